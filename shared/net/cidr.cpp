@@ -1,0 +1,201 @@
+#include "shared/net/cidr.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+namespace sidetap::net {
+namespace {
+
+/// The bits below a prefix, as the two halves of an address.
+IpAddress host_mask(unsigned length128) {
+  const std::uint64_t high = length128 >= 64 ? 0 : ~0ULL >> length128;
+  const std::uint64_t low = length128 >= 128 ? 0 : length128 <= 64 ? ~0ULL : ~0ULL >> (length128 - 64);
+  return IpAddress::v6(high, low);
+}
+
+IpAddress next(IpAddress a) {
+  const std::uint64_t low = a.low() + 1;
+  return IpAddress::v6(a.high() + (low == 0 ? 1 : 0), low);
+}
+
+IpAddress previous(IpAddress a) {
+  return IpAddress::v6(a.high() - (a.low() == 0 ? 1 : 0), a.low() - 1);
+}
+
+const IpAddress kHighest = IpAddress::v6(~0ULL, ~0ULL);
+
+std::string_view trimmed(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+/// Calls `each` with every item of a comma list; stops at its first error.
+template <typename Each>
+std::optional<Error> for_each_item(std::string_view text, Each each) {
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    const std::string_view item = trimmed(text.substr(0, comma));
+    if (!item.empty()) {
+      if (auto error = each(item)) return error;
+    }
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Cidr> Cidr::make(IpAddress address, unsigned length) {
+  const unsigned most = address.is_v4() ? 32 : 128;
+  if (length > most) {
+    return Error{"prefix length " + std::to_string(length) + " is over " + std::to_string(most)};
+  }
+  const unsigned bits = length + (128 - most);
+  const IpAddress mask = host_mask(bits);
+  return Cidr(IpAddress::v6(address.high() & ~mask.high(), address.low() & ~mask.low()), bits);
+}
+
+Result<Cidr> Cidr::parse(std::string_view text) {
+  const auto slash = text.find('/');
+  const auto address = IpAddress::parse(text.substr(0, slash));
+  if (!address) return Error{"\"" + std::string(text) + "\" is not an address or CIDR"};
+  if (slash == std::string_view::npos) return host(*address);
+  const std::string_view digits = text.substr(slash + 1);
+  unsigned length = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+  if (error != std::errc{} || end != digits.data() + digits.size()) {
+    return Error{"\"" + std::string(text) + "\" has no prefix length after the slash"};
+  }
+  // The text's family counts: "::ffff:10.0.0.0/104" is written in IPv6's.
+  if (address->is_v4() && text.find(':') != std::string_view::npos) {
+    if (length < 96) return Error{"\"" + std::string(text) + "\" mixes IPv4-mapped and other addresses"};
+    length -= 96;
+  }
+  return make(*address, length);
+}
+
+Cidr Cidr::host(IpAddress address) { return {address, 128}; }
+
+IpAddress Cidr::last() const {
+  const IpAddress mask = host_mask(bits_);
+  return IpAddress::v6(first_.high() | mask.high(), first_.low() | mask.low());
+}
+
+bool Cidr::contains(IpAddress address) const { return first_ <= address && address <= last(); }
+
+std::string Cidr::to_string() const { return first_.to_string() + "/" + std::to_string(length()); }
+
+Result<std::vector<Cidr>> parse_cidr_list(std::string_view text) {
+  std::vector<Cidr> list;
+  auto error = for_each_item(text, [&](std::string_view item) -> std::optional<Error> {
+    auto cidr = Cidr::parse(item);
+    if (!cidr) return cidr.error();
+    list.push_back(*cidr);
+    return std::nullopt;
+  });
+  if (error) return *error;
+  return list;
+}
+
+std::string to_string(std::span<const Cidr> list) {
+  std::string text;
+  for (const Cidr& cidr : list) {
+    if (!text.empty()) text += ',';
+    text += cidr.to_string();
+  }
+  return text;
+}
+
+CidrSet::CidrSet(std::span<const Rule> rules) {
+  // Prefixes nest or are disjoint, so in ascending order (wider first) a stack of the open ones tells at
+  // every boundary which is the longest that covers it. Of equal prefixes the last one given decides.
+  std::vector<Rule> sorted(rules.begin(), rules.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Rule& a, const Rule& b) { return a.prefix < b.prefix; });
+  const auto emit = [this](IpAddress first, IpAddress last) {
+    if (!ranges_.empty() && ranges_.back().last == previous(first) && first != IpAddress{}) {
+      ranges_.back().last = last;
+    } else {
+      ranges_.push_back({first, last});
+    }
+  };
+  std::vector<Rule> open;
+  IpAddress position;
+  bool done = false;  // the highest address has been passed
+  const auto close_up_to = [&](std::optional<IpAddress> limit) {
+    while (!done && !open.empty() && (!limit || open.back().prefix.last() < *limit)) {
+      const IpAddress last = open.back().prefix.last();
+      if (position <= last) {
+        if (open.back().member) emit(position, last);
+        done = last == kHighest;
+        if (!done) position = next(last);
+      }
+      open.pop_back();
+    }
+  };
+  for (const Rule& rule : sorted) {
+    close_up_to(rule.prefix.first());
+    if (!open.empty() && position < rule.prefix.first()) {
+      if (open.back().member) emit(position, previous(rule.prefix.first()));
+    }
+    if (position < rule.prefix.first()) position = rule.prefix.first();
+    open.push_back(rule);
+  }
+  close_up_to(std::nullopt);
+}
+
+CidrSet::CidrSet(std::span<const Cidr> members) {
+  std::vector<Rule> rules;
+  rules.reserve(members.size());
+  for (const Cidr& cidr : members) rules.push_back({cidr, true});
+  *this = CidrSet(std::span<const Rule>(rules));
+}
+
+Result<CidrSet> CidrSet::parse(std::string_view text) {
+  std::vector<Rule> rules;
+  auto error = for_each_item(text, [&](std::string_view item) -> std::optional<Error> {
+    const bool member = item.front() != '!';
+    auto cidr = Cidr::parse(member ? item : item.substr(1));
+    if (!cidr) return cidr.error();
+    rules.push_back({*cidr, member});
+    return std::nullopt;
+  });
+  if (error) return *error;
+  return CidrSet(std::span<const Rule>(rules));
+}
+
+bool CidrSet::contains(IpAddress address) const {
+  auto after = std::upper_bound(ranges_.begin(), ranges_.end(), address,
+                                [](IpAddress a, const Range& range) { return a < range.first; });
+  return after != ranges_.begin() && address <= std::prev(after)->last;
+}
+
+std::vector<Cidr> CidrSet::prefixes() const {
+  std::vector<Cidr> list;
+  for (const Range& range : ranges_) {
+    IpAddress first = range.first;
+    while (true) {
+      // The widest aligned prefix that starts here and does not pass the end of the range. IPv4 and IPv6
+      // never share one: 96 is the widest that an IPv4 address may have.
+      const unsigned widest = first.is_v4() ? 96 : 0;
+      unsigned length = 128;
+      while (length > widest) {
+        const IpAddress mask = host_mask(length - 1);
+        const bool aligned = (first.high() & mask.high()) == 0 && (first.low() & mask.low()) == 0;
+        const IpAddress last = IpAddress::v6(first.high() | mask.high(), first.low() | mask.low());
+        if (!aligned || last > range.last) break;
+        --length;
+      }
+      const Cidr cidr = *Cidr::make(first, first.is_v4() ? length - 96 : length);
+      list.push_back(cidr);
+      if (cidr.last() == range.last) break;
+      first = next(cidr.last());
+    }
+  }
+  return list;
+}
+
+}  // namespace sidetap::net

@@ -1,0 +1,77 @@
+// Address prefixes (RFC 4632, RFC 4291) and sets of them with longest-prefix semantics.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/net/ip_address.h"
+
+namespace sidetap::net {
+
+/// A prefix. Host bits of the text are cleared: "10.1.2.3/8" is 10.0.0.0/8.
+class Cidr {
+ public:
+  /// `length` counts from the family's own start: 0 to 32 for IPv4, 0 to 128 for IPv6.
+  static Result<Cidr> make(IpAddress address, unsigned length);
+  /// "ADDRESS/LENGTH"; a bare address is the prefix of that one host.
+  static Result<Cidr> parse(std::string_view text);
+  static Cidr host(IpAddress address);
+
+  IpAddress first() const { return first_; }
+  IpAddress last() const;
+  /// In the family's own count (0 to 32, or 0 to 128).
+  unsigned length() const { return first_.is_v4() ? bits_ - 96 : bits_; }
+  /// Prefix length of the 128-bit form (an IPv4 prefix has 96 more).
+  unsigned length128() const { return bits_; }
+  bool is_v4() const { return first_.is_v4(); }
+  bool contains(IpAddress address) const;
+  std::string to_string() const;
+
+  friend auto operator<=>(const Cidr&, const Cidr&) = default;
+  friend bool operator==(const Cidr&, const Cidr&) = default;
+
+ private:
+  Cidr(IpAddress first, unsigned bits) : first_(first), bits_(bits) {}
+  IpAddress first_;
+  unsigned bits_ = 128;
+};
+
+/// Comma-separated prefixes; blanks around them and empty items are ignored.
+Result<std::vector<Cidr>> parse_cidr_list(std::string_view text);
+std::string to_string(std::span<const Cidr> list);
+
+/// An immutable set of addresses given as prefixes, of which the longest that matches decides.
+/// Lookup is a binary search over disjoint ranges: no allocation, safe from any thread.
+class CidrSet {
+ public:
+  struct Rule {
+    Cidr prefix;
+    bool member = true;
+  };
+
+  CidrSet() = default;
+  explicit CidrSet(std::span<const Rule> rules);
+  explicit CidrSet(std::span<const Cidr> members);
+  /// A comma list in which "!PREFIX" takes addresses out again: "10.244.0.0/16,!10.244.1.1".
+  static Result<CidrSet> parse(std::string_view text);
+
+  bool contains(IpAddress address) const;
+  bool empty() const { return ranges_.empty(); }
+  /// The fewest prefixes that cover exactly this set, in ascending order.
+  std::vector<Cidr> prefixes() const;
+
+  friend bool operator==(const CidrSet&, const CidrSet&) = default;
+
+ private:
+  struct Range {
+    IpAddress first;
+    IpAddress last;
+    friend bool operator==(const Range&, const Range&) = default;
+  };
+  std::vector<Range> ranges_;  // ascending, disjoint, never adjacent
+};
+
+}  // namespace sidetap::net

@@ -1,0 +1,127 @@
+#include "shared/net/interfaces.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netpacket/packet.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "shared/net/unique_fd.h"
+
+namespace sidetap::net {
+namespace {
+
+IpAddress from_sockaddr(const sockaddr* address) {
+  if (address == nullptr) return {};
+  if (address->sa_family == AF_INET) {
+    sockaddr_in in{};
+    std::memcpy(&in, address, sizeof in);
+    return IpAddress::v4(ntohl(in.sin_addr.s_addr));
+  }
+  if (address->sa_family == AF_INET6) {
+    sockaddr_in6 in6{};
+    std::memcpy(&in6, address, sizeof in6);
+    std::array<std::byte, 16> bytes{};
+    std::memcpy(bytes.data(), &in6.sin6_addr, bytes.size());
+    return IpAddress::from_v6_bytes(bytes);
+  }
+  return {};
+}
+
+unsigned mask_length(IpAddress mask, bool v4) {
+  if (v4) return static_cast<unsigned>(std::popcount(mask.v4_bits()));
+  return static_cast<unsigned>(std::popcount(mask.high()) + std::popcount(mask.low()));
+}
+
+unsigned mtu_of(int socket_fd, const std::string& name) {
+  ifreq request{};
+  name.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  return ioctl(socket_fd, SIOCGIFMTU, &request) == 0 ? static_cast<unsigned>(request.ifr_mtu) : 0;
+}
+
+}  // namespace
+
+Result<std::vector<Interface>> list_interfaces() {
+  ifaddrs* head = nullptr;
+  if (getifaddrs(&head) != 0) {
+    return Error{std::string("cannot list the network interfaces: ") + std::strerror(errno)};
+  }
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(head, &freeifaddrs);
+  const UniqueFd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  std::vector<Interface> list;
+  for (const ifaddrs* entry = head; entry != nullptr; entry = entry->ifa_next) {
+    auto found = std::find_if(list.begin(), list.end(),
+                              [&](const Interface& i) { return i.name == entry->ifa_name; });
+    if (found == list.end()) {
+      list.push_back({.name = entry->ifa_name,
+                      .index = if_nametoindex(entry->ifa_name),
+                      .flags = entry->ifa_flags,
+                      .mtu = mtu_of(control.get(), entry->ifa_name),
+                      .mac = {},
+                      .addresses = {}});
+      found = std::prev(list.end());
+    }
+    if (entry->ifa_addr == nullptr) continue;
+    const auto family = entry->ifa_addr->sa_family;
+    if (family == AF_PACKET) {
+      sockaddr_ll link{};
+      std::memcpy(&link, entry->ifa_addr, sizeof link);
+      if (link.sll_halen == found->mac.size()) {
+        std::memcpy(found->mac.data(), link.sll_addr, found->mac.size());
+      }
+    } else if (family == AF_INET || family == AF_INET6) {
+      const bool broadcasts = family == AF_INET && (entry->ifa_flags & IFF_BROADCAST) != 0;
+      found->addresses.push_back(
+          {.address = from_sockaddr(entry->ifa_addr),
+           .prefix_length = mask_length(from_sockaddr(entry->ifa_netmask), family == AF_INET),
+           .broadcast = broadcasts ? from_sockaddr(entry->ifa_broadaddr) : IpAddress{}});
+    }
+  }
+  return list;
+}
+
+std::vector<IpAddress> default_gateways() {
+  std::vector<IpAddress> gateways;
+  const auto keep = [&](IpAddress gateway) {
+    if (!gateway.is_unspecified()) gateways.push_back(gateway);
+  };
+  std::string line;
+  // proc(5): interface, destination, gateway, ... as hexadecimal numbers in this machine's byte order.
+  std::ifstream v4("/proc/net/route");
+  std::getline(v4, line);
+  while (std::getline(v4, line)) {
+    std::istringstream fields(line);
+    std::string interface;
+    std::uint32_t destination = 0;
+    std::uint32_t gateway = 0;
+    if (fields >> interface >> std::hex >> destination >> gateway && destination == 0) {
+      keep(IpAddress::v4(ntohl(gateway)));
+    }
+  }
+  // Destination, its length, source, its length, next hop: 32 hexadecimal digits in network order.
+  std::ifstream v6("/proc/net/ipv6_route");
+  while (std::getline(v6, line)) {
+    std::istringstream fields(line);
+    std::string destination;
+    std::string length;
+    std::string source;
+    std::string source_length;
+    std::string hop;
+    if (!(fields >> destination >> length >> source >> source_length >> hop)) continue;
+    if (length != "00" || hop.size() != 32) continue;
+    keep(IpAddress::v6(std::stoull(hop.substr(0, 16), nullptr, 16),
+                       std::stoull(hop.substr(16), nullptr, 16)));
+  }
+  return gateways;
+}
+
+}  // namespace sidetap::net

@@ -1,0 +1,36 @@
+// The network interfaces of this network namespace.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "shared/net/cidr.h"
+#include "shared/net/ip_address.h"
+
+namespace sidetap::net {
+
+struct InterfaceAddress {
+  IpAddress address;
+  unsigned prefix_length = 0;  ///< In the family's own count.
+  IpAddress broadcast;         ///< Unspecified where there is none (IPv6, point to point).
+};
+
+struct Interface {
+  std::string name;
+  unsigned index = 0;
+  unsigned flags = 0;  ///< IFF_* of net/if.h.
+  unsigned mtu = 0;    ///< Bytes; 0 when the system does not say.
+  std::array<std::byte, 6> mac{};
+  std::vector<InterfaceAddress> addresses;
+};
+
+/// Every interface, in the system's order. Errors: the system call's.
+Result<std::vector<Interface>> list_interfaces();
+
+/// The next hops of the default routes, both families: hosts that are certainly no pods.
+std::vector<IpAddress> default_gateways();
+
+}  // namespace sidetap::net
