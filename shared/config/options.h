@@ -1,8 +1,9 @@
-// Options of a program: each declared once, with its flag, environment variable, file key, default and check.
+// Options of a program: each declared once, with its flag, environment variable, file key, default
+// and check.
 //
-// Precedence: flag, then environment variable, then configuration file, then default. An environment
-// variable that is set to nothing counts as not set. The help text and the error lines follow from the
-// declaration.
+// Precedence: flag, then environment variable, then configuration file, then default. An
+// environment variable that is set to nothing counts as not set. The help text and the error lines
+// follow from the declaration.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +22,20 @@
 
 namespace sidetap::config {
 
-/// Turns an option's text into its value. On failure the Error's text says what is accepted, for example
-/// "a number from 64 to 262144 (bytes)"; OptionSet puts the option's name and the value before it.
+/// Turns an option's text into its value. On failure the Error's text says what is accepted, for
+/// example "a number from 64 to 262144 (bytes)"; OptionSet puts the option's name and the value
+/// before it.
 template <typename T>
 using Parser = std::function<Result<T>(std::string_view)>;
 
 struct OptionSpec {
-  std::string flag;         ///< "--snaplen"; required.
-  std::string env;          ///< "SNAPLEN"; empty: none.
-  std::string key;          ///< Key in the configuration file; empty: none.
-  std::string value;        ///< Name of the value in the help, "BYTES". Empty: a switch that takes none.
-  std::string fallback;     ///< The default as text, parsed like any other value. Empty: value untouched.
-  std::string help;         ///< One sentence, with the unit.
+  std::string flag;   ///< "--snaplen"; required.
+  std::string env;    ///< "SNAPLEN"; empty: none.
+  std::string key;    ///< Key in the configuration file; empty: none.
+  std::string value;  ///< Name of the value in the help, "BYTES". Empty: a switch that takes none.
+  std::string
+      fallback;      ///< The default as text, parsed like any other value. Empty: value untouched.
+  std::string help;  ///< One sentence, with the unit.
   bool required = false;
 };
 
@@ -64,8 +67,9 @@ class OptionSet {
   /// A flag without a value; the environment variable and file key take true or false.
   void add_switch(OptionSpec spec, bool& target);
 
-  /// Parses `arguments` (without the program's name) into the targets. Prints help to standard output, or
-  /// one error line to standard error: the option, the value, where it was set, and what is accepted.
+  /// Parses `arguments` (without the program's name) into the targets. Prints help to standard
+  /// output, or one error line to standard error: the option, the value, where it was set, and what
+  /// is accepted.
   ParseResult parse(std::span<const char* const> arguments, const Environment& environment,
                     const FileValues& file = {});
   /// The same without printing: the error line, for tests and for callers without a terminal.
@@ -74,8 +78,8 @@ class OptionSet {
 
   std::string help() const;
   const std::vector<OptionSpec>& specs() const { return specs_; }
-  /// Was it set by flag, environment or file (and not left at its default)? For options whose presence
-  /// counts. Valid after parse().
+  /// Was it set by flag, environment or file (and not left at its default)? For options whose
+  /// presence counts. Valid after parse().
   bool is_set(std::string_view flag) const;
 
  private:

@@ -10,7 +10,9 @@ namespace {
 /// The bits below a prefix, as the two halves of an address.
 IpAddress host_mask(unsigned length128) {
   const std::uint64_t high = length128 >= 64 ? 0 : ~0ULL >> length128;
-  const std::uint64_t low = length128 >= 128 ? 0 : length128 <= 64 ? ~0ULL : ~0ULL >> (length128 - 64);
+  const std::uint64_t low = length128 >= 128  ? 0
+                            : length128 <= 64 ? ~0ULL
+                                              : ~0ULL >> (length128 - 64);
   return IpAddress::v6(high, low);
 }
 
@@ -71,7 +73,8 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   }
   // The text's family counts: "::ffff:10.0.0.0/104" is written in IPv6's.
   if (address->is_v4() && text.find(':') != std::string_view::npos) {
-    if (length < 96) return Error{"\"" + std::string(text) + "\" mixes IPv4-mapped and other addresses"};
+    if (length < 96)
+      return Error{"\"" + std::string(text) + "\" mixes IPv4-mapped and other addresses"};
     length -= 96;
   }
   return make(*address, length);
@@ -110,8 +113,9 @@ std::string to_string(std::span<const Cidr> list) {
 }
 
 CidrSet::CidrSet(std::span<const Rule> rules) {
-  // Prefixes nest or are disjoint, so in ascending order (wider first) a stack of the open ones tells at
-  // every boundary which is the longest that covers it. Of equal prefixes the last one given decides.
+  // Prefixes nest or are disjoint, so in ascending order (wider first) a stack of the open ones
+  // tells at every boundary which is the longest that covers it. Of equal prefixes the last one
+  // given decides.
   std::vector<Rule> sorted(rules.begin(), rules.end());
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const Rule& a, const Rule& b) { return a.prefix < b.prefix; });
@@ -178,8 +182,8 @@ std::vector<Cidr> CidrSet::prefixes() const {
   for (const Range& range : ranges_) {
     IpAddress first = range.first;
     while (true) {
-      // The widest aligned prefix that starts here and does not pass the end of the range. IPv4 and IPv6
-      // never share one: 96 is the widest that an IPv4 address may have.
+      // The widest aligned prefix that starts here and does not pass the end of the range. IPv4 and
+      // IPv6 never share one: 96 is the widest that an IPv4 address may have.
       const unsigned widest = first.is_v4() ? 96 : 0;
       unsigned length = 128;
       while (length > widest) {

@@ -1,12 +1,5 @@
 #include "shared/net/interfaces.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <netpacket/packet.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -14,6 +7,13 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netpacket/packet.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "shared/net/unique_fd.h"
 
@@ -95,7 +95,8 @@ std::vector<IpAddress> default_gateways() {
     if (!gateway.is_unspecified()) gateways.push_back(gateway);
   };
   std::string line;
-  // proc(5): interface, destination, gateway, ... as hexadecimal numbers in this machine's byte order.
+  // proc(5): interface, destination, gateway, ... as hexadecimal numbers in this machine's byte
+  // order.
   std::ifstream v4("/proc/net/route");
   std::getline(v4, line);
   while (std::getline(v4, line)) {

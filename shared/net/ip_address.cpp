@@ -1,9 +1,9 @@
 #include "shared/net/ip_address.h"
 
+#include <cstring>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
-
-#include <cstring>
 
 namespace sidetap::net {
 namespace {

@@ -5,6 +5,7 @@
 // big-endian numbers, which is the order that both taps of a packet must agree on.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -12,8 +13,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <array>
 
 #include "shared/result.h"
 
@@ -45,7 +44,9 @@ class IpAddress {
     return is_v4() ? (low_ >> 28 & 0xf) == 0xe : (high_ >> 56) == 0xff;
   }
   /// 255.255.255.255. A subnet's own broadcast address is known to its interface only.
-  constexpr bool is_limited_broadcast() const { return low_ == (kMappedPrefix | 0xffffffffU) && high_ == 0; }
+  constexpr bool is_limited_broadcast() const {
+    return low_ == (kMappedPrefix | 0xffffffffU) && high_ == 0;
+  }
   constexpr bool is_loopback() const {
     return is_v4() ? (low_ >> 24 & 0xff) == 127 : high_ == 0 && low_ == 1;
   }

@@ -1,9 +1,9 @@
 // A descriptor that is closed once.
 #pragma once
 
-#include <unistd.h>
-
 #include <utility>
+
+#include <unistd.h>
 
 namespace sidetap::net {
 

@@ -1,14 +1,13 @@
 // The log: one line an event, as text for people or as JSON for machines, on standard error.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include <cstdint>
 
 namespace sidetap::telemetry {
 
@@ -30,8 +29,7 @@ struct Field {
   Field(std::string_view k, bool v) : key(k), value(v) {}
   Field(std::string_view k, double v) : key(k), value(v) {}
   template <typename T>
-    requires std::is_integral_v<T>
-  Field(std::string_view k, T v) : key(k) {
+  requires std::is_integral_v<T> Field(std::string_view k, T v) : key(k) {
     if constexpr (std::is_signed_v<T>) {
       value = static_cast<std::int64_t>(v);
     } else {
@@ -44,9 +42,17 @@ struct Field {
 void log(LogLevel level, std::string_view message, std::initializer_list<Field> fields = {});
 void log(LogLevel level, std::string_view message, const std::vector<Field>& fields);
 
-inline void debug(std::string_view m, std::initializer_list<Field> f = {}) { log(LogLevel::kDebug, m, f); }
-inline void info(std::string_view m, std::initializer_list<Field> f = {}) { log(LogLevel::kInfo, m, f); }
-inline void warn(std::string_view m, std::initializer_list<Field> f = {}) { log(LogLevel::kWarn, m, f); }
-inline void error(std::string_view m, std::initializer_list<Field> f = {}) { log(LogLevel::kError, m, f); }
+inline void debug(std::string_view m, std::initializer_list<Field> f = {}) {
+  log(LogLevel::kDebug, m, f);
+}
+inline void info(std::string_view m, std::initializer_list<Field> f = {}) {
+  log(LogLevel::kInfo, m, f);
+}
+inline void warn(std::string_view m, std::initializer_list<Field> f = {}) {
+  log(LogLevel::kWarn, m, f);
+}
+inline void error(std::string_view m, std::initializer_list<Field> f = {}) {
+  log(LogLevel::kError, m, f);
+}
 
 }  // namespace sidetap::telemetry

@@ -1,7 +1,7 @@
 // Metrics in the Prometheus text format, on prometheus-cpp.
 //
-// Each component declares its metrics as constants of type MetricSpec in one list; code, exposition and
-// documentation follow from that list.
+// Each component declares its metrics as constants of type MetricSpec in one list; code, exposition
+// and documentation follow from that list.
 #pragma once
 
 #include <atomic>
@@ -44,8 +44,8 @@ class HotCounter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// Owns the metrics of one program. All members are thread-safe. The same spec and labels give the same
-/// metric again. Label values must come from a bounded set.
+/// Owns the metrics of one program. All members are thread-safe. The same spec and labels give the
+/// same metric again. Label values must come from a bounded set.
 class MetricsRegistry {
  public:
   MetricsRegistry();
@@ -56,7 +56,8 @@ class MetricsRegistry {
   prometheus::Counter& counter(const MetricSpec& spec, const Labels& labels = {});
   prometheus::Gauge& gauge(const MetricSpec& spec, const Labels& labels = {});
   prometheus::Histogram& histogram(const MetricSpec& spec, const Labels& labels = {});
-  /// A counter or gauge whose value is asked for at each scrape; `read` is called on the scraping thread.
+  /// A counter or gauge whose value is asked for at each scrape; `read` is called on the scraping
+  /// thread.
   void expose(const MetricSpec& spec, Labels labels, std::function<double()> read);
 
   /// Text exposition format 0.0.4; sorted by name.

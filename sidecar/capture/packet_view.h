@@ -1,7 +1,7 @@
 // What a captured packet says about itself, without copying it.
 //
-// The parser reads headers only, never past the captured bytes, and always gives a view: `depth` says how
-// far it came. It knows neither libpcap nor sockets.
+// The parser reads headers only, never past the captured bytes, and always gives a view: `depth`
+// says how far it came. It knows neither libpcap nor sockets.
 #pragma once
 
 #include <array>
@@ -39,7 +39,8 @@ enum class IpProtocol : std::uint8_t {
 enum class Depth : std::uint8_t {
   kNothing,    ///< Not even the link layer.
   kLink,       ///< Link layer; what it carries is not IP, or not whole.
-  kNetwork,    ///< Addresses and protocol; no usable transport header (later fragment, truncated, other protocol).
+  kNetwork,    ///< Addresses and protocol; no usable transport header (later fragment, truncated,
+               ///< other protocol).
   kTransport,  ///< Ports, or ICMP type and code.
 };
 
