@@ -16,15 +16,15 @@ struct Error {
   std::string text;
 };
 
-/// Converts from a T or an Error. Test it before use: `*` and `->` of an error, and error() of a value, are
-/// undefined; value() of an error throws std::runtime_error with the text.
+/// Converts from a T or an Error. Test it before use: `*` and `->` of an error, and error() of a
+/// value, are undefined; value() of an error throws std::runtime_error with the text.
 template <typename T>
 class [[nodiscard]] Result {
  public:
   template <typename U = T>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Result>) Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool has_value() const { return state_.index() == 0; }

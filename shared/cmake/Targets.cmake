@@ -40,7 +40,11 @@ function(sidetap_library name)
   target_link_libraries(${name} PUBLIC sidetap_options ${ARG_LINK})
 endfunction()
 
+# Builds what the sanitizer presets run: the tests labelled "sanitize".
+add_custom_target(sanitized)
+
 # sidetap_test(NAME SOURCES a_test.cpp... LINK lib... [LABELS l...]): a GoogleTest program, one ctest entry per test.
+# The label "sanitize" puts it into the sanitizer runs too.
 function(sidetap_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -50,6 +54,9 @@ function(sidetap_test name)
   target_link_libraries(${name} PRIVATE sidetap_options ${ARG_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE SIDETAP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     SIDETAP_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  if("sanitize" IN_LIST ARG_LABELS)
+    add_dependencies(sanitized ${name})
+  endif()
   include(GoogleTest)
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "unit;${ARG_LABELS}")
@@ -67,5 +74,6 @@ function(sidetap_fuzzer name)
     target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
   endif()
   add_test(NAME ${name}.corpus COMMAND ${name} -runs=0 ${ARG_CORPUS})
-  set_tests_properties(${name}.corpus PROPERTIES LABELS "fuzz" TIMEOUT 120)
+  set_tests_properties(${name}.corpus PROPERTIES LABELS "fuzz;sanitize" TIMEOUT 120)
+  add_dependencies(sanitized ${name})
 endfunction()

@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""Checks who includes whom: the picture in CONTRIBUTING.md, as rules."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+SYSTEM = re.compile(r"^\s*#\s*include\s+<([^>]+)>", re.M)
+
+# Folder: the prefixes of this tree that it may include.
+ALLOWED = {
+    "shared/net": ["shared/net", "shared/result.h"],
+    "shared/config": ["shared/config", "shared/net", "shared/result.h"],
+    "shared/telemetry": ["shared/telemetry"],
+    "shared/rpcap": ["shared/rpcap", "shared/net", "shared/result.h"],
+    "shared/http": ["shared/"],
+    "shared/kube": ["shared/"],
+    "sidecar/ownership": ["sidecar/ownership", "sidecar/capture/packet_view.h",
+                          "sidecar/capture/own_endpoint.h", "shared/net", "shared/result.h"],
+    "sidecar/capture": ["sidecar/capture", "shared/"],
+    "sidecar/fidelity": ["sidecar/fidelity", "sidecar/capture", "shared/"],
+    "sidecar/forwarding": ["sidecar/forwarding", "sidecar/fidelity", "sidecar/capture", "shared/"],
+    "sidecar/session": ["sidecar/session", "sidecar/capture", "shared/"],
+    "sidecar": ["sidecar/", "shared/"],
+    "webhook/admission": ["webhook/admission", "shared/net", "shared/result.h"],
+    "webhook/injection": ["webhook/injection", "webhook/admission", "shared/net", "shared/result.h"],
+    "webhook": ["webhook/", "shared/"],
+}
+# Pure folders: what they must not include of the system and of libraries.
+PURE = {
+    "sidecar/ownership": ["pcap", "boost/asio", "boost/beast", "spdlog"],
+    "webhook/admission": ["boost/", "sys/", "fstream", "spdlog"],
+    "webhook/injection": ["boost/", "sys/", "fstream", "spdlog"],
+}
+
+
+def folder_of(path):
+    relative = path.relative_to(ROOT).as_posix()
+    fitting = [f for f in ALLOWED if relative.startswith(f + "/")]
+    return max(fitting, key=len, default=None)
+
+
+def main():
+    faults = []
+    count = 0
+    for top in ("shared", "sidecar", "webhook"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.suffix not in (".h", ".cpp"):
+                continue
+            count += 1
+            folder = folder_of(path)
+            text = path.read_text(encoding="utf-8")
+            name = path.relative_to(ROOT)
+            if folder is None:
+                continue
+            for include in INCLUDE.findall(text):
+                if not any(include.startswith(prefix) for prefix in ALLOWED[folder]):
+                    faults.append(f"{name}: may not include {include}")
+            for include in SYSTEM.findall(text):
+                if any(include.startswith(prefix) for prefix in PURE.get(folder, [])):
+                    faults.append(f"{name}: is pure and may not include <{include}>")
+    for fault in faults:
+        print(fault)
+    print(f"includes: {count} files, {len(faults)} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
