@@ -1,0 +1,24 @@
+// Which TCP ports of this pod are in LISTEN.
+#pragma once
+
+#include <cstdint>
+
+#include "shared/net/ip_address.h"
+
+namespace sidetap::ownership {
+
+/// Asked by the engine only when a TCP flow is first seen midway.
+class ListeningSockets {
+ public:
+  virtual ~ListeningSockets() = default;
+  /// A socket accepts connections on this address and port, by wildcard or exactly.
+  virtual bool is_listening(net::IpAddress local, std::uint16_t port) = 0;
+};
+
+/// Nothing listens: flows first seen midway are decided by their ports alone.
+class NoListeningSockets final : public ListeningSockets {
+ public:
+  bool is_listening(net::IpAddress, std::uint16_t) override { return false; }
+};
+
+}  // namespace sidetap::ownership
