@@ -1,0 +1,364 @@
+#include "sidecar/ownership/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sidetap::ownership {
+namespace {
+
+using capture::Depth;
+using capture::Direction;
+using capture::IpProtocol;
+using capture::PacketView;
+
+constexpr auto kTcp = static_cast<std::uint8_t>(IpProtocol::kTcp);
+constexpr auto kIcmp = static_cast<std::uint8_t>(IpProtocol::kIcmp);
+constexpr auto kIcmpV6 = static_cast<std::uint8_t>(IpProtocol::kIcmpV6);
+
+/// Router and neighbour solicitation and advertisement, redirect (RFC 4861).
+bool is_neighbour_discovery(const PacketView& p) {
+  return p.depth == Depth::kTransport && p.protocol == kIcmpV6 && p.icmp_type >= 133 &&
+         p.icmp_type <= 137;
+}
+
+bool is_link_control(const PacketView& p) {
+  // 01:80:c2:00:00:0x (IEEE 802.1Q): bridges never forward these, so no pod behind one sent them.
+  constexpr std::array<std::byte, 5> kPrefix{std::byte{0x01}, std::byte{0x80}, std::byte{0xc2},
+                                             std::byte{0x00}, std::byte{0x00}};
+  return p.has_mac && std::equal(kPrefix.begin(), kPrefix.end(), p.destination_mac.begin()) &&
+         (p.destination_mac[5] & std::byte{0xf0}) == std::byte{0};
+}
+
+enum class Asked : std::uint8_t { kNobody, kDestination, kSource };
+
+/// Queries that have answers: echo, timestamp, information, address mask; node information.
+Asked who_is_asked(std::uint8_t protocol, std::uint8_t type) {
+  if (protocol == kIcmp) {
+    if (type == 8 || type == 13 || type == 15 || type == 17) return Asked::kDestination;
+    if (type == 0 || type == 14 || type == 16 || type == 18) return Asked::kSource;
+  } else {
+    if (type == 128 || type == 139) return Asked::kDestination;
+    if (type == 129 || type == 140) return Asked::kSource;
+  }
+  return Asked::kNobody;
+}
+
+bool is_icmp_error(std::uint8_t protocol, std::uint8_t type) {
+  if (protocol == kIcmpV6) return type < 128;
+  return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+}  // namespace
+
+TappedPeers TappedPeers::all(std::span<const net::Cidr> pod_subnets,
+                             std::span<const net::IpAddress> gateways) {
+  std::vector<net::CidrSet::Rule> rules;
+  for (const net::Cidr& subnet : pod_subnets) rules.push_back({subnet, true});
+  for (net::IpAddress gateway : gateways) rules.push_back({net::Cidr::host(gateway), false});
+  return {net::CidrSet(rules)};
+}
+
+Engine::Engine(EngineConfig config, ListeningSockets& listening)
+    : config_(std::move(config)),
+      listening_(listening),
+      tapped_(std::make_shared<const TappedPeers>(std::move(config_.tapped_peers))),
+      flows_(config_.flow_capacity, config_.hash_seed),
+      fragments_(config_.fragment_capacity, config_.hash_seed) {
+  std::sort(config_.server_ports.begin(), config_.server_ports.end());
+}
+
+void Engine::set_self(Self self) {
+  const std::lock_guard lock(pending_mutex_);
+  pending_.self = std::make_unique<Self>(std::move(self));
+  has_pending_.store(true, std::memory_order_release);
+}
+
+void Engine::set_tapped_peers(std::shared_ptr<const TappedPeers> peers) {
+  const std::lock_guard lock(pending_mutex_);
+  pending_.tapped = std::move(peers);
+  has_pending_.store(true, std::memory_order_release);
+}
+
+void Engine::set_own_endpoints(std::vector<capture::OwnEndpoint> endpoints) {
+  const std::lock_guard lock(pending_mutex_);
+  pending_.own = std::make_unique<std::vector<capture::OwnEndpoint>>(std::move(endpoints));
+  has_pending_.store(true, std::memory_order_release);
+}
+
+void Engine::adopt_pending() {
+  Pending fresh;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    fresh = std::exchange(pending_, Pending{});
+    has_pending_.store(false, std::memory_order_relaxed);
+  }
+  if (fresh.self) config_.self = std::move(*fresh.self);
+  if (fresh.tapped) tapped_ = std::move(fresh.tapped);
+  if (fresh.own) config_.own_endpoints = std::move(*fresh.own);
+}
+
+bool Engine::is_self(net::IpAddress address) const {
+  const auto& mine = config_.self.addresses;
+  return std::find(mine.begin(), mine.end(), address) != mine.end();
+}
+
+bool Engine::is_self_mac(const PacketView& packet) const {
+  return packet.has_mac && config_.self.mac != Mac{} && packet.source_mac == config_.self.mac;
+}
+
+bool Engine::is_tapped(const PacketView& packet, net::IpAddress peer, bool peer_sent) const {
+  if (tapped_->peers.empty()) return false;
+  if (!peer.is_link_local()) return tapped_->peers.contains(peer);
+  // A link-local address tells no pod from its gateway: what is known of the router decides.
+  const auto& gateways = config_.gateways;
+  if (std::find(gateways.begin(), gateways.end(), peer) != gateways.end()) return false;
+  if (!packet.has_mac) return true;
+  const Mac& mac = peer_sent ? packet.source_mac : packet.destination_mac;
+  return std::find(routers_.begin(), routers_.end(), mac) == routers_.end();
+}
+
+void Engine::learn_router(const PacketView& packet) {
+  if (!packet.has_mac || packet.source.is_link_local()) return;
+  const auto& gateways = config_.gateways;
+  const bool gateway = std::find(gateways.begin(), gateways.end(), packet.source) != gateways.end();
+  if (!gateway && (config_.pod_subnets.empty() || config_.pod_subnets.contains(packet.source))) {
+    return;
+  }
+  if (std::find(routers_.begin(), routers_.end(), packet.source_mac) != routers_.end()) return;
+  routers_[next_router_++ % routers_.size()] = packet.source_mac;
+}
+
+bool Engine::is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const {
+  const auto fits = [ports_known](const End& end, net::IpAddress address, std::uint16_t port) {
+    return (address.is_unspecified() || end.address == address) &&
+           (!ports_known || port == 0 || end.port == port);
+  };
+  for (const capture::OwnEndpoint& own : config_.own_endpoints) {
+    if (static_cast<std::uint8_t>(own.protocol) != protocol) continue;
+    if (fits(from, own.local, own.local_port) && fits(to, own.remote, own.remote_port)) return true;
+    if (fits(to, own.local, own.local_port) && fits(from, own.remote, own.remote_port)) return true;
+  }
+  return false;
+}
+
+bool Engine::is_own_traffic(const PacketView& packet) const {
+  if (config_.own_endpoints.empty()) return false;
+  const bool later_fragment = packet.fragment && !packet.first_fragment;
+  if (packet.depth == Depth::kTransport || later_fragment) {
+    if (is_own(packet.protocol, {packet.source, packet.source_port},
+               {packet.destination, packet.destination_port}, !later_fragment)) {
+      return true;
+    }
+  }
+  return packet.has_quote && packet.quote.has_ports &&
+         is_own(packet.quote.protocol, {packet.quote.source, packet.quote.source_port},
+                {packet.quote.destination, packet.quote.destination_port}, true);
+}
+
+bool Engine::is_group(const PacketView& packet) const {
+  if (packet.link_group || packet.destination.is_multicast() ||
+      packet.destination.is_limited_broadcast()) {
+    return true;
+  }
+  const auto& broadcasts = config_.self.broadcasts;
+  return std::find(broadcasts.begin(), broadcasts.end(), packet.destination) != broadcasts.end();
+}
+
+Decision Engine::decide(const PacketView& packet) {
+  if (has_pending_.load(std::memory_order_acquire)) adopt_pending();
+  if (packet.depth == Depth::kNothing) {
+    return {packet.direction == Direction::kOutbound, Rule::kUnreadable};
+  }
+  if (packet.depth == Depth::kLink) return decide_link(packet);
+  if (is_own_traffic(packet)) return {false, Rule::kOwnTraffic};
+
+  const bool from_self = is_self(packet.source);
+  const bool to_self = is_self(packet.destination);
+  if (!from_self) learn_router(packet);
+  if (is_group(packet)) return decide_group(packet);
+  if (packet.source.is_unspecified()) return decide_group(packet);
+  if (!from_self && !to_self) return {false, Rule::kNotSelf};
+  if (is_neighbour_discovery(packet)) return decide_group(packet);
+  if (from_self && to_self) return {true, Rule::kSelfToSelf};
+
+  const Flow flow{{from_self ? packet.source : packet.destination,
+                   from_self ? packet.source_port : packet.destination_port},
+                  {from_self ? packet.destination : packet.source,
+                   from_self ? packet.destination_port : packet.source_port},
+                  from_self};
+  const net::IpAddress peer = flow.remote.address;
+  if (config_.service_subnets.contains(peer) || config_.untapped_services.contains(peer)) {
+    return decide_service(peer);
+  }
+  if (!is_tapped(packet, peer, !from_self)) return {true, Rule::kPeerUntapped};
+  return packet.fragment ? decide_fragment(packet, flow) : decide_whole(packet, flow);
+}
+
+Decision Engine::decide_link(const PacketView& packet) const {
+  const bool telling = packet.has_arp_sender && !packet.arp_sender.is_unspecified();
+  const bool sender_tapped = telling && tapped_->peers.contains(packet.arp_sender);
+  // Pods on ipvlan share one MAC address, so an ARP sender that is a tapped peer outweighs it.
+  const bool sent_by_self = packet.direction == Direction::kOutbound ||
+                            (telling && is_self(packet.arp_sender)) ||
+                            (is_self_mac(packet) && !sender_tapped);
+  if (sent_by_self) {
+    if (packet.direction == Direction::kInbound) return {false, Rule::kGroupEcho};
+    return {true, Rule::kGroupSent};
+  }
+  const bool for_somebody_else = packet.has_mac && !packet.link_group &&
+                                 config_.self.mac != Mac{} &&
+                                 packet.destination_mac != config_.self.mac;
+  if (for_somebody_else) return {false, Rule::kNotSelf};
+  if (sender_tapped) return {false, Rule::kGroupFromTapped};
+  if (telling || tapped_->peers.empty() || is_link_control(packet)) {
+    return {true, Rule::kGroupFromUntapped};
+  }
+  return {false, Rule::kGroupFromUnknown};
+}
+
+Decision Engine::decide_group(const PacketView& packet) const {
+  // Address configuration (DHCP, duplicate address detection) starts without an address.
+  const bool nameless = packet.source.is_unspecified();
+  const bool sent_by_self = packet.direction == Direction::kOutbound || is_self(packet.source) ||
+                            (nameless && is_self_mac(packet));
+  if (sent_by_self) {
+    if (packet.direction == Direction::kInbound) return {false, Rule::kGroupEcho};
+    return {true, Rule::kGroupSent};
+  }
+  if (nameless && !tapped_->peers.empty()) return {false, Rule::kGroupFromUnknown};
+  const bool router_advertisement = is_neighbour_discovery(packet) && packet.icmp_type == 134;
+  if (!router_advertisement && is_tapped(packet, packet.source, true)) {
+    return {false, Rule::kGroupFromTapped};
+  }
+  return {true, Rule::kGroupFromUntapped};
+}
+
+Decision Engine::decide_service(net::IpAddress peer) const {
+  const bool kept = config_.untapped_services.contains(peer) ||
+                    config_.service_view == ServiceView::kAlways ||
+                    (config_.service_view == ServiceView::kAuto && tapped_->peers.empty());
+  return {kept, kept ? Rule::kServiceViewKept : Rule::kServiceView};
+}
+
+Decision Engine::decide_fragment(const PacketView& packet, const Flow& flow) {
+  const FragmentKey key{packet.source, packet.destination, packet.fragment_id, packet.protocol};
+  if (packet.first_fragment) {
+    const Decision decision = packet.depth == Depth::kTransport
+                                  ? decide_whole(packet, flow)
+                                  : lower_end({flow.local.address, 0}, {flow.remote.address, 0});
+    fragments_.remember(key, decision);
+    return decision;
+  }
+  if (const Decision* first = fragments_.find(key)) return {first->owned, Rule::kFragment};
+  return lower_end({flow.local.address, 0}, {flow.remote.address, 0});
+}
+
+Decision Engine::decide_whole(const PacketView& packet, const Flow& flow) {
+  switch (static_cast<IpProtocol>(packet.protocol)) {
+    case IpProtocol::kTcp:
+      if (packet.depth != Depth::kTransport) return {flow.outbound, Rule::kSender};
+      return decide_tcp(packet, flow);
+    case IpProtocol::kUdp:
+    case IpProtocol::kDccp:
+    case IpProtocol::kSctp:
+    case IpProtocol::kUdpLite:
+      if (packet.depth != Depth::kTransport) return {flow.outbound, Rule::kSender};
+      return datagram_server(flow.local, flow.remote, config_.ephemeral, config_.server_ports);
+    case IpProtocol::kIcmp:
+    case IpProtocol::kIcmpV6:
+      if (packet.depth != Depth::kTransport) return {flow.outbound, Rule::kSender};
+      return decide_icmp(packet, flow);
+  }
+  return lower_end({flow.local.address, 0}, {flow.remote.address, 0});
+}
+
+Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
+  const FlowKey key{flow.local.address, flow.remote.address, flow.local.port, flow.remote.port};
+  FlowState& state = flows_.obtain(key);
+  const std::uint8_t flags = packet.tcp_flags;
+  // A SYN together with RST or FIN opens nothing, whoever made it.
+  const bool opening =
+      (flags & capture::kTcpSyn) != 0 && (flags & (capture::kTcpRst | capture::kTcpFin)) == 0;
+  if (opening && (flags & capture::kTcpAck) == 0) {
+    // After data this is a new connection on the same ports, perhaps the other way round.
+    if (state.settled) state = FlowState{};
+    (flow.outbound ? state.syn_from_local : state.syn_from_remote) = true;
+    state.decided = true;
+    state.local_is_server = !flow.outbound;
+    state.rule = Rule::kTcpFlow;
+    if (state.syn_from_local && state.syn_from_remote) {
+      state.local_is_server = lower_end(flow.local, flow.remote).owned;
+      state.rule = Rule::kTcpSimultaneous;
+    }
+    return {!flow.outbound, Rule::kTcpHandshake};
+  }
+  if (opening) {
+    if (!(state.syn_from_local && state.syn_from_remote)) {
+      state.decided = true;
+      state.local_is_server = flow.outbound;
+      state.rule = Rule::kTcpFlow;
+    }
+    return {flow.outbound, Rule::kTcpHandshake};
+  }
+  state.settled = true;
+  if ((flags & capture::kTcpRst) != 0) state.reset = true;
+  if ((flags & capture::kTcpFin) != 0) {
+    (flow.outbound ? state.fin_from_local : state.fin_from_remote) = true;
+  }
+  if (state.decided) return {state.local_is_server, state.rule};
+  return decide_tcp_midway(flow, state);
+}
+
+Decision Engine::decide_tcp_midway(const Flow& flow, FlowState& state) {
+  Decision decision{true, Rule::kTcpListening};
+  if (!listening_.is_listening(flow.local.address, flow.local.port)) {
+    decision = midway_server(flow.local, flow.remote, config_.ephemeral);
+  }
+  state.decided = true;
+  state.local_is_server = decision.owned;
+  state.rule = decision.rule;
+  return decision;
+}
+
+Decision Engine::decide_icmp(const PacketView& packet, const Flow& flow) {
+  switch (who_is_asked(packet.protocol, packet.icmp_type)) {
+    case Asked::kDestination:
+      return {!flow.outbound, Rule::kEcho};
+    case Asked::kSource:
+      return {flow.outbound, Rule::kEcho};
+    case Asked::kNobody:
+      break;
+  }
+  if (!is_icmp_error(packet.protocol, packet.icmp_type)) {
+    return lower_end({flow.local.address, 0}, {flow.remote.address, 0});
+  }
+  return decide_quote(packet, flow);
+}
+
+Decision Engine::decide_quote(const PacketView& packet, const Flow& flow) {
+  const capture::QuotedFlow& quote = packet.quote;
+  const bool from_local =
+      quote.source == flow.local.address && quote.destination == flow.remote.address;
+  const bool from_remote =
+      quote.source == flow.remote.address && quote.destination == flow.local.address;
+  // A quote of a flow between others says nothing that both taps could agree on.
+  if (!packet.has_quote || (!from_local && !from_remote)) return {flow.outbound, Rule::kSender};
+
+  const End local{flow.local.address, from_local ? quote.source_port : quote.destination_port};
+  const End remote{flow.remote.address, from_local ? quote.destination_port : quote.source_port};
+  if (quote.is_echo) return {from_local != quote.echo_request, Rule::kQuotedFlow};
+  if (!quote.has_ports) {
+    return {lower_end({local.address, 0}, {remote.address, 0}).owned, Rule::kQuotedFlow};
+  }
+  if (quote.protocol != kTcp) {
+    return {datagram_server(local, remote, config_.ephemeral, config_.server_ports).owned,
+            Rule::kQuotedFlow};
+  }
+  // The quote is no packet of the flow: it must not create or change the flow's state.
+  const FlowState* known = flows_.find({local.address, remote.address, local.port, remote.port});
+  if (known != nullptr && known->decided) return {known->local_is_server, Rule::kQuotedFlow};
+  if (listening_.is_listening(local.address, local.port)) return {true, Rule::kQuotedFlow};
+  return {midway_server(local, remote, config_.ephemeral).owned, Rule::kQuotedFlow};
+}
+
+}  // namespace sidetap::ownership

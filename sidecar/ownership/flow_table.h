@@ -1,0 +1,75 @@
+// What is known of each TCP flow: a hash table of fixed size that never allocates again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+#include "shared/net/ip_address.h"
+#include "sidecar/ownership/rules.h"
+
+namespace sidetap::ownership {
+
+struct FlowKey {
+  net::IpAddress local;
+  net::IpAddress remote;
+  std::uint16_t local_port = 0;
+  std::uint16_t remote_port = 0;
+  friend bool operator==(const FlowKey&, const FlowKey&) = default;
+};
+
+/// All false: nothing known yet.
+struct FlowState {
+  bool decided : 1 = false;  ///< `server` and `rule` hold.
+  bool local_is_server : 1 = false;
+  bool syn_from_local : 1 = false;  ///< Since the last reset of the flow.
+  bool syn_from_remote : 1 = false;
+  bool settled : 1 = false;  ///< A packet without SYN followed.
+  bool fin_from_local : 1 = false;
+  bool fin_from_remote : 1 = false;
+  bool reset : 1 = false;
+  Rule rule = Rule::kTcpFlow;
+};
+
+/// Sets of eight neighbours, found by hash. When a set is full its least worthy flow makes room: a
+/// closed one, else one that never got past its SYN, else the one not seen for longest. That is
+/// safe: a flow given up is decided anew from its next packet.
+class FlowTable {
+ public:
+  /// `capacity` is rounded up to a power of two, at least 8.
+  FlowTable(std::size_t capacity, std::uint64_t seed);
+
+  /// Null when unknown.
+  FlowState* find(const FlowKey& key);
+  /// Creates the flow when unknown. Valid until the next call.
+  FlowState& obtain(const FlowKey& key);
+
+  std::size_t size() const { return size_; }
+  std::size_t capacity() const { return (set_mask_ + 1) * kWays; }
+  std::uint64_t evictions() const { return evictions_; }
+
+ private:
+  static constexpr std::size_t kWays = 8;
+  struct Slot {
+    FlowKey key;
+    FlowState state;
+    std::uint32_t used = 0;  // tick of the last use; 0: free
+  };
+  struct Free {
+    void operator()(Slot* slots) const { std::free(slots); }
+  };
+
+  Slot* set_of(const FlowKey& key) const;
+  std::uint32_t tick();
+  unsigned worth(const Slot& slot) const;
+
+  std::size_t set_mask_;
+  std::uint64_t seed_;
+  std::uint32_t clock_ = 0;
+  std::size_t size_ = 0;
+  std::uint64_t evictions_ = 0;
+  std::unique_ptr<Slot[], Free> slots_;
+};
+
+}  // namespace sidetap::ownership

@@ -1,0 +1,46 @@
+// Decisions of first fragments, for the later ones that carry no ports.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "shared/net/ip_address.h"
+#include "sidecar/ownership/rules.h"
+
+namespace sidetap::ownership {
+
+struct FragmentKey {
+  net::IpAddress source;
+  net::IpAddress destination;
+  std::uint32_t id = 0;
+  std::uint8_t protocol = 0;
+  friend bool operator==(const FragmentKey&, const FragmentKey&) = default;
+};
+
+/// Fixed size; a new datagram takes the place of the oldest of the four it may live in. One that
+/// was displaced too early is decided by its addresses.
+class FragmentTable {
+ public:
+  /// `capacity` is rounded up to a power of two, at least 4.
+  FragmentTable(std::size_t capacity, std::uint64_t seed);
+
+  void remember(const FragmentKey& key, Decision decision);
+  /// Null when no first fragment was seen.
+  const Decision* find(const FragmentKey& key) const;
+
+ private:
+  static constexpr std::size_t kWays = 4;
+  struct Slot {
+    FragmentKey key;
+    Decision decision;
+    std::uint64_t born = 0;  // 0: free
+  };
+  std::size_t first_slot(const FragmentKey& key) const;
+
+  std::uint64_t seed_;
+  std::uint64_t clock_ = 0;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace sidetap::ownership

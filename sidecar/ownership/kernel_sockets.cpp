@@ -1,0 +1,163 @@
+#include "sidecar/ownership/kernel_sockets.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+namespace sidetap::ownership {
+namespace {
+
+constexpr std::uint32_t kListenState = 1U << 10;  // TCP_LISTEN of linux/tcp_states.h
+
+Error system_error(const char* what) {
+  return {std::string("listening sockets: ") + what + ": " + std::strerror(errno)};
+}
+
+}  // namespace
+
+KernelListeningSockets::KernelListeningSockets(std::chrono::milliseconds keep) : keep_(keep) {}
+
+bool KernelListeningSockets::is_listening(net::IpAddress local, std::uint16_t port) {
+  if (!ever_asked_ || std::chrono::steady_clock::now() - asked_ >= keep_) {
+    // An error leaves the last answer, and the flow to the rules for ports.
+    static_cast<void>(refresh());
+  }
+  return std::any_of(listeners_.begin(), listeners_.end(), [&](const Listener& l) {
+    return l.port == port && (l.address == local || (local.is_v4() ? l.every_v4 : l.every_v6));
+  });
+}
+
+Result<void> KernelListeningSockets::refresh() {
+  ever_asked_ = true;
+  asked_ = std::chrono::steady_clock::now();
+  std::vector<Listener> fresh;
+  for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+    if (Result<void> done = dump(family, fresh); !done) {
+      socket_.reset();  // a late answer must not be taken for the next one's
+      return done;
+    }
+  }
+  listeners_ = std::move(fresh);
+  return {};
+}
+
+Result<void> KernelListeningSockets::dump(std::uint8_t family, std::vector<Listener>& into) {
+  if (!socket_) {
+    socket_.reset(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (!socket_) return system_error("socket");
+    const timeval patience{0, 100'000};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 request;
+  } ask{};
+  ask.header.nlmsg_len = sizeof ask;
+  ask.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  ask.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  ask.header.nlmsg_seq = ++sequence_;
+  ask.request.sdiag_family = family;
+  ask.request.sdiag_protocol = IPPROTO_TCP;
+  ask.request.idiag_states = kListenState;
+  // INET_DIAG_SKV6ONLY comes with every IPv6 answer, asked for or not.
+  if (::send(socket_.get(), &ask, sizeof ask, 0) < 0) return system_error("send");
+
+  alignas(nlmsghdr) std::array<std::byte, 32768> buffer;
+  for (;;) {
+    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error("recv");
+    std::span<const std::byte> rest(buffer.data(), static_cast<std::size_t>(got));
+    while (rest.size() >= sizeof(nlmsghdr)) {
+      nlmsghdr header;
+      std::memcpy(&header, rest.data(), sizeof header);
+      if (header.nlmsg_len < sizeof header || header.nlmsg_len > rest.size()) break;
+      const auto payload = rest.subspan(sizeof header, header.nlmsg_len - sizeof header);
+      if (header.nlmsg_seq == sequence_) {
+        if (header.nlmsg_type == NLMSG_DONE) return {};
+        if (header.nlmsg_type == NLMSG_ERROR) {
+          nlmsgerr problem{};
+          std::memcpy(&problem, payload.data(), std::min(payload.size(), sizeof problem));
+          errno = -problem.error;
+          return system_error("the kernel answered");
+        }
+        if (header.nlmsg_type == SOCK_DIAG_BY_FAMILY) read_answer(payload, into);
+      }
+      rest = rest.subspan(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), rest.size()));
+    }
+  }
+}
+
+void KernelListeningSockets::read_answer(std::span<const std::byte> payload,
+                                         std::vector<Listener>& into) {
+  inet_diag_msg message{};
+  if (payload.size() < sizeof message) return;
+  std::memcpy(&message, payload.data(), sizeof message);
+  if (message.idiag_state != 10) return;
+  Listener listener;
+  listener.port = ntohs(message.id.idiag_sport);
+  std::array<std::byte, 16> raw{};
+  std::memcpy(raw.data(), message.id.idiag_src, raw.size());
+  if (message.idiag_family == AF_INET) {
+    listener.address = net::IpAddress::from_v4_bytes(std::span(raw).first<4>());
+    listener.every_v4 = listener.address.is_unspecified();
+  } else {
+    listener.address = net::IpAddress::from_v6_bytes(raw);
+    listener.every_v6 = listener.address == net::IpAddress();
+    listener.every_v4 = listener.address.is_unspecified();
+    auto attributes = payload.subspan(NLMSG_ALIGN(sizeof message));
+    while (attributes.size() >= sizeof(rtattr)) {
+      rtattr attribute;
+      std::memcpy(&attribute, attributes.data(), sizeof attribute);
+      if (attribute.rta_len < sizeof attribute || attribute.rta_len > attributes.size()) break;
+      if (attribute.rta_type == INET_DIAG_SKV6ONLY && attribute.rta_len > sizeof attribute &&
+          attributes[sizeof attribute] != std::byte{0}) {
+        listener.every_v4 = false;
+      }
+      attributes = attributes.subspan(
+          std::min<std::size_t>(RTA_ALIGN(attribute.rta_len), attributes.size()));
+    }
+  }
+  into.push_back(listener);
+}
+
+Result<PortRange> parse_port_range(std::string_view text) {
+  const Error error{"port range \"" + std::string(text.substr(0, 40)) +
+                    "\": expected two ports, the lower first"};
+  std::array<std::uint16_t, 2> ports{};
+  for (std::uint16_t& port : ports) {
+    const std::size_t start = text.find_first_not_of(" \t\n");
+    if (start == std::string_view::npos) return error;
+    text.remove_prefix(start);
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (code != std::errc()) return error;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  }
+  if (text.find_first_not_of(" \t\n") != std::string_view::npos || ports[0] > ports[1]) {
+    return error;
+  }
+  return PortRange{ports[0], ports[1]};
+}
+
+Result<PortRange> read_port_range(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) return Error{file + ": cannot be read; the kernel's default range can be used instead"};
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  return parse_port_range(text);
+}
+
+}  // namespace sidetap::ownership

@@ -1,0 +1,50 @@
+#include "sidecar/ownership/rules.h"
+
+#include <array>
+
+namespace sidetap::ownership {
+namespace {
+
+struct RuleInfo {
+  std::string_view name;
+  std::string_view text;
+};
+
+// In the order of the enumeration.
+constexpr std::array<RuleInfo, kRuleCount> kRules{{
+    {"unreadable", "no readable headers: nobody can be named"},
+    {"own-traffic", "a connection of the tap itself"},
+    {"not-self", "neither end is this pod"},
+    {"self-to-self", "both ends are this pod"},
+    {"group-sent", "multicast, broadcast, ARP or neighbour discovery that this pod sent"},
+    {"group-echo", "this pod's own multicast, returned by the bridge"},
+    {"group-from-tapped",
+     "multicast, broadcast, ARP or neighbour discovery whose sender is tapped"},
+    {"group-from-untapped",
+     "multicast, broadcast, ARP or neighbour discovery whose sender has no tap"},
+    {"group-from-unknown", "the sender cannot be told and may be tapped"},
+    {"service-view", "view of a Service address; the backend's tap forwards the pod view"},
+    {"service-view-kept",
+     "view of a Service address that no backend's tap forwards, or that is wanted too"},
+    {"peer-untapped", "the peer has no tap"},
+    {"tcp-handshake", "SYN or SYN+ACK names the server, which owns the flow"},
+    {"tcp-flow", "the handshake of the flow named the server"},
+    {"tcp-simultaneous", "both ends sent a SYN: the lower port, then the lower address owns"},
+    {"tcp-listening", "flow first seen midway; the local port is in LISTEN"},
+    {"tcp-midway", "flow first seen midway; decided by its ports"},
+    {"server-port", "one of the ports is configured as a server's"},
+    {"ephemeral-port", "one of the ports is ephemeral, so the other end is the server"},
+    {"lower-port", "the end with the lower port is the server"},
+    {"lower-address", "the end with the lower address owns"},
+    {"echo", "the end that is asked owns both ways"},
+    {"quoted-flow", "an ICMP error goes with the flow it quotes"},
+    {"fragment", "as the first fragment of the same datagram"},
+    {"sender", "truncated or malformed: its sender owns"},
+}};
+
+}  // namespace
+
+std::string_view rule_name(Rule rule) { return kRules[static_cast<unsigned>(rule)].name; }
+std::string_view rule_text(Rule rule) { return kRules[static_cast<unsigned>(rule)].text; }
+
+}  // namespace sidetap::ownership
