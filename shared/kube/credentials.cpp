@@ -1,0 +1,37 @@
+#include "shared/kube/credentials.h"
+
+#include <fstream>
+#include <iterator>
+
+namespace sidetap::kube {
+
+Result<std::string> read_trimmed(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return Error{"cannot read " + path};
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const auto begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string::npos) return Error{path + " is empty"};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+Result<Credentials> in_cluster_credentials(const Environment& environment,
+                                           const std::string& folder) {
+  const auto host = environment("KUBERNETES_SERVICE_HOST");
+  const auto port = environment("KUBERNETES_SERVICE_PORT");
+  if (!host || host->empty() || !port || port->empty()) {
+    return Error{
+        "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: not in a cluster"};
+  }
+  const bool v6 = host->find(':') != std::string::npos;
+  auto server = net::parse_host_port((v6 ? "[" + *host + "]" : *host) + ":" + *port);
+  if (!server) return Error{"API server address: " + server.error().text};
+  auto pod_namespace = read_trimmed(folder + "/namespace");
+  if (!pod_namespace) return pod_namespace.error();
+  Credentials credentials{*server, folder + "/ca.crt", folder + "/token", *pod_namespace};
+  for (const auto& path : {credentials.ca_file, credentials.token_file}) {
+    if (const auto text = read_trimmed(path); !text) return text.error();
+  }
+  return credentials;
+}
+
+}  // namespace sidetap::kube

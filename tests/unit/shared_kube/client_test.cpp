@@ -1,0 +1,268 @@
+#include "shared/kube/client.h"
+
+#include <deque>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/certificates.h"
+
+namespace sidetap::kube {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using testing::HasSubstr;
+
+std::string answer(const std::string& status, const std::string& body,
+                   const std::string& more = "") {
+  return "HTTP/1.1 " + status +
+         "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n" + more + "\r\n" + body;
+}
+
+/// Speaks the wire of an API server, byte for byte as the test scripts it: one string an answer, an
+/// empty one cuts the connection instead. Serves one connection after the other on its own thread.
+class FakeApiServer {
+ public:
+  FakeApiServer(const testing_support::KeyPair& leaf, std::deque<std::string> answers)
+      : tls_(asio::ssl::context::tls_server), answers_(std::move(answers)) {
+    tls_.use_certificate_chain(asio::buffer(leaf.certificate));
+    tls_.use_private_key(asio::buffer(leaf.key), asio::ssl::context::pem);
+    port_ = acceptor_.local_endpoint().port();
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeApiServer() {
+    stopping_ = true;
+    // Shutting down wakes the accept; closing from here would race with it.
+    ::shutdown(acceptor_.native_handle(), SHUT_RDWR);
+    thread_.join();
+  }
+
+  std::uint16_t port() const { return port_; }
+  std::vector<std::string> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
+  int connections() const { return connections_; }
+
+ private:
+  void serve() {
+    while (!stopping_) {
+      boost::system::error_code error;
+      tcp::socket socket(context_);
+      acceptor_.accept(socket, error);
+      if (error) return;
+      ++connections_;
+      asio::ssl::stream<tcp::socket> stream(std::move(socket), tls_);
+      stream.handshake(asio::ssl::stream_base::server, error);
+      while (!error && answer_one(stream)) {
+      }
+    }
+  }
+
+  bool answer_one(asio::ssl::stream<tcp::socket>& stream) {
+    boost::system::error_code error;
+    asio::streambuf buffer;
+    const std::size_t head = asio::read_until(stream, buffer, "\r\n\r\n", error);
+    if (error) return false;
+    std::string request(asio::buffers_begin(buffer.data()), asio::buffers_end(buffer.data()));
+    if (const auto at = request.find("Content-Length: "); at != std::string::npos && at < head) {
+      const std::size_t length = std::stoul(request.substr(at + 16));
+      while (request.size() < head + length && !error) {
+        std::array<char, 4096> more{};
+        const std::size_t got = stream.read_some(asio::buffer(more), error);
+        request.append(more.data(), got);
+      }
+    }
+    std::string reply;
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+      if (answers_.empty()) return false;
+      reply = answers_.front();
+      answers_.pop_front();
+    }
+    if (reply.empty()) return false;
+    asio::write(stream, asio::buffer(reply), error);
+    return !error;
+  }
+
+  asio::io_context context_;
+  asio::ssl::context tls_;
+  tcp::acceptor acceptor_{context_, {asio::ip::make_address("127.0.0.1"), 0}};
+  std::uint16_t port_ = 0;
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> connections_{0};
+  mutable std::mutex mutex_;
+  std::deque<std::string> answers_;
+  std::vector<std::string> requests_;
+  std::thread thread_;
+};
+
+class KubeClient : public testing::Test {
+ protected:
+  void serve(std::deque<std::string> answers, const std::string& name = "IP:127.0.0.1") {
+    server_ = std::make_unique<FakeApiServer>(testing_support::make_leaf(ca_, {name}),
+                                              std::move(answers));
+    client_ = std::make_unique<Client>(
+        context_.get_executor(),
+        Credentials{{"127.0.0.1", server_->port()}, ca_file_, token_file_, "sidetap-system"},
+        Limits{std::chrono::milliseconds(2000), 4096});
+  }
+  template <typename T>
+  T run(asio::awaitable<T> task) {
+    std::optional<T> result;
+    asio::co_spawn(
+        context_, [&]() -> asio::awaitable<void> { result.emplace(co_await std::move(task)); },
+        [](const std::exception_ptr& error) {
+          if (error) std::rethrow_exception(error);
+        });
+    context_.restart();
+    context_.run();
+    return std::move(*result);
+  }
+
+  testing_support::KeyPair ca_ = testing_support::make_ca("test CA");
+  testing_support::TemporaryFolder folder_;
+  std::string ca_file_ = folder_.write("ca.crt", ca_.certificate);
+  std::string token_file_ = folder_.write("token", "first\n");
+  asio::io_context context_;
+  std::unique_ptr<FakeApiServer> server_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(KubeClient, SendsTheTokenOfTheMomentOnOneConnection) {
+  serve({answer("200 OK", R"({"kind":"Secret"})"), answer("200 OK", "{}")});
+  const auto first = run(client_->get("/api/v1/namespaces/x/secrets/y"));
+  ASSERT_TRUE(first) << first.error().text;
+  EXPECT_EQ(first->body["kind"], "Secret");
+  folder_.write("token", "renewed");
+  ASSERT_TRUE(run(client_->get("/healthz")));
+  const auto requests = server_->requests();
+  ASSERT_EQ(requests.size(), 2U);
+  EXPECT_THAT(requests[0], HasSubstr("GET /api/v1/namespaces/x/secrets/y HTTP/1.1\r\n"));
+  EXPECT_THAT(requests[0], HasSubstr("Authorization: Bearer first\r\n"));
+  EXPECT_THAT(requests[1], HasSubstr("Authorization: Bearer renewed\r\n"));
+  EXPECT_EQ(server_->connections(), 1);
+}
+
+TEST_F(KubeClient, ConflictForbiddenAndServerErrorsAreAnswersNotErrors) {
+  serve({answer("409 Conflict", R"({"reason":"Conflict","message":"changed"})"),
+         answer("403 Forbidden", "{}"), answer("503 Service Unavailable", "<html>")});
+  const auto conflict = run(client_->replace("/x", {{"a", 1}}));
+  ASSERT_TRUE(conflict);
+  EXPECT_EQ(conflict->describe(), "409 Conflict: changed");
+  EXPECT_EQ(run(client_->create("/x", {{"a", 1}}))->status, 403U);
+  EXPECT_EQ(run(client_->get("/x"))->status, 503U);
+  EXPECT_THAT(server_->requests()[0], HasSubstr(R"({"a":1})"));
+}
+
+TEST_F(KubeClient, PatchTypesHaveTheirMediaTypes) {
+  serve({answer("200 OK", "{}"), answer("200 OK", "{}")});
+  ASSERT_TRUE(run(client_->patch("/x", PatchType::kMerge, {{"a", nullptr}})));
+  ASSERT_TRUE(run(client_->patch("/x", PatchType::kJson, nlohmann::json::array())));
+  EXPECT_THAT(server_->requests()[0], HasSubstr("application/merge-patch+json"));
+  EXPECT_THAT(server_->requests()[1], HasSubstr("application/json-patch+json"));
+}
+
+TEST_F(KubeClient, DialsAgainWhenTheKeptConnectionWasClosed) {
+  serve({answer("200 OK", "{}"), "", answer("200 OK", "{}")});
+  ASSERT_TRUE(run(client_->get("/a")));
+  ASSERT_TRUE(run(client_->get("/b")));
+  EXPECT_EQ(server_->connections(), 2);
+}
+
+TEST_F(KubeClient, GarbageIsAnErrorAndTheNextRequestWorks) {
+  serve({"garbage\r\n\r\n", answer("200 OK", "not json"), answer("200 OK", "{}")});
+  EXPECT_FALSE(run(client_->get("/a")));
+  EXPECT_THAT(run(client_->get("/a")).error().text, HasSubstr("not JSON"));
+  EXPECT_TRUE(run(client_->get("/a")));
+}
+
+TEST_F(KubeClient, AnswersOverTheLimitAreRefused) {
+  serve({answer("200 OK", "\"" + std::string(5000, 'x') + "\"")});
+  EXPECT_FALSE(run(client_->get("/a")));
+}
+
+TEST_F(KubeClient, ASilentServerTimesOut) {
+  serve({"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"});
+  const auto result = run(client_->get("/a"));
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().text, HasSubstr("read"));
+}
+
+TEST_F(KubeClient, RefusesACertificateForAnotherName) {
+  serve({answer("200 OK", "{}")}, "DNS:elsewhere");
+  const auto result = run(client_->get("/a"));
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().text, HasSubstr("TLS handshake"));
+  EXPECT_TRUE(server_->requests().empty()) << "no token may leave before the server is verified";
+}
+
+TEST_F(KubeClient, WatchDeliversEventsThatArriveInPieces) {
+  const std::string events = R"({"type":"ADDED","object":{"n":1}})"
+                             "\n"
+                             R"({"type":"DELETED","object":{"n":2}})"
+                             "\n";
+  const auto chunk = [](const std::string& text) {
+    std::ostringstream out;
+    out << std::hex << text.size() << "\r\n" << text << "\r\n";
+    return out.str();
+  };
+  serve({"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(events.substr(0, 40)) +
+         chunk(events.substr(40)) + "0\r\n\r\n"});
+  std::vector<int> seen;
+  const auto result = run(client_->watch(
+      "/api/v1/services?watch=1",
+      [&](const nlohmann::json& event) {
+        seen.push_back(event["object"]["n"].get<int>());
+        return true;
+      },
+      std::chrono::seconds(2)));
+  ASSERT_TRUE(result) << result.error().text;
+  EXPECT_THAT(seen, testing::ElementsAre(1, 2));
+}
+
+TEST_F(KubeClient, WatchThatIsRefusedReturnsTheStatus) {
+  serve({answer("410 Gone", R"({"reason":"Expired"})")});
+  const auto result = run(client_->watch(
+      "/x", [](const nlohmann::json&) { return true; }, std::chrono::seconds(2)));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->describe(), "410 Expired");
+}
+
+TEST_F(KubeClient, TokenReviewTellsTheBoundPod) {
+  serve({answer("201 Created", R"({"status":{"authenticated":true,"audiences":["sidetap"],
+      "user":{"username":"system:serviceaccount:shop:web",
+      "extra":{"authentication.kubernetes.io/pod-name":["web-0"],
+               "authentication.kubernetes.io/pod-uid":["u1"]}}}})")});
+  const auto identity = run(review_token(*client_, "t0ken", "sidetap"));
+  ASSERT_TRUE(identity) << identity.error().text;
+  EXPECT_TRUE(identity->authenticated);
+  EXPECT_EQ(identity->user, "system:serviceaccount:shop:web");
+  EXPECT_EQ(identity->pod_name, "web-0");
+  EXPECT_EQ(identity->pod_uid, "u1");
+}
+
+TEST_F(KubeClient, TokenForAnotherAudienceProvesNothing) {
+  serve(
+      {answer("201 Created", R"({"status":{"authenticated":true,"audiences":["api"],"user":{}}})"),
+       answer("201 Created", R"({"status":7})")});
+  EXPECT_FALSE(run(review_token(*client_, "t", "sidetap"))->authenticated);
+  EXPECT_FALSE(run(review_token(*client_, "t", "sidetap"))->authenticated);
+}
+
+}  // namespace
+}  // namespace sidetap::kube
