@@ -226,7 +226,10 @@ Decision Engine::decide_group(const PacketView& packet) const {
     return {true, Rule::kGroupSent};
   }
   if (nameless && !tapped_->peers.empty()) return {false, Rule::kGroupFromUnknown};
-  const bool router_advertisement = is_neighbour_discovery(packet) && packet.icmp_type == 134;
+  // Routers advertise from link-local addresses, which the set of tapped peers cannot name (RFC
+  // 4861).
+  const bool router_advertisement =
+      is_neighbour_discovery(packet) && packet.icmp_type == 134 && packet.source.is_link_local();
   if (!router_advertisement && is_tapped(packet, packet.source, true)) {
     return {false, Rule::kGroupFromTapped};
   }

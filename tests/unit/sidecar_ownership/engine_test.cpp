@@ -1,0 +1,304 @@
+#include "sidecar/ownership/engine.h"
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/sidecar_ownership/pod.h"
+
+namespace sidetap::ownership {
+namespace {
+
+using namespace sidetap::test;
+
+class Ownership : public testing::Test {
+ protected:
+  /// The two taps of a direct packet: exactly one of them owns it. Returns whether it is `one`.
+  bool one_owns(const PacketBuilder& p) {
+    const bool a = one.owns(p);
+    const bool b = two.owns(p);
+    EXPECT_NE(a, b) << rule_name(one.rule(p)) << " and " << rule_name(two.rule(p));
+    return a;
+  }
+  static PacketBuilder there() { return packet().from("10.0.0.1").to("10.0.0.2"); }
+  static PacketBuilder back() { return packet().from("10.0.0.2").to("10.0.0.1"); }
+  static PacketBuilder there6() { return packet().from("fd00::1").to("fd00::2"); }
+  static PacketBuilder back6() { return packet().from("fd00::2").to("fd00::1"); }
+
+  Pod one{1};
+  Pod two{2};
+};
+
+TEST_F(Ownership, StrangersPacketsAreNobodysHere) {
+  EXPECT_EQ(one.rule(packet().from("10.0.0.5").to("10.0.0.6").udp(1, 2)), Rule::kNotSelf);
+}
+
+TEST_F(Ownership, UntappedPeerIsOwnedBothWays) {
+  for (const char* peer : {"8.8.8.8", "10.0.0.254", "10.0.0.100"}) {
+    EXPECT_EQ(one.sees(packet().from("10.0.0.1").to(peer).tcp(40000, 443)),
+              (Decision{true, Rule::kPeerUntapped}));
+    EXPECT_EQ(one.sees(packet().from(peer).to("10.0.0.1").udp(53, 40000)),
+              (Decision{true, Rule::kPeerUntapped}));
+  }
+}
+
+TEST_F(Ownership, TcpServerOwnsBothDirectionsWhateverThePorts) {
+  for (const auto& [client, server] : {std::pair{40000, 443}, std::pair{80, 61616},
+                                       std::pair{50051, 50051}, std::pair{0, 65535}}) {
+    const auto c = static_cast<std::uint16_t>(client);
+    const auto s = static_cast<std::uint16_t>(server);
+    EXPECT_FALSE(one_owns(there().tcp(c, s).syn()));
+    EXPECT_FALSE(one_owns(back().tcp(s, c).syn_ack()));
+    EXPECT_FALSE(one_owns(there().tcp(c, s)));
+    EXPECT_FALSE(one_owns(back6().tcp(s, c).syn_ack()));
+    EXPECT_FALSE(one_owns(back6().tcp(s, c)));
+  }
+}
+
+TEST_F(Ownership, TcpSynAfterDataTurnsTheFlowRound) {
+  EXPECT_FALSE(one_owns(there().tcp(5000, 6000).syn()));
+  EXPECT_FALSE(one_owns(there().tcp(5000, 6000)));
+  EXPECT_TRUE(one_owns(back().tcp(6000, 5000).syn()));
+  EXPECT_TRUE(one_owns(there().tcp(5000, 6000).syn_ack()));
+  EXPECT_TRUE(one_owns(back().tcp(6000, 5000)));
+}
+
+TEST_F(Ownership, TcpSimultaneousOpenGoesToTheLowerPort) {
+  const PacketBuilder from_one = there().tcp(7000, 6000).syn();
+  const PacketBuilder from_two = back().tcp(6000, 7000).syn();
+  // Each tap sees its own SYN first; the packets cross on the way.
+  EXPECT_FALSE(one.owns(from_one));
+  EXPECT_FALSE(two.owns(from_two));
+  EXPECT_TRUE(one.owns(from_two));
+  EXPECT_TRUE(two.owns(from_one));
+  EXPECT_TRUE(one_owns(there().tcp(7000, 6000).syn_ack()));
+  EXPECT_FALSE(one_owns(back().tcp(6000, 7000).syn_ack()));
+  EXPECT_FALSE(one_owns(there().tcp(7000, 6000)));
+  EXPECT_FALSE(one_owns(back().tcp(6000, 7000)));
+}
+
+TEST_F(Ownership, TcpMidwayListenerIsTheServer) {
+  two.sockets.ports = {50051};
+  EXPECT_FALSE(one_owns(there().tcp(40000, 50051)));
+  EXPECT_EQ(two.rule(back().tcp(50051, 40000)), Rule::kTcpListening);
+}
+
+TEST_F(Ownership, TcpMidwayWithoutListenerGoesByPorts) {
+  EXPECT_FALSE(one_owns(there().tcp(40000, 80)));
+  EXPECT_TRUE(one_owns(there().tcp(100, 200)));
+  EXPECT_TRUE(one_owns(there().tcp(100, 100)));
+}
+
+TEST_F(Ownership, ListenersAreAskedOncePerFlowAndNeverAfterAHandshake) {
+  two.owns(there().tcp(40000, 80).syn());
+  for (int i = 0; i < 5; ++i) two.owns(there().tcp(40000, 80));
+  EXPECT_EQ(two.sockets.asked, 0);
+  for (int i = 0; i < 5; ++i) two.owns(there().tcp(40001, 80));
+  EXPECT_EQ(two.sockets.asked, 1);
+}
+
+TEST_F(Ownership, DatagramServerIsTheEndWithoutEphemeralPort) {
+  for (const std::uint8_t protocol : {std::uint8_t{17}, std::uint8_t{33}, std::uint8_t{132}}) {
+    EXPECT_FALSE(one_owns(there().ports(protocol, 40000, 61616)));
+    EXPECT_FALSE(one_owns(back().ports(protocol, 61616, 40000)));
+    EXPECT_FALSE(one_owns(there6().ports(protocol, 40000, 53)));
+    EXPECT_TRUE(one_owns(there().ports(protocol, 53, 54)));
+    EXPECT_TRUE(one_owns(back().ports(protocol, 7946, 7946)));
+  }
+}
+
+TEST_F(Ownership, ConfiguredServerPortOutweighsTheRange) {
+  EngineConfig c = pod_config(2);
+  c.server_ports = {40053};
+  Pod server(c);
+  EXPECT_EQ(server.sees(there().udp(39999, 40053)), (Decision{true, Rule::kServerPort}));
+}
+
+TEST_F(Ownership, EchoBelongsToTheOneAsked) {
+  EXPECT_FALSE(one_owns(there().echo(true)));
+  EXPECT_FALSE(one_owns(back().echo(false)));
+  EXPECT_TRUE(one_owns(back6().echo(true)));
+  EXPECT_TRUE(one_owns(there6().echo(false)));
+}
+
+TEST_F(Ownership, IcmpErrorFollowsTheQuotedFlow) {
+  const Bytes query = there().udp(40000, 53).network();
+  EXPECT_FALSE(one_owns(back().icmp(3, query)));
+  EXPECT_EQ(two.rule(back().icmp(3, query)), Rule::kQuotedFlow);
+  const Bytes answer = back6().udp(53, 40000).network();
+  EXPECT_FALSE(one_owns(there6().icmp(1, answer)));
+  EXPECT_FALSE(one_owns(back().icmp(3, there().echo(true).network())));
+
+  // TCP: the handshake of the quoted flow counts, not its ports.
+  one_owns(there().tcp(80, 61616).syn());
+  EXPECT_FALSE(one_owns(back().icmp(3, there().tcp(80, 61616).network())));
+}
+
+TEST_F(Ownership, IcmpErrorOfARouterIsOwnedByItsReceiver) {
+  const Bytes lost = there().udp(40000, 53).network();
+  EXPECT_EQ(one.sees(packet().from("10.0.0.254").to("10.0.0.1").icmp(11, lost)),
+            (Decision{true, Rule::kPeerUntapped}));
+}
+
+TEST_F(Ownership, IcmpErrorWithoutReadableQuoteIsItsSenders) {
+  EXPECT_FALSE(one_owns(back().icmp(3)));
+  EXPECT_FALSE(
+      one_owns(back().icmp(3, packet().from("1.1.1.1").to("2.2.2.2").udp(1, 2).network())));
+}
+
+TEST_F(Ownership, OtherProtocolsGoToTheLowerAddress) {
+  EXPECT_TRUE(one_owns(there().protocol(47)));
+  EXPECT_TRUE(one_owns(back().protocol(50)));
+  EXPECT_TRUE(one_owns(back6().protocol(41)));
+}
+
+TEST_F(Ownership, LaterFragmentsFollowTheFirst) {
+  EXPECT_FALSE(one_owns(there().udp(40000, 53).fragment(5, 0, true)));
+  EXPECT_FALSE(one_owns(there().udp(40000, 53).fragment(5, 100, false)));
+  EXPECT_EQ(two.rule(there().udp(0, 0).fragment(5, 50, true)), Rule::kFragment);
+  EXPECT_TRUE(one_owns(there().udp(0, 0).fragment(6, 50, true))) << "first part not seen";
+  EXPECT_FALSE(one_owns(there6().udp(40000, 53).fragment(0x12345678, 0, true)));
+  EXPECT_FALSE(one_owns(there6().udp(40000, 53).fragment(0x12345678, 9, false)));
+}
+
+TEST_F(Ownership, ServiceViewIsLeftToTheBackend) {
+  const PacketBuilder query = packet().from("10.0.0.1").to("10.96.0.10").udp(40000, 53);
+  EXPECT_EQ(one.sees(query), (Decision{false, Rule::kServiceView}));
+  EXPECT_EQ(one.sees(packet().from("fd00:96::a").to("fd00::1").udp(53, 40000)),
+            (Decision{false, Rule::kServiceView}));
+}
+
+TEST_F(Ownership, ServiceViewIsKeptWhereNoBackendForwards) {
+  const PacketBuilder query = packet().from("10.0.0.1").to("10.96.0.10").udp(40000, 53);
+  EngineConfig c = pod_config(1);
+  c.untapped_services = cidrs("10.96.0.10");
+  c.service_view = ServiceView::kNever;
+  EXPECT_TRUE(Pod(c).owns(query)) << "named, so kept whatever else is set";
+  c = pod_config(1);
+  c.tapped_peers = TappedPeers::none();
+  EXPECT_TRUE(Pod(c).owns(query));
+  c.service_view = ServiceView::kNever;
+  EXPECT_FALSE(Pod(c).owns(query));
+  c = pod_config(1);
+  c.service_view = ServiceView::kAlways;
+  EXPECT_EQ(Pod(c).sees(query), (Decision{true, Rule::kServiceViewKept}));
+}
+
+TEST_F(Ownership, MulticastAndBroadcastAreTheSenders) {
+  for (const char* group : {"224.0.0.251", "255.255.255.255", "10.0.0.255"}) {
+    EXPECT_TRUE(one_owns(packet().from("10.0.0.1").to(group).udp(5353, 5353))) << group;
+    EXPECT_EQ(one.rule(packet().from("10.0.0.100").to(group).udp(1, 2)), Rule::kGroupFromUntapped);
+  }
+  EXPECT_TRUE(one_owns(packet().from("fd00::1").to("ff02::fb").udp(5353, 5353)));
+}
+
+TEST_F(Ownership, ReturnedMulticastIsAnEcho) {
+  const Bytes sent = packet().from("10.0.0.1").to("224.0.0.5").udp(1, 2).ethernet();
+  EXPECT_EQ(one.sees(sent, capture::Direction::kInbound), (Decision{false, Rule::kGroupEcho}));
+  EXPECT_EQ(one.sees(sent, capture::Direction::kOutbound), (Decision{true, Rule::kGroupSent}));
+}
+
+TEST_F(Ownership, NeighbourDiscoveryIsTheSendersEvenInUnicast) {
+  for (const std::uint8_t type : {std::uint8_t{135}, std::uint8_t{136}}) {
+    EXPECT_TRUE(one_owns(there6().icmp(type)));
+    EXPECT_FALSE(one_owns(back6().icmp(type)));
+    EXPECT_TRUE(one.owns(packet().from("fd00::fe").to("fd00::1").icmp(type)));
+  }
+}
+
+TEST_F(Ownership, SenderWithoutAddressIsKnownByItsMac) {
+  const PacketBuilder discover = packet()
+                                     .from("0.0.0.0")
+                                     .to("255.255.255.255")
+                                     .udp(68, 67)
+                                     .source_mac(mac(1))
+                                     .destination_mac(kBroadcastMac);
+  EXPECT_TRUE(one_owns(discover));
+  EXPECT_TRUE(one_owns(packet().from("::").to("ff02::1:ff00:1").icmp(135).source_mac(mac(1))));
+}
+
+TEST_F(Ownership, LinkLocalPeersCountAsTappedUnlessTheyAreRouters) {
+  const auto hello = packet().from("fe80::9").to("ff02::1").icmp(135).source_mac(mac(9));
+  EXPECT_EQ(one.rule(hello), Rule::kGroupFromTapped);
+  // A routed packet shows which MAC address is a router's.
+  one.sees(packet().from("8.8.8.8").to("10.0.0.1").udp(53, 40000).source_mac(mac(9)));
+  EXPECT_EQ(one.rule(hello), Rule::kGroupFromUntapped);
+  EXPECT_TRUE(two.owns(packet().from("fe80::9").to("ff02::1").icmp(134).source_mac(mac(9))));
+}
+
+TEST_F(Ownership, ArpIsTheSenders) {
+  const Bytes asked = arp(kBroadcastMac, mac(1), ip("10.0.0.1"), ip("10.0.0.2"));
+  EXPECT_EQ(one.sees(asked).rule, Rule::kGroupSent);
+  EXPECT_EQ(two.sees(asked).rule, Rule::kGroupFromTapped);
+  const Bytes gateway = arp(kBroadcastMac, mac(9), ip("10.0.0.254"), ip("10.0.0.2"));
+  EXPECT_EQ(two.sees(gateway), (Decision{true, Rule::kGroupFromUntapped}));
+  EXPECT_EQ(one.sees(arp(mac(5), mac(9), ip("10.0.0.254"), ip("10.0.0.5"))).rule, Rule::kNotSelf);
+}
+
+TEST_F(Ownership, LinkControlComesFromTheBridge) {
+  const Mac lldp{std::byte{1}, std::byte{0x80}, std::byte{0xc2},
+                 std::byte{0}, std::byte{0},    std::byte{0x0e}};
+  EXPECT_TRUE(one.sees(frame(lldp, mac(9), 0x88cc, Bytes(20))).owned);
+  EXPECT_EQ(one.sees(frame(kBroadcastMac, mac(9), 0x88b5, Bytes(20))).rule,
+            Rule::kGroupFromUnknown);
+}
+
+TEST_F(Ownership, OwnTrafficIsNeverOwnedNorItsErrorsNorItsFragments) {
+  one.engine.set_own_endpoints(
+      {{capture::IpProtocol::kUdp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003}});
+  const PacketBuilder sent = packet().from("10.0.0.1").to("192.0.2.1").udp(40001, 2003);
+  EXPECT_EQ(one.rule(sent), Rule::kOwnTraffic);
+  EXPECT_EQ(one.rule(packet().from("192.0.2.1").to("10.0.0.1").udp(2003, 40001)),
+            Rule::kOwnTraffic);
+  EXPECT_EQ(one.rule(packet().from("8.8.8.8").to("10.0.0.1").icmp(3, sent.network())),
+            Rule::kOwnTraffic);
+  EXPECT_EQ(one.rule(packet().from("10.0.0.1").to("192.0.2.1").udp(0, 0).fragment(1, 9, false)),
+            Rule::kOwnTraffic);
+  EXPECT_TRUE(one.owns(packet().from("10.0.0.1").to("192.0.2.1").udp(40002, 2003)));
+}
+
+TEST_F(Ownership, TruncatedTransportIsTheSenders) {
+  Bytes bytes = there().tcp(1, 2).ethernet();
+  bytes.resize(14 + 20 + 3);
+  EXPECT_EQ(one.sees(bytes), (Decision{true, Rule::kSender}));
+  EXPECT_EQ(two.sees(bytes), (Decision{false, Rule::kSender}));
+}
+
+TEST_F(Ownership, ChangesTakeEffectWithTheNextPacket) {
+  const PacketBuilder p = there().udp(40000, 53);
+  EXPECT_FALSE(one.owns(p));
+  one.engine.set_tapped_peers(std::make_shared<const TappedPeers>(TappedPeers::none()));
+  EXPECT_EQ(one.rule(p), Rule::kPeerUntapped);
+  Self moved;
+  moved.addresses = {ip("10.0.0.77")};
+  one.engine.set_self(moved);
+  EXPECT_EQ(one.rule(p), Rule::kNotSelf);
+}
+
+TEST_F(Ownership, MappedAddressesAreTheirIpv4Addresses) {
+  EngineConfig c = pod_config(1);
+  c.self.addresses = {ip("::ffff:10.0.0.1")};
+  EXPECT_EQ(Pod(c).rule(packet().from("10.0.0.1").to("8.8.8.8").udp(1, 2)), Rule::kPeerUntapped);
+}
+
+TEST(TappedPeersAll, LeavesOutTheGateways) {
+  const std::vector<net::Cidr> subnets = {net::Cidr::parse("10.0.0.0/24").value()};
+  const std::vector<net::IpAddress> gateways = {ip("10.0.0.1")};
+  const TappedPeers all = TappedPeers::all(subnets, gateways);
+  EXPECT_TRUE(all.peers.contains(ip("10.0.0.2")));
+  EXPECT_FALSE(all.peers.contains(ip("10.0.0.1")));
+}
+
+TEST(Rules, EveryOneHasItsOwnName) {
+  std::set<std::string_view> names;
+  for (unsigned i = 0; i < kRuleCount; ++i) {
+    EXPECT_FALSE(rule_text(static_cast<Rule>(i)).empty());
+    names.insert(rule_name(static_cast<Rule>(i)));
+  }
+  EXPECT_EQ(names.size(), kRuleCount);
+}
+
+}  // namespace
+}  // namespace sidetap::ownership

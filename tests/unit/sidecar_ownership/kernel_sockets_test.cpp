@@ -1,0 +1,89 @@
+#include "sidecar/ownership/kernel_sockets.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "tests/unit/sidecar_capture/packet_builder.h"
+
+namespace sidetap::ownership {
+namespace {
+
+using sidetap::test::ip;
+
+struct Listener {
+  net::UniqueFd fd;
+  std::uint16_t port = 0;
+};
+
+Listener listen4(std::uint32_t address) {
+  Listener l{net::UniqueFd(::socket(AF_INET, SOCK_STREAM, 0))};
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_addr.s_addr = htonl(address);
+  socklen_t size = sizeof a;
+  EXPECT_EQ(::bind(l.fd.get(), reinterpret_cast<sockaddr*>(&a), size), 0);
+  EXPECT_EQ(::listen(l.fd.get(), 1), 0);
+  ::getsockname(l.fd.get(), reinterpret_cast<sockaddr*>(&a), &size);
+  l.port = ntohs(a.sin_port);
+  return l;
+}
+
+Listener listen6(bool only_v6) {
+  Listener l{net::UniqueFd(::socket(AF_INET6, SOCK_STREAM, 0))};
+  const int only = only_v6 ? 1 : 0;
+  ::setsockopt(l.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+  sockaddr_in6 a{};
+  a.sin6_family = AF_INET6;
+  socklen_t size = sizeof a;
+  EXPECT_EQ(::bind(l.fd.get(), reinterpret_cast<sockaddr*>(&a), size), 0);
+  EXPECT_EQ(::listen(l.fd.get(), 1), 0);
+  ::getsockname(l.fd.get(), reinterpret_cast<sockaddr*>(&a), &size);
+  l.port = ntohs(a.sin6_port);
+  return l;
+}
+
+TEST(KernelListeningSockets, FindsWildcardAndExactListeners) {
+  const Listener everywhere = listen4(INADDR_ANY);
+  const Listener here = listen4(INADDR_LOOPBACK);
+  KernelListeningSockets sockets;
+  const Result<void> asked = sockets.refresh();
+  ASSERT_TRUE(asked) << asked.error().text;
+  EXPECT_TRUE(sockets.is_listening(ip("10.1.2.3"), everywhere.port));
+  EXPECT_FALSE(sockets.is_listening(ip("fd00::1"), everywhere.port));
+  EXPECT_TRUE(sockets.is_listening(ip("127.0.0.1"), here.port));
+  EXPECT_FALSE(sockets.is_listening(ip("10.1.2.3"), here.port));
+}
+
+TEST(KernelListeningSockets, Ipv6WildcardServesIpv4UnlessItIsOnlyIpv6) {
+  const Listener both = listen6(false);
+  if (!both.fd) GTEST_SKIP() << "no IPv6 in this kernel";
+  const Listener only = listen6(true);
+  KernelListeningSockets sockets;
+  EXPECT_TRUE(sockets.is_listening(ip("10.1.2.3"), both.port));
+  EXPECT_TRUE(sockets.is_listening(ip("fd00::1"), both.port));
+  EXPECT_FALSE(sockets.is_listening(ip("10.1.2.3"), only.port));
+  EXPECT_TRUE(sockets.is_listening(ip("fd00::1"), only.port));
+}
+
+TEST(KernelListeningSockets, KeepsItsAnswerForAWhile) {
+  KernelListeningSockets patient(std::chrono::hours(1));
+  EXPECT_FALSE(patient.is_listening(ip("127.0.0.1"), 0));
+  const Listener late = listen4(INADDR_LOOPBACK);
+  EXPECT_FALSE(patient.is_listening(ip("127.0.0.1"), late.port));
+  ASSERT_TRUE(patient.refresh());
+  EXPECT_TRUE(patient.is_listening(ip("127.0.0.1"), late.port));
+}
+
+TEST(PortRange, IsReadAsTheKernelWritesIt) {
+  EXPECT_EQ(parse_port_range("32768\t60999\n").value(), (PortRange{32768, 60999}));
+  EXPECT_EQ(parse_port_range("1 65535").value(), (PortRange{1, 65535}));
+  for (const char* bad : {"", "1", "2 1", "1 70000", "1 2 3", "a b"}) {
+    EXPECT_FALSE(parse_port_range(bad)) << bad;
+  }
+  EXPECT_TRUE(read_port_range());
+  EXPECT_FALSE(read_port_range("/nonexistent"));
+}
+
+}  // namespace
+}  // namespace sidetap::ownership

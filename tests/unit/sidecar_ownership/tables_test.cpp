@@ -1,0 +1,72 @@
+#include <gtest/gtest.h>
+
+#include "sidecar/ownership/flow_table.h"
+#include "sidecar/ownership/fragment_table.h"
+
+namespace sidetap::ownership {
+namespace {
+
+FlowKey flow(unsigned n) {
+  return {net::IpAddress::v4(1), net::IpAddress::v4(n), 80, static_cast<std::uint16_t>(n)};
+}
+
+TEST(FlowTable, RemembersWhatWasSaid) {
+  FlowTable table(1024, 1);
+  EXPECT_EQ(table.find(flow(1)), nullptr);
+  table.obtain(flow(1)).local_is_server = true;
+  ASSERT_NE(table.find(flow(1)), nullptr);
+  EXPECT_TRUE(table.find(flow(1))->local_is_server);
+  EXPECT_EQ(table.size(), 1U);
+}
+
+TEST(FlowTable, NeverGrowsBeyondItsCapacity) {
+  FlowTable table(64, 1);
+  for (unsigned i = 0; i < 10000; ++i) table.obtain(flow(i));
+  EXPECT_EQ(table.capacity(), 64U);
+  EXPECT_EQ(table.size(), 64U);
+  EXPECT_EQ(table.evictions(), 10000U - 64U);
+}
+
+TEST(FlowTable, AFloodOfSynsDoesNotDisplaceSettledFlows) {
+  FlowTable table(8, 1);
+  for (unsigned i = 0; i < 4; ++i) table.obtain(flow(i)).settled = true;
+  for (unsigned i = 100; i < 1000; ++i) table.obtain(flow(i)).syn_from_remote = true;
+  for (unsigned i = 0; i < 4; ++i) EXPECT_NE(table.find(flow(i)), nullptr) << i;
+}
+
+TEST(FlowTable, ClosedFlowsMakeRoomFirstThenTheLongestUnused) {
+  FlowTable table(8, 1);
+  for (unsigned i = 0; i < 8; ++i) table.obtain(flow(i)).settled = true;
+  table.obtain(flow(5)).reset = true;
+  table.obtain(flow(8)).settled = true;
+  EXPECT_EQ(table.find(flow(5)), nullptr);
+  table.find(flow(0));
+  table.obtain(flow(9)).settled = true;
+  EXPECT_NE(table.find(flow(0)), nullptr);
+  EXPECT_EQ(table.find(flow(1)), nullptr);
+}
+
+FragmentKey datagram(std::uint32_t id) {
+  return {net::IpAddress::v4(1), net::IpAddress::v4(2), id, 17};
+}
+
+TEST(FragmentTable, LastWordOnADatagramCounts) {
+  FragmentTable table(16, 1);
+  table.remember(datagram(1), {true, Rule::kLowerPort});
+  table.remember(datagram(1), {false, Rule::kLowerPort});
+  ASSERT_NE(table.find(datagram(1)), nullptr);
+  EXPECT_FALSE(table.find(datagram(1))->owned);
+  FragmentKey other = datagram(1);
+  other.protocol = 6;
+  EXPECT_EQ(table.find(other), nullptr);
+}
+
+TEST(FragmentTable, TheOldestMakesRoom) {
+  FragmentTable table(4, 1);
+  for (std::uint32_t i = 0; i < 5; ++i) table.remember(datagram(i), {true, Rule::kLowerPort});
+  EXPECT_EQ(table.find(datagram(0)), nullptr);
+  for (std::uint32_t i = 1; i < 5; ++i) EXPECT_NE(table.find(datagram(i)), nullptr) << i;
+}
+
+}  // namespace
+}  // namespace sidetap::ownership
