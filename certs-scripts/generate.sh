@@ -1,0 +1,111 @@
+#!/bin/sh
+# Makes a CA and a server certificate for the webhook, with every name under which its Service is reached.
+set -euf
+
+usage() {
+  cat <<'USAGE'
+Usage: generate.sh --out DIR [--service NAME] [--namespace NAMESPACE] [--san NAME]... [--days N] [--force]
+
+Writes ca.crt, ca.key, tls.crt and tls.key (PEM, ECDSA P-256) into DIR. An existing CA there is kept and signs
+the new certificate; an existing tls.crt is kept too, unless --force is given.
+
+  --out DIR             folder for the four files; made when missing
+  --service NAME        Service of the webhook                            (default sidetap-webhook)
+  --namespace NAMESPACE namespace of that Service                         (default sidetap-system)
+  --san NAME            one more DNS name or IP address; may be repeated
+  --days N              validity of the server certificate, 1 to 3650     (default 365)
+  --force               make a new server certificate even if one is there
+USAGE
+}
+
+fail() {
+  echo "generate.sh: $1" >&2
+  exit 2
+}
+
+out='' service=sidetap-webhook namespace=sidetap-system days=365 force=no extra=''
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h|--help) usage; exit 0 ;;
+    --force) force=yes; shift; continue ;;
+    --out|--service|--namespace|--san|--days)
+      if [ $# -lt 2 ] || [ -z "$2" ]; then fail "$1 needs a value"; fi ;;
+    *) fail "unknown option $1 (see --help)" ;;
+  esac
+  case "$1" in
+    --out) out=$2 ;;
+    --service) service=$2 ;;
+    --namespace) namespace=$2 ;;
+    --san) extra="$extra $2" ;;
+    --days) days=$2 ;;
+  esac
+  shift 2
+done
+[ -n "$out" ] || fail "--out DIR is required"
+case "$days" in
+  ''|*[!0-9]*) fail "--days $days: a number from 1 to 3650 is accepted" ;;
+esac
+if [ "$days" -lt 1 ] || [ "$days" -gt 3650 ]; then
+  fail "--days $days: a number from 1 to 3650 is accepted"
+fi
+for name in $service $namespace $extra; do
+  case "$name" in
+    *[!A-Za-z0-9.:*_-]*) fail "\"$name\" is neither a DNS name nor an IP address" ;;
+  esac
+done
+command -v openssl >/dev/null || fail "openssl is needed: apt-get install openssl"
+
+umask 077
+mkdir -p "$out"
+
+# What is half written never takes the place of what was whole.
+work=$(mktemp -d "$out/.generate.XXXXXX")
+trap 'rm -rf "$work"' EXIT INT TERM
+
+if [ ! -f "$out/ca.crt" ] || [ ! -f "$out/ca.key" ]; then
+  openssl ecparam -name prime256v1 -genkey -noout -out "$work/ca.ec"
+  openssl pkcs8 -topk8 -nocrypt -in "$work/ca.ec" -out "$work/ca.key"
+  openssl req -x509 -new -sha256 -days 3650 -key "$work/ca.key" -out "$work/ca.crt" \
+    -subj "/CN=sidetap webhook CA" \
+    -addext "basicConstraints=critical,CA:TRUE,pathlen:0" \
+    -addext "keyUsage=critical,keyCertSign,cRLSign"
+  mv "$work/ca.key" "$work/ca.crt" "$out/"
+  force=yes
+fi
+if [ -f "$out/tls.crt" ] && [ -f "$out/tls.key" ] && [ "$force" = no ]; then
+  echo "kept $out/tls.crt; --force makes a new one"
+  exit 0
+fi
+
+sans=''
+add_san() {
+  case "$1" in
+    *:*) kind=IP ;;
+    *[!0-9.]*) kind=DNS ;;
+    *) kind=IP ;;
+  esac
+  sans="$sans${sans:+,}$kind:$1"
+}
+add_san "$service"
+add_san "$service.$namespace"
+add_san "$service.$namespace.svc"
+add_san "$service.$namespace.svc.cluster.local"
+for name in $extra; do add_san "$name"; done
+
+cat >"$work/extensions" <<EXTENSIONS
+basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature
+extendedKeyUsage=serverAuth
+subjectKeyIdentifier=hash
+authorityKeyIdentifier=keyid
+subjectAltName=$sans
+EXTENSIONS
+openssl ecparam -name prime256v1 -genkey -noout -out "$work/tls.ec"
+openssl pkcs8 -topk8 -nocrypt -in "$work/tls.ec" -out "$work/tls.key"
+# The name is fixed: a common name holds 64 characters, a Service's full name may have more.
+openssl req -new -key "$work/tls.key" -out "$work/tls.csr" -subj "/CN=sidetap-webhook"
+openssl x509 -req -sha256 -days "$days" -in "$work/tls.csr" -CA "$out/ca.crt" -CAkey "$out/ca.key" \
+  -set_serial "0x$(openssl rand -hex 16 | sed 's/^[89a-f]/7/')" \
+  -extfile "$work/extensions" -out "$work/tls.crt" 2>/dev/null
+mv "$work/tls.key" "$work/tls.crt" "$out/"
+echo "wrote $out/tls.crt for $sans"
