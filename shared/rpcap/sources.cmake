@@ -1,1 +1,1 @@
-target_sources(sidetap_shared PRIVATE)
+target_sources(sidetap_shared PRIVATE ${CMAKE_CURRENT_LIST_DIR}/codec.cpp)

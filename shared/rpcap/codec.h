@@ -1,0 +1,63 @@
+// RPCAP bytes to values and back: pure, bounded, for both roles.
+//
+// Encoders return whole messages, header included. Decoders take a payload without its header,
+// never read past it, and refuse what is too short, too long or out of bounds with a sentence for
+// the log.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/result.h"
+#include "shared/rpcap/messages.h"
+
+namespace sidetap::rpcap {
+
+using Bytes = std::vector<std::byte>;
+using View = std::span<const std::byte>;
+
+/// Exactly kHeaderSize bytes. A version other than 0 is the caller's to refuse.
+Header decode_header(std::span<const std::byte, kHeaderSize> bytes);
+void encode_header(const Header& header, std::span<std::byte, kHeaderSize> bytes);
+
+/// A message without payload: requests and replies that are empty, and CLOSE.
+Bytes encode_empty(MessageType type, std::uint16_t value = 0);
+
+Bytes encode_error(ErrorCode code, std::string_view text);
+std::string decode_error(View payload);
+
+Bytes encode_auth_request(const AuthRequest& request);
+Result<AuthRequest> decode_auth_request(View payload);
+
+Bytes encode_interfaces(std::span<const Interface> interfaces, Ipv6Family family);
+/// `count` is the header's value. Either number is understood as IPv6.
+Result<std::vector<Interface>> decode_interfaces(View payload, std::uint16_t count);
+
+Bytes encode_open_request(std::string_view name);
+std::string decode_open_request(View payload);
+Bytes encode_open_reply(const OpenReply& reply);
+Result<OpenReply> decode_open_reply(View payload);
+
+Bytes encode_start_request(const StartCaptureRequest& request);
+Result<StartCaptureRequest> decode_start_request(View payload);
+Bytes encode_start_reply(const StartCaptureReply& reply);
+Result<StartCaptureReply> decode_start_reply(View payload);
+
+Bytes encode_update_filter(const Filter& filter);
+/// Also a filter of no instructions or of a lone "return": both mean that every packet passes.
+Result<Filter> decode_update_filter(View payload);
+
+Bytes encode_stats(const Stats& stats);
+Result<Stats> decode_stats(View payload);
+
+Bytes encode_sampling(const Sampling& sampling);
+Result<Sampling> decode_sampling(View payload);
+
+PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes);
+void encode_packet_header(const PacketHeader& header,
+                          std::span<std::byte, kPacketHeaderSize> bytes);
+
+}  // namespace sidetap::rpcap
