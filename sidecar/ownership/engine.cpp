@@ -285,7 +285,8 @@ Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
   if (opening && (flags & capture::kTcpAck) == 0) {
     // After data this is a new connection on the same ports, perhaps the other way round.
     if (state.settled) state = FlowState{};
-    (flow.outbound ? state.syn_from_local : state.syn_from_remote) = true;
+    state.syn_from_local |= flow.outbound;
+    state.syn_from_remote |= !flow.outbound;
     state.decided = true;
     state.local_is_server = !flow.outbound;
     state.rule = Rule::kTcpFlow;
@@ -306,7 +307,8 @@ Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
   state.settled = true;
   if ((flags & capture::kTcpRst) != 0) state.reset = true;
   if ((flags & capture::kTcpFin) != 0) {
-    (flow.outbound ? state.fin_from_local : state.fin_from_remote) = true;
+    state.fin_from_local |= flow.outbound;
+    state.fin_from_remote |= !flow.outbound;
   }
   if (state.decided) return {state.local_is_server, state.rule};
   return decide_tcp_midway(flow, state);
