@@ -1,0 +1,71 @@
+// What a session asks of the capture of one interface: the seam between the control thread, which
+// speaks RPCAP, and the packet path, which does not.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shared/net/unique_fd.h"
+#include "shared/result.h"
+#include "shared/rpcap/messages.h"
+#include "sidecar/capture/own_endpoint.h"
+
+struct ssl_st;
+
+namespace sidetap::session {
+
+/// How packets go to the sensor.
+enum class DataKind : std::uint8_t {
+  kUdpstr,  ///< UDP, ExtraHop's packed stream (type 110).
+  kUdp,     ///< UDP, one datagram a packet.
+  kTcp,     ///< TCP, one message after the other.
+};
+
+/// One capture that a sensor asked for.
+struct CaptureOrder {
+  DataKind kind = DataKind::kUdpstr;
+  net::UniqueFd socket;             ///< Connected and non-blocking.
+  std::shared_ptr<ssl_st> tls;      ///< TCP only: handshake done, bound to `socket`; null: plain.
+  std::string sensor;               ///< "HOST:PORT" as configured: log, metrics, balancing by flow.
+  std::uint32_t snaplen = 262'144;  ///< Bytes; the smaller of sensor's and tap's.
+  std::vector<rpcap::BpfInstruction> filter;  ///< As the sensor sent it, unchecked. Empty: all.
+  rpcap::Sampling sampling;
+  std::size_t datagram_size = 1472;  ///< UDP payload that fits the path, bytes.
+  /// The data connection is lost or refused; one sentence. Called on the capture thread, at most
+  /// once; the capture sends nothing more but stands until stop().
+  std::function<void(std::string)> on_fault;
+};
+
+/// All members are called on the control thread, and return when the packet path has taken over
+/// what they say.
+class CaptureControl {
+ public:
+  virtual ~CaptureControl() = default;
+
+  /// The connections of `owner` (a session, the registry client, the status server) are never
+  /// captured: on return the kernel's filter says so. Replaces what this owner said before; an
+  /// empty list ends it. Call it between bind() and connect().
+  virtual void exclude_own_traffic(const std::string& owner,
+                                   std::vector<capture::OwnEndpoint> endpoints) = 0;
+
+  /// Begins to forward. The answer names the capture in the other calls. Error: the filter is no
+  /// valid program.
+  virtual Result<std::uint64_t> start(CaptureOrder order) = 0;
+  /// Error: the filter is no valid program; the old one stays.
+  virtual Result<void> update_filter(std::uint64_t capture,
+                                     std::vector<rpcap::BpfInstruction> filter) = 0;
+  /// Sends what is packed, then forgets the capture and closes its socket.
+  virtual void stop(std::uint64_t capture) = 0;
+  virtual rpcap::Stats stats(std::uint64_t capture) = 0;
+
+  /// The interface as FINDALLIF describes it, with the addresses of now.
+  virtual rpcap::Interface interface() = 0;
+  /// Its link layer, a LINKTYPE_ number.
+  virtual std::int32_t link_type() = 0;
+};
+
+}  // namespace sidetap::session
