@@ -1,0 +1,70 @@
+// Where packets come from: a device or a file, alike to the pipeline behind it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "shared/result.h"
+#include "sidecar/capture/bpf.h"
+#include "sidecar/capture/packet_view.h"
+
+namespace sidetap::capture {
+
+/// What the kernel left for the network card to do, and a tap therefore sees undone
+/// (struct virtio_net_hdr of linux/virtio_net.h). Offsets are from the start of the packet's bytes.
+struct Offload {
+  bool known = false;             ///< The source tells; otherwise the other members mean nothing.
+  bool checksum_partial = false;  ///< The transport checksum holds the pseudo-header's sum only.
+  std::uint16_t checksum_start = 0;   ///< First byte that the checksum covers.
+  std::uint16_t checksum_offset = 0;  ///< Of the checksum field, from `checksum_start`.
+  std::uint16_t segment_size = 0;     ///< Payload bytes of each segment on the wire; 0: one packet.
+  bool udp_segments = false;          ///< Segments are UDP datagrams, otherwise TCP segments.
+};
+
+struct CapturedPacket {
+  std::span<const std::byte> bytes;  ///< As captured; valid during the call.
+  std::uint32_t length = 0;          ///< Bytes on the wire, at least bytes.size().
+  std::uint32_t seconds = 0;         ///< Since 1970.
+  std::uint32_t nanoseconds = 0;
+  Offload offload;
+};
+
+class PacketHandler {
+ public:
+  virtual ~PacketHandler() = default;
+  virtual void on_packet(const CapturedPacket& packet) = 0;
+};
+
+/// Totals since the source was opened; 64 bits, whatever the system counts in.
+struct SourceCounts {
+  std::uint64_t accepted = 0;  ///< Passed the kernel's filter, the dropped ones included.
+  std::uint64_t dropped = 0;   ///< For want of room in the ring.
+  std::uint64_t dropped_by_interface = 0;
+};
+
+/// One thread uses a source.
+class PacketSource {
+ public:
+  virtual ~PacketSource() = default;
+
+  virtual LinkType link_type() const = 0;
+  /// Readable when there are packets. -1: a file, which always has.
+  virtual int descriptor() const = 0;
+  /// Hands over what is there, about `most` packets, and returns how many; 0: nothing now, or the
+  /// end of a file. Error: the source is dead (the interface has gone) and must be opened anew.
+  virtual Result<std::size_t> read(PacketHandler& handler, std::size_t most) = 0;
+  /// Replaces the kernel's filter in one step: no packet is lost between the old and the new.
+  virtual Result<void> set_filter(std::span<const BpfInstruction> program) = 0;
+  virtual SourceCounts counts() = 0;
+};
+
+struct DeviceConfig {
+  const char* interface = "";
+  std::uint32_t snaplen = 262'144;         ///< Bytes kept of each packet.
+  std::size_t buffer_bytes = 2U << 20;     ///< Of the ring shared with the kernel.
+  unsigned block_timeout_ms = 5;           ///< A block that is not full is handed over after this.
+  std::span<const BpfInstruction> filter;  ///< In force before the first packet is handed over.
+};
+
+}  // namespace sidetap::capture

@@ -1,0 +1,151 @@
+#include "sidecar/capture/pcap_source.h"
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <linux/filter.h>
+#include <pcap/pcap.h>
+#include <sys/socket.h>
+
+namespace sidetap::capture {
+namespace {
+
+struct PcapDeleter {
+  void operator()(pcap_t* handle) const { pcap_close(handle); }
+};
+using PcapHandle = std::unique_ptr<pcap_t, PcapDeleter>;
+
+std::optional<LinkType> known_link_type(int datalink) {
+  switch (datalink) {
+    case DLT_EN10MB:
+      return LinkType::kEthernet;
+    case DLT_RAW:  // 12 here, LINKTYPE_RAW (101) in files and on the wire
+    case 101:
+      return LinkType::kRawIp;
+    case DLT_LINUX_SLL:
+      return LinkType::kLinuxSll;
+    case DLT_LINUX_SLL2:
+      return LinkType::kLinuxSll2;
+    default:
+      return std::nullopt;
+  }
+}
+
+class PcapSource final : public PacketSource {
+ public:
+  PcapSource(PcapHandle handle, LinkType link, int descriptor)
+      : handle_(std::move(handle)), link_(link), descriptor_(descriptor) {}
+
+  LinkType link_type() const override { return link_; }
+  int descriptor() const override { return descriptor_; }
+
+  Result<std::size_t> read(PacketHandler& handler, std::size_t most) override {
+    Context context{&handler, descriptor_ < 0 ? 1U : 1000U};
+    const int got = pcap_dispatch(handle_.get(), static_cast<int>(most), &PcapSource::deliver,
+                                  reinterpret_cast<u_char*>(&context));
+    if (got < 0 && got != PCAP_ERROR_BREAK) return Error{pcap_geterr(handle_.get())};
+    return static_cast<std::size_t>(got < 0 ? 0 : got);
+  }
+
+  Result<void> set_filter(std::span<const BpfInstruction> program) override {
+    if (descriptor_ < 0) return {};
+    // Straight to the socket: pcap_setfilter() would drop everything for a moment to drain the
+    // socket, and what came in that moment would be lost unseen.
+    std::vector<sock_filter> instructions;
+    instructions.reserve(program.size());
+    for (const BpfInstruction& i : program)
+      instructions.push_back({.code = i.code, .jt = i.jt, .jf = i.jf, .k = i.k});
+    sock_fprog filter{static_cast<unsigned short>(instructions.size()), instructions.data()};
+    if (setsockopt(descriptor_, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+      return Error{std::string("the kernel refuses the capture filter: ") + std::strerror(errno)};
+    return {};
+  }
+
+  SourceCounts counts() override {
+    pcap_stat stat{};
+    if (descriptor_ >= 0 && pcap_stats(handle_.get(), &stat) == 0) {
+      counts_.accepted = accepted_.update(stat.ps_recv);
+      counts_.dropped = dropped_.update(stat.ps_drop);
+      counts_.dropped_by_interface = interface_dropped_.update(stat.ps_ifdrop);
+    }
+    return counts_;
+  }
+
+ private:
+  struct Context {
+    PacketHandler* handler;
+    unsigned fraction_to_ns;  ///< Files are opened with nanoseconds, devices give microseconds.
+  };
+
+  static void deliver(u_char* user, const pcap_pkthdr* header, const u_char* bytes) {
+    const Context& context = *reinterpret_cast<const Context*>(user);
+    CapturedPacket packet;
+    packet.bytes = {reinterpret_cast<const std::byte*>(bytes), header->caplen};
+    packet.length = header->len < header->caplen ? header->caplen : header->len;
+    packet.seconds = static_cast<std::uint32_t>(header->ts.tv_sec);
+    packet.nanoseconds = static_cast<std::uint32_t>(header->ts.tv_usec) * context.fraction_to_ns;
+    context.handler->on_packet(packet);
+  }
+
+  PcapHandle handle_;
+  LinkType link_;
+  int descriptor_;
+  WideCounter accepted_, dropped_, interface_dropped_;
+  SourceCounts counts_;
+};
+
+Error device_error(const std::string& name, pcap_t* handle, int status) {
+  std::string text = "cannot capture on " + name + ": " + pcap_statustostr(status);
+  const std::string detail = pcap_geterr(handle);
+  if (!detail.empty() && detail != pcap_statustostr(status)) text += " (" + detail + ")";
+  if (status == PCAP_ERROR_PERM_DENIED) text += "; the container needs the capability NET_RAW";
+  return Error{std::move(text)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PacketSource>> open_device(const DeviceConfig& config) {
+  const std::string name = config.interface;
+  char error[PCAP_ERRBUF_SIZE] = "";
+  PcapHandle handle(pcap_create(name.c_str(), error));
+  if (!handle) return Error{"cannot capture on " + name + ": " + error};
+  pcap_set_snaplen(handle.get(), static_cast<int>(config.snaplen));
+  pcap_set_promisc(handle.get(), 0);
+  pcap_set_timeout(handle.get(), static_cast<int>(config.block_timeout_ms));
+  pcap_set_buffer_size(handle.get(), static_cast<int>(config.buffer_bytes));
+  // Positive answers are warnings; what they warn of (no promiscuous mode) is not asked for.
+  const int status = pcap_activate(handle.get());
+  if (status < 0) return device_error(name, handle.get(), status);
+  if (pcap_setnonblock(handle.get(), 1, error) != 0)
+    return Error{"cannot capture on " + name + ": " + error};
+
+  const auto link = known_link_type(pcap_datalink(handle.get()));
+  if (!link)
+    return Error{"cannot capture on " + name + ": link layer " +
+                 std::to_string(pcap_datalink(handle.get())) +
+                 " is not supported; Ethernet, raw IP and Linux cooked are"};
+  const int descriptor = pcap_get_selectable_fd(handle.get());
+  auto source = std::make_unique<PcapSource>(std::move(handle), *link, descriptor);
+  if (!config.filter.empty()) {
+    if (auto set = source->set_filter(config.filter); !set) return set.error();
+  }
+  return std::unique_ptr<PacketSource>(std::move(source));
+}
+
+Result<std::unique_ptr<PacketSource>> open_file(const std::string& path) {
+  char error[PCAP_ERRBUF_SIZE] = "";
+  PcapHandle handle(
+      pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error));
+  if (!handle) return Error{"cannot read " + path + ": " + error};
+  const auto link = known_link_type(pcap_datalink(handle.get()));
+  if (!link)
+    return Error{"cannot read " + path + ": link layer " +
+                 std::to_string(pcap_datalink(handle.get())) +
+                 " is not supported; Ethernet, raw IP and Linux cooked are"};
+  return std::unique_ptr<PacketSource>(std::make_unique<PcapSource>(std::move(handle), *link, -1));
+}
+
+}  // namespace sidetap::capture
