@@ -1,0 +1,53 @@
+// Datagrams that lie one behind the other in a buffer, grouped so that each group is one send.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace sidetap::net {
+
+/// Neighbouring datagrams of one size, of which the last may be shorter: what one send with
+/// UDP_SEGMENT takes (udp(7)).
+struct DatagramRun {
+  std::size_t offset = 0;      ///< In the buffer.
+  std::size_t size = 0;        ///< Bytes of the whole run.
+  std::size_t datagram = 0;    ///< Bytes of each.
+  std::uint32_t count = 0;     ///< Datagrams.
+  std::uint32_t packets = 0;   ///< Packets whose last byte is in this run.
+  bool splits_packet = false;  ///< Its last packet goes on in the next run.
+};
+
+/// Bounds of one send: the kernel's on the number of segments and on the size of a datagram.
+inline constexpr std::uint32_t kMaxRunDatagrams = 64;
+inline constexpr std::size_t kMaxRunBytes = 65'000;
+
+class DatagramRuns {
+ public:
+  explicit DatagramRuns(std::size_t expected) { runs_.reserve(expected); }
+
+  /// A complete datagram at `offset`, right behind the one before.
+  void add(std::size_t offset, std::size_t bytes, std::uint32_t packets, bool splits_packet) {
+    if (!open_ || bytes > runs_.back().datagram || runs_.back().count == kMaxRunDatagrams ||
+        runs_.back().size + bytes > kMaxRunBytes)
+      runs_.push_back({.offset = offset, .datagram = bytes});
+    DatagramRun& run = runs_.back();
+    run.size += bytes;
+    ++run.count;
+    run.packets += packets;
+    run.splits_packet = splits_packet;
+    open_ = bytes == run.datagram;
+  }
+  std::span<const DatagramRun> all() const { return runs_; }
+  void clear() {
+    runs_.clear();
+    open_ = false;
+  }
+
+ private:
+  std::vector<DatagramRun> runs_;
+  bool open_ = false;  // the last run takes more
+};
+
+}  // namespace sidetap::net

@@ -1,0 +1,98 @@
+// Packs packets into udpstr datagrams (RPCAP message type 110, from ExtraHop's public rpcapd), many
+// in one buffer, ready to be sent with few system calls.
+//
+// A datagram: version u8, type u8 = 110, offset of the first packet header in it u16 (0xFFFF: none
+// begins here), seqno u32 from 0; then a stream of packet headers and packets that runs on from
+// datagram to datagram. A packet header is never split: where fewer than 28 bytes are left, the
+// datagram ends short.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "shared/net/datagram_runs.h"
+#include "shared/rpcap/messages.h"
+
+namespace sidetap::rpcap {
+
+inline constexpr std::size_t kUdpstrHeaderSize = 8;
+/// Shorter datagrams would hold no packet header and hardly a packet's byte.
+inline constexpr std::size_t kMinUdpstrDatagram = 64;
+inline constexpr std::uint16_t kNoPacketHeader = 0xffff;
+
+class UdpstrPacker {
+ public:
+  /// `datagram_size`: UDP payload bytes, kMinUdpstrDatagram to 65507. `capacity`: bytes of the
+  /// buffer, at least one datagram.
+  UdpstrPacker(std::size_t datagram_size, std::size_t capacity);
+
+  /// Appends one packet, in two parts of which either may be empty. When the buffer is full in the
+  /// middle of it, calls `flush()`, which must take runs() and then clear().
+  template <class Flush>
+  void add(const PacketHeader& header, std::span<const std::byte> head,
+           std::span<const std::byte> body, Flush&& flush) {
+    if (room() < kPacketHeaderSize + kUdpstrHeaderSize) next_datagram(flush);
+    begin_packet(header);
+    append(head, flush);
+    append(body, flush);
+    end_packet();
+  }
+
+  /// Ends the datagram that is being filled, if there is one, however short.
+  void finish();
+  /// Complete runs; after finish() everything that was added.
+  std::span<const net::DatagramRun> runs() const { return runs_.all(); }
+  /// Where the runs' offsets count from.
+  const std::byte* data() const { return buffer_.get(); }
+  /// Forgets what runs() named. finish() must come before.
+  void clear();
+
+  bool empty() const { return used_ == 0; }
+  std::size_t datagram_size() const { return datagram_size_; }
+  /// Counts from the next datagram on.
+  void set_datagram_size(std::size_t bytes);
+  std::uint32_t next_seqno() const { return seqno_; }
+
+ private:
+  /// Bytes left in the datagram that is being filled; 0 when there is none.
+  std::size_t room() const { return open_ ? limit_ - used_ : 0; }
+  template <class Flush>
+  void next_datagram(Flush&& flush) {
+    finish();
+    if (!has_room_for_datagram()) flush();
+    open_datagram();
+  }
+  template <class Flush>
+  void append(std::span<const std::byte> bytes, Flush&& flush) {
+    for (;;) {
+      bytes = bytes.subspan(copy(bytes));
+      if (bytes.empty()) return;
+      next_datagram(flush);
+    }
+  }
+  bool has_room_for_datagram() const { return capacity_ - used_ >= datagram_size_; }
+  void open_datagram();
+  void begin_packet(const PacketHeader& header);
+  std::size_t copy(std::span<const std::byte> bytes);
+  void end_packet() {
+    ++ended_;
+    in_packet_ = false;
+  }
+
+  std::unique_ptr<std::byte[]> buffer_;
+  std::size_t capacity_;
+  std::size_t datagram_size_;
+  std::size_t used_ = 0;
+  std::size_t start_ = 0;  // of the open datagram
+  std::size_t limit_ = 0;  // where it must end
+  bool open_ = false;
+  bool has_packet_header_ = false;
+  bool in_packet_ = false;
+  std::uint32_t ended_ = 0;  // packets that ended in the open datagram
+  std::uint32_t seqno_ = 0;
+  net::DatagramRuns runs_;
+};
+
+}  // namespace sidetap::rpcap

@@ -1,0 +1,104 @@
+#include "sidecar/forwarding/forwarder.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <pcap/pcap.h>
+
+namespace sidetap::forwarding {
+
+// One shape: the program is run where it lies, without a copy in libpcap's own type.
+static_assert(sizeof(rpcap::BpfInstruction) == sizeof(bpf_insn));
+static_assert(offsetof(rpcap::BpfInstruction, code) == offsetof(bpf_insn, code));
+static_assert(offsetof(rpcap::BpfInstruction, jt) == offsetof(bpf_insn, jt));
+static_assert(offsetof(rpcap::BpfInstruction, jf) == offsetof(bpf_insn, jf));
+static_assert(offsetof(rpcap::BpfInstruction, k) == offsetof(bpf_insn, k));
+
+std::string_view drop_cause_name(DropCause cause) {
+  switch (cause) {
+    case DropCause::kSocketFull:
+      return "socket-full";
+    case DropCause::kTooLarge:
+      return "too-large";
+    case DropCause::kSendError:
+      return "send-error";
+    case DropCause::kDisconnected:
+      return "disconnected";
+  }
+  return "unknown";
+}
+
+Result<SensorFilter> SensorFilter::make(std::span<const rpcap::BpfInstruction> program) {
+  SensorFilter filter;
+  if (program.empty()) return filter;
+  if (program.size() > rpcap::kMaxFilterInstructions)
+    return Error{"the sensor's filter has " + std::to_string(program.size()) +
+                 " instructions; at most " + std::to_string(rpcap::kMaxFilterInstructions) +
+                 " are accepted"};
+  filter.program_.assign(program.begin(), program.end());
+  if (bpf_validate(reinterpret_cast<const bpf_insn*>(filter.program_.data()),
+                   static_cast<int>(filter.program_.size())) == 0)
+    return Error{"the sensor's filter is no valid BPF program"};
+  return filter;
+}
+
+bool SensorFilter::passes(std::span<const std::byte> bytes, std::uint32_t length) const {
+  if (program_.empty()) return true;
+  return bpf_filter(reinterpret_cast<const bpf_insn*>(program_.data()),
+                    reinterpret_cast<const u_char*>(bytes.data()), length,
+                    static_cast<u_int>(bytes.size())) != 0;
+}
+
+Forwarder::Forwarder(std::unique_ptr<Output> output, SensorFilter filter, rpcap::Sampling sampling,
+                     std::uint32_t snaplen)
+    : output_(std::move(output)),
+      filter_(std::move(filter)),
+      sampling_(sampling),
+      snaplen_(snaplen) {}
+
+bool Forwarder::samples(const capture::CapturedPacket& packet) {
+  switch (sampling_.method) {
+    case rpcap::SamplingMethod::kOneInN:
+      if (sampling_count_++ % std::max(sampling_.value, 1U) == 0) return true;
+      return false;
+    case rpcap::SamplingMethod::kOncePerNMillis: {
+      const std::uint64_t now = packet.seconds * 1'000'000ULL + packet.nanoseconds / 1000;
+      const std::uint64_t interval = sampling_.value * 1000ULL;
+      // A clock that was set back must not silence the capture.
+      if (now < sampling_next_us_ && sampling_next_us_ - now <= interval) return false;
+      sampling_next_us_ = now + interval;
+      return true;
+    }
+    case rpcap::SamplingMethod::kNone:
+      break;
+  }
+  return true;
+}
+
+bool Forwarder::wants(const capture::CapturedPacket& packet) {
+  if (!filter_.passes(packet.bytes, packet.length)) {
+    counts_.filtered.add();
+    return false;
+  }
+  if (!samples(packet)) {
+    counts_.sampled.add();
+    return false;
+  }
+  return true;
+}
+
+void Forwarder::forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
+                        std::span<const std::byte> body, std::uint32_t length) {
+  head = head.first(std::min<std::size_t>(head.size(), snaplen_));
+  body = body.first(std::min<std::size_t>(body.size(), snaplen_ - head.size()));
+  output_->add({.header = {.seconds = packet.seconds,
+                           .microseconds = packet.nanoseconds / 1000,
+                           .captured = static_cast<std::uint32_t>(head.size() + body.size()),
+                           .length = length,
+                           .number = ++number_},
+                .head = head,
+                .body = body});
+}
+
+}  // namespace sidetap::forwarding

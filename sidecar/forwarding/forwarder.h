@@ -1,0 +1,65 @@
+// One capture that a sensor asked for: its filter, sampling and snaplen before its output.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "shared/result.h"
+#include "shared/rpcap/messages.h"
+#include "sidecar/capture/packet_source.h"
+#include "sidecar/forwarding/output.h"
+
+namespace sidetap::forwarding {
+
+/// A sensor's BPF program, checked once, then run on each packet in the process. Hostile programs
+/// are refused: too long, or refused by libpcap's own bpf_validate().
+class SensorFilter {
+ public:
+  SensorFilter() = default;  ///< Lets everything pass.
+  static Result<SensorFilter> make(std::span<const rpcap::BpfInstruction> program);
+  bool passes(std::span<const std::byte> bytes, std::uint32_t length) const;
+
+ private:
+  std::vector<rpcap::BpfInstruction> program_;
+};
+
+/// What a sensor asked not to get. Written by the packet path, read by any thread.
+struct ForwarderCounts {
+  telemetry::HotCounter filtered;  ///< By the sensor's filter.
+  telemetry::HotCounter sampled;   ///< Left out by sampling.
+};
+
+/// One thread, but for counts() and output().counts().
+class Forwarder {
+ public:
+  Forwarder(std::unique_ptr<Output> output, SensorFilter filter, rpcap::Sampling sampling,
+            std::uint32_t snaplen);
+
+  /// Does the sensor want this packet? Once for each captured packet, before it is cut into what
+  /// was on the wire; counts those it does not want.
+  bool wants(const capture::CapturedPacket& packet);
+  /// A packet as it was on the wire, in two parts; cut to the snaplen and numbered.
+  void forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
+               std::span<const std::byte> body, std::uint32_t length);
+
+  void set_filter(SensorFilter filter) { filter_ = std::move(filter); }
+  Output& output() { return *output_; }
+  const Output& output() const { return *output_; }
+  const ForwarderCounts& counts() const { return counts_; }
+
+ private:
+  bool samples(const capture::CapturedPacket& packet);
+
+  std::unique_ptr<Output> output_;
+  SensorFilter filter_;
+  rpcap::Sampling sampling_;
+  std::uint32_t snaplen_;
+  std::uint32_t number_ = 0;
+  std::uint32_t sampling_count_ = 0;
+  std::uint64_t sampling_next_us_ = 0;
+  ForwarderCounts counts_;
+};
+
+}  // namespace sidetap::forwarding

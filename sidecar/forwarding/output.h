@@ -1,0 +1,71 @@
+// Where owned packets go: one connection to one sensor, or a file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "shared/rpcap/messages.h"
+#include "shared/telemetry/metrics.h"
+
+namespace sidetap::forwarding {
+
+/// A packet in two parts (rewritten headers, untouched rest), either of which may be empty. Its
+/// header's `captured` is the size of both.
+struct OutgoingPacket {
+  rpcap::PacketHeader header;
+  std::span<const std::byte> head;
+  std::span<const std::byte> body;
+};
+
+/// Why a packet that was to be forwarded was not.
+enum class DropCause : std::uint8_t {
+  kSocketFull,    ///< The sensor or the network takes less than there is.
+  kTooLarge,      ///< The path's MTU fell; the datagrams that met the smaller one.
+  kSendError,     ///< The system refused to send (no route, interface down).
+  kDisconnected,  ///< The data connection is lost; the session is about to end.
+};
+inline constexpr unsigned kDropCauseCount = 4;
+/// "socket-full" and the like; a static string.
+std::string_view drop_cause_name(DropCause cause);
+
+/// Every packet that was added is counted once: forwarded or dropped, when its last byte is sent
+/// or given up. Written by the packet path, read by any thread.
+struct OutputCounts {
+  telemetry::HotCounter forwarded;
+  telemetry::HotCounter bytes;      ///< Given to the socket, headers of RPCAP included.
+  telemetry::HotCounter datagrams;  ///< 0 for streams.
+  telemetry::HotCounter dropped[kDropCauseCount];
+
+  std::uint64_t dropped_total() const {
+    std::uint64_t sum = 0;
+    for (const auto& cause : dropped) sum += cause.value();
+    return sum;
+  }
+};
+
+/// Called once, on the packet path's thread, when nothing more can be sent.
+using FaultHandler = std::function<void(std::string)>;
+
+/// One thread. Nothing here throws or waits longer than a few milliseconds.
+class Output {
+ public:
+  virtual ~Output() = default;
+  virtual void add(const OutgoingPacket& packet) = 0;
+  /// Sends what is packed, partial batches too. What the socket does not take stays or is dropped
+  /// by the output's own bound.
+  virtual void flush() = 0;
+  /// Something is packed and not sent.
+  virtual bool pending() const = 0;
+  /// A socket whose writability would let flush() go on; -1: none.
+  virtual int blocked_descriptor() const { return -1; }
+  const OutputCounts& counts() const { return counts_; }
+
+ protected:
+  OutputCounts counts_;
+};
+
+}  // namespace sidetap::forwarding
