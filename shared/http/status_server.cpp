@@ -1,0 +1,180 @@
+#include "shared/http/status_server.h"
+
+#include <chrono>
+#include <list>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_static_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+
+#include "shared/http/listener.h"
+#include "shared/telemetry/log.h"
+#include "shared/telemetry/metrics.h"
+
+namespace sidetap::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using asio::ip::tcp;
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kMostConnections = 32;
+constexpr std::size_t kMostHeaderBytes = 4096;
+constexpr auto kTimeout = std::chrono::seconds(5);
+constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+
+std::string answer(std::string_view status, std::string_view type, std::string_view body,
+                   bool with_body) {
+  std::string text = "HTTP/1.1 ";
+  text.append(status).append("\r\nContent-Type: ").append(type);
+  text.append("\r\nContent-Length: ").append(std::to_string(body.size()));
+  if (status.starts_with("405")) text.append("\r\nAllow: GET, HEAD");
+  text.append("\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n");
+  if (with_body) text.append(body);
+  return text;
+}
+
+}  // namespace
+
+struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
+  using Streams = std::list<std::shared_ptr<beast::tcp_stream>>;
+
+  Impl(asio::any_io_executor executor, net::HostPort address, StatusHandlers given)
+      : strand(asio::make_strand(std::move(executor))),
+        listen_address(std::move(address)),
+        handlers(std::move(given)) {}
+
+  asio::strand<asio::any_io_executor> strand;
+  net::HostPort listen_address;
+  StatusHandlers handlers;
+  // What follows is touched on the strand only, once started.
+  std::optional<tcp::acceptor> acceptor;
+  Streams streams;  ///< Oldest first.
+  bool stopped = false;
+
+  std::string respond(beast::http::verb method, std::string_view target) const {
+    constexpr std::string_view kPlain = "text/plain; charset=utf-8";
+    const bool body = method != beast::http::verb::head;
+    if (body && method != beast::http::verb::get) {
+      return answer("405 Method Not Allowed", kPlain, "only GET and HEAD\n", true);
+    }
+    target = target.substr(0, target.find('?'));
+    if (target == "/healthz") return answer("200 OK", kPlain, "ok\n", body);
+    if (target == "/readyz") {
+      const bool ready = !handlers.ready || handlers.ready();
+      return ready ? answer("200 OK", kPlain, "ok\n", body)
+                   : answer("503 Service Unavailable", kPlain, "not ready\n", body);
+    }
+    if (target == "/metrics" && handlers.metrics) {
+      return answer("200 OK", telemetry::kMetricsContentType, handlers.metrics(), body);
+    }
+    return answer("404 Not Found", kPlain, "there are /healthz, /readyz and /metrics\n", body);
+  }
+
+  asio::awaitable<void> serve(beast::tcp_stream& stream) {
+    // One time limit for the whole connection: it carries one small request.
+    stream.expires_after(kTimeout);
+    beast::flat_static_buffer<kMostHeaderBytes> buffer;
+    beast::http::request_parser<beast::http::empty_body> parser;
+    parser.header_limit(kMostHeaderBytes);
+    auto [read_error, got] =
+        co_await beast::http::async_read_header(stream, buffer, parser, kTuple);
+    std::string reply;
+    if (!read_error) {
+      const auto& request = parser.get();
+      const auto target = request.target();
+      reply = respond(request.method(), {target.data(), target.size()});
+    } else if (read_error == beast::http::error::end_of_stream || stopped ||
+               read_error.category() !=
+                   beast::http::make_error_code(beast::http::error::bad_method).category()) {
+      co_return;  // Gone, or too slow.
+    } else {
+      reply =
+          answer("400 Bad Request", "text/plain; charset=utf-8", read_error.message() + "\n", true);
+    }
+    if (stopped) co_return;
+    auto [write_error, written] = co_await asio::async_write(stream, asio::buffer(reply), kTuple);
+    if (write_error) co_return;
+    // Closing with unread bytes would reset the connection under the answer: read what is left.
+    beast::error_code ignored;
+    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    buffer.consume(buffer.size());
+    for (;;) {
+      auto [error, more] =
+          co_await stream.async_read_some(buffer.prepare(buffer.max_size()), kTuple);
+      if (error) co_return;
+    }
+  }
+
+  asio::awaitable<void> session(std::shared_ptr<Impl> self, Streams::iterator at) {
+    const auto stream = *at;
+    try {
+      co_await serve(*stream);
+    } catch (const std::exception& fault) {
+      telemetry::warn("status request failed", {{"reason", fault.what()}});
+    }
+    self->streams.erase(at);
+  }
+
+  asio::awaitable<void> accept(std::shared_ptr<Impl> self) {
+    asio::steady_timer pause(strand);
+    while (!stopped) {
+      auto [error, socket] = co_await acceptor->async_accept(kTuple);
+      if (stopped) break;
+      if (error) {
+        // Such as a full table of descriptors: it passes, the listener stays.
+        telemetry::warn("status server cannot accept", {{"reason", error.message()}});
+        pause.expires_after(kAcceptPause);
+        co_await pause.async_wait(kTuple);
+        continue;
+      }
+      if (streams.size() >= kMostConnections) streams.front()->close();
+      streams.push_back(std::make_shared<beast::tcp_stream>(std::move(socket)));
+      asio::co_spawn(strand, session(self, std::prev(streams.end())), asio::detached);
+    }
+  }
+
+  void end() {
+    stopped = true;
+    beast::error_code ignored;
+    if (acceptor) acceptor->close(ignored);
+    for (const auto& stream : streams) stream->close();
+  }
+};
+
+StatusServer::StatusServer(asio::any_io_executor executor, net::HostPort listen,
+                           StatusHandlers handlers)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(listen), std::move(handlers))) {}
+
+StatusServer::~StatusServer() { stop(); }
+
+Result<std::uint16_t> StatusServer::start() {
+  auto acceptor = listen(impl_->strand, impl_->listen_address);
+  if (!acceptor) return acceptor.error();
+  const std::uint16_t port = acceptor->local_endpoint().port();
+  impl_->acceptor.emplace(std::move(*acceptor));
+  asio::co_spawn(impl_->strand, impl_->accept(impl_), asio::detached);
+  return port;
+}
+
+void StatusServer::stop() {
+  asio::dispatch(impl_->strand, [impl = impl_] { impl->end(); });
+}
+
+}  // namespace sidetap::http

@@ -1,0 +1,46 @@
+// Health and metrics of a program, over plain HTTP: GET /healthz, /readyz and /metrics.
+//
+// Anyone who reaches the port may ask, so it is bounded: small requests, one answer a connection, a
+// few seconds a connection, and few connections; one too many ends the oldest, so that a peer which
+// hoards connections cannot keep the kubelet's probes out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "shared/net/host_port.h"
+#include "shared/result.h"
+
+namespace sidetap::http {
+
+/// Called on the server's executor; must not block.
+struct StatusHandlers {
+  std::function<bool()> ready;           ///< /readyz: 200 or 503. None: always 200.
+  std::function<std::string()> metrics;  ///< /metrics, text format 0.0.4. None: 404.
+};
+
+/// /healthz answers 200 while the executor runs. Thread-safe. The destructor stops it; the
+/// executor's context outlives the server.
+class StatusServer {
+ public:
+  StatusServer(boost::asio::any_io_executor executor, net::HostPort listen,
+               StatusHandlers handlers);
+  ~StatusServer();
+  StatusServer(const StatusServer&) = delete;
+  StatusServer& operator=(const StatusServer&) = delete;
+
+  /// Listens; the bound port (the kernel's choice when 0 was asked for).
+  Result<std::uint16_t> start();
+  /// Ends the listener and every connection, as soon as the executor comes by.
+  void stop();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace sidetap::http
