@@ -29,13 +29,12 @@ template <typename T>
 using Parser = std::function<Result<T>(std::string_view)>;
 
 struct OptionSpec {
-  std::string flag;   ///< "--snaplen"; required.
-  std::string env;    ///< "SNAPLEN"; empty: none.
-  std::string key;    ///< Key in the configuration file; empty: none.
-  std::string value;  ///< Name of the value in the help, "BYTES". Empty: a switch that takes none.
-  std::string
-      fallback;      ///< The default as text, parsed like any other value. Empty: value untouched.
-  std::string help;  ///< One sentence, with the unit.
+  std::string flag;           ///< "--snaplen"; required.
+  std::string env = {};       ///< "SNAPLEN"; empty: none.
+  std::string key = {};       ///< Key in the configuration file; empty: none.
+  std::string value = {};     ///< Name of the value in the help, "BYTES". Empty: a switch.
+  std::string fallback = {};  ///< Default as text, parsed like any value. Empty: value untouched.
+  std::string help = {};      ///< One sentence, with the unit.
   bool required = false;
 };
 

@@ -7,6 +7,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "shared/rpcap/codec.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kCapacity = 1U << 20;
 // What is gathered before the socket is asked, so that one system call carries many packets.
 constexpr std::size_t kBatchBytes = 64 * 1024;
+constexpr int kFinishMilliseconds = 200;
 
 class TcpOutput final : public Output {
  public:
@@ -30,8 +32,6 @@ class TcpOutput final : public Output {
     if (tls_)
       SSL_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   }
-
-  ~TcpOutput() override { settle_rest(DropCause::kDisconnected); }
 
   void add(const OutgoingPacket& packet) override {
     if (dead_) {
@@ -70,6 +70,16 @@ class TcpOutput final : public Output {
       counts_.bytes.add(static_cast<std::uint64_t>(sent));
     }
     settle_sent();
+  }
+
+  void finish() override {
+    flush();
+    for (int waited = 0; blocked_ && !dead_ && waited < kFinishMilliseconds; ++waited) {
+      pollfd ready{socket_.get(), POLLOUT, 0};
+      poll(&ready, 1, 1);
+      flush();
+    }
+    settle_rest(DropCause::kSocketFull);
   }
 
   bool pending() const override { return begin_ < end_; }

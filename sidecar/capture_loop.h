@@ -1,0 +1,97 @@
+// The packet path of one interface: one plain thread that reads, decides and sends, and the
+// CaptureControl by which sessions steer it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shared/net/interfaces.h"
+#include "sidecar/capture/kernel_filter.h"
+#include "sidecar/capture/packet_source.h"
+#include "sidecar/ownership/engine.h"
+#include "sidecar/pipeline.h"
+#include "sidecar/session/capture_control.h"
+
+namespace sidetap {
+
+struct CaptureLoopConfig {
+  std::string interface;
+  std::string description;  ///< "NAMESPACE/POD", for the sensor.
+  PipelineConfig pipeline;
+  ownership::EngineConfig engine;
+  /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
+  std::vector<net::Cidr> unowned_peers;
+  std::uint32_t snaplen = 262'144;
+  std::size_t buffer_bytes = 2U << 20;
+  std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
+  /// Called on the capture thread each time the interface was opened there, and when it has gone
+  /// and could not be opened for a minute.
+  std::function<void()> on_open;
+  std::function<void(std::string)> on_lost;
+};
+
+/// Sums over all captures that there were, and what the kernel says.
+struct LoopCounts {
+  capture::SourceCounts source;
+  std::uint64_t forwarded = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t datagrams = 0;
+  std::uint64_t filtered = 0;
+  std::uint64_t sampled = 0;
+  std::uint64_t dropped[forwarding::kDropCauseCount] = {};
+  std::uint64_t reopened = 0;  ///< Times that the interface had to be opened anew.
+};
+
+/// Members are for the control thread, one at a time.
+class CaptureLoop final : public session::CaptureControl {
+ public:
+  using OpenSource =
+      std::function<Result<std::unique_ptr<capture::PacketSource>>(const capture::DeviceConfig&)>;
+
+  /// Opens the interface; where that fails, says so in the log and goes on trying once it runs: a
+  /// pod must never wait for its tap. `listening` is used by the capture thread.
+  CaptureLoop(CaptureLoopConfig config, OpenSource open_source,
+              std::unique_ptr<ownership::ListeningSockets> listening);
+  ~CaptureLoop() override;
+
+  /// Starts the thread.
+  void run();
+  /// Reads what the kernel holds, sends what is packed, ends the thread.
+  void finish();
+
+  void exclude_own_traffic(const std::string& owner,
+                           std::vector<capture::OwnEndpoint> endpoints) override;
+  Result<std::uint64_t> start(session::CaptureOrder order) override;
+  Result<void> update_filter(std::uint64_t capture,
+                             std::vector<rpcap::BpfInstruction> filter) override;
+  void stop(std::uint64_t capture) override;
+  rpcap::Stats stats(std::uint64_t capture) override;
+  rpcap::Interface interface() override;
+  std::int32_t link_type() override;
+
+  /// The interface's addresses have changed.
+  void set_self(ownership::Self self);
+  void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers);
+  /// Builds the kernel's filter anew: after on_open(), when the link layer may be another.
+  void renew_filter();
+  /// Replaces the peers that the kernel's filter may drop.
+  void set_unowned_peers(std::vector<net::Cidr> peers);
+
+  /// The interface is open. Any thread.
+  bool is_open() const;
+  const std::string& name() const;
+  const Ledger& ledger() const;
+  LoopCounts counts();
+  std::size_t captures() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sidetap

@@ -1,0 +1,58 @@
+// sidetap-sidecar: the tap.
+#include <iostream>
+#include <span>
+#include <string_view>
+
+#include "shared/config/options.h"
+#include "shared/telemetry/log.h"
+#include "sidecar/check.h"
+#include "sidecar/options.h"
+#include "sidecar/run.h"
+
+namespace {
+
+constexpr std::string_view kUsage =
+    "Usage: sidetap-sidecar COMMAND [OPTION...]\n"
+    "  run      capture this pod's packets and forward those it owns to sensors over RPCAP\n"
+    "  check    ask a running tap whether it is ready (for probes; exit 0 or 1)\n"
+    "  version  print the version\n"
+    "COMMAND --help tells its options.\n";
+
+int run(std::span<const char* const> arguments) {
+  sidetap::RunOptions options;
+  switch (sidetap::parse_run_options(arguments, sidetap::config::process_environment, options)) {
+    case sidetap::config::ParseResult::kHelp:
+      return 0;
+    case sidetap::config::ParseResult::kError:
+      return 2;
+    case sidetap::config::ParseResult::kRun:
+      break;
+  }
+  sidetap::telemetry::init_log(options.log_format, options.log_level);
+  return sidetap::run_tap(std::move(options));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
+  const std::string_view command = argc > 1 ? arguments[1] : "";
+  const auto rest = arguments.subspan(argc > 1 ? 2 : 1);
+  if (command == "run") return run(rest);
+  if (command == "check") return sidetap::check_command(rest);
+  if (command == "version" || command == "--version") {
+    std::cout << "sidetap-sidecar " << SIDETAP_VERSION << '\n';
+    return 0;
+  }
+  if (command == "help" || command == "--help" || command == "-h") {
+    std::cout << kUsage;
+    return 0;
+  }
+  std::cerr << "sidetap-sidecar: '" << command
+            << "' is no command; run, check and version "
+            << "are\n";
+  return 2;
+} catch (const std::exception& e) {
+  sidetap::telemetry::error("cannot go on", {{"reason", e.what()}});
+  return 1;
+}

@@ -1,0 +1,323 @@
+#include "sidecar/options.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <utility>
+
+namespace sidetap {
+namespace {
+
+/// A parser that turns one of the accepted words into a value.
+template <typename T>
+config::Parser<T> word(std::vector<std::pair<std::string, T>> words) {
+  return [words = std::move(words)](std::string_view text) -> Result<T> {
+    std::string accepted;
+    for (const auto& [name, value] : words) {
+      if (text == name) return value;
+      accepted += (accepted.empty() ? "" : ", ") + name;
+    }
+    return Error{accepted};
+  };
+}
+
+config::Parser<std::vector<std::string>> name_list() {
+  return [](std::string_view text) -> Result<std::vector<std::string>> {
+    std::vector<std::string> names;
+    while (!text.empty()) {
+      const std::size_t comma = std::min(text.find(','), text.size());
+      const std::string_view name = text.substr(0, comma);
+      if (name.empty() || name.size() > 15 || name.find_first_of(" /") != name.npos)
+        return Error{"names of network interfaces, separated by commas"};
+      names.emplace_back(name);
+      text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return names;
+  };
+}
+
+config::Parser<std::vector<session::Sensor>> sensor_list() {
+  return [parse = config::host_port_list(session::kActivePort, 10)](
+             std::string_view text) -> Result<std::vector<session::Sensor>> {
+    auto addresses = parse(text);
+    if (!addresses) return addresses.error();
+    std::vector<session::Sensor> sensors;
+    for (auto& address : *addresses) sensors.push_back({.address = std::move(address)});
+    return sensors;
+  };
+}
+
+config::Parser<std::optional<net::HostPort>> optional_host_port() {
+  return
+      [parse = config::host_port()](std::string_view text) -> Result<std::optional<net::HostPort>> {
+        auto value = parse(text);
+        if (!value) return value.error();
+        return std::optional(std::move(*value));
+      };
+}
+
+config::Parser<std::optional<session::PassiveSettings>> passive_listen() {
+  return [parse = config::host_port(session::kPassivePort)](
+             std::string_view text) -> Result<std::optional<session::PassiveSettings>> {
+    auto listen = parse(text);
+    if (!listen) return listen.error();
+    session::PassiveSettings settings;
+    settings.listen = std::move(*listen);
+    return std::optional(std::move(settings));
+  };
+}
+
+void declare_sensor(config::OptionSet& options, RunOptions& into) {
+  session::SessionsConfig& sessions = into.sessions;
+  options.add<std::vector<session::Sensor>>(
+      {.flag = "--sensor",
+       .env = "SENSOR",
+       .value = "HOST[:PORT],...",
+       .help = "sensors to forward to, at most 10; the port is 2003 where none is given"},
+      sensor_list(), sessions.sensors);
+  options.add<session::SensorMode>(
+      {.flag = "--sensor-mode",
+       .env = "SENSOR_MODE",
+       .value = "MODE",
+       .fallback = "replicate",
+       .help = "replicate: every sensor gets every packet; failover: the first that works gets "
+               "every packet; balance: each flow goes to one sensor"},
+      word<session::SensorMode>({{"replicate", session::SensorMode::kReplicate},
+                                 {"failover", session::SensorMode::kFailover},
+                                 {"balance", session::SensorMode::kBalance}}),
+      sessions.mode);
+  options.add<std::string>({.flag = "--user",
+                            .env = "SENSOR_USER",
+                            .value = "NAME",
+                            .help = "user that a sensor must name; none: no authentication"},
+                           config::any_text(), sessions.user);
+  options.add<std::string>({.flag = "--password-file",
+                            .env = "SENSOR_PASSWORD_FILE",
+                            .value = "FILE",
+                            .help = "file that holds the password for --user"},
+                           config::readable_file(), into.password_file);
+  options.add<session::UdpFormat>(
+      {.flag = "--udp-format",
+       .env = "UDP_FORMAT",
+       .value = "FORMAT",
+       .fallback = "udpstr",
+       .help = "how packets go to a sensor that asks for UDP; udpstr: packed; plain: one datagram "
+               "each"},
+      word<session::UdpFormat>(
+          {{"udpstr", session::UdpFormat::kUdpstr}, {"plain", session::UdpFormat::kPlain}}),
+      sessions.udp_format);
+  options.add<std::uint32_t>({.flag = "--data-mtu",
+                              .env = "DATA_MTU",
+                              .value = "BYTES",
+                              .fallback = "0",
+                              .help = "largest IP packet on the way to the sensor; 0: the route's"},
+                             config::number<std::uint32_t>(0, 65'535, "bytes"), sessions.data_mtu);
+  options.add<rpcap::Ipv6Family>(
+      {.flag = "--ipv6-family",
+       .env = "IPV6_FAMILY",
+       .value = "NAME",
+       .fallback = "linux",
+       .help = "number by which IPv6 addresses are announced; linux: 10 (ExtraHop); windows: 23 "
+               "(libpcap)"},
+      word<rpcap::Ipv6Family>(
+          {{"linux", rpcap::Ipv6Family::kLinux}, {"windows", rpcap::Ipv6Family::kWindows}}),
+      into.ipv6_family);
+  options.add_switch(
+      {.flag = "--preselected",
+       .env = "PRESELECTED",
+       .help = "offer the interface as preselected, so that the sensor does not look "
+               "at its addresses"},
+      sessions.preselected);
+  options.add<std::optional<session::PassiveSettings>>(
+      {.flag = "--passive-listen",
+       .env = "PASSIVE_LISTEN",
+       .value = "HOST[:PORT]",
+       .help =
+           "also wait for RPCAP clients (libpcap's rpcap://), on port 2002 where none is given"},
+      passive_listen(), sessions.passive);
+}
+
+void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
+  options.add<session::TlsRole>(
+      {.flag = "--sensor-tls",
+       .env = "SENSOR_TLS",
+       .value = "ROLE",
+       .fallback = "off",
+       .help = "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as libpcap "
+               "does; client: the tap begins it"},
+      word<session::TlsRole>({{"off", session::TlsRole::kNone},
+                              {"rpcaps", session::TlsRole::kServer},
+                              {"client", session::TlsRole::kClient}}),
+      tls.role);
+  options.add<std::string>({.flag = "--sensor-tls-cert",
+                            .env = "SENSOR_TLS_CERT",
+                            .value = "FILE",
+                            .help = "the tap's certificate chain, PEM"},
+                           config::readable_file(), tls.certificate_file);
+  options.add<std::string>({.flag = "--sensor-tls-key",
+                            .env = "SENSOR_TLS_KEY",
+                            .value = "FILE",
+                            .help = "the certificate's key, PEM"},
+                           config::readable_file(), tls.key_file);
+  options.add<std::string>({.flag = "--sensor-tls-ca",
+                            .env = "SENSOR_TLS_CA",
+                            .value = "FILE",
+                            .help = "CA that must have signed the sensor's certificate, PEM"},
+                           config::readable_file(), tls.ca_file);
+  options.add<std::string>(
+      {.flag = "--sensor-tls-name",
+       .env = "SENSOR_TLS_NAME",
+       .value = "NAME",
+       .help = "name that the sensor's certificate must bear; none: the sensor's host"},
+      config::any_text(), tls.server_name);
+}
+
+void declare_capture(config::OptionSet& options, RunOptions& into) {
+  options.add<std::vector<std::string>>(
+      {.flag = "--interface",
+       .env = "INTERFACE",
+       .value = "NAME,...",
+       .help = "interfaces to capture on, one RPCAP session each; none: the one that holds the "
+               "pod's address"},
+      name_list(), into.interfaces);
+  options.add<std::uint32_t>({.flag = "--snaplen",
+                              .env = "SNAPLEN",
+                              .value = "BYTES",
+                              .fallback = "262144",
+                              .help = "bytes kept of each packet; the sensor may ask for fewer"},
+                             config::number<std::uint32_t>(64, 262'144, "bytes"),
+                             into.sessions.snaplen);
+  options.add<std::uint64_t>({.flag = "--buffer-size",
+                              .env = "BUFFER_SIZE",
+                              .value = "BYTES",
+                              .fallback = "2M",
+                              .help = "size of the capture ring of each interface"},
+                             config::byte_size(512U << 10, 1U << 30), into.buffer_size);
+  options.add<std::int64_t>({.flag = "--flush-interval",
+                             .env = "FLUSH_INTERVAL",
+                             .value = "TIME",
+                             .fallback = "10ms",
+                             .help = "a batch that is not full leaves after this time"},
+                            config::duration_ms(1, 1000), into.flush_interval_ms);
+}
+
+void declare_pod(config::OptionSet& options, RunOptions& into) {
+  options.add<std::string>({.flag = "--pod-name",
+                            .env = "POD_NAME",
+                            .value = "NAME",
+                            .help = "the pod's name, told to the sensor"},
+                           config::any_text(), into.pod_name);
+  options.add<std::string>({.flag = "--pod-namespace",
+                            .env = "POD_NAMESPACE",
+                            .value = "NAME",
+                            .help = "the pod's namespace, told to the sensor"},
+                           config::any_text(), into.pod_namespace);
+  options.add<std::string>({.flag = "--node-name",
+                            .env = "NODE_NAME",
+                            .value = "NAME",
+                            .help = "the node's name, for the log"},
+                           config::any_text(), into.node_name);
+}
+
+void declare_process(config::OptionSet& options, RunOptions& into) {
+  options.add<std::optional<net::HostPort>>(
+      {.flag = "--status-listen",
+       .env = "STATUS_LISTEN",
+       .value = "[HOST]:PORT",
+       .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
+      optional_host_port(), into.status_listen);
+  options.add<telemetry::LogFormat>(
+      {.flag = "--log-format",
+       .env = "LOG_FORMAT",
+       .value = "FORMAT",
+       .fallback = "text",
+       .help = "text or json, one line an event"},
+      word<telemetry::LogFormat>(
+          {{"text", telemetry::LogFormat::kText}, {"json", telemetry::LogFormat::kJson}}),
+      into.log_format);
+  options.add<telemetry::LogLevel>(
+      {.flag = "--log-level",
+       .env = "LOG_LEVEL",
+       .value = "LEVEL",
+       .fallback = "info",
+       .help = "debug, info, warn or error"},
+      word<telemetry::LogLevel>({{"debug", telemetry::LogLevel::kDebug},
+                                 {"info", telemetry::LogLevel::kInfo},
+                                 {"warn", telemetry::LogLevel::kWarn},
+                                 {"error", telemetry::LogLevel::kError}}),
+      into.log_level);
+}
+
+Result<std::string> read_password(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  // Editors and `kubectl create secret --from-file` leave a line end that is no part of it.
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  if (!stream && !stream.eof()) return Error{"cannot read " + file};
+  return text;
+}
+
+/// What only makes sense together.
+Result<void> check(RunOptions& options) {
+  session::SessionsConfig& sessions = options.sessions;
+  if (sessions.sensors.empty() && !sessions.passive)
+    return Error{"--sensor (env SENSOR): required: HOST[:PORT], or several separated by commas"};
+  if (sessions.user.empty() != options.password_file.empty())
+    return Error{"--user and --password-file: both or neither"};
+  if (sessions.tls.role == session::TlsRole::kServer &&
+      (sessions.tls.certificate_file.empty() || sessions.tls.key_file.empty()))
+    return Error{
+        "--sensor-tls rpcaps: needs --sensor-tls-cert and --sensor-tls-key, since the tap answers "
+        "the sensor's handshake"};
+  if (!options.password_file.empty()) {
+    auto password = read_password(options.password_file);
+    if (!password) return Error{"--password-file: " + password.error().text};
+    sessions.password = std::move(*password);
+  }
+  for (session::Sensor& sensor : sessions.sensors) sensor.ipv6_family = options.ipv6_family;
+  return {};
+}
+
+}  // namespace
+
+void declare(config::OptionSet& options, RunOptions& into) {
+  declare_sensor(options, into);
+  declare_ownership(options, into.ownership);
+  declare_capture(options, into);
+  declare_tls(options, into.sessions.tls);
+  declare_pod(options, into);
+  declare_process(options, into);
+}
+
+config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment) {
+  return [environment =
+              std::move(environment)](const std::string& name) -> std::optional<std::string> {
+    auto value = environment(name);
+    if (name != "SENSOR" || (value && !value->empty())) return value;
+    auto host = environment("EXTRAHOP_SENSOR_IP");
+    if (!host || host->empty()) return value;
+    const auto port = environment("RPCAPD_TARGET_PORT");
+    if (!port || port->empty()) return host;
+    const bool bare_v6 = host->find(':') != std::string::npos && host->front() != '[';
+    return (bare_v6 ? "[" + *host + "]" : *host) + ":" + *port;
+  };
+}
+
+config::ParseResult parse_run_options(std::span<const char* const> arguments,
+                                      const config::OptionSet::Environment& environment,
+                                      RunOptions& into) {
+  config::OptionSet options("sidetap-sidecar run",
+                            "Captures this pod's packets and forwards those it owns to sensors "
+                            "over RPCAP.");
+  declare(options, into);
+  const config::ParseResult parsed = options.parse(arguments, with_sensor_aliases(environment));
+  if (parsed != config::ParseResult::kRun) return parsed;
+  if (auto checked = check(into); !checked) {
+    std::cerr << checked.error().text << '\n';
+    return config::ParseResult::kError;
+  }
+  return parsed;
+}
+
+}  // namespace sidetap

@@ -1,0 +1,49 @@
+// What an operator, or the webhook on their behalf, tells a tap.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shared/config/options.h"
+#include "shared/net/host_port.h"
+#include "shared/telemetry/log.h"
+#include "sidecar/ownership_options.h"
+#include "sidecar/session/sessions.h"
+
+namespace sidetap {
+
+struct RunOptions {
+  session::SessionsConfig sessions;  ///< Without `password`, which password_file holds.
+  std::string password_file;
+  rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
+  std::string pod_name;
+  std::string pod_namespace;
+  std::string node_name;
+
+  OwnershipOptions ownership;
+  std::vector<std::string> interfaces;  ///< Empty: the one that holds the pod's address.
+  std::uint64_t buffer_size = 0;
+  std::int64_t flush_interval_ms = 0;
+
+  std::optional<net::HostPort> status_listen;
+  telemetry::LogFormat log_format = telemetry::LogFormat::kText;
+  telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
+};
+
+/// Declares the options of `sidetap-sidecar run`; `into` must outlive the set.
+void declare(config::OptionSet& options, RunOptions& into);
+
+/// The environment, in which the seed DaemonSet's EXTRAHOP_SENSOR_IP and RPCAPD_TARGET_PORT stand
+/// in for SENSOR where that is not set.
+config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment);
+
+/// Parses and checks what only makes sense together. Prints what config::OptionSet prints.
+config::ParseResult parse_run_options(std::span<const char* const> arguments,
+                                      const config::OptionSet::Environment& environment,
+                                      RunOptions& into);
+
+}  // namespace sidetap

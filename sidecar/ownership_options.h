@@ -1,0 +1,48 @@
+// The options that decide who owns a packet: the same for a running tap and for `explain`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "shared/config/options.h"
+#include "shared/net/cidr.h"
+#include "shared/net/interfaces.h"
+#include "sidecar/ownership/engine.h"
+
+namespace sidetap {
+
+/// Which peers run a tap that forwards.
+struct TappedPeersOption {
+  enum class Kind : std::uint8_t { kNone, kAll, kList };
+  Kind kind = Kind::kNone;
+  net::CidrSet list;
+};
+
+struct OwnershipOptions {
+  std::vector<net::IpAddress> pod_ips;
+  std::vector<net::Cidr> pod_subnets;
+  std::vector<net::Cidr> service_subnets;
+  std::vector<net::Cidr> untapped_services;
+  ownership::ServiceView service_view = ownership::ServiceView::kAuto;
+  TappedPeersOption tapped_peers;
+  std::vector<std::uint16_t> server_ports;
+};
+
+/// Declares the options; `into` must outlive the set.
+void declare_ownership(config::OptionSet& options, OwnershipOptions& into);
+
+/// Who the pod is on this interface: the interface's addresses and those of --pod-ips.
+ownership::Self make_self(const OwnershipOptions& options, const net::Interface& interface);
+
+/// `gateways`: next hops, which are nodes and never tapped. Ephemeral range, own endpoints and hash
+/// seed are left at their defaults.
+ownership::EngineConfig make_engine_config(const OwnershipOptions& options,
+                                           const net::Interface& interface,
+                                           std::vector<net::IpAddress> gateways);
+
+/// Peers whose packets are never owned, so that the kernel's filter may drop them: Services whose
+/// views are dropped. Empty while views may be kept.
+std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options);
+
+}  // namespace sidetap

@@ -1,0 +1,80 @@
+// The way of one packet: parse, decide, restore, and hand to every capture that wants it.
+//
+// It reads from a file as from a device, and knows neither threads nor sockets.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sidecar/capture/packet_source.h"
+#include "sidecar/forwarding/forwarder.h"
+#include "sidecar/ownership/engine.h"
+
+namespace sidetap {
+
+/// What became of the packets that the process has read; written by the packet path, read by any
+/// thread. With what the forwarders count it balances:
+///   read = not owned + no session + taken
+///   taken = filtered + sampled + forwarded + dropped        (of each forwarder, since it began)
+struct Ledger {
+  telemetry::HotCounter read;
+  std::array<telemetry::HotCounter, ownership::kRuleCount> owned;
+  std::array<telemetry::HotCounter, ownership::kRuleCount> not_owned;
+  telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
+  telemetry::HotCounter taken;       ///< Owned, and handed to the captures that ran.
+
+  std::uint64_t owned_total() const { return sum(owned); }
+  std::uint64_t not_owned_total() const { return sum(not_owned); }
+
+ private:
+  static std::uint64_t sum(const std::array<telemetry::HotCounter, ownership::kRuleCount>& by_rule);
+};
+
+struct PipelineConfig {
+  capture::LinkType link = capture::LinkType::kEthernet;
+  bool balance = false;  ///< Each flow to one capture, instead of every packet to every capture.
+};
+
+/// One thread, but for ledger().
+class Pipeline final : public capture::PacketHandler {
+ public:
+  /// `engine` outlives the pipeline.
+  Pipeline(PipelineConfig config, ownership::Engine& engine);
+
+  void on_packet(const capture::CapturedPacket& packet) override;
+
+  /// `key` names the capture's sensor in balance mode: the same flow stays with it however others
+  /// come and go.
+  void add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key);
+  void remove(const forwarding::Forwarder* forwarder);
+  /// Sends what is packed for every capture.
+  void flush();
+  /// Something is packed that the next flush() may send.
+  bool pending() const;
+  /// Sockets that must take more before flush() goes on.
+  void collect_blocked(std::vector<int>& descriptors) const;
+
+  void set_link_type(capture::LinkType link) { config_.link = link; }
+  const Ledger& ledger() const { return ledger_; }
+
+ private:
+  struct Target {
+    std::shared_ptr<forwarding::Forwarder> forwarder;
+    std::uint64_t key_hash = 0;
+  };
+  void hand_over(const capture::CapturedPacket& packet, forwarding::Forwarder& forwarder);
+  forwarding::Forwarder& choose(const capture::PacketView& view);
+
+  PipelineConfig config_;
+  ownership::Engine& engine_;
+  std::vector<Target> targets_;
+  Ledger ledger_;
+};
+
+/// A number that both directions of a flow share; fragments share their host pair's.
+std::uint64_t flow_hash(const capture::PacketView& view);
+
+}  // namespace sidetap

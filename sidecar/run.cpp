@@ -1,0 +1,213 @@
+#include "sidecar/run.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "shared/http/status_server.h"
+#include "shared/net/interfaces.h"
+#include "shared/telemetry/log.h"
+#include "shared/telemetry/metrics.h"
+#include "sidecar/capture/pcap_source.h"
+#include "sidecar/capture_loop.h"
+#include "sidecar/ownership/kernel_sockets.h"
+#include "sidecar/tap_metrics.h"
+
+namespace sidetap {
+namespace {
+
+namespace asio = boost::asio;
+
+/// The interfaces that hold the pod's addresses; where none does, the first that is no loopback.
+std::vector<std::string> choose_interfaces(const RunOptions& options,
+                                           const std::vector<net::Interface>& interfaces) {
+  if (!options.interfaces.empty()) return options.interfaces;
+  std::vector<std::string> holding;
+  std::string other;
+  for (const net::Interface& interface : interfaces) {
+    const bool holds = std::any_of(
+        interface.addresses.begin(), interface.addresses.end(), [&](const auto& address) {
+          const auto& pod_ips = options.ownership.pod_ips;
+          return std::find(pod_ips.begin(), pod_ips.end(), address.address) != pod_ips.end();
+        });
+    if (holds) holding.push_back(interface.name);
+    const bool loopback =
+        std::all_of(interface.addresses.begin(), interface.addresses.end(),
+                    [](const auto& address) { return address.address.is_loopback(); });
+    if (other.empty() && !loopback) other = interface.name;
+  }
+  if (holding.empty()) holding.push_back(other.empty() ? "eth0" : other);
+  return holding;
+}
+
+std::string pod_description(const RunOptions& options) {
+  if (options.pod_namespace.empty()) return options.pod_name;
+  return options.pod_namespace + "/" + options.pod_name;
+}
+
+class Tap {
+ public:
+  explicit Tap(RunOptions options) : options_(std::move(options)) {}
+
+  int run() {
+    if (auto started = start(); !started) {
+      telemetry::error("cannot start", {{"reason", started.error().text}});
+      stop_loops();
+      return 1;
+    }
+    context_.run();
+    metrics_view_->log_summary();
+    return exit_code_;
+  }
+
+ private:
+  Result<void> start() {
+    auto interfaces = net::list_interfaces();
+    if (!interfaces) return interfaces.error();
+    const auto names = choose_interfaces(options_, *interfaces);
+    for (const std::string& name : names) add_interface(name, *interfaces);
+
+    std::vector<CaptureLoop*> loops;
+    for (const auto& path : paths_) loops.push_back(path->loop.get());
+    metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops);
+    for (CaptureLoop* loop : loops) loop->run();
+
+    if (options_.status_listen) {
+      if (auto started = start_status(); !started) return started;
+    }
+    for (const auto& path : paths_) {
+      if (auto started = path->sessions->start(); !started) return started;
+    }
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      telemetry::info("stopping", {{"signal", strsignal(signal)}});
+      stop();
+    });
+    return {};
+  }
+
+  void add_interface(const std::string& name, const std::vector<net::Interface>& interfaces) {
+    const auto found = std::find_if(interfaces.begin(), interfaces.end(),
+                                    [&](const auto& i) { return i.name == name; });
+    const net::Interface facts = found != interfaces.end() ? *found : net::Interface{};
+
+    CaptureLoopConfig config;
+    config.interface = name;
+    config.description = pod_description(options_);
+    config.pipeline.balance = options_.sessions.mode == session::SensorMode::kBalance;
+    config.engine = make_engine_config(options_.ownership, facts, net::default_gateways());
+    config.engine.ephemeral = ephemeral_;
+    config.engine.hash_seed = std::random_device{}() * 0x100000001ULL ^ std::random_device{}();
+    config.unowned_peers = unowned_peers(options_.ownership);
+    config.snaplen = options_.sessions.snaplen;
+    config.buffer_bytes = options_.buffer_size;
+    config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
+    config.on_open = [this] {
+      asio::post(context_, [this] {
+        for (const auto& path : paths_) path->loop->renew_filter();
+      });
+    };
+    config.on_lost = [this](std::string reason) {
+      asio::post(context_, [this, reason = std::move(reason)] {
+        // Without the right to open it again only a new container can.
+        telemetry::error("the interface is lost", {{"reason", reason}});
+        exit_code_ = 1;
+        stop();
+      });
+    };
+    auto path = std::make_unique<Path>();
+    path->loop =
+        std::make_unique<CaptureLoop>(std::move(config), capture::open_device,
+                                      std::make_unique<ownership::KernelListeningSockets>());
+    session::SessionsConfig sessions = options_.sessions;
+    sessions.description = pod_description(options_);
+    sessions.buffer_size = static_cast<std::uint32_t>(options_.buffer_size);
+    path->sessions = std::make_unique<session::Sessions>(
+        context_.get_executor(), std::move(sessions), *path->loop, &metrics_);
+    paths_.push_back(std::move(path));
+  }
+
+  Result<void> start_status() {
+    http::StatusHandlers handlers;
+    handlers.ready = [this] {
+      return std::all_of(paths_.begin(), paths_.end(),
+                         [](const auto& path) { return path->loop->is_open(); });
+    };
+    handlers.metrics = [this] {
+      metrics_view_->refresh();
+      return metrics_.text();
+    };
+    status_ = std::make_unique<http::StatusServer>(context_.get_executor(), *options_.status_listen,
+                                                   std::move(handlers));
+    auto port = status_->start();
+    if (!port) return port.error();
+    // Probes of the tap itself are no traffic of the pod.
+    for (const auto& path : paths_)
+      path->loop->exclude_own_traffic("status", {{.protocol = capture::IpProtocol::kTcp,
+                                                  .local = {},
+                                                  .local_port = *port,
+                                                  .remote = {}}});
+    telemetry::info("serving health and metrics", {{"port", *port}});
+    return {};
+  }
+
+  void stop() {
+    if (std::exchange(stopping_, true)) return;
+    asio::co_spawn(context_, end(), asio::detached);
+  }
+
+  asio::awaitable<void> end() {
+    for (const auto& path : paths_) co_await path->sessions->stop();
+    stop_loops();
+    status_.reset();
+    signals_.cancel();
+    context_.stop();
+  }
+
+  void stop_loops() {
+    for (const auto& path : paths_) path->loop->finish();
+  }
+
+  struct Path {
+    std::unique_ptr<CaptureLoop> loop;
+    std::unique_ptr<session::Sessions> sessions;
+  };
+
+  RunOptions options_;
+  ownership::PortRange ephemeral_ = [] {
+    auto range = ownership::read_port_range();
+    return range ? *range : ownership::PortRange{};
+  }();
+  telemetry::MetricsRegistry metrics_;
+  asio::io_context context_{1};
+  asio::signal_set signals_{context_, SIGTERM, SIGINT};
+  std::vector<std::unique_ptr<Path>> paths_;
+  std::unique_ptr<TapMetrics> metrics_view_;
+  std::unique_ptr<http::StatusServer> status_;
+  int exit_code_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+int run_tap(RunOptions options) {
+  // A sensor that goes away must not end the process: OpenSSL writes without MSG_NOSIGNAL.
+  std::signal(SIGPIPE, SIG_IGN);
+  telemetry::info("starting", {{"version", SIDETAP_VERSION},
+                               {"pod", pod_description(options)},
+                               {"node", options.node_name}});
+  return Tap(std::move(options)).run();
+}
+
+}  // namespace sidetap

@@ -1,0 +1,115 @@
+#include "sidecar/tap_metrics.h"
+
+#include <string>
+#include <utility>
+
+#include "shared/telemetry/log.h"
+
+namespace sidetap {
+namespace {
+
+using telemetry::MetricSpec;
+using telemetry::MetricType;
+
+const MetricSpec kSeen{"sidetap_packets_seen_total", MetricType::kCounter,
+                       "Packets that passed the kernel's filter, those it then dropped included"};
+const MetricSpec kOwned{"sidetap_packets_owned_total", MetricType::kCounter,
+                        "Packets that this tap forwards, by rule of ownership"};
+const MetricSpec kNotOwned{"sidetap_packets_not_owned_total", MetricType::kCounter,
+                           "Packets left to another tap, by rule of ownership"};
+const MetricSpec kForwarded{"sidetap_packets_forwarded_total", MetricType::kCounter,
+                            "Packets sent to sensors"};
+const MetricSpec kDropped{"sidetap_packets_dropped_total", MetricType::kCounter,
+                          "Owned packets that no sensor got, by cause; kernel-ring counts before "
+                          "ownership is known"};
+const MetricSpec kFiltered{"sidetap_packets_filtered_total", MetricType::kCounter,
+                           "Owned packets that a sensor's filter or sampling left out"};
+const MetricSpec kBytes{"sidetap_sent_bytes_total", MetricType::kCounter,
+                        "Bytes given to data sockets, RPCAP headers included"};
+const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter,
+                            "Datagrams given to data sockets"};
+const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
+                           "Captures that sensors have started and not ended"};
+const MetricSpec kOpen{"sidetap_interface_open", MetricType::kGauge,
+                       "1 while the interface is open for capture"};
+const MetricSpec kReopened{"sidetap_interface_reopened_total", MetricType::kCounter,
+                           "Times that the interface was opened anew"};
+
+constexpr std::string_view kDroppedFields[forwarding::kDropCauseCount] = {
+    "dropped_socket_full", "dropped_too_large", "dropped_send_error", "dropped_disconnected"};
+
+}  // namespace
+
+struct TapMetrics::Row {
+  CaptureLoop* loop;
+  LoopCounts counts;
+};
+
+TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops) {
+  for (CaptureLoop* loop : loops) {
+    auto row = std::make_unique<Row>(Row{loop, {}});
+    Row* r = row.get();
+    const telemetry::Labels interface {
+      { "interface", loop->name() }
+    };
+    const auto with = [&](const char* key, std::string_view value) {
+      telemetry::Labels labels = interface;
+      labels[key] = value;
+      return labels;
+    };
+    const auto show = [&](const MetricSpec& spec, telemetry::Labels labels, auto read) {
+      registry.expose(spec, std::move(labels), [r, read] { return static_cast<double>(read(*r)); });
+    };
+    show(kSeen, interface, [](const Row& x) { return x.counts.source.accepted; });
+    show(kForwarded, interface, [](const Row& x) { return x.counts.forwarded; });
+    show(kBytes, interface, [](const Row& x) { return x.counts.bytes; });
+    show(kDatagrams, interface, [](const Row& x) { return x.counts.datagrams; });
+    show(kReopened, interface, [](const Row& x) { return x.counts.reopened; });
+    show(kCaptures, interface, [](const Row& x) { return x.loop->captures(); });
+    show(kOpen, interface, [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
+    show(kFiltered, with("by", "filter"), [](const Row& x) { return x.counts.filtered; });
+    show(kFiltered, with("by", "sampling"), [](const Row& x) { return x.counts.sampled; });
+    show(kDropped, with("cause", "kernel-ring"),
+         [](const Row& x) { return x.counts.source.dropped; });
+    show(kDropped, with("cause", "no-session"),
+         [](const Row& x) { return x.loop->ledger().no_session.value(); });
+    for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
+      show(kDropped,
+           with("cause", forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
+           [cause](const Row& x) { return x.counts.dropped[cause]; });
+    for (unsigned rule = 0; rule < ownership::kRuleCount; ++rule) {
+      const auto labels = with("rule", ownership::rule_name(static_cast<ownership::Rule>(rule)));
+      show(kOwned, labels, [rule](const Row& x) { return x.loop->ledger().owned[rule].value(); });
+      show(kNotOwned, labels,
+           [rule](const Row& x) { return x.loop->ledger().not_owned[rule].value(); });
+    }
+    rows_.push_back(std::move(row));
+  }
+}
+
+TapMetrics::~TapMetrics() = default;
+
+void TapMetrics::refresh() {
+  for (const auto& row : rows_) row->counts = row->loop->counts();
+}
+
+void TapMetrics::log_summary() {
+  refresh();
+  for (const auto& row : rows_) {
+    const Ledger& ledger = row->loop->ledger();
+    std::vector<telemetry::Field> fields{{"interface", row->loop->name()},
+                                         {"seen", row->counts.source.accepted},
+                                         {"not_owned", ledger.not_owned_total()},
+                                         {"owned", ledger.owned_total()},
+                                         {"forwarded", row->counts.forwarded},
+                                         {"filtered", row->counts.filtered + row->counts.sampled},
+                                         {"dropped_kernel_ring", row->counts.source.dropped},
+                                         {"dropped_no_session", ledger.no_session.value()}};
+    for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause) {
+      fields.emplace_back(kDroppedFields[cause], row->counts.dropped[cause]);
+    }
+    telemetry::log(telemetry::LogLevel::kInfo, "what became of the packets", fields);
+  }
+}
+
+}  // namespace sidetap
