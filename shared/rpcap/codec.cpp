@@ -119,7 +119,7 @@ class Reader {
       return Error{"filter: " + std::to_string(count) + " instructions are over " +
                    std::to_string(kMaxFilterInstructions)};
     }
-    if (bytes_.size() != count * kInstructionSize) {
+    if (bytes_.size() < count * kInstructionSize) {
       return Error{"filter: " + std::to_string(bytes_.size()) + " bytes for " +
                    std::to_string(count) + " instructions"};
     }
@@ -208,7 +208,7 @@ Result<AuthRequest> decode_auth_request(View payload) {
   const auto password_size = reader.number<std::uint16_t>();
   request.user = reader.text(user_size);
   request.password = reader.text(password_size);
-  if (!reader.whole()) return wrong_size("authentication request", payload);
+  if (!reader.good()) return wrong_size("authentication request", payload);
   if (type > 1) return Error{"authentication type " + std::to_string(type) + " is unknown"};
   request.with_password = type == 1;
   return request;
@@ -373,15 +373,13 @@ Result<Sampling> decode_sampling(View payload) {
   const auto method = reader.number<std::uint8_t>();
   reader.skip(3);
   const auto value = reader.number<std::uint32_t>();
-  if (!reader.whole()) return wrong_size("sampling request", payload);
+  if (!reader.good()) return wrong_size("sampling request", payload);
   if (method > static_cast<std::uint8_t>(SamplingMethod::kOncePerNMillis)) {
     return Error{"sampling method " + std::to_string(method) + " is unknown"};
   }
-  const Sampling sampling{static_cast<SamplingMethod>(method), value};
-  if (sampling.method != SamplingMethod::kNone && value == 0) {
-    return Error{"sampling value 0 would keep no packet"};
-  }
-  return sampling;
+  // libpcap's client on little-endian machines always sends value 0: that cannot have been meant.
+  if (value == 0) return Sampling{};
+  return Sampling{static_cast<SamplingMethod>(method), value};
 }
 
 PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes) {

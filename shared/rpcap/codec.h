@@ -1,8 +1,8 @@
 // RPCAP bytes to values and back: pure, bounded, for both roles.
 //
 // Encoders return whole messages, header included. Decoders take a payload without its header,
-// never read past it, and refuse what is too short, too long or out of bounds with a sentence for
-// the log.
+// never read past it, and refuse what is too short or out of bounds with a sentence for the log.
+// What follows a request is ignored, as rpcapd does; a reply must fit exactly.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +54,7 @@ Bytes encode_stats(const Stats& stats);
 Result<Stats> decode_stats(View payload);
 
 Bytes encode_sampling(const Sampling& sampling);
+/// A value of 0 means no sampling, whatever the method.
 Result<Sampling> decode_sampling(View payload);
 
 PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes);

@@ -41,16 +41,22 @@ enum class MessageType : std::uint8_t {
 
 /// Error codes of libpcap's PCAP_ERR_* that a tap sends in a header's `value`.
 enum class ErrorCode : std::uint16_t {
+  kNetwork = 1,
+  kTimeout = 2,  ///< Nothing was asked for too long.
   kAuthentication = 3,
-  kGetInterfaces = 5,
+  kGetInterfaces = 4,
   kOpen = 6,
   kUpdateFilter = 7,
-  kStartCapture = 10,
-  kEndCapture = 11,
-  kSetSampling = 13,
-  kWrongMessage = 14,
-  kWrongVersion = 15,
-  kAuthenticationFailed = 16,
+  kGetStats = 8,
+  kHostNotAuthorized = 10,
+  kStartCapture = 12,
+  kEndCapture = 13,
+  kSetSampling = 15,
+  kWrongMessage = 16,
+  kWrongVersion = 17,
+  kAuthenticationFailed = 18,
+  kTlsRequired = 19,
+  kAuthenticationType = 20,
 };
 
 inline constexpr std::size_t kHeaderSize = 8;

@@ -41,7 +41,7 @@ TEST(RpcapCodec, PayloadSizeHoldsMoreThanSixteenBits) {
 
 TEST(RpcapCodec, ErrorTextIsNotTerminated) {
   const Bytes message = encode_error(ErrorCode::kAuthenticationFailed, "no");
-  EXPECT_EQ(message, bytes({0, 1, 0, 16, 0, 0, 0, 2, 'n', 'o'}));
+  EXPECT_EQ(message, bytes({0, 1, 0, 18, 0, 0, 0, 2, 'n', 'o'}));
   EXPECT_EQ(decode_error(payload_of(message)), "no");
 }
 
@@ -105,6 +105,19 @@ TEST(RpcapCodec, FiltersOfHostileSizeAreRefused) {
   EXPECT_FALSE(decode_update_filter({}));
 }
 
+TEST(RpcapCodec, WhatFollowsARequestIsIgnored) {
+  for (Bytes message : {encode_auth_request({true, "me", "pw"}), encode_update_filter(kFilter),
+                        encode_sampling({SamplingMethod::kOneInN, 3})}) {
+    message.push_back(std::byte{7});
+    const bool read = header_of(message).type == MessageType::kAuthRequest
+                          ? decode_auth_request(payload_of(message)).has_value()
+                      : header_of(message).type == MessageType::kUpdateFilterRequest
+                          ? decode_update_filter(payload_of(message)).has_value()
+                          : decode_sampling(payload_of(message)).has_value();
+    EXPECT_TRUE(read);
+  }
+}
+
 TEST(RpcapCodec, TheRestRoundTrips) {
   const OpenReply open{1, 0};
   EXPECT_EQ(*decode_open_reply(payload_of(encode_open_reply(open))), open);
@@ -117,7 +130,7 @@ TEST(RpcapCodec, TheRestRoundTrips) {
   const Sampling sampling{SamplingMethod::kOneInN, 10};
   EXPECT_EQ(*decode_sampling(payload_of(encode_sampling(sampling))), sampling);
   EXPECT_FALSE(decode_sampling(bytes({3, 0, 0, 0, 0, 0, 0, 1})));
-  EXPECT_FALSE(decode_sampling(bytes({1, 0, 0, 0, 0, 0, 0, 0})));
+  EXPECT_EQ(*decode_sampling(bytes({1, 0, 0, 0, 0, 0, 0, 0})), Sampling{});
   const PacketHeader packet{1, 2, 70'000, 70'001, 4};
   std::array<std::byte, kPacketHeaderSize> wire{};
   encode_packet_header(packet, wire);

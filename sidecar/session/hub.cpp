@@ -1,0 +1,112 @@
+#include "sidecar/session/hub.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
+#include "sidecar/session/metrics.h"
+
+namespace sidetap::session {
+namespace {
+
+std::string_view name_of(Standing standing) {
+  switch (standing) {
+    case Standing::kDialling:
+      return "dialling";
+    case Standing::kAuthenticating:
+      return "authenticating";
+    case Standing::kReady:
+      return "ready";
+    case Standing::kOpened:
+      return "opened";
+    case Standing::kCapturing:
+      return "capturing";
+    case Standing::kNone:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
+Standing standing_of(Phase phase) {
+  switch (phase) {
+    case Phase::kAuthenticating:
+      return Standing::kAuthenticating;
+    case Phase::kReady:
+      return Standing::kReady;
+    case Phase::kOpened:
+      return Standing::kOpened;
+    case Phase::kCapturing:
+      return Standing::kCapturing;
+    case Phase::kEnded:
+      break;
+  }
+  return Standing::kNone;
+}
+
+std::string_view name_of(EndKind kind) {
+  switch (kind) {
+    case EndKind::kClosed:
+      return "closed";
+    case EndKind::kRefused:
+      return "refused";
+    case EndKind::kProtocol:
+      return "protocol";
+    case EndKind::kTls:
+      return "tls";
+    case EndKind::kLost:
+      return "lost";
+    case EndKind::kTimeout:
+      return "timeout";
+    case EndKind::kData:
+      return "data";
+    case EndKind::kStopped:
+      return "stopped";
+  }
+  return {};
+}
+
+Hub::Hub(boost::asio::any_io_executor the_executor, SessionsConfig the_config,
+         CaptureControl& the_control, telemetry::MetricsRegistry* metrics)
+    : executor(std::move(the_executor)),
+      config(std::move(the_config)),
+      control(the_control),
+      metrics_(metrics),
+      random_(std::random_device{}()) {
+  if (metrics_ == nullptr) return;
+  for (const Standing standing : {Standing::kDialling, Standing::kAuthenticating, Standing::kReady,
+                                  Standing::kOpened, Standing::kCapturing}) {
+    metrics_->gauge(kSessionsMetric, {{"state", std::string(name_of(standing))}});
+  }
+}
+
+void Hub::moved(Standing from, Standing to) {
+  if (from == to) return;
+  if (metrics_ != nullptr) {
+    const auto gauge = [this](Standing standing) -> prometheus::Gauge& {
+      return metrics_->gauge(kSessionsMetric, {{"state", std::string(name_of(standing))}});
+    };
+    if (from != Standing::kNone) gauge(from).Decrement();
+    if (to != Standing::kNone) gauge(to).Increment();
+  }
+  const bool before = forwarding();
+  if (from == Standing::kCapturing) --capturing_;
+  if (to == Standing::kCapturing) ++capturing_;
+  if (before != forwarding() && on_forwarding_changed) on_forwarding_changed(forwarding());
+}
+
+void Hub::dialled(const std::string& sensor) {
+  if (metrics_ != nullptr) metrics_->counter(kDialsMetric, {{"sensor", sensor}}).Increment();
+}
+
+void Hub::ended(std::string_view kind) {
+  if (stopping || metrics_ == nullptr) return;
+  metrics_->counter(kSessionEndsMetric, {{"kind", std::string(kind)}}).Increment();
+}
+
+void Hub::client_refused(std::string_view reason) {
+  if (metrics_ == nullptr) return;
+  metrics_->counter(kClientsRefusedMetric, {{"reason", std::string(reason)}}).Increment();
+}
+
+}  // namespace sidetap::session

@@ -1,0 +1,271 @@
+#include "sidecar/session/live_session.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include <boost/asio/post.hpp>
+#include <sys/socket.h>
+
+#include "shared/telemetry/log.h"
+#include "sidecar/session/tls.h"
+
+namespace sidetap::session {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::chrono::milliseconds kLinger{500};
+constexpr std::size_t kDiscardPiece = 4096;
+
+ProtocolConfig protocol_config(const SessionParts& parts) {
+  const SessionsConfig& config = parts.config;
+  return {.active = parts.active,
+          .tls = parts.tls != nullptr,
+          .user = config.user,
+          .password = config.password,
+          .ipv6_family = parts.ipv6_family,
+          .snaplen = config.snaplen,
+          .buffer_size = config.buffer_size,
+          .description = config.description,
+          .preselected = config.preselected};
+}
+
+}  // namespace
+
+LiveSession::LiveSession(SessionParts parts, AsyncFd control)
+    : parts_(std::move(parts)),
+      protocol_(protocol_config(parts_)),
+      executor_(control.executor()),
+      fresh_(std::move(control)) {}
+
+asio::awaitable<End> LiveSession::run() {
+  const auto alive = shared_from_this();
+  const auto secured = co_await secure();
+  if (!secured) co_return End{EndKind::kTls, secured.error().text};
+  Phase phase = protocol_.phase();
+  parts_.on_phase(phase);
+  Actions actions = protocol_.resume(Began{});
+  for (;;) {
+    std::optional<Event> event;
+    for (Action& action : actions) {
+      if (auto* end = std::get_if<End>(&action)) {
+        parts_.on_phase(Phase::kEnded);
+        co_await channel_->close(kLinger);
+        co_return std::move(*end);
+      }
+      event = co_await std::visit([this](auto& todo) { return perform(todo); }, action);
+      if (event) break;
+    }
+    if (protocol_.phase() != phase) {
+      phase = protocol_.phase();
+      parts_.on_phase(phase);
+    }
+    actions = protocol_.resume(*event);
+  }
+}
+
+asio::awaitable<Result<void>> LiveSession::secure() {
+  const auto peer = peer_endpoint(fresh_->get());
+  const auto local = local_endpoint(fresh_->get());
+  if (!peer) co_return peer.error();
+  if (!local) co_return local.error();
+  peer_ = unmapped(*peer);
+  local_ = unmapped(*local);
+  std::shared_ptr<SSL> tls;
+  if (parts_.tls) {
+    // A sensor in active mode may take its time to begin, no more than to authenticate.
+    auto done = co_await tls_handshake(*fresh_, *parts_.tls, parts_.config.tls, parts_.peer_host,
+                                       parts_.config.message_timeout, &parts_.interruption);
+    if (!done) co_return done.error();
+    tls = std::move(*done);
+  }
+  channel_.emplace(std::move(*fresh_), std::move(tls));
+  fresh_.reset();
+  co_return Result<void>{};
+}
+
+Event LiveSession::event_of(const ChannelOutcome& outcome, bool between_messages) {
+  switch (outcome.status) {
+    case ChannelStatus::kInterrupted:
+      if (fault_) {
+        parts_.interruption.clear();
+        return CaptureLost{*std::exchange(fault_, std::nullopt)};
+      }
+      return StopRequested{};
+    case ChannelStatus::kTimedOut:
+      if (between_messages) return IdleTooLong{};
+      return ConnectionLost{EndKind::kTimeout, "the peer fell silent in mid-message"};
+    case ChannelStatus::kClosed:
+      if (between_messages) return ConnectionLost{EndKind::kClosed, "the peer hung up"};
+      return ConnectionLost{EndKind::kLost, "the peer hung up in mid-message"};
+    default:
+      return ConnectionLost{EndKind::kLost, "control connection: " + outcome.text};
+  }
+}
+
+LiveSession::Outcome LiveSession::perform(Send& action) {
+  const auto outcome = co_await channel_->write(action.bytes, parts_.config.message_timeout);
+  if (outcome.status == ChannelStatus::kDone) co_return std::nullopt;
+  if (outcome.status == ChannelStatus::kTimedOut) {
+    co_return ConnectionLost{EndKind::kTimeout, "the peer takes no answer"};
+  }
+  co_return event_of(outcome, false);
+}
+
+LiveSession::Outcome LiveSession::perform(Pause& action) {
+  // An interruption shows itself in the read that follows.
+  co_await sleep(executor_, action.time, &parts_.interruption);
+  co_return std::nullopt;
+}
+
+LiveSession::Outcome LiveSession::perform(Discard& action) {
+  std::array<std::byte, kDiscardPiece> piece{};
+  const Limit limit = parts_.config.message_timeout;
+  for (std::size_t left = action.size; left > 0;) {
+    const auto part = std::span(piece).first(std::min(left, piece.size()));
+    const auto outcome = co_await channel_->read(part, limit, limit, &parts_.interruption);
+    if (outcome.status != ChannelStatus::kDone) co_return event_of(outcome, false);
+    left -= part.size();
+  }
+  co_return std::nullopt;
+}
+
+LiveSession::Outcome LiveSession::perform(StopCapture&) {
+  if (capture_) parts_.control.stop(*std::exchange(capture_, std::nullopt));
+  data_tls_.reset();
+  data_.reset();
+  co_return std::nullopt;
+}
+
+LiveSession::Outcome LiveSession::perform(Note& action) {
+  telemetry::info("RPCAP session", {{"sensor", parts_.peer_name}, {"note", action.text}});
+  co_return std::nullopt;
+}
+
+LiveSession::Outcome LiveSession::perform(ReadHeader& action) {
+  std::array<std::byte, rpcap::kHeaderSize> bytes{};
+  const auto outcome = co_await channel_->read(bytes, action.limit, parts_.config.message_timeout,
+                                               &parts_.interruption);
+  if (outcome.status != ChannelStatus::kDone) co_return event_of(outcome, outcome.moved == 0);
+  co_return HeaderRead{rpcap::decode_header(bytes)};
+}
+
+LiveSession::Outcome LiveSession::perform(ReadPayload& action) {
+  payload_.resize(action.size);
+  const Limit limit = parts_.config.message_timeout;
+  const auto outcome = co_await channel_->read(payload_, limit, limit, &parts_.interruption);
+  if (outcome.status != ChannelStatus::kDone) co_return event_of(outcome, false);
+  co_return PayloadRead{payload_};
+}
+
+LiveSession::Outcome LiveSession::perform(DescribeInterface&) {
+  co_return InterfaceDescribed{parts_.control.interface(), parts_.control.link_type()};
+}
+
+LiveSession::Outcome LiveSession::perform(OpenData& action) {
+  const Exclude exclude = [this](const capture::OwnEndpoint& endpoint) {
+    parts_.own_traffic.data(endpoint);
+  };
+  data_listens_ = action.listen;
+  const Endpoint target(peer_.address(), action.port);
+  Result<net::UniqueFd> opened = net::UniqueFd();
+  if (action.listen) {
+    opened = listen_for(local_, peer_, exclude);
+  } else if (action.datagram) {
+    opened = dial_udp(target, exclude);
+  } else {
+    auto dialled = co_await dial_tcp(executor_, target, exclude, parts_.config.connect_timeout,
+                                     &parts_.interruption);
+    if (!dialled) co_return Failed{"data connection: " + dialled.error().text};
+    data_.emplace(std::move(*dialled));
+    co_return DataOpened{0};
+  }
+  if (!opened) co_return Failed{"data connection: " + opened.error().text};
+  data_.emplace(executor_, std::move(*opened));
+  if (!action.listen) co_return DataOpened{0};
+  const auto bound = local_endpoint(data_->get());
+  if (!bound) co_return Failed{"data connection: " + bound.error().text};
+  co_return DataOpened{bound->port()};
+}
+
+LiveSession::Outcome LiveSession::perform(FinishData&) {
+  if (data_listens_) {
+    const auto accepted = co_await accept_data();
+    if (!accepted) co_return Failed{"data connection: " + accepted.error().text};
+  }
+  if (parts_.tls) {
+    auto tls = co_await tls_handshake(*data_, *parts_.tls, parts_.config.tls, parts_.peer_host,
+                                      parts_.config.connect_timeout, &parts_.interruption);
+    if (!tls) co_return Failed{"data connection: " + tls.error().text};
+    data_tls_ = std::move(*tls);
+  }
+  co_return DataReady{};
+}
+
+asio::awaitable<Result<void>> LiveSession::accept_data() {
+  const auto deadline = std::chrono::steady_clock::now() + parts_.config.connect_timeout;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) co_return Error{"nobody came"};
+    const Wait wait = co_await data_->wait(AsyncFd::kRead, left, &parts_.interruption);
+    if (wait == Wait::kTimedOut) co_return Error{"nobody came"};
+    if (wait == Wait::kInterrupted) co_return Error{"interrupted"};
+    net::UniqueFd fd(::accept4(data_->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd) continue;
+    // The packets are for the client that asked, and for nobody else who finds the port.
+    const auto from = peer_endpoint(fd.get());
+    if (!from || unmapped(*from).address() != peer_.address()) continue;
+    keep_alive(fd.get());
+    data_.emplace(executor_, std::move(fd));
+    co_return Result<void>{};
+  }
+}
+
+LiveSession::Outcome LiveSession::perform(StartCapture& action) {
+  CaptureOrder order;
+  order.kind = !action.datagram                                 ? DataKind::kTcp
+               : parts_.config.udp_format == UdpFormat::kUdpstr ? DataKind::kUdpstr
+                                                                : DataKind::kUdp;
+  order.datagram_size =
+      datagram_size(data_->get(), peer_.address().is_v4(), parts_.config.data_mtu);
+  order.socket = data_->release();
+  data_.reset();
+  order.tls = std::move(data_tls_);
+  data_tls_.reset();
+  order.sensor = parts_.peer_name;
+  order.snaplen = action.snaplen;
+  order.filter = std::move(action.filter);
+  order.sampling = action.sampling;
+  order.on_fault = [session = weak_from_this(), executor = executor_,
+                    number = ++starts_](std::string text) {
+    asio::post(executor, [session, number, text = std::move(text)]() mutable {
+      if (const auto alive = session.lock()) alive->capture_lost(number, std::move(text));
+    });
+  };
+  const auto started = parts_.control.start(std::move(order));
+  if (!started) co_return Failed{started.error().text};
+  capture_ = *started;
+  co_return CaptureStarted{};
+}
+
+void LiveSession::capture_lost(std::uint64_t number, std::string text) {
+  if (number != starts_ || !capture_) return;  // of a capture that is no more
+  fault_ = "data connection: " + text;
+  parts_.interruption.request();
+}
+
+LiveSession::Outcome LiveSession::perform(UpdateFilter& action) {
+  const auto updated = parts_.control.update_filter(*capture_, std::move(action.filter));
+  if (!updated) co_return Failed{updated.error().text};
+  co_return FilterUpdated{};
+}
+
+LiveSession::Outcome LiveSession::perform(AskStats&) {
+  co_return StatsTold{parts_.control.stats(*capture_)};
+}
+
+LiveSession::Outcome LiveSession::perform(End&) { co_return std::nullopt; }
+
+}  // namespace sidetap::session

@@ -1,0 +1,157 @@
+#include "sidecar/session/sensor_loop.h"
+
+#include "shared/telemetry/log.h"
+#include "sidecar/session/tls.h"
+
+namespace sidetap::session {
+namespace {
+
+namespace asio = boost::asio;
+
+/// A sensor that stands but asks for nothing keeps the next one waiting for so long, in failover.
+constexpr std::chrono::seconds kPatience{15};
+
+std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                               start);
+}
+
+}  // namespace
+
+SensorLoop::SensorLoop(Hub& hub, SensorList& list, std::size_t index, std::function<void()> changed)
+    : hub_(hub),
+      list_(list),
+      index_(index),
+      sensor_(hub.config.sensors[index]),
+      name_(sensor_.address.to_string()),
+      changed_(std::move(changed)),
+      own_traffic_(hub.control, "session " + std::to_string(index)),
+      backoff_(hub.config.backoff),
+      patience_(hub.executor) {}
+
+void SensorLoop::reconsider() {
+  if (hub_.stopping || list_.wanted(index_) != at_work_) interruption_.request();
+}
+
+asio::awaitable<void> SensorLoop::run() {
+  while (!hub_.stopping) {
+    interruption_.clear();
+    at_work_ = list_.wanted(index_);
+    if (!at_work_) {
+      co_await sleep(hub_.executor, std::chrono::hours(24), &interruption_);
+      continue;
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    Outcome outcome;
+    try {
+      outcome = co_await attempt();
+    } catch (const std::exception& error) {
+      outcome = {"lost", error.what()};
+    }
+    stand(Standing::kNone);
+    patience_.cancel();
+    const bool wanted = !hub_.stopping && list_.wanted(index_);
+    say(SensorState::kFailed);
+    if (!wanted) continue;
+    hub_.ended(outcome.kind);
+    report(outcome);
+    backoff_.session_ended(since(begin));
+    interruption_.clear();
+    co_await sleep(hub_.executor, backoff_.wait(hub_.chance()), &interruption_);
+  }
+}
+
+asio::awaitable<SensorLoop::Outcome> SensorLoop::attempt() {
+  stand(Standing::kDialling);
+  hub_.dialled(name_);
+  Outcome failure;
+  auto control = co_await connect(failure);
+  if (!control) co_return failure;
+  co_return co_await talk(std::move(*control));
+}
+
+asio::awaitable<std::optional<AsyncFd>> SensorLoop::connect(Outcome& failure) {
+  const auto addresses = co_await resolve(hub_.executor, sensor_.address, &interruption_);
+  if (!addresses) {
+    failure = {"look_up", addresses.error().text};
+    co_return std::nullopt;
+  }
+  const Exclude exclude = [this](const capture::OwnEndpoint& endpoint) {
+    own_traffic_.control(endpoint);
+  };
+  for (const Endpoint& address : *addresses) {
+    auto dialled = co_await dial_tcp(hub_.executor, address, exclude, hub_.config.connect_timeout,
+                                     &interruption_);
+    if (dialled) co_return std::move(*dialled);
+    failure = {"connect", address.address().to_string() + ": " + dialled.error().text};
+    if (interruption_.requested()) break;
+  }
+  co_return std::nullopt;
+}
+
+asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(AsyncFd control) {
+  std::shared_ptr<SSL_CTX> tls;
+  if (hub_.config.tls.role != TlsRole::kNone) {
+    auto made = make_tls_context(hub_.config.tls);
+    if (!made) co_return Outcome{"tls", made.error().text};
+    tls = std::move(*made);
+  }
+  SessionParts parts{.config = hub_.config,
+                     .control = hub_.control,
+                     .own_traffic = own_traffic_,
+                     .interruption = interruption_,
+                     .peer_name = name_,
+                     .peer_host = sensor_.address.host,
+                     .active = true,
+                     .ipv6_family = sensor_.ipv6_family,
+                     .tls = std::move(tls),
+                     .on_phase = [this](Phase phase) { on_phase(phase); }};
+  const auto session = std::make_shared<LiveSession>(std::move(parts), std::move(control));
+  expect_capture();
+  End end = co_await session->run();
+  co_return Outcome{name_of(end.kind), std::move(end.text)};
+}
+
+void SensorLoop::stand(Standing standing) {
+  hub_.moved(standing_, standing);
+  standing_ = standing;
+}
+
+void SensorLoop::on_phase(Phase phase) {
+  const bool was_capturing = standing_ == Standing::kCapturing;
+  stand(standing_of(phase));
+  if (phase == Phase::kCapturing) {
+    patience_.cancel();
+    if (!reported_.empty() || !was_capturing) {
+      telemetry::info("forwarding to sensor", {{"sensor", name_}});
+    }
+    reported_.clear();
+    say(SensorState::kForwarding);
+  } else if (was_capturing) {
+    telemetry::info("capture for sensor ended", {{"sensor", name_}});
+    if (phase != Phase::kEnded) expect_capture();
+  }
+}
+
+void SensorLoop::expect_capture() {
+  patience_.expires_after(kPatience);
+  patience_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && standing_ != Standing::kCapturing) say(SensorState::kFailed);
+  });
+}
+
+void SensorLoop::say(SensorState state) {
+  if (list_.state(index_) == state) return;
+  list_.set(index_, state);
+  changed_();
+}
+
+void SensorLoop::report(const Outcome& outcome) {
+  const auto level =
+      outcome.text == reported_ ? telemetry::LogLevel::kDebug : telemetry::LogLevel::kWarn;
+  reported_ = outcome.text;
+  telemetry::log(level, "no session with sensor; dialling again",
+                 {{"sensor", name_}, {"cause", outcome.kind}, {"detail", outcome.text}});
+}
+
+}  // namespace sidetap::session

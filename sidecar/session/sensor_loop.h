@@ -1,0 +1,54 @@
+// One sensor of the list: dial, talk, wait, for ever.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "sidecar/session/hub.h"
+
+namespace sidetap::session {
+
+class SensorLoop {
+ public:
+  /// `changed` is called when the list says something new.
+  SensorLoop(Hub& hub, SensorList& list, std::size_t index, std::function<void()> changed);
+
+  /// Ends when the hub is stopping.
+  boost::asio::awaitable<void> run();
+  /// Looks again at what the list and the hub want. Ends a session that is not wanted.
+  void reconsider();
+
+ private:
+  struct Outcome {
+    std::string_view kind;
+    std::string text;
+  };
+  boost::asio::awaitable<Outcome> attempt();
+  boost::asio::awaitable<std::optional<AsyncFd>> connect(Outcome& failure);
+  boost::asio::awaitable<Outcome> talk(AsyncFd control);
+  void stand(Standing standing);
+  void on_phase(Phase phase);
+  void expect_capture();
+  void say(SensorState state);
+  void report(const Outcome& outcome);
+
+  Hub& hub_;
+  SensorList& list_;
+  const std::size_t index_;
+  const Sensor& sensor_;
+  const std::string name_;
+  std::function<void()> changed_;
+  OwnTraffic own_traffic_;
+  Backoff backoff_;
+  Interruption interruption_;
+  boost::asio::steady_timer patience_;
+  Standing standing_ = Standing::kNone;
+  bool at_work_ = false;
+  std::string reported_;  // the fault that stands in the log already
+};
+
+}  // namespace sidetap::session

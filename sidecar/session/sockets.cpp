@@ -1,0 +1,195 @@
+#include "sidecar/session/sockets.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace sidetap::session {
+namespace {
+
+namespace asio = boost::asio;
+
+// A silent peer is probed after 5 s, and given up after 12 s without an answer.
+constexpr int kIdleSeconds = 5;
+constexpr int kProbeSeconds = 2;
+constexpr int kProbes = 3;
+constexpr unsigned kUserTimeoutMillis = 12'000;
+constexpr std::size_t kIpv4Headers = 28;
+constexpr std::size_t kIpv6Headers = 48;
+constexpr std::size_t kLeastDatagram = 256;
+constexpr std::size_t kMostDatagram = 65'507;
+constexpr std::uint32_t kUsualMtu = 1500;
+
+template <typename T>
+void set(int fd, int level, int name, T value) {
+  // What a kernel does not know is not worth a failure.
+  ::setsockopt(fd, level, name, &value, sizeof value);
+}
+
+Result<Endpoint> endpoint_of(int fd, int (*ask)(int, sockaddr*, socklen_t*), const char* name) {
+  Endpoint endpoint;
+  socklen_t size = static_cast<socklen_t>(endpoint.capacity());
+  if (ask(fd, endpoint.data(), &size) != 0) return system_error(name, errno);
+  endpoint.resize(size);
+  return endpoint;
+}
+
+/// A socket that is bound to a port but to no address, and excluded.
+Result<net::UniqueFd> bound_socket(const Endpoint& peer, int type, const Exclude& exclude) {
+  net::UniqueFd fd(::socket(peer.protocol().family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return system_error("socket", errno);
+  const bool v4 = peer.address().is_v4();
+  const Endpoint any(v4 ? asio::ip::tcp::v4() : asio::ip::tcp::v6(), 0);
+  if (::bind(fd.get(), any.data(), static_cast<socklen_t>(any.size())) != 0) {
+    return system_error("bind", errno);
+  }
+  const auto local = local_endpoint(fd.get());
+  if (!local) return local.error();
+  exclude({.protocol = type == SOCK_STREAM ? capture::IpProtocol::kTcp : capture::IpProtocol::kUdp,
+           .local = {},
+           .local_port = local->port(),
+           .remote = address_of(peer),
+           .remote_port = peer.port()});
+  return fd;
+}
+
+Result<net::UniqueFd> listening_socket(const Endpoint& local, const net::IpAddress& remote,
+                                       bool both_families, const Exclude& exclude) {
+  net::UniqueFd fd(
+      ::socket(local.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return system_error("socket", errno);
+  set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (local.address().is_v6()) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, both_families ? 0 : 1);
+  if (::bind(fd.get(), local.data(), static_cast<socklen_t>(local.size())) != 0) {
+    return system_error("bind", errno);
+  }
+  const auto bound = local_endpoint(fd.get());
+  if (!bound) return bound.error();
+  exclude({.protocol = capture::IpProtocol::kTcp,
+           .local = {},
+           .local_port = bound->port(),
+           .remote = remote,
+           .remote_port = 0});
+  if (::listen(fd.get(), 16) != 0) return system_error("listen", errno);
+  return fd;
+}
+
+}  // namespace
+
+void OwnTraffic::control(const capture::OwnEndpoint& endpoint) {
+  parts_[1] = std::exchange(parts_[0], endpoint);
+  publish();
+}
+
+void OwnTraffic::data(const capture::OwnEndpoint& endpoint) {
+  parts_[3] = std::exchange(parts_[2], endpoint);
+  publish();
+}
+
+void OwnTraffic::clear() {
+  for (auto& part : parts_) part.reset();
+  publish();
+}
+
+void OwnTraffic::publish() {
+  std::vector<capture::OwnEndpoint> endpoints;
+  for (const auto& part : parts_) {
+    if (part && std::find(endpoints.begin(), endpoints.end(), *part) == endpoints.end()) {
+      endpoints.push_back(*part);
+    }
+  }
+  control_.exclude_own_traffic(owner_, std::move(endpoints));
+}
+
+Endpoint unmapped(const Endpoint& endpoint) {
+  const auto& address = endpoint.address();
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return endpoint;
+  return {asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()), endpoint.port()};
+}
+
+net::IpAddress address_of(const Endpoint& endpoint) {
+  if (endpoint.address().is_v4()) return net::IpAddress::v4(endpoint.address().to_v4().to_uint());
+  const auto bytes = endpoint.address().to_v6().to_bytes();
+  return net::IpAddress::from_v6_bytes(std::as_bytes(std::span(bytes)));
+}
+
+Result<Endpoint> local_endpoint(int fd) { return endpoint_of(fd, ::getsockname, "getsockname"); }
+Result<Endpoint> peer_endpoint(int fd) { return endpoint_of(fd, ::getpeername, "getpeername"); }
+
+void keep_alive(int fd) {
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleSeconds);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kProbeSeconds);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMillis);
+}
+
+asio::awaitable<Result<AsyncFd>> dial_tcp(asio::any_io_executor executor, Endpoint peer,
+                                          const Exclude& exclude, Limit limit,
+                                          Interruption* interruption) {
+  auto opened = bound_socket(peer, SOCK_STREAM, exclude);
+  if (!opened) co_return opened.error();
+  keep_alive(opened->get());
+  set(opened->get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  AsyncFd fd(executor, std::move(*opened));
+  const int result = ::connect(fd.get(), peer.data(), static_cast<socklen_t>(peer.size()));
+  if (result != 0 && errno != EINPROGRESS) co_return system_error("connect", errno);
+  const Wait wait = co_await fd.wait(AsyncFd::kWrite, limit, interruption);
+  if (wait == Wait::kTimedOut) co_return Error{"connect: no answer"};
+  if (wait == Wait::kInterrupted) co_return Error{"connect: interrupted"};
+  int failure = 0;
+  socklen_t size = sizeof failure;
+  ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &failure, &size);
+  if (failure != 0) co_return system_error("connect", failure);
+  co_return std::move(fd);
+}
+
+Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude) {
+  auto fd = bound_socket(peer, SOCK_DGRAM, exclude);
+  if (!fd) return fd;
+  if (peer.address().is_v4()) {
+    set(fd->get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+  } else {
+    set(fd->get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+  }
+  if (::connect(fd->get(), peer.data(), static_cast<socklen_t>(peer.size())) != 0) {
+    return system_error("connect", errno);
+  }
+  return fd;
+}
+
+Result<net::UniqueFd> listen_for(const Endpoint& local, const Endpoint& peer,
+                                 const Exclude& exclude) {
+  return listening_socket(Endpoint(local.address(), 0), address_of(unmapped(peer)), false, exclude);
+}
+
+Result<net::UniqueFd> listen_tcp(const net::HostPort& where, const Exclude& exclude) {
+  if (!where.host.empty()) {
+    boost::system::error_code error;
+    const auto address = asio::ip::make_address(where.host, error);
+    if (error) return Error{"\"" + where.host + "\" is no address to listen on"};
+    return listening_socket({address, where.port}, {}, false, exclude);
+  }
+  auto fd = listening_socket({asio::ip::tcp::v6(), where.port}, {}, true, exclude);
+  // A pod without IPv6.
+  if (!fd) return listening_socket({asio::ip::tcp::v4(), where.port}, {}, false, exclude);
+  return fd;
+}
+
+std::size_t datagram_size(int fd, bool v4, std::uint32_t mtu) {
+  if (mtu == 0) {
+    int route = 0;
+    socklen_t size = sizeof route;
+    const int result = v4 ? ::getsockopt(fd, IPPROTO_IP, IP_MTU, &route, &size)
+                          : ::getsockopt(fd, IPPROTO_IPV6, IPV6_MTU, &route, &size);
+    mtu = result == 0 && route > 0 ? static_cast<std::uint32_t>(route) : kUsualMtu;
+  }
+  const std::size_t headers = v4 ? kIpv4Headers : kIpv6Headers;
+  return mtu < kLeastDatagram + headers ? kLeastDatagram
+                                        : std::clamp(mtu - headers, kLeastDatagram, kMostDatagram);
+}
+
+}  // namespace sidetap::session
