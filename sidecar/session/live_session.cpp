@@ -43,25 +43,21 @@ asio::awaitable<End> LiveSession::run() {
   const auto alive = shared_from_this();
   const auto secured = co_await secure();
   if (!secured) co_return End{EndKind::kTls, secured.error().text};
-  Phase phase = protocol_.phase();
-  parts_.on_phase(phase);
-  Actions actions = protocol_.resume(Began{});
+  Event event = Began{};
+  std::optional<Phase> phase;
   for (;;) {
-    std::optional<Event> event;
+    Actions actions = protocol_.resume(event);
+    if (phase != protocol_.phase()) parts_.on_phase(*(phase = protocol_.phase()));
     for (Action& action : actions) {
       if (auto* end = std::get_if<End>(&action)) {
-        parts_.on_phase(Phase::kEnded);
         co_await channel_->close(kLinger);
         co_return std::move(*end);
       }
-      event = co_await std::visit([this](auto& todo) { return perform(todo); }, action);
-      if (event) break;
+      auto outcome = co_await std::visit([this](auto& todo) { return perform(todo); }, action);
+      if (!outcome) continue;
+      event = std::move(*outcome);
+      break;
     }
-    if (protocol_.phase() != phase) {
-      phase = protocol_.phase();
-      parts_.on_phase(phase);
-    }
-    actions = protocol_.resume(*event);
   }
 }
 
