@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""The ownership lab: sends traffic of every kind between pods made of network namespaces, and counts at the sensor."""
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sidetap_lab.judge import Verdict  # noqa: E402
+from sidetap_lab.lab import Lab  # noqa: E402
+from sidetap_lab.namespaces import why_not  # noqa: E402
+from sidetap_lab.random_traffic import RandomTraffic  # noqa: E402
+from sidetap_lab.scenarios import SCENARIOS  # noqa: E402
+
+SKIPPED = 77
+
+
+def run_scenario(lab, name):
+    lab.judge.settle()
+    lab.judge.open()
+    try:
+        messages = SCENARIOS[name](lab)
+        lab.judge.settle()
+        return lab.judge.verdict(name, messages)
+    except RuntimeError as error:
+        return Verdict(name, notes=[" ".join(str(error).split())[-300:]])
+
+
+def report(lab, verdict):
+    print(verdict.line(), flush=True)
+    if not verdict.exact:
+        for kind, lines in getattr(lab.judge, "faults", {}).items():
+            for text, times in lines:
+                print(f"    {kind}: {text}{f' ({times} times)' if times > 1 else ''}", flush=True)
+
+
+def run_random(lab, seconds, seed):
+    """Rounds of random traffic until the time is over; returns the number of rounds that were not exact."""
+    traffic = RandomTraffic(lab, seed)
+    total, rounds, flows, wrong = Verdict(f"random, seed {seed}"), 0, 0, 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        lab.judge.open()
+        messages, sent = traffic.round()
+        lab.judge.settle()
+        rounds, flows = rounds + 1, flows + sent
+        verdict = lab.judge.verdict(f"random, seed {seed}, round {rounds}", messages)
+        if not verdict.exact:
+            wrong += 1
+            report(lab, verdict)
+        for field in ("wire", "forwarded", "lost", "doubled", "stray", "spoiled", "missing_messages"):
+            setattr(total, field, getattr(total, field) + getattr(verdict, field))
+    print(f"{total.line()}  {flows} flows in {rounds} rounds", flush=True)
+    return wrong
+
+
+def run(options, names, folder):
+    wrong = 0
+    with Lab(options.bin, folder, options.data, options.keep) as lab:
+        lab.start_taps()
+        print(Verdict.heading(), flush=True)
+        for name in names:
+            if options.verbose:
+                print(f"... {name}", flush=True)
+            verdict = run_scenario(lab, name)
+            report(lab, verdict)
+            wrong += not verdict.exact
+            if dead := lab.dead_taps():
+                raise RuntimeError(f"ended by itself: {', '.join(dead)}; logs are in {folder}")
+        if options.random:
+            wrong += run_random(lab, options.random, options.seed)
+        if dropped := lab.truth_dropped():
+            raise RuntimeError(f"the lab's own capture has lost {dropped} packets; the comparison is void")
+    return wrong
+
+
+def arguments():
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    parser = argparse.ArgumentParser(prog="tests/lab/run.sh", description=__doc__)
+    parser.add_argument("--scenario", action="append", metavar="NAME", help="run this one only, or those whose names begin so; may be repeated")
+    parser.add_argument("--list", action="store_true", help="print the names of the scenarios and end")
+    parser.add_argument("--random", type=float, default=0, metavar="SECONDS", help="random traffic for so long (default 0); alone: no scenarios")
+    parser.add_argument("--with-scenarios", action="store_true", help="the scenarios too, where --random is given")
+    parser.add_argument("--seed", type=int, help="seed of the random traffic (default: a fresh one, printed)")
+    parser.add_argument("--data", choices=["udp", "tcp"], default="udp", help="how the sensor asks for packets (default udp)")
+    parser.add_argument("--bin", default=os.path.join(root, "build", "release", "bin"), metavar="DIR", help="where the programs are (default build/release/bin)")
+    parser.add_argument("--keep", action="store_true", help="keep captures, logs and the wire's own capture, and say where")
+    parser.add_argument("--verbose", action="store_true", help="name each scenario before it starts")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    if options.list:
+        print("\n".join(SCENARIOS))
+        return 0
+    if reason := why_not():
+        print(f"skipped: {reason}")
+        return SKIPPED
+    for program in ("sidetap-sidecar", "sidetap-sensor"):
+        if not os.access(os.path.join(options.bin, program), os.X_OK):
+            print(f"{os.path.join(options.bin, program)} is missing: build it first (cmake --build --preset release)", file=sys.stderr)
+            return 2
+    names = list(SCENARIOS)
+    if options.scenario:
+        names = [name for name in names if any(name.startswith(wanted) for wanted in options.scenario)]
+        if not names:
+            print(f"no scenario is called {', '.join(options.scenario)} (see --list)", file=sys.stderr)
+            return 2
+    elif options.random and not options.with_scenarios:
+        names = []
+    if options.seed is None:
+        options.seed = random.SystemRandom().getrandbits(32)
+    folder = tempfile.mkdtemp(prefix="sidetap-lab.")
+    wrong = 1
+    try:
+        wrong = run(options, names, folder)
+        return 1 if wrong else 0
+    except KeyboardInterrupt:
+        print("interrupted; everything is cleaned up", file=sys.stderr)
+        options.keep = False
+        return 130
+    except RuntimeError:
+        traceback.print_exc()
+        return 1
+    finally:
+        if options.keep or wrong:
+            print(f"captures and logs: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Two nodes with bridges, pods, Services, an outside host and a place for the sensor; all of it in namespaces.
+
+    pods ── veth ── cbr0 (10.244.N.1, hairpin) node N eth0 ── underlay ── other node, outside, sensor
+
+As kube-proxy does it, each node translates Service addresses (DNAT), masquerades what leaves the cluster, what
+comes in by a NodePort and what a pod sends to itself through a Service. Everything is IPv4 and IPv6.
+"""
+from dataclasses import dataclass, field
+
+from .namespaces import Namespace
+
+POD_SUBNETS = ("10.244.0.0/16", "fd00:10:244::/48")
+SERVICE_SUBNETS = ("10.96.0.0/16", "fd00:10:96::/112")
+NODE_SUBNETS = ("172.18.0.0/24", "fd00:18::/64")
+OUTSIDE = ("203.0.113.10", "2001:db8:113::10")
+SENSOR = ("172.18.0.100", "fd00:18::100")
+SENSOR_PORT = 2003
+# Marks what has to be masqueraded, as kube-proxy does.
+MASQUERADE_MARK = "0x4000"
+
+
+@dataclass
+class Service:
+    """A Service with one port. Backends are (pod name, target port)."""
+    name: str
+    number: int  # 10.96.0.NUMBER and fd00:10:96::NUMBER (in hexadecimal)
+    protocol: str
+    port: int
+    backends: list
+    node_port: int = 0
+
+    @property
+    def v4(self):
+        return f"10.96.0.{self.number}"
+
+    @property
+    def v6(self):
+        return f"fd00:10:96::{self.number:x}"
+
+    def address(self, family):
+        return self.v4 if family == 4 else self.v6
+
+
+@dataclass
+class Pod:
+    name: str
+    node: int  # 1 or 2
+    number: int  # 10.244.NODE.NUMBER and fd00:10:244:NODE::NUMBER (in hexadecimal)
+    tapped: bool = True
+    namespace: Namespace = field(default=None, repr=False)
+
+    @property
+    def v4(self):
+        return f"10.244.{self.node}.{self.number}"
+
+    @property
+    def v6(self):
+        return f"fd00:10:244:{self.node}::{self.number:x}"
+
+    @property
+    def mac(self):
+        return f"02:00:0a:f4:{self.node:02x}:{self.number:02x}"
+
+    def address(self, family):
+        return self.v4 if family == 4 else self.v6
+
+
+def gateway(node, family):
+    return f"10.244.{node}.1" if family == 4 else f"fd00:10:244:{node}::1"
+
+
+def node_address(node, family):
+    """The node's address among nodes."""
+    return f"172.18.0.1{node}" if family == 4 else f"fd00:18::1{node}"
+
+
+def node_outer_address(node, family):
+    """The node's address as outside hosts know it."""
+    return f"203.0.113.1{node}" if family == 4 else f"2001:db8:113::1{node}"
+
+
+# No duplicate address detection: a bridge in hairpin mode returns a pod's own probe to it, and the address would be
+# given up. No router solicitations: nobody answers them.
+_QUIET = {
+    "ipv6/conf/all/accept_dad": 0, "ipv6/conf/default/accept_dad": 0,
+    "ipv6/conf/all/dad_transmits": 0, "ipv6/conf/default/dad_transmits": 0,
+    "ipv6/conf/all/router_solicitations": 0, "ipv6/conf/default/router_solicitations": 0,
+    "ipv6/conf/all/accept_ra": 0, "ipv6/conf/default/accept_ra": 0,
+}
+
+
+class Cluster:
+    """Made by build(); close() forgets the namespaces, which the kernel then removes."""
+
+    def __init__(self, pods, services):
+        self.pods = {pod.name: pod for pod in pods}
+        self.services = {service.name: service for service in services}
+        self.nodes = {}
+        self.underlay = self.outside = self.sensor = None
+
+    def namespaces(self):
+        """Every place where traffic starts or ends, by name."""
+        places = {name: pod.namespace for name, pod in self.pods.items()}
+        places.update({f"node{number}": namespace for number, namespace in self.nodes.items()})
+        places["outside"] = self.outside
+        return places
+
+    def build(self):
+        self.underlay = self._namespace("underlay")
+        self.underlay.ip("link add ub0 type bridge mcast_snooping 0", "link set ub0 up")
+        # The underlay is a cable, not a node.
+        self.underlay.sysctl({f"bridge/bridge-nf-call-{table}": 0 for table in ("iptables", "ip6tables", "arptables")})
+        self.outside = self._plug("outside", [f"{OUTSIDE[0]}/24", f"{OUTSIDE[1]}/64"])
+        self.sensor = self._plug("sensor", [f"{SENSOR[0]}/24", f"{SENSOR[1]}/64"])
+        for number in (1, 2):
+            self._build_node(number)
+        for pod in self.pods.values():
+            self._build_pod(pod)
+        for node in self.nodes.values():
+            node.nft(self._rules(4))
+            node.nft(self._rules(6))
+
+    def close(self):
+        for namespace in [self.underlay, self.sensor, *self.namespaces().values()]:
+            if namespace is not None:
+                namespace.close()
+
+    def _namespace(self, name):
+        namespace = Namespace(name)
+        namespace.sysctl(_QUIET)
+        namespace.ip("link set lo up")
+        return namespace
+
+    def _plug(self, name, addresses):
+        """A namespace whose eth0 is on the underlay."""
+        namespace = self._namespace(name)
+        self.underlay.ip(f"link add p-{name} type veth peer name eth0 netns {namespace.path}",
+                         f"link set p-{name} master ub0 up")
+        namespace.ip(*[f"address add {address} dev eth0{' nodad' if ':' in address else ''}" for address in addresses],
+                     "link set eth0 up")
+        for number in (1, 2):
+            if name != f"node{number}" and name != "outside":
+                namespace.ip(f"route add 10.244.{number}.0/24 via {node_address(number, 4)}",
+                             f"route add fd00:10:244:{number}::/64 via {node_address(number, 6)}")
+        return namespace
+
+    def _build_node(self, number):
+        node = self._plug(f"node{number}", [
+            f"{node_address(number, 4)}/24", f"{node_outer_address(number, 4)}/24",
+            f"{node_address(number, 6)}/64", f"{node_outer_address(number, 6)}/64"])
+        self.nodes[number] = node
+        # rp_filter as in most distributions' nodes: loose. bridge-nf: what crosses the bridge is translated back.
+        node.sysctl({"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1,
+                     "bridge/bridge-nf-call-iptables": 1, "bridge/bridge-nf-call-ip6tables": 1})
+        node.ip(f"link add cbr0 address 02:00:0a:f4:{number:02x}:01 type bridge mcast_snooping 0",
+                f"address add {gateway(number, 4)}/24 broadcast + dev cbr0",
+                f"address add {gateway(number, 6)}/64 dev cbr0 nodad", "link set cbr0 up")
+
+    def _build_pod(self, pod):
+        pod.namespace = self._namespace(pod.name)
+        node = self.nodes[pod.node]
+        port = f"v-{pod.name}"[:15]
+        node.ip(f"link add {port} type veth peer name eth0 address {pod.mac} netns {pod.namespace.path}",
+                f"link set {port} master cbr0 up", f"link set {port} type bridge_slave hairpin on")
+        pod.namespace.ip(f"address add {pod.v4}/24 broadcast + dev eth0", f"address add {pod.v6}/64 dev eth0 nodad",
+                         "link set eth0 up", f"route add default via {gateway(pod.node, 4)}",
+                         f"route add default via {gateway(pod.node, 6)}")
+
+    def _rules(self, family):
+        """One node's NAT, for one family."""
+        ip = "ip" if family == 4 else "ip6"
+        pods = POD_SUBNETS[family == 6]
+        services, entries, node_ports = [], [], []
+        for service in self.services.values():
+            chain = f"service-{service.name}"
+            targets = []
+            for index, (pod, port) in enumerate(service.backends):
+                address = self.pods[pod].address(family)
+                target = f"{address}:{port}" if family == 4 else f"[{address}]:{port}"
+                hairpin = f"{ip} saddr {address} meta mark set mark or {MASQUERADE_MARK}"
+                services.append(f"chain {chain}-{index} {{ {hairpin}; meta l4proto {service.protocol} dnat to {target}; }}")
+                targets.append(f"{index} : goto {chain}-{index}")
+            services.append(f"chain {chain} {{ numgen random mod {len(targets)} vmap {{ {', '.join(targets)} }}; }}")
+            entries.append(f"{ip} daddr {service.address(family)} {service.protocol} dport {service.port} goto {chain};")
+            if service.node_port:
+                node_ports.append(f"fib daddr type local {service.protocol} dport {service.node_port} "
+                                  f"meta mark set mark or {MASQUERADE_MARK} goto {chain};")
+        every = "\n    ".join(entries + node_ports)
+        chains = "\n  ".join(services)
+        return f"""
+table {ip} cluster {{
+  {chains}
+  chain services {{
+    {every}
+  }}
+  chain prerouting {{ type nat hook prerouting priority dstnat; jump services; }}
+  chain output {{ type nat hook output priority -100; jump services; }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat;
+    meta mark and {MASQUERADE_MARK} == {MASQUERADE_MARK} masquerade
+    oifname "eth0" {ip} saddr {pods} {ip} daddr != {{ {pods}, {NODE_SUBNETS[family == 6]} }} masquerade
+  }}
+}}
+"""

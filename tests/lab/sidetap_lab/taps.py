@@ -1,0 +1,113 @@
+"""Runs the programs under test: the sensor, and a tap in each tapped pod as the webhook's container would."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from . import cluster as places
+
+STATUS_PORT = 15020
+
+
+class Program:
+    """A process in a namespace, with its log in a file."""
+
+    def __init__(self, name, namespace, argv, log, environment=None):
+        self.name, self.log_path = name, log
+        with open(log, "ab") as file:
+            self._process = namespace.popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def ended(self):
+        return self._process.poll() is not None
+
+    def log(self, lines=8):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return "".join(file.readlines()[-lines:]).strip()
+
+    def wait_until(self, condition, what, patience=15.0):
+        deadline = time.monotonic() + patience
+        while not condition():
+            if self.ended():
+                raise RuntimeError(f"{self.name} ended with status {self._process.returncode} before {what}: {self.log()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name}: not {what} after {patience:.0f} s: {self.log()}")
+            time.sleep(0.03)
+
+    def stop(self, grace=10.0, number=signal.SIGTERM):
+        """Ends it; returns its exit status, or None when it had to be killed."""
+        if not self.ended():
+            self._process.send_signal(number)
+        try:
+            return self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return None
+
+
+class Sensor(Program):
+    """sidetap-sensor at its place on the underlay."""
+
+    def __init__(self, binaries, cluster, folder, data="udp", extra=()):
+        self.captures = os.path.join(folder, "captures")
+        os.makedirs(self.captures, exist_ok=True)
+        self.totals_path = os.path.join(folder, "sensor.json")
+        super().__init__("sidetap-sensor", cluster.sensor, [
+            os.path.join(binaries, "sidetap-sensor"), "active", "--listen", f"{places.SENSOR[0]}:{places.SENSOR_PORT}",
+            "--data", data, "--output-dir", self.captures, "--json", self.totals_path, *extra],
+            os.path.join(folder, "sensor.log"))
+        self.wait_until(lambda: "listening" in self.log(), "listening")
+
+    def totals(self):
+        """Its report; there is one once it has been stopped."""
+        with open(self.totals_path, encoding="utf-8") as file:
+            return json.load(file)
+
+
+def is_ready(namespace, address, port=STATUS_PORT):
+    """Whether the tap in this pod says on /readyz that it forwards."""
+    with namespace:
+        import http.client
+        connection = http.client.HTTPConnection(address, port, timeout=1)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def environment(pod, tapped, untapped_services=()):
+    """What the webhook's container gives to a tap, downward fields filled in."""
+    return {
+        "PATH": os.environ["PATH"],
+        "SENSOR": f"{places.SENSOR[0]}:{places.SENSOR_PORT}",
+        "PODNET": ",".join(places.POD_SUBNETS),
+        "SVCNET": ",".join(places.SERVICE_SUBNETS),
+        "TAPPED_PEERS": ",".join(address for other in tapped for address in (other.v4, other.v6)),
+        "UNTAPPED_SERVICES": ",".join(untapped_services),
+        "POD_IPS": f"{pod.v4},{pod.v6}",
+        "POD_NAME": pod.name,
+        "POD_NAMESPACE": "lab",
+        "NODE_NAME": f"node{pod.node}",
+        "STATUS_LISTEN": f"127.0.0.1:{STATUS_PORT}",
+        "LOG_LEVEL": "debug",
+    }
+
+
+class Tap(Program):
+    """sidetap-sidecar in one pod."""
+
+    def __init__(self, binaries, pod, variables, folder, argv=None):
+        self.pod = pod
+        super().__init__(f"tap of {pod.name}", pod.namespace, argv or [os.path.join(binaries, "sidetap-sidecar"), "run"],
+                         os.path.join(folder, f"tap-{pod.name}.log"), variables)
+
+    def wait_ready(self, address="127.0.0.1"):
+        self.wait_until(lambda: is_ready(self.pod.namespace, address), "forwarding")
