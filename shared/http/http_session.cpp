@@ -1,0 +1,260 @@
+#include "shared/http/http_session.h"
+
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#include <boost/asio/error.hpp>
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/field.hpp>
+#include <boost/beast/http/status.hpp>
+#include <poll.h>
+
+#include "shared/telemetry/log.h"
+
+namespace sidetap::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using Field = beast::http::field;
+using HttpError = beast::http::error;
+using Want = TlsStep::Want;
+using ErrorCode = boost::system::error_code;
+
+/// One TLS record of the largest size.
+constexpr std::size_t kBufferBytes = 16u << 10;
+constexpr std::size_t kMostLingerBytes = 16u << 20;
+constexpr auto kLinger = std::chrono::seconds(2);
+/// A connection that is new when the server stops gets so long to ask.
+constexpr auto kLastChance = std::chrono::seconds(1);
+
+std::string head_of(const HttpAnswer& answer, bool close) {
+  const auto reason = beast::http::obsolete_reason(beast::http::int_to_status(answer.status));
+  std::string text;
+  text.reserve(256 + answer.body.size());
+  text.append("HTTP/1.1 ").append(std::to_string(answer.status)).append(" ");
+  text.append(reason.data(), reason.size());
+  text.append("\r\nContent-Type: ").append(answer.content_type);
+  text.append("\r\nContent-Length: ").append(std::to_string(answer.body.size()));
+  if (!answer.allow.empty()) text.append("\r\nAllow: ").append(answer.allow);
+  if (close) text.append("\r\nConnection: close");
+  text.append("\r\n\r\n");
+  return text;
+}
+
+bool readable(asio::ip::tcp::socket& socket) {
+  pollfd descriptor{socket.native_handle(), POLLIN, 0};
+  return ::poll(&descriptor, 1, 0) > 0;
+}
+
+}  // namespace
+
+HttpSession::HttpSession(asio::ip::tcp::socket socket, const TlsContext& tls, SessionShared& shared)
+    : shared_(shared), stream_(std::move(socket), tls) {
+  enter(Phase::kHandshake, shared_.limits.handshake);
+}
+
+void HttpSession::enter(Phase phase, std::chrono::milliseconds limit) {
+  phase_ = phase;
+  deadline_ = Clock::now() + limit;
+}
+
+void HttpSession::sweep(Clock::time_point now) {
+  if (now < deadline_) return;
+  if (phase_ != Phase::kIdle && phase_ != Phase::kLinger) ++shared_.counters.timeouts;
+  deadline_ = Clock::time_point::max();
+  stream_.cut();
+}
+
+void HttpSession::end_if_idle() {
+  if (phase_ == Phase::kIdle) stream_.cancel();
+}
+
+asio::awaitable<void> HttpSession::run() {
+  if (const ErrorCode error = co_await stream_.handshake()) {
+    // Who connects and leaves without a word is a port scanner or a health check.
+    if (error != asio::error::eof) ++shared_.counters.handshake_failures;
+    co_return;
+  }
+  while (co_await serve_one()) {
+  }
+}
+
+asio::awaitable<bool> HttpSession::first_bytes() {
+  if (size_ > 0) co_return true;  // The next request came with the last one.
+  enter(Phase::kIdle, shared_.stopping ? kLastChance : shared_.limits.idle);
+  buffer_.reset();
+  for (;;) {
+    if (!stream_.has_pending()) {
+      const ErrorCode error = co_await stream_.wait(Want::kRead);
+      // Asked to end: not when a request has arrived in this very moment.
+      if (error && !readable(stream_.socket())) {
+        stream_.shutdown();
+        co_return false;
+      }
+    }
+    if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytes);
+    const TlsStep step = stream_.read_step({buffer_.get(), kBufferBytes});
+    if (step.error) co_return false;
+    if (step.bytes > 0) {
+      size_ = step.bytes;
+      co_return true;
+    }
+    if (step.want == Want::kWrite && co_await stream_.wait(Want::kWrite)) co_return false;
+  }
+}
+
+asio::awaitable<bool> HttpSession::more_bytes() {
+  for (;;) {
+    const TlsStep step = stream_.read_step({buffer_.get() + size_, kBufferBytes - size_});
+    if (step.error) co_return false;
+    if (step.bytes > 0) {
+      size_ += step.bytes;
+      co_return true;
+    }
+    if (co_await stream_.wait(step.want)) co_return false;
+  }
+}
+
+std::optional<HttpSession::Refusal> HttpSession::parse(Parser& parser) {
+  ErrorCode error;
+  const std::size_t used = parser.put(asio::buffer(buffer_.get(), size_), error);
+  size_ -= used;
+  if (size_ > 0) std::memmove(buffer_.get(), buffer_.get() + used, size_);
+  if (error == HttpError::need_more) {
+    if (size_ < kBufferBytes) return std::nullopt;
+    return Refusal{431, "a line of the header is too long"};
+  }
+  if (!error) return std::nullopt;
+  if (error == HttpError::body_limit) {
+    return Refusal{
+        413, "the body is larger than " + std::to_string(shared_.limits.body_bytes) + " bytes"};
+  }
+  if (error == HttpError::header_limit) return Refusal{431, "the header is too large"};
+  return Refusal{400, error.message()};
+}
+
+namespace {
+
+/// What Beast lets pass and a proxy in front might read otherwise.
+const char* ambiguity(const beast::http::request_parser<beast::http::string_body>& parser) {
+  const auto& request = parser.get();
+  const bool coded = request.count(Field::transfer_encoding) > 0;
+  if (coded && request.version() < 11) return "Transfer-Encoding in HTTP/1.0";
+  if (coded && request.count(Field::content_length) > 0) {
+    return "both Transfer-Encoding and Content-Length";
+  }
+  if (request.count(Field::transfer_encoding) > 1 || request.count(Field::content_length) > 1) {
+    return "more than one length";
+  }
+  const auto length = request[Field::content_length];
+  if (length.find_first_not_of("0123456789") != beast::string_view::npos) {
+    return "a Content-Length that is no number";
+  }
+  if (coded && !beast::iequals(request[Field::transfer_encoding], "chunked")) {
+    return "a Transfer-Encoding other than chunked";
+  }
+  if (request.count(Field::host) > 1) return "more than one Host";
+  if (request.version() >= 11 && request.count(Field::host) == 0) return "no Host";
+  return nullptr;
+}
+
+}  // namespace
+
+asio::awaitable<bool> HttpSession::read_request(Parser& parser, std::optional<Refusal>& refusal) {
+  enter(Phase::kRequest, shared_.limits.header);
+  bool header_seen = false;
+  for (;;) {
+    refusal = parse(parser);
+    if (refusal) co_return false;
+    if (!header_seen && parser.is_header_done()) {
+      header_seen = true;
+      enter(Phase::kRequest, shared_.limits.body);
+      if (const char* why = ambiguity(parser)) {
+        refusal = Refusal{400, why};
+        co_return false;
+      }
+      const auto expect = parser.get()[Field::expect];
+      if (!expect.empty() && !beast::iequals(expect, "100-continue")) {
+        refusal = Refusal{417, "an expectation other than 100-continue"};
+        co_return false;
+      }
+      if (!expect.empty() && !parser.is_done()) {
+        constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+        if (co_await stream_.write(kContinue)) co_return false;
+      }
+    }
+    if (parser.is_done()) co_return true;
+    if (!co_await more_bytes()) co_return false;
+  }
+}
+
+HttpAnswer HttpSession::handle(Parser& parser) {
+  auto request = parser.release();
+  const auto target = request.target();
+  const auto type = request[Field::content_type];
+  try {
+    return shared_.handler({request.method(),
+                            {target.data(), target.size()},
+                            {type.data(), type.size()},
+                            std::move(request.body())});
+  } catch (const std::exception& fault) {
+    telemetry::error("a request failed", {{"reason", fault.what()}});
+    return {500, "text/plain; charset=utf-8", {}, "internal error\n"};
+  }
+}
+
+asio::awaitable<bool> HttpSession::serve_one() {
+  if (!co_await first_bytes()) co_return false;
+  struct InFlight {
+    explicit InFlight(std::atomic<std::int64_t>& gauge) : gauge_(gauge) { ++gauge_; }
+    ~InFlight() { --gauge_; }
+    std::atomic<std::int64_t>& gauge_;
+  } const in_flight(shared_.counters.in_flight);
+
+  Parser parser;
+  parser.eager(true);
+  parser.header_limit(shared_.limits.header_bytes);
+  parser.body_limit(shared_.limits.body_bytes);
+  std::optional<Refusal> refusal;
+  if (co_await read_request(parser, refusal)) {
+    const bool keep = parser.keep_alive();
+    const HttpAnswer reply = handle(parser);
+    co_return co_await answer(reply, !keep || shared_.draining);
+  }
+  ++shared_.counters.bad_requests;
+  if (refusal) {
+    HttpAnswer reply;
+    reply.status = refusal->status;
+    reply.body = refusal->reason + "\n";
+    co_await answer(reply, true);
+  }
+  co_return false;
+}
+
+asio::awaitable<bool> HttpSession::answer(const HttpAnswer& answer, bool close) {
+  enter(Phase::kAnswer, shared_.limits.write);
+  std::string text = head_of(answer, close);
+  text.append(answer.body);
+  if (co_await stream_.write(text)) co_return false;
+  if (close) co_await linger();
+  co_return !close;
+}
+
+/// Closing with unread bytes would reset the connection and might take the answer with it: end our
+/// direction, and read what the peer still sends.
+asio::awaitable<void> HttpSession::linger() {
+  enter(Phase::kLinger, kLinger);
+  stream_.shutdown();
+  auto& socket = stream_.socket();
+  for (std::size_t dropped = 0; dropped < kMostLingerBytes;) {
+    ErrorCode error;
+    dropped += socket.read_some(asio::buffer(buffer_.get(), kBufferBytes), error);
+    if (error == asio::error::would_block) error = co_await stream_.wait(Want::kRead);
+    if (error) co_return;
+  }
+}
+
+}  // namespace sidetap::http

@@ -1,0 +1,72 @@
+// One connection of an HttpsServer, from its handshake to its end.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "shared/http/https_server.h"
+#include "shared/http/tls_stream.h"
+
+namespace sidetap::http {
+
+/// What the sessions of a server have in common; outlives them.
+struct SessionShared {
+  ServerLimits limits;
+  HttpHandler handler;
+  ServerCounters counters = {};
+  std::atomic<bool> draining{false};
+  std::atomic<bool> stopping{false};
+};
+
+/// Lives on one thread. Nothing here arms a timer: the owner calls sweep() from time to time.
+class HttpSession {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  HttpSession(boost::asio::ip::tcp::socket socket, const TlsContext& tls, SessionShared& shared);
+
+  /// Serves until the connection ends. The last statement of the connection's coroutine.
+  boost::asio::awaitable<void> run();
+  /// Cuts the connection when it has overstayed its present limit.
+  void sweep(Clock::time_point now);
+  /// Ends the connection if it waits for a request and none is on its way.
+  void end_if_idle();
+  void cut() { stream_.cut(); }
+
+ private:
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+  enum class Phase { kHandshake, kIdle, kRequest, kAnswer, kLinger };
+
+  /// A request that is answered with an error and the end of the connection.
+  struct Refusal {
+    unsigned status;
+    std::string reason;
+  };
+
+  void enter(Phase phase, std::chrono::milliseconds limit);
+  boost::asio::awaitable<bool> first_bytes();
+  boost::asio::awaitable<bool> more_bytes();
+  boost::asio::awaitable<bool> serve_one();
+  /// False: the connection is gone, or the request was refused (then `refusal` says why).
+  boost::asio::awaitable<bool> read_request(Parser& parser, std::optional<Refusal>& refusal);
+  std::optional<Refusal> parse(Parser& parser);
+  HttpAnswer handle(Parser& parser);
+  boost::asio::awaitable<bool> answer(const HttpAnswer& answer, bool close);
+  boost::asio::awaitable<void> linger();
+
+  SessionShared& shared_;
+  TlsStream stream_;
+  /// Present only while bytes are in it or are being read.
+  std::unique_ptr<char[]> buffer_;
+  std::size_t size_ = 0;
+  Phase phase_ = Phase::kHandshake;
+  Clock::time_point deadline_;
+};
+
+}  // namespace sidetap::http

@@ -1,0 +1,66 @@
+// A TLS server connection over a TCP socket, without buffers of its own.
+//
+// asio::ssl::stream keeps about 70 KiB for every connection, busy or not, and copies each record
+// twice. Here OpenSSL reads and writes the socket itself and only waits go to the reactor, so that
+// an idle connection costs what OpenSSL's session costs, a few KiB.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <openssl/types.h>
+
+#include "shared/http/tls_context.h"
+
+namespace sidetap::http {
+
+/// What one attempt came to. `want` says what to wait for before the next one.
+struct TlsStep {
+  enum class Want { kNothing, kRead, kWrite };
+  std::size_t bytes = 0;
+  Want want = Want::kNothing;
+  boost::system::error_code error = {};
+};
+
+/// A write to a connection that the peer has closed raises SIGPIPE, which ends the process; OpenSSL
+/// knows no flag against it. Turns the signal's default into ignoring.
+void ignore_sigpipe();
+
+/// One strand. A step neither blocks nor waits. Time limits are the owner's: cancel() or cut().
+class TlsStream {
+ public:
+  TlsStream(boost::asio::ip::tcp::socket socket, const TlsContext& context);
+  ~TlsStream();
+  TlsStream(const TlsStream&) = delete;
+  TlsStream& operator=(const TlsStream&) = delete;
+
+  boost::asio::ip::tcp::socket& socket() { return socket_; }
+
+  TlsStep handshake_step();
+  /// The error is asio::error::eof when the peer has ended, in order or not.
+  TlsStep read_step(std::span<char> into);
+  TlsStep write_step(std::span<const char> from);
+  /// Are there bytes that were taken from the socket and not yet given out? Then do not wait.
+  bool has_pending() const;
+  /// Says good-bye (close_notify) as far as the socket takes it, and ends our direction.
+  void shutdown();
+  /// Wakes whoever waits, with operation_aborted.
+  void cancel();
+  /// Ends both directions at once; whoever waits sees the end. The descriptor stays ours until the
+  /// destructor, for OpenSSL knows it by its number.
+  void cut();
+
+  boost::asio::awaitable<boost::system::error_code> wait(TlsStep::Want want);
+  boost::asio::awaitable<boost::system::error_code> handshake();
+  boost::asio::awaitable<boost::system::error_code> write(std::span<const char> bytes);
+
+ private:
+  TlsStep result_of(int returned, std::size_t bytes);
+
+  boost::asio::ip::tcp::socket socket_;
+  SSL* session_;
+};
+
+}  // namespace sidetap::http
