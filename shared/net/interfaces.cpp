@@ -48,6 +48,14 @@ unsigned mtu_of(int socket_fd, const std::string& name) {
   return ioctl(socket_fd, SIOCGIFMTU, &request) == 0 ? static_cast<unsigned>(request.ifr_mtu) : 0;
 }
 
+/// Not ifa_broadaddr: where no broadcast address was set explicitly, which CNI plugins rarely do,
+/// that field holds the interface's own address, while the kernel broadcasts all the same.
+IpAddress subnet_broadcast(IpAddress address, unsigned prefix_length) {
+  if (prefix_length >= 31) return {};
+  const auto subnet = Cidr::make(address, prefix_length);
+  return subnet ? subnet->last() : IpAddress{};
+}
+
 }  // namespace
 
 Result<std::vector<Interface>> list_interfaces() {
@@ -79,11 +87,12 @@ Result<std::vector<Interface>> list_interfaces() {
         std::memcpy(found->mac.data(), link.sll_addr, found->mac.size());
       }
     } else if (family == AF_INET || family == AF_INET6) {
-      const bool broadcasts = family == AF_INET && (entry->ifa_flags & IFF_BROADCAST) != 0;
-      found->addresses.push_back(
-          {.address = from_sockaddr(entry->ifa_addr),
-           .prefix_length = mask_length(from_sockaddr(entry->ifa_netmask), family == AF_INET),
-           .broadcast = broadcasts ? from_sockaddr(entry->ifa_broadaddr) : IpAddress{}});
+      InterfaceAddress address;
+      address.address = from_sockaddr(entry->ifa_addr);
+      address.prefix_length = mask_length(from_sockaddr(entry->ifa_netmask), family == AF_INET);
+      if (family == AF_INET && (entry->ifa_flags & IFF_BROADCAST) != 0)
+        address.broadcast = subnet_broadcast(address.address, address.prefix_length);
+      found->addresses.push_back(address);
     }
   }
   return list;

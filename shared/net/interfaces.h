@@ -15,7 +15,7 @@ namespace sidetap::net {
 struct InterfaceAddress {
   IpAddress address;
   unsigned prefix_length = 0;  ///< In the family's own count.
-  IpAddress broadcast;         ///< Unspecified where there is none (IPv6, point to point).
+  IpAddress broadcast;         ///< Of the subnet. Unspecified where there is none (IPv6, /31, /32).
 };
 
 struct Interface {

@@ -1,9 +1,13 @@
 #include "shared/net/interfaces.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <net/if.h>
+#include <sched.h>
 
 namespace sidetap::net {
 namespace {
@@ -17,6 +21,37 @@ TEST(Interfaces, LoopbackIsThereWithItsIndexFlagsAndMtu) {
   EXPECT_EQ(lo->index, if_nametoindex("lo"));
   EXPECT_NE(lo->flags & IFF_LOOPBACK, 0U);
   EXPECT_GE(lo->mtu, 1280U);
+}
+
+/// Calls `body` in a network namespace of its own; false where that is not allowed.
+bool in_own_namespace(const std::function<void()>& body) {
+  bool made = false;
+  // unshare() concerns the calling thread alone.
+  std::thread([&] {
+    made = unshare(CLONE_NEWNET) == 0;
+    if (made) body();
+  }).join();
+  return made;
+}
+
+TEST(Interfaces, BroadcastIsThatOfTheSubnetWhereNoneWasSetExplicitly) {
+  const bool made = in_own_namespace([] {
+    ASSERT_EQ(
+        std::system("ip link add d0 type veth peer name d1 && ip addr add 10.9.8.7/24 dev d0 &&"
+                    "ip addr add 10.9.9.1/32 dev d0 && ip link set d0 up"),
+        0);
+    const auto list = list_interfaces();
+    ASSERT_TRUE(list);
+    const auto d0 =
+        std::find_if(list->begin(), list->end(), [](const auto& i) { return i.name == "d0"; });
+    ASSERT_NE(d0, list->end());
+    for (const InterfaceAddress& address : d0->addresses) {
+      if (!address.address.is_v4()) continue;
+      const bool alone = address.prefix_length == 32;
+      EXPECT_EQ(address.broadcast, alone ? IpAddress{} : *IpAddress::parse("10.9.8.255"));
+    }
+  });
+  if (!made) GTEST_SKIP() << "no right to make a network namespace";
 }
 
 }  // namespace
