@@ -18,42 +18,16 @@ the new certificate; an existing tls.crt is kept too, unless --force is given.
 USAGE
 }
 
-fail() {
-  echo "generate.sh: $1" >&2
-  exit 2
-}
+# shellcheck source=certs-scripts/common.sh
+. "$(dirname "$0")/common.sh"
 
 out='' service=sidetap-webhook namespace=sidetap-system days=365 force=no extra=''
-while [ $# -gt 0 ]; do
-  case "$1" in
-    -h|--help) usage; exit 0 ;;
-    --force) force=yes; shift; continue ;;
-    --out|--service|--namespace|--san|--days)
-      if [ $# -lt 2 ] || [ -z "$2" ]; then fail "$1 needs a value"; fi ;;
-    *) fail "unknown option $1 (see --help)" ;;
-  esac
-  case "$1" in
-    --out) out=$2 ;;
-    --service) service=$2 ;;
-    --namespace) namespace=$2 ;;
-    --san) extra="$extra $2" ;;
-    --days) days=$2 ;;
-  esac
-  shift 2
-done
+parse_options "--out=out --service=service --namespace=namespace --san+extra --days=days --force!force" "$@"
 [ -n "$out" ] || fail "--out DIR is required"
-case "$days" in
-  ''|*[!0-9]*) fail "--days $days: a number from 1 to 3650 is accepted" ;;
-esac
-if [ "$days" -lt 1 ] || [ "$days" -gt 3650 ]; then
-  fail "--days $days: a number from 1 to 3650 is accepted"
-fi
-for name in $service $namespace $extra; do
-  case "$name" in
-    *[!A-Za-z0-9.:*_-]*) fail "\"$name\" is neither a DNS name nor an IP address" ;;
-  esac
-done
-command -v openssl >/dev/null || fail "openssl is needed: apt-get install openssl"
+require_number --days "$days" 1 3650
+# shellcheck disable=SC2086  # a list of names
+require_names "$service" "$namespace" $extra
+require_program openssl "apt-get install openssl"
 
 umask 077
 mkdir -p "$out"

@@ -15,31 +15,14 @@ Checks ca.crt, tls.crt and tls.key in DIR and prints a line for each check. Exit
 USAGE
 }
 
-fail() {
-  echo "verify.sh: $1" >&2
-  exit 2
-}
+# shellcheck source=certs-scripts/common.sh
+. "$(dirname "$0")/common.sh"
 
 dir='' service=sidetap-webhook namespace=sidetap-system min_days=14
-while [ $# -gt 0 ]; do
-  case "$1" in
-    -h|--help) usage; exit 0 ;;
-    --dir|--service|--namespace|--min-days)
-      if [ $# -lt 2 ] || [ -z "$2" ]; then fail "$1 needs a value"; fi ;;
-    *) fail "unknown option $1 (see --help)" ;;
-  esac
-  case "$1" in
-    --dir) dir=$2 ;;
-    --service) service=$2 ;;
-    --namespace) namespace=$2 ;;
-    --min-days) min_days=$2 ;;
-  esac
-  shift 2
-done
+parse_options "--dir=dir --service=service --namespace=namespace --min-days=min_days" "$@"
 [ -n "$dir" ] || fail "--dir DIR is required"
-case "$min_days" in
-  ''|*[!0-9]*) fail "--min-days $min_days: a number of days is accepted" ;;
-esac
+require_number --min-days "$min_days" 0 36500
+require_program openssl "apt-get install openssl"
 for file in ca.crt tls.crt tls.key; do
   [ -r "$dir/$file" ] || fail "cannot read $dir/$file"
 done

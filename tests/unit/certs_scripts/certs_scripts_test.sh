@@ -1,26 +1,12 @@
 #!/usr/bin/env bash
 # What must hold of certs-scripts/, with openssl as the judge.
 set -euo pipefail
-scripts=$(cd "$(dirname "$0")/../../../certs-scripts" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+scripts=$(cd "$here/../../../certs-scripts" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-failures=0
+. "$here/expect.sh"
 
-# expect EXIT-STATUS NAME COMMAND...
-expect() {
-  local wanted=$1 name=$2 got=0
-  shift 2
-  "$@" >"$work/output" 2>&1 || got=$?
-  if [ "$got" -eq "$wanted" ]; then
-    echo "ok    $name"
-  else
-    echo "FAIL  $name: exit $got instead of $wanted"
-    sed 's/^/      /' "$work/output"
-    failures=$((failures + 1))
-  fi
-}
-
-says() { grep -q -- "$1" "$work/output"; }
 generate() { "$scripts/generate.sh" --out "$work/certs" "$@"; }
 verify() { "$scripts/verify.sh" --dir "$work/certs" "$@"; }
 fingerprint() { openssl x509 -in "$work/certs/$1" -noout -fingerprint -sha256; }
@@ -47,10 +33,10 @@ expect 0 "unless it is lower" verify --min-days 1
 mkdir "$work/other" && "$scripts/generate.sh" --out "$work/other" >/dev/null
 cp "$work/other/tls.key" "$work/certs/tls.key"
 expect 1 "a foreign key is found" verify --min-days 1
-says "FAIL  tls.key belongs" || { echo "FAIL  and named"; failures=$((failures + 1)); }
+says "FAIL  tls.key belongs" || fail_line "and named"
 cp "$work/other/ca.crt" "$work/certs/ca.crt"
 expect 1 "a foreign CA is found" verify --min-days 1
-says "FAIL  tls.crt is signed" || { echo "FAIL  and named"; failures=$((failures + 1)); }
+says "FAIL  tls.crt is signed" || fail_line "and named"
 
 long=$(printf 'a%.0s' $(seq 63))
 expect 0 "names longer than a common name holds" \
@@ -59,7 +45,6 @@ expect 0 "verify too" "$scripts/verify.sh" --dir "$work/long" --service "$long" 
 expect 2 "no folder is an error" "$scripts/generate.sh"
 expect 2 "a wrong number is an error" generate --days soon
 expect 2 "an injected extension is an error" generate --san 'x,CA:TRUE'
-expect 0 "shellcheck finds nothing" shellcheck "$scripts/generate.sh" "$scripts/verify.sh"
+expect 0 "shellcheck finds nothing" shellcheck -x -P "$scripts/.." "$scripts"/generate.sh "$scripts"/verify.sh "$scripts"/install.sh "$scripts"/rotate.sh
 
-echo "$failures failed"
-[ "$failures" -eq 0 ]
+finish

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# What must hold of install.sh and rotate.sh, with a fake cluster behind kubectl and openssl as the judge.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+scripts=$(cd "$here/../../../certs-scripts" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/bin" "$work/cluster"
+cp "$here/fake_kubectl.py" "$work/bin/kubectl"
+export PATH="$work/bin:$PATH" FAKE_CLUSTER="$work/cluster"
+. "$here/expect.sh"
+
+install() { "$scripts/install.sh" --dir "$work/certs" "$@"; }
+rotate() { "$scripts/rotate.sh" --dir "$work/certs" --settle 0 --timeout 60 "$@"; }
+in_secret() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]], end="")' "$work/cluster/secret.json" "$1"; }
+bundle() {
+  python3 -c 'import base64,json,sys
+bundles = set(json.load(open(sys.argv[1])).values())
+assert len(bundles) == 1, "entries differ"
+print(base64.b64decode(bundles.pop()).decode(), end="")' "$work/cluster/bundles.json"
+}
+authorities() { bundle | grep -c BEGIN; }
+served_alike() {
+  python3 -c 'import json,sys
+pods = {pod["tls.crt"] for pod in json.load(open(sys.argv[1])).values()}
+sys.exit(pods != {open(sys.argv[2]).read()})' "$work/cluster/pods.json" "$work/certs/tls.crt"
+}
+no_failed_handshake() { [ ! -e "$work/cluster/failed-handshakes" ] || { cat "$work/cluster/failed-handshakes"; false; }; }
+
+expect 2 "rotation before installation says what comes first" rotate
+expect 0 "installation" install
+expect 0 "writes the certificate" diff <(in_secret tls.crt) "$work/certs/tls.crt"
+expect 0 "writes its key" diff <(in_secret tls.key) "$work/certs/tls.key"
+expect 0 "every entry trusts the CA" diff <(bundle) "$work/certs/ca.crt"
+expect 1 "the CA's key stays outside" grep -qF "$(sed -n 2p "$work/certs/ca.key")" "$work/cluster/secret.json"
+expect 0 "the certificate names the registry too" \
+  bash -c "openssl x509 -in '$work/certs/tls.crt' -noout -checkhost sidetap-registry.sidetap-system.svc | grep -q 'does match'"
+before=$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")
+expect 0 "a second installation" install
+expect 0 "changes nothing" test "$before" = "$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")"
+
+cp "$work/certs/ca.crt" "$work/first-ca.crt"
+expect 0 "rotation" rotate
+expect 0 "fails no handshake" no_failed_handshake
+expect 1 "makes a new CA" cmp -s "$work/first-ca.crt" "$work/certs/ca.crt"
+expect 0 "which alone is trusted in the end" diff <(bundle) "$work/certs/ca.crt"
+expect 0 "every pod serves the new certificate" served_alike
+expect 0 "the old files are kept" cmp "$work/first-ca.crt" "$work/certs/previous/ca.crt"
+expect 1 "nothing is left half done" test -e "$work/certs/next"
+
+printf 'port-forward' >"$work/cluster/fail-on"
+expect 2 "pods that cannot be looked at stop the rotation" rotate --timeout 0
+says "webhook-a webhook-b" || fail_line "and are named"
+rm "$work/cluster/fail-on"
+expect 0 "both CAs stay trusted meanwhile" test "$(authorities)" = 2
+expect 0 "run again it goes on" rotate
+expect 0 "with one CA in the end" test "$(authorities)" = 1
+expect 0 "and every pod in step" served_alike
+expect 0 "still no failed handshake" no_failed_handshake
+
+printf 'patch' >"$work/cluster/fail-on"
+expect 1 "a cluster that cannot be reached is an error" rotate
+rm "$work/cluster/fail-on"
+expect 0 "after which the rotation is repeated" rotate
+expect 0 "without a failed handshake" no_failed_handshake
+
+# The judge must be able to find a fault: a certificate that nobody trusts.
+"$scripts/generate.sh" --out "$work/foreign" >/dev/null
+expect 0 "a foreign certificate in the Secret" "$scripts/install.sh" --dir "$work/foreign"
+"$work/bin/kubectl" get endpointslices >/dev/null
+expect 1 "is a failed handshake" no_failed_handshake
+
+expect 2 "a name with a slash is refused" install --secret ../x
+expect 2 "an unknown option is refused" install --secert x
+expect 2 "an option without a value is refused" rotate --settle
+finish
