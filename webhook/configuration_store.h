@@ -1,0 +1,43 @@
+// The decision's function in force, made from the configuration file and replaced when it changes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "webhook/serve.h"
+
+namespace sidetap::webhook {
+
+/// Any thread.
+class ConfigurationStore {
+ public:
+  /// `path` empty: built-in defaults, and reload() has nothing to do after the first.
+  ConfigurationStore(std::string path, ReviewFactory factory);
+
+  /// Reads the file and puts its function in place. When that fails the one before stays; logs and
+  /// counts. Does nothing when the file is the one in place.
+  Result<void> reload();
+
+  ReviewResult review(Entry entry, const std::string& body) const;
+  /// 1 for the first configuration, one more for each that took its place.
+  std::uint64_t generation() const { return generation_; }
+  std::uint64_t failures() const { return failures_; }
+
+ private:
+  Result<void> failed(std::string reason);
+
+  const std::string path_;
+  const ReviewFactory factory_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const ReviewFunction> current_;
+  std::optional<std::string> in_place_;
+  std::string last_failure_;
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<std::uint64_t> failures_{0};
+};
+
+}  // namespace sidetap::webhook

@@ -1,0 +1,180 @@
+#include "webhook/serve.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <sys/resource.h>
+
+#include "shared/http/file_watch.h"
+#include "shared/http/https_server.h"
+#include "shared/http/status_server.h"
+#include "shared/telemetry/log.h"
+#include "shared/telemetry/metrics.h"
+#include "webhook/configuration_store.h"
+
+namespace sidetap::webhook {
+namespace {
+
+namespace asio = boost::asio;
+using telemetry::MetricSpec;
+using telemetry::MetricType;
+
+const MetricSpec kGeneration{"sidetap_webhook_config_generation", MetricType::kGauge,
+                             "Configurations put in place, the first one included."};
+const MetricSpec kConfigFailures{"sidetap_webhook_config_reload_failures_total",
+                                 MetricType::kCounter,
+                                 "Configurations refused; the one before stayed in force."};
+const MetricSpec kReady{"sidetap_webhook_ready", MetricType::kGauge,
+                        "1 while the webhook is ready: certificate valid, not draining."};
+
+/// Log, watches and the status server need some descriptors besides.
+constexpr rlim_t kOtherFiles = 64;
+
+/// As many connections as the process may have files, the hard limit being the host's word.
+std::size_t allowed_connections(std::size_t wanted) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
+  if (const rlim_t needed = wanted + kOtherFiles; files.rlim_cur < needed) {
+    files.rlim_cur = std::min(needed, files.rlim_max);
+    ::setrlimit(RLIMIT_NOFILE, &files);
+    ::getrlimit(RLIMIT_NOFILE, &files);
+  }
+  if (files.rlim_cur >= wanted + kOtherFiles) return wanted;
+  const std::size_t allowed =
+      files.rlim_cur > 2 * kOtherFiles ? files.rlim_cur - kOtherFiles : kOtherFiles;
+  telemetry::warn("fewer connections than asked for: the limit of open files is low",
+                  {{"connections", allowed}});
+  return allowed;
+}
+
+class Webhook {
+ public:
+  Webhook(const ServeOptions& options, const ReviewFactory& factory)
+      : options_(options),
+        configuration_(options.configuration, factory),
+        service_([this](Entry entry,
+                        const std::string& body) { return configuration_.review(entry, body); },
+                 metrics_) {}
+
+  int run() {
+    if (auto started = start(); !started) {
+      telemetry::error("cannot start", {{"reason", started.error().text}});
+      return 1;
+    }
+    context_.run();
+    telemetry::info("stopped");
+    return 0;
+  }
+
+ private:
+  Result<void> start() {
+    if (auto loaded = configuration_.reload(); !loaded) return loaded;
+    if (auto loaded = tls_.reload(options_.tls); !loaded) return loaded;
+    if (auto started = start_server(); !started) return started;
+    follow_files();
+    if (auto started = start_status(); !started) return started;
+    wait_for_signal();
+    return {};
+  }
+
+  Result<void> start_server() {
+    http::ServerLimits limits;
+    limits.connections = allowed_connections(options_.max_connections);
+    limits.body_bytes = options_.max_body_bytes;
+    server_ = std::make_unique<http::HttpsServer>(
+        options_.listen, options_.threads, limits, tls_,
+        [this](http::HttpRequest request) { return service_(std::move(request)); });
+    expose_server(metrics_, server_->counters(), tls_);
+    metrics_.expose(kGeneration, {},
+                    [this] { return static_cast<double>(configuration_.generation()); });
+    metrics_.expose(kConfigFailures, {},
+                    [this] { return static_cast<double>(configuration_.failures()); });
+    metrics_.expose(kReady, {}, [this] { return ready() ? 1.0 : 0.0; });
+    auto port = server_->start();
+    if (!port) return port.error();
+    telemetry::info("serving admission reviews", {{"port", *port}, {"threads", options_.threads}});
+    return {};
+  }
+
+  Result<void> start_status() {
+    if (!options_.status_listen) return {};
+    http::StatusHandlers handlers;
+    handlers.ready = [this] { return ready(); };
+    handlers.metrics = [this] { return metrics_.text(); };
+    status_ = std::make_unique<http::StatusServer>(context_.get_executor(), *options_.status_listen,
+                                                   std::move(handlers));
+    auto port = status_->start();
+    if (!port) return port.error();
+    telemetry::info("serving health and metrics", {{"port", *port}});
+    return {};
+  }
+
+  void follow_files() {
+    std::vector<std::string> files{options_.tls.certificate, options_.tls.key};
+    if (!options_.tls.client_ca.empty()) files.push_back(options_.tls.client_ca);
+    if (!options_.configuration.empty()) files.push_back(options_.configuration);
+    watch_ = std::make_unique<http::FileWatch>(context_.get_executor(), std::move(files), [this] {
+      // What fails is logged and counted there, and the old stays.
+      static_cast<void>(tls_.reload(options_.tls));
+      static_cast<void>(configuration_.reload());
+    });
+    watch_->start();
+  }
+
+  bool ready() const { return !draining_ && tls_.usable(); }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      telemetry::info(draining_ ? "stopping at once" : "draining",
+                      {{"signal", strsignal(signal)}, {"seconds", options_.drain_seconds}});
+      draining_ ? stop() : drain();
+    });
+  }
+
+  void drain() {
+    draining_ = true;
+    server_->drain();
+    wait_for_signal();
+    drain_timer_.expires_after(std::chrono::seconds(options_.drain_seconds));
+    drain_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) stop();
+    });
+  }
+
+  void stop() {
+    drain_timer_.cancel();
+    signals_.cancel();
+    server_->stop();
+    watch_.reset();
+    status_.reset();
+  }
+
+  const ServeOptions& options_;
+  telemetry::MetricsRegistry metrics_;
+  http::TlsStore tls_;
+  ConfigurationStore configuration_;
+  ReviewService service_;
+  asio::io_context context_{1};
+  asio::signal_set signals_{context_, SIGTERM, SIGINT};
+  asio::steady_timer drain_timer_{context_};
+  bool draining_ = false;
+  std::unique_ptr<http::HttpsServer> server_;
+  std::unique_ptr<http::FileWatch> watch_;
+  std::unique_ptr<http::StatusServer> status_;
+};
+
+}  // namespace
+
+int serve(const ServeOptions& options, const ReviewFactory& factory) {
+  telemetry::info("starting", {{"version", SIDETAP_VERSION}});
+  return Webhook(options, factory).run();
+}
+
+}  // namespace sidetap::webhook

@@ -1,0 +1,24 @@
+// The running webhook: server, status server, files that are followed, and the orderly end.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "shared/result.h"
+#include "webhook/serve_options.h"
+#include "webhook/server.h"
+
+namespace sidetap::webhook {
+
+/// Makes the decision's function from the text of a configuration file; from none: with the
+/// built-in defaults. Errors name the fault in the text.
+using ReviewFactory =
+    std::function<Result<ReviewFunction>(const std::optional<std::string>& configuration)>;
+
+/// Serves until SIGTERM or SIGINT; the exit code. After the signal: not ready, but serving, each
+/// answer the last of its connection, for drain_seconds (a second signal ends that); then no new
+/// connections; what runs is finished.
+int serve(const ServeOptions& options, const ReviewFactory& factory);
+
+}  // namespace sidetap::webhook

@@ -1,0 +1,142 @@
+#include "webhook/serve_options.h"
+
+#include <utility>
+#include <vector>
+
+namespace sidetap::webhook {
+namespace {
+
+/// A parser that turns one of the accepted words into a value.
+template <typename T>
+config::Parser<T> word(std::vector<std::pair<std::string, T>> words) {
+  return [words = std::move(words)](std::string_view text) -> Result<T> {
+    std::string accepted;
+    for (const auto& [name, value] : words) {
+      if (text == name) return value;
+      accepted += (accepted.empty() ? "" : ", ") + name;
+    }
+    return Error{accepted};
+  };
+}
+
+config::Parser<std::optional<net::HostPort>> optional_host_port() {
+  return
+      [parse = config::host_port()](std::string_view text) -> Result<std::optional<net::HostPort>> {
+        auto value = parse(text);
+        if (!value) return value.error();
+        return std::optional(std::move(*value));
+      };
+}
+
+void declare_addresses(config::OptionSet& options, ServeOptions& into) {
+  options.add<net::HostPort>({.flag = "--listen",
+                              .env = "SIDETAP_LISTEN",
+                              .value = "[HOST]:PORT",
+                              .fallback = ":8443",
+                              .help = "where to answer admission reviews over HTTPS; no host: "
+                                      "every address"},
+                             config::host_port(), into.listen);
+  options.add<std::optional<net::HostPort>>(
+      {.flag = "--status-listen",
+       .env = "SIDETAP_STATUS_LISTEN",
+       .value = "[HOST]:PORT",
+       .help = "where to serve /healthz, /readyz and /metrics over HTTP; none: nowhere"},
+      optional_host_port(), into.status_listen);
+}
+
+void declare_tls(config::OptionSet& options, ServeOptions& into) {
+  options.add<std::string>({.flag = "--tls-cert",
+                            .env = "SIDETAP_TLS_CERT",
+                            .value = "FILE",
+                            .help = "certificate and its issuers, PEM; followed when it changes",
+                            .required = true},
+                           config::readable_file(), into.tls.certificate);
+  options.add<std::string>({.flag = "--tls-key",
+                            .env = "SIDETAP_TLS_KEY",
+                            .value = "FILE",
+                            .help = "key of the certificate, PEM; followed when it changes",
+                            .required = true},
+                           config::readable_file(), into.tls.key);
+  options.add<std::string>(
+      {.flag = "--client-ca",
+       .env = "SIDETAP_CLIENT_CA",
+       .value = "FILE",
+       .help = "CAs, PEM, one of which must have signed a client's certificate; none: any client "
+               "is served"},
+      config::readable_file(), into.tls.client_ca);
+}
+
+void declare_limits(config::OptionSet& options, ServeOptions& into) {
+  options.add<unsigned>({.flag = "--threads",
+                         .env = "SIDETAP_THREADS",
+                         .value = "NUMBER",
+                         .fallback = "2",
+                         .help = "threads that answer reviews"},
+                        config::number<unsigned>(1, 256, "threads"), into.threads);
+  options.add<std::uint32_t>(
+      {.flag = "--drain-seconds",
+       .env = "SIDETAP_DRAIN_SECONDS",
+       .value = "SECONDS",
+       .fallback = "10",
+       .help = "how long to go on serving, not ready, after SIGTERM; longer than Endpoints take "
+               "to reach every API server"},
+      config::number<std::uint32_t>(0, 3600, "seconds"), into.drain_seconds);
+  options.add<std::size_t>(
+      {.flag = "--max-connections",
+       .env = "SIDETAP_MAX_CONNECTIONS",
+       .value = "NUMBER",
+       .fallback = "20000",
+       .help = "further connections are closed at once; no more than open files allow"},
+      config::number<std::size_t>(1, 1'000'000, "connections"), into.max_connections);
+  options.add<std::uint64_t>({.flag = "--max-body",
+                              .env = "SIDETAP_MAX_BODY",
+                              .value = "BYTES",
+                              .fallback = "10M",
+                              .help = "largest review"},
+                             config::byte_size(1024, 1u << 30), into.max_body_bytes);
+}
+
+void declare_log(config::OptionSet& options, ServeOptions& into) {
+  using telemetry::LogFormat;
+  using telemetry::LogLevel;
+  options.add<LogFormat>({.flag = "--log-format",
+                          .env = "SIDETAP_LOG_FORMAT",
+                          .value = "FORMAT",
+                          .fallback = "json",
+                          .help = "text or json, one line an event"},
+                         word<LogFormat>({{"text", LogFormat::kText}, {"json", LogFormat::kJson}}),
+                         into.log_format);
+  options.add<LogLevel>({.flag = "--log-level",
+                         .env = "SIDETAP_LOG_LEVEL",
+                         .value = "LEVEL",
+                         .fallback = "info",
+                         .help = "debug, info (one line a review), warn or error"},
+                        word<LogLevel>({{"debug", LogLevel::kDebug},
+                                        {"info", LogLevel::kInfo},
+                                        {"warn", LogLevel::kWarn},
+                                        {"error", LogLevel::kError}}),
+                        into.log_level);
+}
+
+}  // namespace
+
+config::ParseResult parse_serve_options(std::span<const char* const> arguments,
+                                        const config::OptionSet::Environment& environment,
+                                        ServeOptions& into) {
+  config::OptionSet options("sidetap-webhook serve",
+                            "Answers the admission reviews of API servers over HTTPS.");
+  declare_addresses(options, into);
+  declare_tls(options, into);
+  options.add<std::string>(
+      {.flag = "--config",
+       .env = "SIDETAP_CONFIG",
+       .value = "FILE",
+       .help = "what to inject and where, JSON or YAML; followed when it changes; none: built-in "
+               "defaults"},
+      config::readable_file(), into.configuration);
+  declare_limits(options, into);
+  declare_log(options, into);
+  return options.parse(arguments, environment);
+}
+
+}  // namespace sidetap::webhook
