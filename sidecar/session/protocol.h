@@ -20,12 +20,12 @@ namespace sidetap::session {
 struct ProtocolConfig {
   bool active = true;  ///< The tap dialled, and dials for data too.
   bool tls = false;    ///< Then packets never leave over UDP.
-  std::string user;    ///< Empty: null authentication, and no other.
-  std::string password;
+  std::string user{};  ///< Empty: null authentication, and no other.
+  std::string password{};
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
   std::uint32_t snaplen = 262'144;
   std::uint32_t buffer_size = 2'097'152;
-  std::string description;  ///< Empty: the interface's own.
+  std::string description{};  ///< Empty: the interface's own.
   bool preselected = false;
 };
 

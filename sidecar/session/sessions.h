@@ -38,26 +38,26 @@ inline constexpr std::uint16_t kPassivePort = 2002;
 enum class UdpFormat : std::uint8_t { kUdpstr, kPlain };
 
 struct Sensor {
-  net::HostPort address;
+  net::HostPort address{};
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
 };
 
 /// What clients that dial the tap (libpcap's rpcap://) may do.
 struct PassiveSettings {
   net::HostPort listen{{}, kPassivePort};  ///< Port 0: any free one.
-  std::vector<net::Cidr> clients;          ///< Who may dial. Empty: everybody.
+  std::vector<net::Cidr> clients{};        ///< Who may dial. Empty: everybody.
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kWindows;
   std::size_t most_sessions = 4;
 };
 
 struct SessionsConfig {
-  std::vector<Sensor> sensors;
+  std::vector<Sensor> sensors{};
   SensorMode mode = SensorMode::kReplicate;
   std::optional<PassiveSettings> passive;
 
   /// What a sensor must prove. An empty user: null authentication, and no other.
-  std::string user;
-  std::string password;
+  std::string user{};
+  std::string password{};
 
   UdpFormat udp_format = UdpFormat::kUdpstr;
   std::uint32_t data_mtu = 0;             ///< Bytes of an IP packet; 0: the route's.
@@ -66,7 +66,7 @@ struct SessionsConfig {
 
   /// "NAMESPACE/POD", the one way to tell a sensor which pod this is. Empty: as
   /// CaptureControl::interface() says.
-  std::string description;
+  std::string description{};
   /// The interface is offered as preselected: the sensor takes it without looking at addresses.
   bool preselected = false;
 
@@ -87,8 +87,8 @@ class Sessions {
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
-  /// Listens where asked to, and begins to dial. Error: the address cannot be listened on, or the
-  /// TLS files are wrong.
+  /// Listens where asked to, and begins to dial. With TLS the process ignores SIGPIPE from now on.
+  /// Error: the address cannot be listened on, or the TLS files are wrong.
   Result<void> start();
   /// Ends every capture (which sends what is packed), closes every session and waits for that, but
   /// not for long. Nothing is dialled any more.

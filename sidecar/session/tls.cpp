@@ -61,6 +61,8 @@ Result<std::shared_ptr<SSL_CTX>> make_tls_context(const TlsSettings& settings) {
   // A data connection is never read: tickets would lie there and turn its end into a reset.
   SSL_CTX_set_num_tickets(context.get(), 0);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  // Many peers just hang up. RPCAP tells a whole message by its length.
+  SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   if (server && settings.certificate_file.empty()) {
@@ -104,7 +106,14 @@ asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, SSL_CTX
         expect_name(*tls, settings.server_name.empty() ? host : settings.server_name);
     if (!expected) co_return expected.error();
   }
-  for (bool first = true;; first = false) {
+  Wait wait = Wait::kReady;
+  if (server) {
+    wait = co_await fd.wait(AsyncFd::kRead, limit, interruption);
+    if (talks_plain(fd.get())) co_return Error{"TLS handshake: the peer does not speak TLS"};
+  }
+  for (;;) {
+    if (wait == Wait::kTimedOut) co_return Error{"TLS handshake: the peer is silent"};
+    if (wait == Wait::kInterrupted) co_return Error{"TLS handshake: interrupted"};
     ERR_clear_error();
     const int result = SSL_do_handshake(tls.get());
     if (result == 1) co_return tls;
@@ -116,17 +125,7 @@ asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, SSL_CTX
       co_return Error{"TLS handshake: " + reason};
     }
     const auto direction = cause == SSL_ERROR_WANT_READ ? AsyncFd::kRead : AsyncFd::kWrite;
-    switch (co_await fd.wait(direction, limit, interruption)) {
-      case Wait::kTimedOut:
-        co_return Error{"TLS handshake: the peer is silent"};
-      case Wait::kInterrupted:
-        co_return Error{"TLS handshake: interrupted"};
-      case Wait::kReady:
-        break;
-    }
-    if (server && first && talks_plain(fd.get())) {
-      co_return Error{"TLS handshake: the peer does not speak TLS"};
-    }
+    wait = co_await fd.wait(direction, limit, interruption);
   }
 }
 

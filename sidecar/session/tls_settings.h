@@ -16,13 +16,13 @@ enum class TlsRole : std::uint8_t {
 /// read at each dial, so that they may be renewed.
 struct TlsSettings {
   TlsRole role = TlsRole::kNone;
-  std::string certificate_file;  ///< Chain. Required of a server; of a client where it has one.
-  std::string key_file;
+  std::string certificate_file{};  ///< Chain. Required of a server; of a client where it has one.
+  std::string key_file{};
   /// Who may have signed the peer's certificate. A server without asks for none; a client without
   /// trusts the system's.
-  std::string ca_file;
+  std::string ca_file{};
   /// Client: name to ask for (SNI) and to find in the certificate. Empty: the sensor's host.
-  std::string server_name;
+  std::string server_name{};
 };
 
 }  // namespace sidetap::session
