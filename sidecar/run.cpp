@@ -22,6 +22,7 @@
 #include "sidecar/capture/pcap_source.h"
 #include "sidecar/capture_loop.h"
 #include "sidecar/ownership/kernel_sockets.h"
+#include "sidecar/resident_memory.h"
 #include "sidecar/tap_metrics.h"
 
 namespace sidetap {
@@ -66,6 +67,7 @@ class Tap {
       stop_loops();
       return 1;
     }
+    release_startup_memory();
     context_.run();
     metrics_view_->log_summary();
     return exit_code_;
