@@ -1,0 +1,54 @@
+// Takes udpstr datagrams (RPCAP message type 110; the format stands in udpstr_packer.h) apart into
+// packets, through losses and hostile input.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "shared/rpcap/messages.h"
+
+namespace sidetap::rpcap {
+
+/// A packet that claims more than this is malformed; the largest real ones (BIG TCP) are below.
+inline constexpr std::uint32_t kMaxPacketBytes = 1U << 20;
+
+struct UdpstrCounts {
+  std::uint64_t datagrams = 0;
+  std::uint64_t lost_datagrams = 0;  ///< By the gaps between sequence numbers.
+  std::uint64_t late_datagrams = 0;  ///< Out of order; counted as lost before, and not used.
+  std::uint64_t malformed = 0;       ///< Datagrams in which something contradicts the format.
+  std::uint64_t packets = 0;
+  std::uint64_t broken_packets = 0;  ///< Begun, and the rest was lost.
+};
+
+class UdpstrUnpacker {
+ public:
+  /// The packet's bytes are valid during the call.
+  using Deliver = std::function<void(const PacketHeader&, std::span<const std::byte>)>;
+
+  explicit UdpstrUnpacker(Deliver deliver) : deliver_(std::move(deliver)) {}
+
+  /// One datagram, whole. After a gap the stream goes on at the first packet header that begins
+  /// in a datagram.
+  void add(std::span<const std::byte> datagram);
+  const UdpstrCounts& counts() const { return counts_; }
+
+ private:
+  void lose_sync();
+  bool follow(std::uint32_t seqno);
+  bool read_packets(std::span<const std::byte> bytes);
+
+  Deliver deliver_;
+  UdpstrCounts counts_;
+  std::optional<std::uint32_t> expected_;
+  bool in_sync_ = false;
+  bool in_packet_ = false;  // partial_ waits for more
+  PacketHeader header_;     // of the packet in partial_
+  std::vector<std::byte> partial_;
+};
+
+}  // namespace sidetap::rpcap

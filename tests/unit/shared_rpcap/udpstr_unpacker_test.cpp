@@ -1,0 +1,121 @@
+#include "shared/rpcap/udpstr_unpacker.h"
+
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "shared/rpcap/udpstr_packer.h"
+
+namespace sidetap::rpcap {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+/// Datagrams of `count` packets whose bytes all hold the packet's number.
+std::vector<Bytes> packed(std::uint32_t count, std::size_t size, std::size_t datagram) {
+  UdpstrPacker packer(datagram, 1 << 20);
+  for (std::uint32_t i = 1; i <= count; ++i) {
+    const Bytes body(size, static_cast<std::byte>(i));
+    packer.add({.captured = static_cast<std::uint32_t>(size),
+                .length = static_cast<std::uint32_t>(size),
+                .number = i},
+               body, {}, [] { FAIL() << "the buffer is large enough"; });
+  }
+  packer.finish();
+  std::vector<Bytes> datagrams;
+  for (const auto& run : packer.runs()) {
+    for (std::size_t at = 0; at < run.size; at += run.datagram) {
+      const auto* begin = packer.data() + run.offset + at;
+      datagrams.emplace_back(begin, begin + std::min(run.datagram, run.size - at));
+    }
+  }
+  return datagrams;
+}
+
+struct Receiver {
+  std::vector<std::uint32_t> numbers;
+  UdpstrUnpacker unpacker{[this](const PacketHeader& header, std::span<const std::byte> bytes) {
+    EXPECT_EQ(bytes.size(), header.captured);
+    for (const std::byte b : bytes) EXPECT_EQ(b, static_cast<std::byte>(header.number));
+    numbers.push_back(header.number);
+  }};
+};
+
+TEST(UdpstrUnpacker, GivesBackWhatWasPacked) {
+  Receiver receiver;
+  for (const Bytes& datagram : packed(100, 700, 1472)) receiver.unpacker.add(datagram);
+  EXPECT_EQ(receiver.numbers.size(), 100u);
+  EXPECT_EQ(receiver.unpacker.counts().malformed, 0u);
+  EXPECT_EQ(receiver.unpacker.counts().lost_datagrams, 0u);
+}
+
+TEST(UdpstrUnpacker, GoesOnAfterALossWithTheNextPacketThatIsWhole) {
+  const auto datagrams = packed(100, 700, 1472);
+  Receiver receiver;
+  for (std::size_t i = 0; i < datagrams.size(); ++i) {
+    if (i != 10) receiver.unpacker.add(datagrams[i]);
+  }
+  EXPECT_EQ(receiver.unpacker.counts().lost_datagrams, 1u);
+  EXPECT_EQ(receiver.unpacker.counts().malformed, 0u);
+  EXPECT_GE(receiver.numbers.size(), 96u) << "one datagram touches at most four packets";
+  EXPECT_LT(receiver.numbers.size(), 100u);
+  EXPECT_EQ(receiver.numbers.back(), 100u);
+}
+
+TEST(UdpstrUnpacker, LeavesALateDatagramAside) {
+  auto datagrams = packed(20, 700, 1472);
+  std::swap(datagrams[3], datagrams[4]);
+  Receiver receiver;
+  for (const Bytes& datagram : datagrams) receiver.unpacker.add(datagram);
+  EXPECT_EQ(receiver.unpacker.counts().late_datagrams, 1u);
+  EXPECT_EQ(receiver.unpacker.counts().lost_datagrams, 1u);
+  EXPECT_EQ(receiver.numbers.back(), 20u);
+}
+
+TEST(UdpstrUnpacker, BeginsInTheMiddleOfAStream) {
+  const auto datagrams = packed(50, 3000, 1472);
+  Receiver receiver;
+  for (std::size_t i = 7; i < datagrams.size(); ++i) receiver.unpacker.add(datagrams[i]);
+  EXPECT_EQ(receiver.unpacker.counts().malformed, 0u);
+  EXPECT_EQ(receiver.numbers.back(), 50u);
+}
+
+TEST(UdpstrUnpacker, CountsWhatContradictsTheFormat) {
+  Bytes wrong_type = packed(1, 10, 1472).front();
+  wrong_type[1] = std::byte{7};
+  Bytes huge_packet = packed(1, 10, 1472).front();
+  huge_packet[8 + 8] = std::byte{0xff};
+  for (const Bytes& bytes : {Bytes(3), wrong_type, huge_packet}) {
+    Receiver receiver;
+    receiver.unpacker.add(bytes);
+    EXPECT_EQ(receiver.unpacker.counts().malformed, 1u);
+    EXPECT_TRUE(receiver.numbers.empty());
+  }
+}
+
+TEST(UdpstrUnpacker, DoesNotBelieveAnIndexThatContradictsTheStream) {
+  auto datagrams = packed(4, 700, 1472);
+  datagrams[1][3] ^= std::byte{1};
+  Receiver receiver;
+  for (const Bytes& datagram : datagrams) receiver.unpacker.add(datagram);
+  EXPECT_EQ(receiver.unpacker.counts().malformed, 1u);
+}
+
+TEST(UdpstrUnpacker, SurvivesNoise) {
+  std::mt19937 random(3);
+  UdpstrUnpacker unpacker([](const PacketHeader&, std::span<const std::byte>) {});
+  auto datagrams = packed(50, 900, 1472);
+  for (int round = 0; round < 200; ++round) {
+    for (Bytes datagram : datagrams) {
+      for (int flips = 0; flips < 3; ++flips)
+        datagram[random() % std::min<std::size_t>(datagram.size(), 40)] =
+            static_cast<std::byte>(random());
+      unpacker.add(std::span<const std::byte>(datagram).first(random() % (datagram.size() + 1)));
+    }
+  }
+  EXPECT_GT(unpacker.counts().malformed, 0u);
+}
+
+}  // namespace
+}  // namespace sidetap::rpcap
