@@ -1,0 +1,2 @@
+sidetap_fuzzer(fuzz_tap_session SOURCES tap_session_fuzz.cpp LINK sidetap_session
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/tap_session)
