@@ -6,6 +6,7 @@
 #include "shared/config/options.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/check.h"
+#include "sidecar/explain.h"
 #include "sidecar/options.h"
 #include "sidecar/run.h"
 
@@ -15,6 +16,7 @@ constexpr std::string_view kUsage =
     "Usage: sidetap-sidecar COMMAND [OPTION...]\n"
     "  run      capture this pod's packets and forward those it owns to sensors over RPCAP\n"
     "  check    ask a running tap whether it is ready (for probes; exit 0 or 1)\n"
+    "  explain  tell for each packet of a capture file whether it is forwarded, and why\n"
     "  version  print the version\n"
     "COMMAND --help tells its options.\n";
 
@@ -40,6 +42,7 @@ int main(int argc, char** argv) try {
   const auto rest = arguments.subspan(argc > 1 ? 2 : 1);
   if (command == "run") return run(rest);
   if (command == "check") return sidetap::check_command(rest);
+  if (command == "explain") return sidetap::explain_command(rest);
   if (command == "version" || command == "--version") {
     std::cout << "sidetap-sidecar " << SIDETAP_VERSION << '\n';
     return 0;
@@ -49,7 +52,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
   std::cerr << "sidetap-sidecar: '" << command
-            << "' is no command; run, check and version "
+            << "' is no command; run, check, explain and version "
             << "are\n";
   return 2;
 } catch (const std::exception& e) {

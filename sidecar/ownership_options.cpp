@@ -29,6 +29,8 @@ config::Parser<ownership::ServiceView> service_view() {
   };
 }
 
+}  // namespace
+
 config::Parser<std::vector<std::uint16_t>> port_list() {
   return [](std::string_view text) -> Result<std::vector<std::uint16_t>> {
     std::vector<std::uint16_t> ports;
@@ -44,8 +46,6 @@ config::Parser<std::vector<std::uint16_t>> port_list() {
     return ports;
   };
 }
-
-}  // namespace
 
 void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
   options.add<std::vector<net::IpAddress>>(

@@ -29,6 +29,9 @@ struct OwnershipOptions {
   std::vector<std::uint16_t> server_ports;
 };
 
+/// Ports from 1 to 65535, separated by commas.
+config::Parser<std::vector<std::uint16_t>> port_list();
+
 /// Declares the options; `into` must outlive the set.
 void declare_ownership(config::OptionSet& options, OwnershipOptions& into);
 
