@@ -20,7 +20,6 @@ SKIPPED = 77
 
 
 def run_scenario(lab, name):
-    lab.judge.settle()
     lab.judge.open()
     try:
         messages = SCENARIOS[name](lab)

@@ -2,17 +2,19 @@
 
 Also reads capture files while they are being written.
 """
+import mmap
 import os
 import select
 import socket
 import struct
 import threading
-import time
 from dataclasses import dataclass
 
 ETH_P_ALL = 3
 PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
-SO_RCVBUFFORCE, SOL_PACKET, PACKET_STATISTICS = 33, 263, 6
+SOL_PACKET, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, TPACKET_V3 = 263, 5, 6, 10, 2
+_BLOCK, _BLOCKS = 1 << 20, 24
+_RETIRE_MS = 10
 
 
 @dataclass
@@ -24,24 +26,57 @@ class Frame:
     time: float = 0.0
 
 
+class _Ring:
+    """A TPACKET_V3 ring (linux/if_packet.h).
+
+    It copies each packet as it passes. A plain packet socket would not do: it shares the bytes with the packet, and a
+    node that fragments it once more rewrites them before we can read.
+    """
+
+    def __init__(self, name, namespace, interface):
+        self.name = name
+        self.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+        self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack(
+            "7I", _BLOCK, _BLOCKS, 2048, _BLOCK // 2048 * _BLOCKS, _RETIRE_MS, 0, 0))
+        self._memory = mmap.mmap(self.socket.fileno(), _BLOCK * _BLOCKS, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._next = 0
+        self.socket.bind((interface, ETH_P_ALL))
+
+    def take(self):
+        frames = []
+        while True:
+            block = self._next * _BLOCK
+            status, count, first = struct.unpack_from("III", self._memory, block + 8)
+            if not status & 1:
+                return frames
+            at = block + first
+            for _ in range(count):
+                step, seconds, nanoseconds, captured, _, _, mac = struct.unpack_from("6IH", self._memory, at)
+                kind = self._memory[at + 48 + 10]  # sockaddr_ll.sll_pkttype
+                frames.append(Frame(self.name, kind == PACKET_OUTGOING, self._memory[at + mac:at + mac + captured],
+                                    kind == PACKET_OTHERHOST, seconds + nanoseconds / 1e9))
+                at += step
+            struct.pack_into("I", self._memory, block + 8, 0)
+            self._next = (self._next + 1) % _BLOCKS
+
+    def close(self):
+        self._memory.close()
+        self.socket.close()
+
+
 class WireCapture:
     """Captures in many namespaces with one thread. take() gives what came since the last take()."""
 
     def __init__(self, namespaces, interface="eth0"):
-        self._sockets = {}
+        self._rings = {}
         self._frames = []
         self._lock = threading.Lock()
         self._poll = select.epoll()
         for name, namespace in namespaces.items():
-            opened = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-            try:
-                opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-            except PermissionError:  # in a user namespace the system's limit holds
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 20)
-            opened.setblocking(False)
-            opened.bind((interface, ETH_P_ALL))
-            self._sockets[opened.fileno()] = (name, opened)
-            self._poll.register(opened.fileno(), select.EPOLLIN)
+            ring = _Ring(name, namespace, interface)
+            self._rings[ring.socket.fileno()] = ring
+            self._poll.register(ring.socket.fileno(), select.EPOLLIN)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -49,22 +84,9 @@ class WireCapture:
     def _run(self):
         while not self._stopping:
             for descriptor, _ in self._poll.poll(0.2):
-                name, opened = self._sockets[descriptor]
-                self._drain(name, opened)
-
-    def _drain(self, name, opened):
-        fresh = []
-        try:
-            while True:
-                data, (_, _, kind, _, _) = opened.recvfrom(1 << 17)
-                fresh.append(Frame(name, kind == PACKET_OUTGOING, data, kind == PACKET_OTHERHOST, time.time()))
-        except BlockingIOError:
-            pass
-        except OSError:
-            if not self._stopping:
-                raise
-        with self._lock:
-            self._frames.extend(fresh)
+                fresh = self._rings[descriptor].take()
+                with self._lock:
+                    self._frames.extend(fresh)
 
     def take(self):
         with self._lock:
@@ -73,14 +95,14 @@ class WireCapture:
 
     def dropped(self):
         """Frames the kernel could not keep for us: with any of them the truth is not the truth."""
-        return sum(struct.unpack("II", opened.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1]
-                   for _, opened in self._sockets.values())
+        return sum(struct.unpack("III", ring.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))[1]
+                   for ring in self._rings.values())
 
     def close(self):
         self._stopping = True
         self._thread.join()
-        for _, opened in self._sockets.values():
-            opened.close()
+        for ring in self._rings.values():
+            ring.close()
 
 
 class GrowingPcap:

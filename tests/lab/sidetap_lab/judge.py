@@ -109,7 +109,15 @@ class Judge:
                 continue
             if self.is_hidden(packet.source) or self.is_hidden(packet.destination):
                 continue
-            self._count_truth(frame.place, packet)
+            if not self._is_excused(packet):
+                self._count_truth(frame.place, packet)
+
+    def _is_excused(self, packet):
+        """Link-local IPv6 of somebody without a tap: the documented exception, since its address does not tell."""
+        for address, mac in ((packet.source, packet.frame[6:12]), (packet.destination, packet.frame[:6])):
+            if packet.family == 6 and address.is_link_local and mac not in self._tapped_macs:
+                return True
+        return False
 
     def _count_truth(self, place, packet):
         account = self.account
@@ -125,6 +133,8 @@ class Judge:
     def _add_capture(self, frame):
         account = self.account
         for packet in packets.read(frame.data):
+            if self._is_excused(packet):
+                continue
             for unit in packet.units:
                 account.got[unit] += 1
                 account.samples.setdefault(unit, packet)
@@ -140,7 +150,7 @@ class Judge:
         self.collect()
         self.account = Account()
 
-    def settle(self, patience=4.0, quiet=0.3):
+    def settle(self, patience=4.0, quiet=0.15):
         """Waits until everything due has come and nothing more comes for a while, or until patience ends."""
         deadline = time.monotonic() + patience
         calm_since = time.monotonic()

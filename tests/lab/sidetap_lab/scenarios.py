@@ -274,7 +274,9 @@ def _(lab, family):
 @scenario("multicast-from-untapped")
 def _(lab, family):
     """Every tap that receives it forwards its own copy: nobody else could."""
-    return _group(lab, "u", _group_addresses(family, 1))
+    addresses = _group_addresses(family, 1)
+    # From a link-local address nobody could tell whether the sender has a tap: one of the exceptions.
+    return _group(lab, "u", [address for address in addresses if not address.startswith("ff02:")])
 
 
 def _sctp_association(lab, client, to, real_server, family, source_port, port):
@@ -412,14 +414,9 @@ def _(lab, _family):
     """What a tap has captured is sent before it ends."""
     markers = []
     for server in ("a", "b"):
-        conversation = lab.open("u", "tcp", server, WEB)
+        conversation = lab.open("u", "udp", server, DNS)
         markers += lab.talk(conversation, count=50)
+        lab.close(conversation)
         # No pause: the last packets are still in the tap.
-        tap = lab.taps.pop(server)
-        status = tap.stop()
-        if status != 0:
-            raise RuntimeError(f"{tap.name} ended with status {status}")
-        with lab.unwatched():
-            lab.start_taps()
-            lab.close(conversation)
+        lab.restart_tap_at_once(server)
     return markers
