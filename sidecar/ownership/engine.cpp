@@ -119,6 +119,13 @@ bool Engine::is_tapped(const PacketView& packet, net::IpAddress peer, bool peer_
 
 void Engine::learn_router(const PacketView& packet) {
   if (!packet.has_mac || packet.source.is_link_local()) return;
+  // A bridge that translates addresses leaves the backend's MAC address in place (bridge
+  // netfilter): the answer of a Service, or this pod's own packet through one, comes straight from
+  // a pod.
+  if (config_.service_subnets.contains(packet.source) ||
+      config_.untapped_services.contains(packet.source) || is_self_mac(packet)) {
+    return;
+  }
   const auto& gateways = config_.gateways;
   const bool gateway = std::find(gateways.begin(), gateways.end(), packet.source) != gateways.end();
   if (!gateway && (config_.pod_subnets.empty() || config_.pod_subnets.contains(packet.source))) {

@@ -228,6 +228,12 @@ TEST_F(Ownership, LinkLocalPeersCountAsTappedUnlessTheyAreRouters) {
   EXPECT_TRUE(two.owns(packet().from("fe80::9").to("ff02::1").icmp(134).source_mac(mac(9))));
 }
 
+TEST_F(Ownership, AServiceBehindTheBridgeIsNoRouter) {
+  // The backend's answer, translated on the bridge, bears the backend's MAC address.
+  one.sees(packet().from("10.96.0.10").to("10.0.0.1").udp(53, 40000).source_mac(mac(2)));
+  EXPECT_FALSE(one.owns(packet().from("fe80::2").to("ff02::1").icmp(135).source_mac(mac(2))));
+}
+
 TEST_F(Ownership, ArpIsTheSenders) {
   const Bytes asked = arp(kBroadcastMac, mac(1), ip("10.0.0.1"), ip("10.0.0.2"));
   EXPECT_EQ(one.sees(asked).rule, Rule::kGroupSent);
