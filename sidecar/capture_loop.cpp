@@ -215,6 +215,7 @@ struct CaptureLoop::Impl {
     Clock::time_point last_flush = Clock::now();
     while (!stopping.load(std::memory_order_relaxed)) {
       if (has_commands.load(std::memory_order_acquire)) run_commands();
+      if (stopping.load(std::memory_order_relaxed)) break;  // one of the commands says so
       if (!source) try_reopen();
       const bool busy = source && read_some();
       if (!busy) {
