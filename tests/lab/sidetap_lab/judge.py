@@ -152,12 +152,19 @@ class Judge:
 
     def settle(self, patience=4.0, quiet=0.15):
         """Waits until everything due has come and nothing more comes for a while, or until patience ends."""
-        deadline = time.monotonic() + patience
+        self._wait(patience, quiet, lambda: self.account.due() == self.account.got)
+
+    def calm(self, quiet=0.2):
+        """Waits until nothing more comes for a while."""
+        self._wait(2.0, quiet, lambda: True)
+
+    def _wait(self, patience, quiet, enough):
         calm_since = time.monotonic()
+        deadline = calm_since + patience
         while time.monotonic() < deadline:
             if self.collect():
                 calm_since = time.monotonic()
-            elif time.monotonic() - calm_since >= quiet and self.account.due() == self.account.got:
+            elif time.monotonic() - calm_since >= quiet and enough():
                 return
             time.sleep(0.02)
 

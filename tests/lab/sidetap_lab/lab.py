@@ -104,7 +104,7 @@ class Lab:
             if pod.name not in self.taps:
                 self.start_tap(pod.name)
         for tap in self.taps.values():
-            tap.wait_ready()
+            tap.wait_forwarding()
 
     def stop_taps(self):
         for name in list(self.taps):
@@ -117,7 +117,7 @@ class Lab:
         account = self.judge.account
         self.judge.open()
         yield
-        self.judge.settle(patience=1.5)
+        self.judge.calm()
         self.judge.open()
         self.judge.account = account
 

@@ -398,7 +398,7 @@ def _(lab, _family):
         conversations = {family: open_every_kind(lab, family) for family in (4, 6)}
         for pod in lab.tapped:
             lab.start_tap(pod.name)
-            lab.taps[pod.name].wait_ready()
+            lab.taps[pod.name].wait_forwarding()
             for family in (4, 6):
                 talk_in_every_kind(lab, family, conversations[family])
     markers = []

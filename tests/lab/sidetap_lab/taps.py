@@ -1,4 +1,5 @@
 """Runs the programs under test: the sensor, and a tap in each tapped pod as the webhook's container would."""
+import http.client
 import json
 import os
 import signal
@@ -69,18 +70,19 @@ class Sensor(Program):
             return json.load(file)
 
 
-def is_ready(namespace, address, port=STATUS_PORT):
-    """Whether the tap in this pod says on /readyz that it forwards."""
+def is_forwarding(namespace, address="127.0.0.1", port=STATUS_PORT):
+    """Whether the tap in this pod has a capture that a sensor asked for. (/readyz says less: a pod must not depend on
+    a sensor to be ready.)"""
     with namespace:
-        import http.client
         connection = http.client.HTTPConnection(address, port, timeout=1)
         try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
+    return any(float(line.split()[-1]) >= 1 for line in text.splitlines() if line.startswith("sidetap_captures"))
 
 
 def environment(pod, tapped, untapped_services=()):
@@ -109,5 +111,5 @@ class Tap(Program):
         super().__init__(f"tap of {pod.name}", pod.namespace, argv or [os.path.join(binaries, "sidetap-sidecar"), "run"],
                          os.path.join(folder, f"tap-{pod.name}.log"), variables)
 
-    def wait_ready(self, address="127.0.0.1"):
-        self.wait_until(lambda: is_ready(self.pod.namespace, address), "forwarding")
+    def wait_forwarding(self):
+        self.wait_until(lambda: is_forwarding(self.pod.namespace), "forwarding")
