@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Builds, tags and pushes the images of webhook and sidecar.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+Usage: REGISTRY=registry.example.com/network deploy/docker/build.sh [-h] [--no-push] [--tag TAG]
+       [--platforms LIST] [--engine docker|podman|buildah] [--base IMAGE]
+
+Builds REGISTRY/sidetap-webhook:TAG and REGISTRY/sidetap-sidecar:TAG and pushes both. Without REGISTRY the images are
+built for this machine only and not pushed. Prints the values to give to helm.
+
+  --tag TAG         (default: the project's version)
+  --platforms LIST  for example linux/amd64,linux/arm64: one image for several machines; needs emulation
+                    (qemu-user-static) for those that this machine is not       (default: this machine's)
+  --engine NAME     (default: the first of docker, podman, buildah that works here)
+  --base IMAGE      Debian 12 image of the build stage (default docker.io/library/debian:bookworm-slim)
+  --no-push         build and tag only
+USAGE
+}
+
+push=yes tag='' platforms='' engine='' base=''
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h|--help) usage; exit 0 ;;
+    --no-push) push=no; shift; continue ;;
+    --tag|--platforms|--engine|--base) [ -n "${2:-}" ] || { echo "build.sh: $1 needs a value" >&2; exit 2; } ;;
+    *) echo "build.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
+  esac
+  case "$1" in
+    --tag) tag=$2 ;;
+    --platforms) platforms=$2 ;;
+    --engine) engine=$2 ;;
+    --base) base=$2 ;;
+  esac
+  shift 2
+done
+
+cd "$(dirname "$0")/../.."
+version=$(sed -n 's/^project(sidetap VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+tag=${tag:-$version}
+registry=${REGISTRY:-}
+registry=${registry%/}
+[ -n "$registry" ] || push=no
+
+works() {
+  case "$1" in
+    docker) docker info >/dev/null 2>&1 ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+if [ -z "$engine" ]; then
+  for engine in docker podman buildah none; do
+    [ "$engine" = none ] || ! works "$engine" || break
+  done
+fi
+case "$engine" in
+  docker|podman|buildah) ;;
+  none) echo "build.sh: none of docker, podman, buildah works here; apt-get install buildah" >&2; exit 2 ;;
+  *) echo "build.sh: --engine $engine: docker, podman or buildah is accepted" >&2; exit 2 ;;
+esac
+
+arguments=(--file deploy/docker/Dockerfile --build-arg "VERSION=$version" --build-arg "REVISION=$revision")
+[ -z "$base" ] || arguments+=(--build-arg "BASE=$base")
+
+# build PROGRAM: one image, for one machine or for several.
+build() {
+  local image=${registry:+$registry/}sidetap-$1:$tag
+  echo "== $engine: $image${platforms:+ for $platforms}"
+  case "$engine,$platforms" in
+    docker,)
+      docker build "${arguments[@]}" --target "$1" --tag "$image" .
+      [ "$push" = no ] || docker push "$image" ;;
+    docker,*)
+      local output=--load
+      [ "$push" = no ] || output=--push
+      docker buildx build "${arguments[@]}" --target "$1" --tag "$image" --platform "$platforms" "$output" . ;;
+    *,)
+      "$engine" build --layers --ignorefile deploy/docker/Dockerfile.dockerignore "${arguments[@]}" --target "$1" --tag "$image" .
+      [ "$push" = no ] || "$engine" push "$image" ;;
+    *)
+      "$engine" manifest rm "$image" 2>/dev/null || true
+      "$engine" build --layers --ignorefile deploy/docker/Dockerfile.dockerignore "${arguments[@]}" --target "$1" --platform "$platforms" --manifest "$image" .
+      [ "$push" = no ] || "$engine" manifest push --all "$image" "docker://$image" ;;
+  esac
+}
+
+build webhook
+build sidecar
+echo
+echo "helm: ${registry:+--set image.registry=$registry }--set-string image.tag=$tag"

@@ -1,0 +1,18 @@
+{{/* The command line of the webhook. */}}
+{{- define "sidetap.webhookArgs" -}}
+- serve
+- --listen=:{{ .Values.webhook.port }}
+- --status-listen=:{{ .Values.webhook.statusPort }}
+- --config=/etc/sidetap/config.yaml
+{{- if ne .Values.certificates.mode "selfManaged" }}
+- --tls-cert=/etc/sidetap-tls/tls.crt
+- --tls-key=/etc/sidetap-tls/tls.key
+{{- end }}
+- --threads={{ .Values.webhook.threads }}
+- --drain-seconds={{ .Values.webhook.drainSeconds }}
+- --log-level={{ .Values.webhook.logLevel }}
+- --log-format={{ .Values.webhook.logFormat }}
+{{- with .Values.webhook.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,551 @@
+#!/usr/bin/env python3
+"""What must hold of the chart: rendered over values and server versions, read as an API server would.
+
+  chart_test.py --update   writes the golden files anew (look at the diff before you commit it)
+"""
+import base64
+import copy
+import itertools
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+import jsonschema
+import yaml
+
+import rendering
+import values_table
+from kube_models import Models
+from rendering import CHART, NAMESPACE, REQUIRED, VERSIONS, documents, of_kind, template
+
+HERE = pathlib.Path(__file__).resolve().parent
+GOLDEN = HERE / "golden"
+KEY = "sidetap.io/inject"
+
+
+def golden_version(version):
+    """The rendering changes at these server versions only; each stands for those up to the next."""
+    steps = ["1.25", "1.27", "1.28", "1.30"]
+    return max((step for step in steps if minor(step) <= minor(version)), key=minor)
+
+
+def minor(version):
+    return int(version.split(".")[1])
+
+
+class Golden(unittest.TestCase):
+    def test_each_rendering_is_the_golden_one(self):
+        for case in rendering.cases():
+            for version in case.versions:
+                with self.subTest(case=case.name, version=version):
+                    golden = GOLDEN / f"{case.name}-{golden_version(version)}.yaml"
+                    self.assertTrue(golden.exists(), f"{golden} is missing; chart_test.py --update writes it")
+                    self.assertMultiLineEqual(golden.read_text(), case.golden(version))
+
+    def test_no_golden_file_is_left_over(self):
+        wanted = {f"{case.name}-{golden_version(version)}.yaml"
+                  for case in rendering.cases() for version in case.versions}
+        self.assertEqual({path.name for path in GOLDEN.iterdir()}, wanted)
+
+    def test_the_same_values_give_the_same_objects(self):
+        self.assertEqual(template(*REQUIRED), template(*REQUIRED))
+
+
+class Schemas(unittest.TestCase):
+    def test_every_object_is_valid(self):
+        models = Models(rendering.tools()["MODELS"])
+        custom = json.loads((HERE / "crd_schemas.json").read_text())
+        for label, docs in rendering.renderings():
+            for document in docs:
+                name = f"{document['apiVersion']}/{document['kind']}"
+                with self.subTest(label, object=name):
+                    if models.knows(document):
+                        self.assertEqual(models.check(document), [])
+                    else:
+                        jsonschema.validate(document, custom[name])
+
+    def test_a_wrong_object_is_found(self):
+        models = Models(rendering.tools()["MODELS"])
+        deployment = of_kind(documents(template(*REQUIRED)), "Deployment")[0]
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        for breakage in (lambda c: c.update(imagePullPolice="Always"), lambda c: c.pop("name"),
+                         lambda c: c.update(args="serve"), lambda c: c["ports"][0].update(containerPort="1")):
+            broken = copy.deepcopy(deployment)
+            breakage(broken["spec"]["template"]["spec"]["containers"][0])
+            self.assertEqual(len(models.check(broken)), 1)
+        self.assertTrue(container["args"])
+
+    def test_no_object_comes_twice(self):
+        for label, docs in rendering.renderings():
+            names = [(d["kind"], d["metadata"].get("namespace"), d["metadata"]["name"]) for d in docs]
+            self.assertEqual(len(names), len(set(names)), label)
+
+    def test_helm_lint_finds_nothing(self):
+        result = rendering.helm("lint", "--strict", CHART, *REQUIRED)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+
+class Values(unittest.TestCase):
+    def setUp(self):
+        self.values = yaml.safe_load((CHART / "values.yaml").read_text())
+        self.schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def test_missing_values_are_named_with_the_way_to_find_them(self):
+        result = rendering.helm("template", "sidetap", CHART)
+        self.assertNotEqual(result.returncode, 0)
+        for text in ("sensor.address is not set", "subnets.pods is not set", "subnets.services is not set",
+                     "kubectl cluster-info dump | grep -m 1 cluster-cidr",
+                     "kubectl cluster-info dump | grep -m 1 service-cluster-ip-range",
+                     "kubectl --namespace=kube-system get daemonset calico-node",
+                     "--set sensor.address=10.10.10.10"):
+            self.assertIn(text, result.stderr)
+
+    def test_only_the_missing_one_is_named(self):
+        result = rendering.helm("template", "sidetap", CHART, *REQUIRED[:4])
+        self.assertIn("subnets.services is not set", result.stderr)
+        self.assertNotIn("subnets.pods is not set", result.stderr)
+
+    def test_values_that_cannot_be_are_refused(self):
+        for setting, part in {
+            "sensor.adress=1.2.3.4": "adress",
+            "sensor.mode=all": "mode",
+            "subnets.pods={10.244.0.0}": "pods",
+            "subnets.pods={10.244.0.0/33}": "pods",
+            "subnets.services={fd00::/129}": "services",
+            "webhook.port=0": "port",
+            "webhook.timeoutSeconds=31": "timeoutSeconds",
+            "webhook.failurePolicy=ignore": "failurePolicy",
+            "webhook.replicas=0": "replicas",
+            "webhook.hostNetwork=true": "10250",
+            "webhook.statusPort=10250": "must differ",
+            "registry.port=10250": "must differ",
+            "certificates.mode=manual": "mode",
+            "certificates.mode=certManager": "cert-manager.io/v1",
+            "sidecar.native=yes": "native",
+            "sidecar.overrides={sensors}": "overrides",
+            "sidecar.snaplen=10": "snaplen",
+            "sidecar.env.lower=1": "env",
+            "sidecar.resources.limits=null": "limits",
+            "admissionPolicy.actions={Warn,Deny}": "actions",
+            "image.webhook.digest=sha256:12": "digest",
+            "tests.namespace=A_B": "namespace",
+        }.items():
+            with self.subTest(setting):
+                result = rendering.helm("template", "sidetap", CHART, *REQUIRED, "--set", setting)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(part, result.stderr)
+
+    def test_old_servers_are_refused(self):
+        result = rendering.helm("template", "sidetap", CHART, *REQUIRED, "--kube-version", "1.24.17")
+        self.assertIn("incompatible", result.stderr)
+
+    def test_vendors_version_suffixes_count_as_the_version(self):
+        for version in ("1.30.5-gke.1014001", "v1.30.4-eks-a737599", "1.30.6+rke2r1"):
+            kinds = {d["kind"] for d in documents(template(*REQUIRED, version=version))}
+            self.assertIn("ValidatingAdmissionPolicy", kinds, version)
+
+    def test_each_value_is_in_the_schema_and_described(self):
+        described = dict(values_table.described_keys((CHART / "values.yaml").read_text()))
+        paths = set(leaves(self.schema, self.schema)) - {"global"}
+        for path in paths:
+            with self.subTest(path):
+                values_table.lookup(self.values, path)
+                self.assertIn(path, described)
+        for path in described:
+            with self.subTest(path):
+                self.assertTrue(any(path == leaf or leaf.startswith(path + ".") for leaf in paths))
+
+    def test_each_value_is_used_by_a_template(self):
+        templates = "".join(path.read_text() for path in CHART.rglob("templates/**/*") if path.is_file())
+        monitoring = (CHART / "templates/monitoring.yaml").read_text()
+        for path in leaves(self.schema, self.schema):
+            parts = path.split(".")
+            # Whole sections may be handed on: .Values.image.webhook, .Values.certificates.certManager.
+            used = any(re.search(rf"\.{re.escape('.'.join(parts[:end]))}\b", templates)
+                       for end in range(max(1, len(parts) - 1), len(parts) + 1))
+            used = used or (parts[0] == "monitoring" and f".{parts[-1]}" in monitoring)
+            self.assertTrue(used or path == "global", f"{path} is used nowhere")
+
+    def test_the_readme_is_current(self):
+        readme = (CHART / "README.md").read_text()
+        self.assertIn(values_table.table(), readme, "run tests/chart/values_table.py")
+
+
+def leaves(schema, root, prefix=""):
+    """Dotted paths of the values that a schema names; objects with free keys are leaves."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        schema = root["$defs"][name] if name not in ("cpuAndMemory", "resources") else {}
+    for key, value in schema.get("properties", {}).items():
+        if key in ("issuerRef", "resources"):
+            yield f"{prefix}{key}"
+        elif inner := list(leaves(value, root, f"{prefix}{key}.")):
+            yield from inner
+        else:
+            yield f"{prefix}{key}"
+
+
+class Entries(unittest.TestCase):
+    """Which pods the API server asks about, by which entry."""
+
+    NAMESPACE_LABELS = (None, "enabled", "disabled", "other")
+    POD_VALUES = (None, "true", "false", "maybe")
+
+    @staticmethod
+    def pod(annotation, label, **spec):
+        metadata = {"name": "web"}
+        if annotation is not None:
+            metadata["annotations"] = {KEY: annotation}
+        if label is not None:
+            metadata["labels"] = {KEY: label}
+        return {"metadata": metadata, "spec": {"containers": [{"name": "web"}], **spec}}
+
+    @staticmethod
+    def namespace(label, name="shop"):
+        labels = {"kubernetes.io/metadata.name": name}
+        if label is not None:
+            labels[KEY] = label
+        return {"metadata": {"name": name, "labels": labels}}
+
+    def called(self, entry, questions):
+        """For each (namespace, pod): does this webhook entry or policy match?"""
+        constraints = entry.get("spec", {}).get("matchConstraints", entry)
+        conditions = entry.get("spec", entry).get("matchConditions", [])
+        matched = [
+            rendering.selector_matches(constraints["namespaceSelector"], namespace["metadata"]["labels"])
+            and rendering.selector_matches(constraints["objectSelector"], pod["metadata"].get("labels", {}))
+            for namespace, pod in questions]
+        for condition in conditions:
+            results = rendering.evaluate([
+                {"expression": condition["expression"], "variables": {"object": pod}} for _, pod in questions])
+            matched = [before and result for before, result in zip(matched, results)]
+        return matched
+
+    def entries(self, version="1.36", *arguments):
+        docs = documents(template(*REQUIRED, *arguments, version=version))
+        webhooks = of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]
+        return {webhook["name"].split(".")[0]: webhook for webhook in webhooks}
+
+    def test_the_table_of_decisions(self):
+        questions, wanted = [], []
+        for label, annotation, pod_label in itertools.product(self.NAMESPACE_LABELS, self.POD_VALUES, self.POD_VALUES):
+            questions.append((self.namespace(label), self.pod(annotation, pod_label)))
+            asks = any(value not in (None, "false") for value in (annotation, pod_label))
+            wanted.append((label == "enabled" and "false" not in (annotation, pod_label), label is None and asks))
+        entries = self.entries()
+        got = list(zip(self.called(entries["namespace"], questions), self.called(entries["pod"], questions)))
+        self.assertEqual(got, wanted)
+        self.assertFalse(any(both == (True, True) for both in got), "two entries call for one pod")
+        self.assertTrue(any(namespace for namespace, _ in got) and any(pod for _, pod in got))
+
+    def test_before_match_conditions_only_the_label_opts_a_pod_in(self):
+        entries = self.entries("1.27")
+        for entry in entries.values():
+            self.assertNotIn("matchConditions", entry)
+        questions = [(self.namespace(None), self.pod(None, value)) for value in self.POD_VALUES]
+        self.assertEqual(self.called(entries["pod"], questions), [False, True, False, True])
+        self.assertEqual(self.called(entries["pod"], [(self.namespace(None), self.pod("true", None))]), [False])
+
+    def test_some_namespaces_are_never_asked_about(self):
+        entries = self.entries("1.36", "--set", "injection.excludedNamespaces={monitoring}")
+        names = ["kube-system", "kube-public", "kube-node-lease", NAMESPACE, "monitoring", "shop"]
+        for entry, label in (("namespace", "enabled"), ("pod", None)):
+            questions = [(self.namespace(label, name), self.pod("true", None)) for name in names]
+            self.assertEqual(self.called(entries[entry], questions), [False] * 5 + [True])
+
+    def test_how_the_entries_call(self):
+        for version in VERSIONS:
+            for name, entry in self.entries(version).items():
+                with self.subTest(version=version, entry=name):
+                    self.assertEqual(entry["rules"], [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                                                       "resources": ["pods"], "scope": "Namespaced"}])
+                    self.assertEqual(
+                        (entry["sideEffects"], entry["timeoutSeconds"], entry["failurePolicy"], entry["matchPolicy"],
+                         entry["reinvocationPolicy"], entry["admissionReviewVersions"]),
+                        ("None", 3, "Ignore", "Equivalent", "IfNeeded", ["v1"]))
+                    self.assertEqual(entry["clientConfig"]["service"]["path"], f"/inject/{name}")
+
+    def test_the_policy_warns_of_untapped_pods_only(self):
+        docs = documents(template(*REQUIRED, "--set", "injection.excludedPods.app=sensor"))
+        policy = of_kind(docs, "ValidatingAdmissionPolicy")[0]
+        enabled = self.namespace("enabled")
+        reported = [(enabled, self.pod(None, None)), (enabled, self.pod("true", None)), (enabled, self.pod("maybe", None))]
+        windows = self.pod(None, None, os={"name": "windows"})
+        selected = self.pod(None, None, nodeSelector={"kubernetes.io/os": "windows"})
+        mirror = self.pod(None, None)
+        mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+        sensor = self.pod(None, None)
+        sensor["metadata"]["labels"] = {"app": "sensor"}
+        silent = [(enabled, self.pod("false", None)), (enabled, self.pod(None, "false")),
+                  (enabled, self.pod(None, None, hostNetwork=True)), (enabled, windows), (enabled, selected),
+                  (enabled, mirror), (enabled, sensor), (self.namespace(None), self.pod("true", None)),
+                  (self.namespace("disabled"), self.pod("true", None)),
+                  (self.namespace("enabled", "kube-system"), self.pod(None, None))]
+        self.assertEqual(self.called(policy, reported), [True] * len(reported))
+        self.assertEqual(self.called(policy, silent), [False] * len(silent))
+
+        validation = policy["spec"]["validations"][0]
+        tapped = self.pod(None, None, initContainers=[{"name": "sidetap", "restartPolicy": "Always"}])
+        plain = self.pod(None, None)
+        plain["spec"]["containers"].append({"name": "sidetap"})
+        pods = [tapped, plain, self.pod(None, None), self.pod(None, None, initContainers=[{"name": "setup"}])]
+        self.assertEqual(
+            rendering.evaluate([{"expression": validation["expression"], "variables": {"object": pod}} for pod in pods]),
+            [True, True, False, False])
+        message = rendering.evaluate([{"expression": validation["messageExpression"],
+                                       "variables": {"namespaceObject": enabled}}])[0]
+        self.assertIn("namespace shop", message)
+        self.assertLessEqual(len(message), 120)
+
+    def test_fields_come_with_the_version_that_knows_them(self):
+        for version in VERSIONS:
+            docs = documents(template(*REQUIRED, version=version))
+            kinds = {document["kind"] for document in docs}
+            webhooks = of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]
+            budget = of_kind(docs, "PodDisruptionBudget")[0]["spec"]
+            with self.subTest(version):
+                self.assertEqual(all("matchConditions" in entry for entry in webhooks), minor(version) >= 28)
+                self.assertEqual("ValidatingAdmissionPolicy" in kinds, minor(version) >= 30)
+                self.assertEqual("unhealthyPodEvictionPolicy" in budget, minor(version) >= 27)
+
+
+class Certificates(unittest.TestCase):
+    def test_self_managed_says_nothing_of_what_the_webhook_writes(self):
+        docs = documents(template(*REQUIRED))
+        for entry in of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]:
+            self.assertNotIn("caBundle", entry["clientConfig"])
+        secret = of_kind(docs, "Secret")[0]
+        self.assertEqual(set(secret), {"apiVersion", "kind", "metadata", "type"})
+
+    def test_an_existing_ca_is_rendered_and_a_missing_one_is_not(self):
+        authority = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        mode = ["--set", "certificates.mode=existingSecret"]
+        docs = documents(template(*REQUIRED, *mode, "--set", f"certificates.existingSecret.caBundle={authority}"))
+        entry = of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"][0]
+        self.assertEqual(base64.b64decode(entry["clientConfig"]["caBundle"]).decode(), authority)
+        docs = documents(template(*REQUIRED, *mode))
+        self.assertNotIn("caBundle", of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"][0]["clientConfig"])
+        self.assertEqual(of_kind(docs, "Secret"), [])
+
+    def test_cert_manager_names_the_services_and_is_let_inject(self):
+        docs = documents(template(*REQUIRED, "--set", "certificates.mode=certManager",
+                                  "--api-versions", "cert-manager.io/v1"))
+        certificate = [d for d in of_kind(docs, "Certificate") if "dnsNames" in d["spec"]][0]
+        for service in of_kind(docs, "Service"):
+            self.assertIn(f"{service['metadata']['name']}.{NAMESPACE}.svc", certificate["spec"]["dnsNames"])
+        annotation = of_kind(docs, "MutatingWebhookConfiguration")[0]["metadata"]["annotations"]
+        self.assertEqual(annotation["cert-manager.io/inject-ca-from"], f"{NAMESPACE}/{certificate['metadata']['name']}")
+        volume = [v for v in pod_spec(docs)["volumes"] if v["name"] == "tls"][0]
+        self.assertEqual(volume["secret"]["secretName"], certificate["spec"]["secretName"])
+
+
+def pod_spec(docs):
+    return of_kind(docs, "Deployment")[0]["spec"]["template"]["spec"]
+
+
+class Workload(unittest.TestCase):
+    def test_every_pod_passes_the_restricted_level(self):
+        for label, docs in rendering.renderings():
+            specs = [d["spec"]["template"]["spec"] for d in of_kind(docs, "Deployment")]
+            specs += [d["spec"] for d in of_kind(docs, "Pod")]
+            for spec in specs:
+                with self.subTest(label):
+                    self.assertTrue(spec["securityContext"]["runAsNonRoot"])
+                    self.assertGreater(spec["securityContext"]["runAsUser"], 0)
+                    self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+                    for container in spec["containers"]:
+                        self.assertEqual(container["securityContext"], {
+                            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                            "capabilities": {"drop": ["ALL"]}})
+                        self.assertEqual(container["command"], ["/usr/bin/sidetap-webhook"])
+                    for volume in spec.get("volumes", []):
+                        self.assertLessEqual(set(volume) - {"name"}, {"configMap", "secret", "projected", "emptyDir"})
+
+    def test_a_rolling_update_never_has_fewer_pods(self):
+        for label, docs in rendering.renderings():
+            strategy = of_kind(docs, "Deployment")[0]["spec"]["strategy"]
+            self.assertEqual(strategy["rollingUpdate"], {"maxSurge": 1, "maxUnavailable": 0}, label)
+
+    def test_the_pods_are_spread_softly(self):
+        for constraint in pod_spec(documents(template(*REQUIRED)))["topologySpreadConstraints"]:
+            self.assertEqual(constraint["whenUnsatisfiable"], "ScheduleAnyway")
+
+    def test_services_budgets_and_policies_find_the_pods(self):
+        for label, docs in rendering.renderings():
+            deployment = of_kind(docs, "Deployment")[0]["spec"]
+            labels = deployment["template"]["metadata"]["labels"]
+            ports = {port["name"] for port in deployment["template"]["spec"]["containers"][0]["ports"]}
+            with self.subTest(label):
+                self.assertTrue(rendering.selector_matches(deployment["selector"], labels))
+                for service in of_kind(docs, "Service"):
+                    self.assertTrue(rendering.selector_matches({"matchLabels": service["spec"]["selector"]}, labels))
+                    self.assertLessEqual({port["targetPort"] for port in service["spec"]["ports"]}, ports)
+                for budget in of_kind(docs, "PodDisruptionBudget"):
+                    self.assertTrue(rendering.selector_matches(budget["spec"]["selector"], labels))
+                for policy in of_kind(docs, "NetworkPolicy"):
+                    self.assertTrue(rendering.selector_matches(policy["spec"]["podSelector"], labels))
+                    allowed = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+                    self.assertEqual(allowed, ports)
+                services = {service["metadata"]["name"]: service for service in of_kind(docs, "Service")}
+                for entry in of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]:
+                    target = entry["clientConfig"]["service"]
+                    self.assertEqual(target["namespace"], NAMESPACE)
+                    self.assertIn(target["port"], [p["port"] for p in services[target["name"]]["spec"]["ports"]])
+
+    def test_the_port_is_one_that_private_clusters_open(self):
+        ports = pod_spec(documents(template(*REQUIRED)))["containers"][0]["ports"]
+        self.assertIn({"name": "https", "containerPort": 10250}, ports)
+
+    def test_the_grace_period_covers_the_drain(self):
+        for seconds in (0, 10, 120):
+            spec = pod_spec(documents(template(*REQUIRED, "--set", f"webhook.drainSeconds={seconds}")))
+            self.assertGreater(spec["terminationGracePeriodSeconds"], seconds + 5)
+
+    def test_images_carry_registry_tag_or_digest(self):
+        def image(*settings):
+            arguments = [part for setting in settings for part in ("--set", setting)]
+            return pod_spec(documents(template(*REQUIRED, *arguments)))["containers"][0]["image"]
+        version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+        self.assertEqual(image(), f"sidetap-webhook:{version}")
+        self.assertEqual(image("image.registry=r.example.com:5000/net/", "image.tag=v7"), "r.example.com:5000/net/sidetap-webhook:v7")
+        digest = "sha256:" + "a" * 64
+        self.assertEqual(image("image.tag=v7", f"image.webhook.digest={digest}"), f"sidetap-webhook@{digest}")
+
+    def test_the_version_is_that_of_the_programs(self):
+        project = (rendering.ROOT / "CMakeLists.txt").read_text()
+        version = re.search(r"project\(sidetap VERSION (\S+)", project).group(1)
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        self.assertEqual(chart["appVersion"], version)
+
+
+class Monitoring(unittest.TestCase):
+    """Rules and dashboard ask for metrics that the programs have."""
+
+    FOREIGN = {"apiserver_admission_webhook_fail_open_count", "apiserver_admission_webhook_rejection_count"}
+    NAME = r"\b(?:sidetap|apiserver)_[a-z_]+"
+
+    @staticmethod
+    def declared():
+        sources = [path for folder in ("shared", "sidecar", "webhook")
+                   for path in (rendering.ROOT / folder).rglob("*") if path.suffix in (".cpp", ".h")]
+        names = set(re.findall(r'"(sidetap_[a-z_]+)"', "".join(path.read_text() for path in sources)))
+        return names | {f"{name}_bucket" for name in names}
+
+    def test_the_metrics_asked_for_exist(self):
+        for name in ("alerts.yaml", "dashboard.json"):
+            asked = set(re.findall(self.NAME, (CHART / "monitoring" / name).read_text()))
+            self.assertEqual(asked - self.declared() - self.FOREIGN, set(), name)
+
+    @unittest.skipUnless((rendering.ROOT / "webhook/admission/reason.cpp").exists(), "the webhook is not there yet")
+    def test_the_reasons_asked_for_exist(self):
+        reasons = (rendering.ROOT / "webhook/admission/reason.cpp").read_text()
+        asked = re.search(r'decision="skip",reason=~"([^"]+)"', (CHART / "monitoring/alerts.yaml").read_text())
+        for reason in asked.group(1).split("|"):
+            self.assertIn(f'"{reason}"', reasons)
+
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
+    def test_alerts_fire_on_their_faults_alone(self):
+        for command in (["check", "rules", CHART / "monitoring/alerts.yaml"], ["test", "rules", HERE / "alerts_test.yaml"]):
+            result = subprocess.run(["promtool", *command], capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_panels_have_their_own_places(self):
+        dashboard = json.loads((CHART / "monitoring/dashboard.json").read_text())
+        taken = set()
+        for panel in dashboard["panels"]:
+            place = panel["gridPos"]
+            cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                     for y in range(place["y"], place["y"] + place["h"])}
+            self.assertFalse(taken & cells, panel["title"])
+            self.assertLessEqual(place["x"] + place["w"], 24)
+            taken |= cells
+
+
+class Rights(unittest.TestCase):
+    # What no rule on names can hold: token reviews are created, not read; these lists are asked for by a value.
+    UNNAMED = {("tokenreviews", "create")}
+    SERVICES = {(resource, verb) for resource in ("services", "endpointslices") for verb in ("list", "watch")}
+
+    def test_rules_name_what_they_allow(self):
+        for label, docs in rendering.renderings():
+            follows_services = "everything" in label
+            for role in of_kind(docs, "Role") + of_kind(docs, "ClusterRole"):
+                if role["metadata"].get("annotations", {}).get("helm.sh/hook"):
+                    continue
+                for rule in role["rules"]:
+                    with self.subTest(label, rule=rule):
+                        self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
+                        if "resourceNames" not in rule:
+                            granted = set(itertools.product(rule["resources"], rule["verbs"]))
+                            allowed = self.UNNAMED | (self.SERVICES if follows_services else set())
+                            self.assertLessEqual(granted, allowed)
+
+    def test_the_names_are_those_of_the_objects(self):
+        docs = documents(template(*REQUIRED))
+        named = {(rule["resources"][0], name) for role in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")
+                 for rule in role["rules"] for name in rule.get("resourceNames", [])}
+        secret = of_kind(docs, "Secret")[0]["metadata"]["name"]
+        configuration = of_kind(docs, "MutatingWebhookConfiguration")[0]["metadata"]["name"]
+        self.assertEqual(named, {("secrets", secret), ("mutatingwebhookconfigurations", configuration)})
+
+    def test_without_need_no_token_is_mounted(self):
+        arguments = ["--set", "certificates.mode=existingSecret", "--set", "registry.enabled=false"]
+        docs = documents(template(*REQUIRED, *arguments))
+        self.assertFalse(pod_spec(docs)["automountServiceAccountToken"])
+        roles = [r for r in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")
+                 if not r["metadata"].get("annotations", {}).get("helm.sh/hook")]
+        self.assertEqual(roles, [])
+        self.assertTrue(pod_spec(documents(template(*REQUIRED)))["automountServiceAccountToken"])
+
+    def test_bindings_bind_what_is_there(self):
+        for label, docs in rendering.renderings():
+            roles = {(r["kind"], r["metadata"]["name"]) for r in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")}
+            for binding in of_kind(docs, "RoleBinding") + of_kind(docs, "ClusterRoleBinding"):
+                self.assertIn((binding["roleRef"]["kind"], binding["roleRef"]["name"]), roles, label)
+            accounts = {a["metadata"]["name"] for a in of_kind(docs, "ServiceAccount")}
+            account = pod_spec(docs)["serviceAccountName"]
+            self.assertTrue(account in accounts or account == "default", label)
+
+
+class Notes(unittest.TestCase):
+    def notes(self, *arguments):
+        result = rendering.helm("install", "sidetap", CHART, "--namespace", NAMESPACE, "--dry-run=client", *REQUIRED,
+                                *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout.split("\nNOTES:\n")[1]
+
+    def test_the_next_commands_are_there(self):
+        notes = self.notes()
+        for command in (f"kubectl -n {NAMESPACE} wait --for=condition=Available deployment/sidetap-webhook",
+                        f"helm test sidetap -n {NAMESPACE}", "kubectl label namespace NAMESPACE sidetap.io/inject=enabled",
+                        "kubectl -n NAMESPACE wait --for=condition=Ready pod"):
+            self.assertIn(command, notes)
+
+    def test_a_missing_certificate_is_said(self):
+        self.assertNotIn("install.sh", self.notes())
+        notes = self.notes("--set", "certificates.mode=existingSecret")
+        command = re.search(r"certs-scripts/install\.sh (.+)", notes).group(1).split()
+        usage = subprocess.run([rendering.ROOT / "certs-scripts/install.sh", "--help"], capture_output=True, text=True).stdout
+        for flag in (part for part in command if part.startswith("--")):
+            self.assertIn(flag, usage)
+
+
+def update():
+    GOLDEN.mkdir(exist_ok=True)
+    for path in GOLDEN.iterdir():
+        path.unlink()
+    for case in rendering.cases():
+        for version in case.versions:
+            (GOLDEN / f"{case.name}-{golden_version(version)}.yaml").write_text(case.golden(version))
+
+
+if __name__ == "__main__":
+    rendering.tools()
+    if sys.argv[1:] == ["--update"]:
+        update()
+    else:
+        unittest.main(verbosity=2)

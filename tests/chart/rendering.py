@@ -1,0 +1,114 @@
+"""Runs helm over the chart and answers what a rendering means to an API server."""
+import functools
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHART = ROOT / "deploy/helm/sidetap"
+CASES = pathlib.Path(__file__).resolve().parent / "cases"
+NAMESPACE = "sidetap-system"
+VERSIONS = [f"1.{minor}" for minor in range(25, 37)]
+REQUIRED = ["--set", "sensor.address=10.10.10.10", "--set", "subnets.pods={10.244.0.0/16}",
+            "--set", "subnets.services={10.96.0.0/12}"]
+
+
+@functools.cache
+def tools():
+    """HELM, KUBECTL, MODELS and CEL. Ends the run as skipped where they cannot be had."""
+    result = subprocess.run([ROOT / "tests/chart/tools.sh"], capture_output=True, text=True)
+    if result.returncode == 77:
+        print(f"skipped: {result.stderr.strip()}")
+        sys.exit(77)
+    if result.returncode != 0:
+        sys.exit(result.stderr)
+    return dict(line.split("=", 1) for line in result.stdout.splitlines())
+
+
+def helm(*arguments):
+    return subprocess.run([tools()["HELM"], *map(str, arguments)], capture_output=True, text=True)
+
+
+def template(*arguments, release="sidetap", version="1.36"):
+    """The text that helm renders; fails loudly."""
+    result = helm("template", release, CHART, "--namespace", NAMESPACE, "--kube-version", version, *arguments)
+    if result.returncode != 0:
+        raise AssertionError(f"helm template {arguments} on {version}: {result.stderr}")
+    return result.stdout
+
+
+def documents(text):
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+class Case:
+    """A file of values under cases/; its first lines say how to render it."""
+
+    def __init__(self, path):
+        self.name, self.path = path.stem, path
+        notes = dict(re.findall(r"^# ([a-z-]+): (.+)$", path.read_text(), re.MULTILINE))
+        self.versions = notes["versions"].split()
+        self.release = notes.get("release", "sidetap")
+        self.arguments = ["--values", path]
+        for api in notes.get("api-versions", "").split():
+            self.arguments += ["--api-versions", api]
+
+    def render(self, version):
+        return _render(self.name, version)
+
+    def golden(self, version):
+        """What a person compares: the rendering without the version that it was rendered for."""
+        text = re.sub(r'serverVersion: "v[0-9.]+"', 'serverVersion: "(the server\'s)"', self.render(version))
+        return re.sub(r"sidetap.json: \|\n(    .*\n)+", "sidetap.json: (monitoring/dashboard.json)\n", text)
+
+
+@functools.cache
+def _render(name, version):
+    case = Case(CASES / f"{name}.yaml")
+    return template(*case.arguments, release=case.release, version=version)
+
+
+def cases():
+    return [Case(path) for path in sorted(CASES.glob("*.yaml"))]
+
+
+def renderings():
+    """(label, documents) of every case on every version that it names."""
+    for case in cases():
+        for version in case.versions:
+            yield f"{case.name} on {version}", documents(case.render(version))
+
+
+def of_kind(docs, kind):
+    return [document for document in docs if document["kind"] == kind]
+
+
+def selector_matches(selector, labels):
+    """A label selector as the API server reads it."""
+    for key, value in (selector or {}).get("matchLabels", {}).items():
+        if labels.get(key) != value:
+            return False
+    for expression in (selector or {}).get("matchExpressions", []):
+        key, operator, values = expression["key"], expression["operator"], expression.get("values", [])
+        holds = {
+            "In": labels.get(key) in values and key in labels,
+            "NotIn": key not in labels or labels[key] not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }[operator]
+        if not holds:
+            return False
+    return True
+
+
+def evaluate(questions):
+    """Results of [{expression, variables}] by an evaluator of CEL that is not ours."""
+    result = subprocess.run(["node", pathlib.Path(__file__).parent / "evaluate_cel.mjs", tools()["CEL"]],
+                            input=json.dumps(questions), capture_output=True, text=True)
+    if result.returncode != 0:
+        raise AssertionError(result.stderr)
+    return json.loads(result.stdout)
