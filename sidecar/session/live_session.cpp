@@ -70,15 +70,29 @@ asio::awaitable<Result<void>> LiveSession::secure() {
   local_ = unmapped(*local);
   std::shared_ptr<SSL> tls;
   if (parts_.tls) {
-    // A sensor in active mode may take its time to begin, no more than to authenticate.
+    const Limit limit = parts_.config.message_timeout;
+    if (parts_.config.tls.role == TlsRole::kServer &&
+        co_await talks_plain(*fresh_, limit, &parts_.interruption)) {
+      co_await require_tls();
+      co_return Error{"TLS handshake: the peer does not speak TLS"};
+    }
     auto done = co_await tls_handshake(*fresh_, *parts_.tls, parts_.config.tls, parts_.peer_host,
-                                       parts_.config.message_timeout, &parts_.interruption);
+                                       limit, &parts_.interruption);
     if (!done) co_return done.error();
     tls = std::move(*done);
   }
   channel_.emplace(std::move(*fresh_), std::move(tls));
   fresh_.reset();
   co_return Result<void>{};
+}
+
+asio::awaitable<void> LiveSession::require_tls() {
+  channel_.emplace(std::move(*fresh_), nullptr);
+  fresh_.reset();
+  const auto error =
+      rpcap::encode_error(rpcap::ErrorCode::kTlsRequired, "this tap speaks RPCAP over TLS only");
+  co_await channel_->write(error, parts_.config.message_timeout);
+  co_await channel_->close(kLinger);
 }
 
 Event LiveSession::event_of(const ChannelOutcome& outcome, bool between_messages) {
@@ -221,9 +235,9 @@ asio::awaitable<Result<void>> LiveSession::accept_data() {
 
 LiveSession::Outcome LiveSession::perform(StartCapture& action) {
   CaptureOrder order;
-  order.kind = !action.datagram                                 ? DataKind::kTcp
-               : parts_.config.udp_format == UdpFormat::kUdpstr ? DataKind::kUdpstr
-                                                                : DataKind::kUdp;
+  order.kind = !action.datagram                          ? DataKind::kTcp
+               : parts_.udp_format == UdpFormat::kUdpstr ? DataKind::kUdpstr
+                                                         : DataKind::kUdp;
   order.datagram_size =
       datagram_size(data_->get(), peer_.address().is_v4(), parts_.config.data_mtu);
   order.socket = data_->release();

@@ -24,6 +24,7 @@ struct SessionParts {
   std::string peer_host;  ///< To verify in certificates.
   bool active = true;
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
+  UdpFormat udp_format = UdpFormat::kUdpstr;
   std::shared_ptr<SSL_CTX> tls;  ///< Null: plain.
   std::function<void(Phase)> on_phase;
 };
@@ -54,6 +55,8 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   Outcome perform(End& action);
 
   boost::asio::awaitable<Result<void>> secure();
+  /// Tells a peer that speaks plain RPCAP what is wrong, in plain RPCAP.
+  boost::asio::awaitable<void> require_tls();
   boost::asio::awaitable<Result<void>> accept_data();
   /// What an unfinished read means.
   Event event_of(const ChannelOutcome& outcome, bool between_messages);

@@ -118,6 +118,7 @@ asio::awaitable<void> PassiveListener::serve(Place client, AsyncFd fd, std::stri
                      .peer_host = {},
                      .active = false,
                      .ipv6_family = settings_.ipv6_family,
+                     .udp_format = settings_.udp_format,
                      .tls = std::move(tls),
                      .on_phase = [this, client](Phase phase) {
                        hub_.moved(client->standing, standing_of(phase));

@@ -104,6 +104,7 @@ asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(AsyncFd control) {
                      .peer_host = sensor_.address.host,
                      .active = true,
                      .ipv6_family = sensor_.ipv6_family,
+                     .udp_format = hub_.config.udp_format,
                      .tls = std::move(tls),
                      .on_phase = [this](Phase phase) { on_phase(phase); }};
   const auto session = std::make_shared<LiveSession>(std::move(parts), std::move(control));

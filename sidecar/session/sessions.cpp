@@ -1,6 +1,5 @@
 #include "sidecar/session/sessions.h"
 
-#include <csignal>
 #include <list>
 
 #include <boost/asio/co_spawn.hpp>
@@ -65,8 +64,6 @@ Sessions::~Sessions() = default;
 Result<void> Sessions::start() {
   if (impl_->hub.config.tls.role != TlsRole::kNone) {
     if (const auto tls = make_tls_context(impl_->hub.config.tls); !tls) return tls.error();
-    // OpenSSL writes to sockets in a way that raises it, here and on the capture thread.
-    std::signal(SIGPIPE, SIG_IGN);
   }
   if (impl_->passive) {
     const auto port = impl_->passive->listen();

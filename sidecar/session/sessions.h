@@ -47,6 +47,7 @@ struct PassiveSettings {
   net::HostPort listen{{}, kPassivePort};  ///< Port 0: any free one.
   std::vector<net::Cidr> clients{};        ///< Who may dial. Empty: everybody.
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kWindows;
+  UdpFormat udp_format = UdpFormat::kPlain;  ///< libpcap's client knows no other.
   std::size_t most_sessions = 4;
 };
 
@@ -59,10 +60,10 @@ struct SessionsConfig {
   std::string user{};
   std::string password{};
 
-  UdpFormat udp_format = UdpFormat::kUdpstr;
-  std::uint32_t data_mtu = 0;             ///< Bytes of an IP packet; 0: the route's.
-  std::uint32_t snaplen = 262'144;        ///< Bytes; a sensor may ask for fewer.
-  std::uint32_t buffer_size = 2'097'152;  ///< Bytes; told to sensors, which size theirs by it.
+  UdpFormat udp_format = UdpFormat::kUdpstr;  ///< To sensors.
+  std::uint32_t data_mtu = 0;                 ///< Bytes of an IP packet; 0: the route's.
+  std::uint32_t snaplen = 262'144;            ///< Bytes; a sensor may ask for fewer.
+  std::uint32_t buffer_size = 2'097'152;      ///< Bytes; told to sensors, which size theirs by it.
 
   /// "NAMESPACE/POD", the one way to tell a sensor which pod this is. Empty: as
   /// CaptureControl::interface() says.
@@ -87,8 +88,8 @@ class Sessions {
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
-  /// Listens where asked to, and begins to dial. With TLS the process ignores SIGPIPE from now on.
-  /// Error: the address cannot be listened on, or the TLS files are wrong.
+  /// Listens where asked to, and begins to dial. With TLS the program must ignore SIGPIPE: OpenSSL
+  /// raises it. Error: the address cannot be listened on, or the TLS files are wrong.
   Result<void> start();
   /// Ends every capture (which sends what is packed), closes every session and waits for that, but
   /// not for long. Nothing is dialled any more.

@@ -36,12 +36,6 @@ Result<void> expect_name(SSL& tls, const std::string& name) {
   return {};
 }
 
-/// A peer that talks plain RPCAP gets OpenSSL's riddle as its answer otherwise.
-bool talks_plain(int fd) {
-  unsigned char first = 0;
-  return ::recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && first != kHandshakeRecord;
-}
-
 }  // namespace
 
 std::string tls_reason() {
@@ -91,6 +85,13 @@ Result<std::shared_ptr<SSL_CTX>> make_tls_context(const TlsSettings& settings) {
   return context;
 }
 
+asio::awaitable<bool> talks_plain(AsyncFd& fd, Limit limit, Interruption* interruption) {
+  co_await fd.wait(AsyncFd::kRead, limit, interruption);
+  unsigned char first = 0;
+  const ssize_t got = ::recv(fd.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+  co_return got == 1 && first != kHandshakeRecord;
+}
+
 asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, SSL_CTX& context,
                                                             const TlsSettings& settings,
                                                             const std::string& host, Limit limit,
@@ -106,14 +107,7 @@ asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, SSL_CTX
         expect_name(*tls, settings.server_name.empty() ? host : settings.server_name);
     if (!expected) co_return expected.error();
   }
-  Wait wait = Wait::kReady;
-  if (server) {
-    wait = co_await fd.wait(AsyncFd::kRead, limit, interruption);
-    if (talks_plain(fd.get())) co_return Error{"TLS handshake: the peer does not speak TLS"};
-  }
   for (;;) {
-    if (wait == Wait::kTimedOut) co_return Error{"TLS handshake: the peer is silent"};
-    if (wait == Wait::kInterrupted) co_return Error{"TLS handshake: interrupted"};
     ERR_clear_error();
     const int result = SSL_do_handshake(tls.get());
     if (result == 1) co_return tls;
@@ -125,7 +119,9 @@ asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, SSL_CTX
       co_return Error{"TLS handshake: " + reason};
     }
     const auto direction = cause == SSL_ERROR_WANT_READ ? AsyncFd::kRead : AsyncFd::kWrite;
-    wait = co_await fd.wait(direction, limit, interruption);
+    const Wait wait = co_await fd.wait(direction, limit, interruption);
+    if (wait == Wait::kTimedOut) co_return Error{"TLS handshake: the peer is silent"};
+    if (wait == Wait::kInterrupted) co_return Error{"TLS handshake: interrupted"};
   }
 }
 

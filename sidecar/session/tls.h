@@ -23,6 +23,9 @@ boost::asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, 
                                                                    Limit limit,
                                                                    Interruption* interruption);
 
+/// Does the peer begin with something that is no TLS handshake? Takes nothing from the connection.
+boost::asio::awaitable<bool> talks_plain(AsyncFd& fd, Limit limit, Interruption* interruption);
+
 /// The newest reason in OpenSSL's queue of this thread, which it empties.
 std::string tls_reason();
 

@@ -21,6 +21,7 @@ class PassiveMode : public SessionsTest {
     config.passive = PassiveSettings{.listen = {"127.0.0.1", 0},
                                      .clients = std::move(clients),
                                      .ipv6_family = rpcap::Ipv6Family::kWindows,
+                                     .udp_format = UdpFormat::kPlain,
                                      .most_sessions = 2};
     return config;
   }
@@ -53,6 +54,9 @@ TEST_F(PassiveMode, DialsTheClientForUdp) {
   open_interface(wire);
   expect_type(wire.ask(start_request(rpcap::kStartDatagram, udp.port())),
               MessageType::kStartCaptureReply);
+  control_.newest([](const CaptureOrder& order) {
+    EXPECT_EQ(order.kind, DataKind::kUdp) << "libpcap's client does not know udpstr";
+  });
   control_.send_packet("by udp");
   EXPECT_EQ(udp.receive().substr(28), "by udp");
 }

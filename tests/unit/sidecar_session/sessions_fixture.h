@@ -1,8 +1,8 @@
 // Sessions on a thread of their own, with a capture that is none.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <future>
 
 #include <boost/asio/co_spawn.hpp>
@@ -48,6 +48,7 @@ class SessionsTest : public testing::Test {
       changed_.notify_all();
     });
     auto started = sessions_->start();
+    std::signal(SIGPIPE, SIG_IGN);
     thread_ = std::thread([this] { context_.run(); });
     return started;
   }

@@ -95,9 +95,9 @@ TEST_F(TlsSessions, ASensorThatSpeaksPlainIsNotServed) {
   Wire wire(sensor_.accept());
   wire.send(rpcap::encode_auth_request({}));
   const auto answer = wire.receive();
-  if (answer) {
-    EXPECT_NE(answer->header.type, MessageType::kAuthReply);
-  }
+  expect_type(answer, MessageType::kError);
+  EXPECT_EQ(answer->header.value, 19);
+  EXPECT_FALSE(wire.receive());
   EXPECT_TRUE(ended_with_tls_fault());
 }
 
