@@ -1,0 +1,125 @@
+#include "webhook/selftest/selftest.h"
+
+#include <cstdint>
+#include <iostream>
+#include <optional>
+#include <string>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "shared/config/options.h"
+#include "shared/kube/client.h"
+#include "shared/kube/credentials.h"
+#include "webhook/selftest/verdict.h"
+
+namespace sidetap::selftest {
+namespace {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string pod_namespace;
+  std::uint16_t webhook_port = 0;
+  std::uint32_t timeout_seconds = 0;
+  std::uint32_t wait_seconds = 0;
+  std::string service_account;
+};
+
+config::ParseResult parse(std::span<const char* const> arguments, Options& into) {
+  config::OptionSet options("sidetap-webhook selftest",
+                            "Asks the API server for a pod by a dry run and looks for the tap.");
+  options.add<std::string>({.flag = "--namespace",
+                            .value = "NAME",
+                            .fallback = "default",
+                            .help = "where the pod would run; nothing is created"},
+                           config::any_text(), into.pod_namespace);
+  options.add<std::uint16_t>({.flag = "--webhook-port",
+                              .value = "PORT",
+                              .fallback = "10250",
+                              .help = "the webhook's container port, for the advice on firewalls"},
+                             config::number<std::uint16_t>(1, 65'535, "port"), into.webhook_port);
+  options.add<std::uint32_t>({.flag = "--timeout-seconds",
+                              .value = "SECONDS",
+                              .fallback = "3",
+                              .help = "timeoutSeconds of the MutatingWebhookConfiguration"},
+                             config::number<std::uint32_t>(1, 30, "seconds"), into.timeout_seconds);
+  options.add<std::uint32_t>({.flag = "--wait",
+                              .value = "SECONDS",
+                              .fallback = "30",
+                              .help = "ask again for so long, since API servers take up a new "
+                                      "webhook a little later"},
+                             config::number<std::uint32_t>(0, 600, "seconds"), into.wait_seconds);
+  options.add<std::string>({.flag = "--service-account",
+                            .value = "FOLDER",
+                            .fallback = "/var/run/secrets/kubernetes.io/serviceaccount",
+                            .help = "token and CA of the API server"},
+                           config::any_text(), into.service_account);
+  return options.parse(arguments, config::process_environment);
+}
+
+asio::awaitable<Verdict> ask_once(kube::Client& client, const Setting& setting) {
+  const auto start = Clock::now();
+  auto answer = co_await client.create(
+      "/api/v1/namespaces/" + setting.pod_namespace + "/pods?dryRun=All", trial_pod());
+  const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+  if (!answer) {
+    co_return Verdict{false, true, "The API server cannot be asked: " + answer.error().text + "\n"};
+  }
+  co_return judge(*answer, taken, setting);
+}
+
+asio::awaitable<Verdict> ask(kube::Client& client, const Setting& setting,
+                             std::chrono::seconds wait) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  const auto end = Clock::now() + wait;
+  for (;;) {
+    Verdict verdict = co_await ask_once(client, setting);
+    if (verdict.injected || !verdict.may_settle || Clock::now() >= end) co_return verdict;
+    timer.expires_after(std::chrono::seconds(1));
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+}
+
+}  // namespace
+
+int command(std::span<const char* const> arguments) {
+  Options options;
+  switch (parse(arguments, options)) {
+    case config::ParseResult::kHelp:
+      return 0;
+    case config::ParseResult::kError:
+      return 2;
+    case config::ParseResult::kRun:
+      break;
+  }
+  auto credentials =
+      kube::in_cluster_credentials(config::process_environment, options.service_account);
+  if (!credentials) {
+    std::cerr << credentials.error().text << '\n';
+    return 1;
+  }
+  asio::io_context context(1);
+  // Longer than the API server waits for the webhook, which may be 30 s.
+  kube::Client client(context.get_executor(), std::move(*credentials),
+                      {.timeout = std::chrono::seconds(options.timeout_seconds + 30)});
+  const Setting setting{options.pod_namespace, options.webhook_port,
+                        std::chrono::seconds(options.timeout_seconds)};
+  Verdict verdict;
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        verdict = co_await ask(client, setting, std::chrono::seconds(options.wait_seconds));
+      },
+      [](const std::exception_ptr& error) {
+        if (error) std::rethrow_exception(error);
+      });
+  context.run();
+  (verdict.injected ? std::cout : std::cerr) << verdict.text << std::flush;
+  return verdict.injected ? 0 : 1;
+}
+
+}  // namespace sidetap::selftest

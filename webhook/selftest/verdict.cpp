@@ -1,0 +1,126 @@
+#include "webhook/selftest/verdict.h"
+
+#include <string_view>
+
+namespace sidetap::selftest {
+namespace {
+
+using nlohmann::json;
+
+/// A text of an object, or nothing.
+std::string text_of(const json& object, const char* key) {
+  const auto value = object.find(key);
+  return value != object.end() && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+/// The tap among the containers of one kind, or nothing.
+const json* find_tap(const json& pod, const char* kind) {
+  const auto spec = pod.find("spec");
+  if (spec == pod.end() || !spec->is_object()) return nullptr;
+  const auto containers = spec->find(kind);
+  if (containers == spec->end() || !containers->is_array()) return nullptr;
+  for (const json& container : *containers) {
+    if (container.is_object() && text_of(container, "name") == "sidetap") return &container;
+  }
+  return nullptr;
+}
+
+std::string firewall(const Setting& setting) {
+  const std::string port = std::to_string(setting.webhook_port);
+  return "The API server does not reach the webhook. Allow TCP " + port +
+         " from the control plane to the nodes (and to the pods, where pods have addresses of the "
+         "network):\n"
+         "  GKE   gcloud compute firewall-rules create sidetap-webhook --network NETWORK "
+         "--source-ranges CONTROL-PLANE-CIDR --target-tags NODE-TAG --allow tcp:" +
+         port +
+         "\n"
+         "  EKS   the node security group: inbound TCP " +
+         port +
+         " from the cluster security group\n"
+         "  else  a NetworkPolicy or firewall between control plane and pods; where there is no "
+         "route at all: webhook.hostNetwork\n";
+}
+
+bool mentions(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+Verdict judge_refusal(const std::string& said, const Setting& setting) {
+  if (mentions(said, "violates PodSecurity")) {
+    return {false, false,
+            "Injected, and then refused by Pod Security: " + said + "\nNamespace " +
+                setting.pod_namespace +
+                " enforces a level that forbids NET_RAW. Set tests.namespace to another, or "
+                "sidecar.capabilities=runtimeDefault for the level baseline; at restricted no "
+                "packet capture is possible.\n"};
+  }
+  if (mentions(said, "failed calling webhook")) {
+    if (mentions(said, "deadline exceeded") || mentions(said, "imeout")) {
+      return {false, true, firewall(setting) + "It said: " + said + "\n"};
+    }
+    if (mentions(said, "x509") || mentions(said, "certificate")) {
+      return {false, true,
+              "The API server does not trust the webhook's certificate: " + said +
+                  "\nIts caBundle is not that of the certificate (self-managed: see the webhook's "
+                  "log; else: certs-scripts/install.sh).\n"};
+    }
+    return {false, true, "The API server does not get an answer of the webhook: " + said + "\n"};
+  }
+  if (mentions(said, "forbidden")) {
+    return {
+        false, false,
+        "The test may not create pods in namespace " + setting.pod_namespace + ": " + said + "\n"};
+  }
+  return {false, false, "The API server refuses the trial pod: " + said + "\n"};
+}
+
+}  // namespace
+
+json trial_pod() {
+  return {{"apiVersion", "v1"},
+          {"kind", "Pod"},
+          {"metadata",
+           {{"generateName", "sidetap-selftest-"},
+            {"labels", {{"app.kubernetes.io/name", "sidetap-selftest"}}},
+            {"annotations", {{"sidetap.io/inject", "true"}}}}},
+          {"spec",
+           {{"securityContext",
+             {{"runAsNonRoot", true},
+              {"runAsUser", 65532},
+              {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
+            {"containers",
+             {{{"name", "application"},
+               {"image", "example.invalid/never-pulled"},
+               {"resources",
+                {{"requests", {{"cpu", "10m"}, {"memory", "16Mi"}}},
+                 {"limits", {{"cpu", "10m"}, {"memory", "16Mi"}}}}},
+               {"securityContext",
+                {{"allowPrivilegeEscalation", false}, {"capabilities", {{"drop", {"ALL"}}}}}}}}}}}};
+}
+
+Verdict judge(const kube::Response& answer, std::chrono::milliseconds taken,
+              const Setting& setting) {
+  if (!answer.ok()) return judge_refusal(answer.describe(), setting);
+  const json* native = find_tap(answer.body, "initContainers");
+  const json* tap = native != nullptr ? native : find_tap(answer.body, "containers");
+  if (tap != nullptr) {
+    return {true, false,
+            std::string("The trial pod got its tap, as ") +
+                (native != nullptr ? "a native sidecar" : "a plain container") + ", image " +
+                text_of(*tap, "image") + ".\n"};
+  }
+  if (setting.patience.count() > 0 && taken >= setting.patience) {
+    return {false, true,
+            firewall(setting) + "It gave up after " + std::to_string(taken.count()) +
+                " ms and let the pod pass without a tap.\n"};
+  }
+  return {
+      false, true,
+      "The trial pod passed without a tap. Look at the webhook's log for a review of namespace " +
+          setting.pod_namespace +
+          ".\nOne with a reason says what declined it. None: the API server did not ask or did "
+          "not get through; compare the caBundle of the MutatingWebhookConfiguration with the "
+          "certificate, and see that the namespace is not labelled sidetap.io/inject.\n"};
+}
+
+}  // namespace sidetap::selftest
