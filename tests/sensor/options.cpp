@@ -1,0 +1,179 @@
+#include "tests/sensor/options.h"
+
+#include <charconv>
+#include <iostream>
+#include <string_view>
+
+namespace sidetap::sensor {
+namespace {
+
+std::optional<std::uint32_t> number_in(std::string_view text) {
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+config::Parser<std::chrono::seconds> seconds() {
+  return [parse = config::number<std::uint32_t>(0, 86'400, "seconds")](
+             std::string_view text) -> Result<std::chrono::seconds> {
+    auto value = parse(text);
+    if (!value) return value.error();
+    return std::chrono::seconds(*value);
+  };
+}
+
+config::Parser<Fault> fault() {
+  return [](std::string_view text) -> Result<Fault> {
+    Fault fault;
+    const std::size_t sign = text.find('=');
+    const std::string_view kind = text.substr(0, sign);
+    const auto value =
+        sign == text.npos ? std::optional<std::uint32_t>() : number_in(text.substr(sign + 1));
+    if (text == "refuse") {
+      fault.refuse = true;
+    } else if (text == "stop-reading") {
+      fault.stop_reading = true;
+    } else if (kind == "close-after" && value) {
+      fault.close_after = std::chrono::seconds(*value);
+    } else if (kind == "hang-after" && value) {
+      fault.hang = std::chrono::seconds(*value);
+    } else if (kind == "drop-every" && value && *value > 0) {
+      fault.drop_every = *value;
+    } else {
+      return Error{
+          "refuse, stop-reading, close-after=SECONDS, hang-after=SECONDS or drop-every=DATAGRAMS"};
+    }
+    return fault;
+  };
+}
+
+config::Parser<rpcap::Sampling> sampling() {
+  return [](std::string_view text) -> Result<rpcap::Sampling> {
+    const std::size_t sign = text.find('=');
+    const auto value =
+        sign == text.npos ? std::optional<std::uint32_t>() : number_in(text.substr(sign + 1));
+    if (value && text.starts_with("one-in="))
+      return rpcap::Sampling{rpcap::SamplingMethod::kOneInN, *value};
+    if (value && text.starts_with("per-ms="))
+      return rpcap::Sampling{rpcap::SamplingMethod::kOncePerNMillis, *value};
+    return Error{"one-in=PACKETS or per-ms=MILLISECONDS"};
+  };
+}
+
+void declare_data(config::OptionSet& set, Options& o, std::string& data) {
+  set.add<std::string>({.flag = "--data",
+                        .value = "udp|tcp",
+                        .fallback = "udp",
+                        .help = "how packets are to come; udp: plain or packed, as the tap does"},
+                       config::one_of({"udp", "tcp"}), data);
+  set.add<std::uint16_t>({.flag = "--udp-port",
+                          .value = "PORT",
+                          .help = "data port, the same for all taps; none: one for each"},
+                         config::number<std::uint16_t>(0, 65'535, "a port"), o.data_port);
+  set.add<std::string>({.flag = "--filter-bpf",
+                        .value = "EXPRESSION",
+                        .help = "tcpdump expression that the taps are to filter by"},
+                       config::any_text(), o.filter);
+  set.add<std::string>({.flag = "--update-filter",
+                        .value = "EXPRESSION",
+                        .help = "replaces the filter after --update-filter-after"},
+                       config::any_text(), o.next_filter);
+  set.add<std::chrono::seconds>(
+      {.flag = "--update-filter-after", .value = "SECONDS", .fallback = "1", .help = "see there"},
+      seconds(), o.next_filter_after);
+  set.add<std::vector<net::Cidr>>({.flag = "--interface",
+                                   .value = "CIDR,...",
+                                   .help = "capture the interface that has an address in there; "
+                                           "none: the preselected or the first"},
+                                  config::cidr_list(), o.interface_rule);
+  set.add<std::uint32_t>({.flag = "--snaplen",
+                          .value = "BYTES",
+                          .fallback = "262144",
+                          .help = "bytes wanted of each packet"},
+                         config::number<std::uint32_t>(1, 1U << 20, "bytes"), o.snaplen);
+  set.add<rpcap::Sampling>({.flag = "--sampling",
+                            .value = "one-in=N|per-ms=N",
+                            .help = "ask the taps to leave packets out"},
+                           sampling(), o.sampling);
+  set.add<std::chrono::seconds>({.flag = "--stats-every",
+                                 .value = "SECONDS",
+                                 .fallback = "0",
+                                 .help = "ask for statistics; 0: at the end only"},
+                                seconds(), o.stats_every);
+}
+
+void declare_rest(config::OptionSet& set, Options& o, std::string& tls) {
+  set.add<std::string>({.flag = "--user", .value = "NAME", .help = "user to name to the taps"},
+                       config::any_text(), o.user);
+  set.add<std::string>({.flag = "--password", .value = "TEXT", .help = "and the password"},
+                       config::any_text(), o.password);
+  set.add<std::string>({.flag = "--output-dir",
+                        .value = "DIR",
+                        .help = "write one capture file a session there: PEER-NUMBER.pcap"},
+                       config::any_text(), o.output_dir);
+  set.add<std::string>({.flag = "--json",
+                        .value = "FILE|-",
+                        .fallback = "-",
+                        .help = "where the totals go at the end"},
+                       config::any_text(), o.json);
+  set.add<Fault>({.flag = "--fault",
+                  .value = "KIND",
+                  .help = "misbehave: refuse, stop-reading, close-after=SECONDS, "
+                          "hang-after=SECONDS, drop-every=DATAGRAMS"},
+                 fault(), o.fault);
+  set.add<std::string>({.flag = "--tls",
+                        .value = "off|rpcaps|server",
+                        .fallback = "off",
+                        .help = "rpcaps: the sensor begins the handshake; server: the tap does"},
+                       config::one_of({"off", "rpcaps", "server"}), tls);
+  set.add<std::string>({.flag = "--tls-cert", .value = "FILE", .help = "certificate chain, PEM"},
+                       config::readable_file(), o.tls_cert);
+  set.add<std::string>({.flag = "--tls-key", .value = "FILE", .help = "its key, PEM"},
+                       config::readable_file(), o.tls_key);
+  set.add<std::string>({.flag = "--tls-ca",
+                        .value = "FILE",
+                        .help = "CA that must have signed the taps' certificates, PEM"},
+                       config::readable_file(), o.tls_ca);
+  set.add<std::string>(
+      {.flag = "--tls-name", .value = "NAME", .help = "name that the taps' certificates must bear"},
+      config::any_text(), o.tls_name);
+}
+
+}  // namespace
+
+config::ParseResult parse_options(std::span<const char* const> arguments, Options& into) {
+  const std::string_view command = arguments.empty() ? "" : arguments.front();
+  if (command != "active" && command != "passive") {
+    std::cerr << "Usage: sidetap-sensor active --listen HOST[:PORT] | passive --connect "
+                 "HOST[:PORT] [OPTION...]; --help tells the options\n";
+    return config::ParseResult::kError;
+  }
+  into.active = command == "active";
+  config::OptionSet set(
+      "sidetap-sensor " + std::string(command),
+      into.active ? "Waits for taps and captures from each." : "Dials a tap and captures from it.");
+  set.add<net::HostPort>(
+      {.flag = into.active ? "--listen" : "--connect",
+       .value = "HOST[:PORT]",
+       .help = into.active ? "where taps dial; port 2003 where none is given"
+                           : "the tap; port 2002 where none is given",
+       .required = true},
+      [active = into.active](std::string_view text) {
+        return net::parse_host_port(text, active ? 2003 : 2002);
+      },
+      into.address);
+  std::string data;
+  std::string tls;
+  declare_data(set, into, data);
+  declare_rest(set, into, tls);
+  const auto parsed = set.parse(arguments.subspan(1),
+                                [](const std::string&) { return std::optional<std::string>(); });
+  into.data = data == "tcp" ? DataMode::kTcp : DataMode::kUdp;
+  into.tls = tls == "rpcaps"   ? TlsMode::kRpcaps
+             : tls == "server" ? TlsMode::kServer
+                               : TlsMode::kOff;
+  return parsed;
+}
+
+}  // namespace sidetap::sensor

@@ -1,0 +1,64 @@
+// What came of one session: counted, and kept in a capture file where that is wanted.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "shared/result.h"
+#include "shared/rpcap/messages.h"
+#include "shared/rpcap/udpstr_unpacker.h"
+
+namespace sidetap::sensor {
+
+/// Takes packets and datagrams of one session.
+class Recorder {
+ public:
+  Recorder(std::string peer, std::uint32_t drop_every);
+
+  /// Begins a capture file (pcap, microseconds). Error: cannot be written.
+  Result<void> open_file(const std::string& path, std::int32_t link_type);
+
+  /// A UDP datagram, plain or packed: the type byte tells.
+  void on_datagram(std::span<const std::byte> datagram);
+  void on_packet(const rpcap::PacketHeader& header, std::span<const std::byte> bytes);
+  void on_malformed() { ++malformed_; }
+  /// A TCP stream's bytes, in any pieces.
+  void on_stream(std::span<const std::byte> bytes);
+
+  void set_interface(const rpcap::Interface& interface) { interface_ = interface; }
+  void set_stats(const rpcap::Stats& stats) { stats_ = stats; }
+  void set_error(std::string text) { error_ = std::move(text); }
+  void flush();
+  nlohmann::json totals() const;
+  std::uint64_t packets() const { return packets_; }
+
+ private:
+  struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+
+  std::string peer_;
+  std::uint32_t drop_every_;
+  rpcap::Interface interface_;
+  rpcap::Stats stats_;
+  std::string error_;
+  std::string path_;
+  std::unique_ptr<std::FILE, CloseFile> file_;
+  rpcap::UdpstrUnpacker unpacker_;
+  std::vector<std::byte> stream_;
+  std::uint64_t seen_datagrams_ = 0;
+  std::uint64_t plain_datagrams_ = 0;
+  std::uint64_t packets_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t malformed_ = 0;
+  std::uint64_t missing_packets_ = 0;
+  std::uint32_t last_number_ = 0;
+};
+
+}  // namespace sidetap::sensor

@@ -1,0 +1,66 @@
+// One RPCAP session as the sensor leads it, from the first message to CLOSE.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "tests/sensor/options.h"
+#include "tests/sensor/recorder.h"
+#include "tests/sensor/stream.h"
+#include "tests/sensor/udp_port.h"
+
+namespace sidetap::sensor {
+
+/// What all sessions share.
+struct Common {
+  const Options& options;
+  std::shared_ptr<boost::asio::ssl::context> tls;
+  std::shared_ptr<UdpPort> udp;  ///< Of all sessions; null: each has its own.
+  unsigned next_number = 1;
+};
+
+class Session {
+ public:
+  Session(boost::asio::any_io_executor executor, Common& common,
+          boost::asio::ip::tcp::socket socket);
+
+  /// Returns when the session has ended, in whatever way; then totals() has the rest.
+  boost::asio::awaitable<void> run();
+  /// Ends it in order: STATS, ENDCAP, CLOSE.
+  void stop();
+  nlohmann::json totals() const { return recorder_->totals(); }
+  void flush() { recorder_->flush(); }
+
+ private:
+  boost::asio::awaitable<Message> ask(rpcap::Bytes request, rpcap::MessageType reply);
+  boost::asio::awaitable<void> lead();
+  boost::asio::awaitable<void> authenticate();
+  boost::asio::awaitable<rpcap::Interface> choose_interface();
+  boost::asio::awaitable<void> start_capture(const rpcap::Filter& filter);
+  boost::asio::awaitable<void> take_stream(boost::asio::ip::tcp::socket socket);
+  boost::asio::awaitable<void> watch();
+  boost::asio::awaitable<void> finish();
+  boost::asio::awaitable<void> wait_until(std::chrono::steady_clock::time_point time);
+  boost::asio::awaitable<void> ask_stats();
+  boost::asio::awaitable<void> nap();
+  rpcap::Filter compile(const std::string& expression) const;
+
+  boost::asio::any_io_executor executor_;
+  Common& common_;
+  const Options& options_;
+  boost::asio::ip::tcp::socket socket_;
+  boost::asio::steady_timer timer_;
+  std::unique_ptr<Stream> control_;
+  std::shared_ptr<Recorder> recorder_;
+  std::shared_ptr<UdpPort> udp_;
+  bool taking_stream_ = false;
+  bool stopping_ = false;
+  bool ended_by_tap_ = false;
+  std::int32_t link_type_ = 1;
+};
+
+}  // namespace sidetap::sensor

@@ -1,0 +1,129 @@
+#include "tests/sensor/udp_port.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+namespace sidetap::sensor {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::udp;
+
+constexpr std::size_t kMessages = 32;
+constexpr std::size_t kMessageBytes = 65'536;
+constexpr int kReceiveBuffer = 64 << 20;
+
+/// Bytes of each datagram in a message that the kernel joined; 0: it is one.
+std::size_t segment_size(msghdr& message) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO) continue;
+    int size = 0;
+    std::memcpy(&size, CMSG_DATA(c), sizeof size);
+    return size > 0 ? static_cast<std::size_t>(size) : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+struct UdpPort::Batch {
+  std::vector<std::byte> bytes = std::vector<std::byte>(kMessages * kMessageBytes);
+  std::array<mmsghdr, kMessages> messages{};
+  std::array<iovec, kMessages> parts{};
+  std::array<sockaddr_storage, kMessages> senders{};
+  std::array<std::array<char, CMSG_SPACE(sizeof(int))>, kMessages> controls{};
+
+  void reset() {
+    for (std::size_t i = 0; i < kMessages; ++i) {
+      parts[i] = {bytes.data() + i * kMessageBytes, kMessageBytes};
+      messages[i].msg_hdr = {.msg_name = &senders[i],
+                             .msg_namelen = sizeof senders[i],
+                             .msg_iov = &parts[i],
+                             .msg_iovlen = 1,
+                             .msg_control = controls[i].data(),
+                             .msg_controllen = controls[i].size(),
+                             .msg_flags = 0};
+    }
+  }
+};
+
+UdpPort::UdpPort(asio::any_io_executor executor, const udp::endpoint& local)
+    : socket_(executor, local), batch_(new Batch, [](Batch* batch) { delete batch; }) {
+  socket_.non_blocking(true);
+  const int one = 1;
+  setsockopt(socket_.native_handle(), SOL_UDP, UDP_GRO, &one, sizeof one);
+  // A sensor must take bursts; the forced size needs a right, the other is bounded by the system.
+  if (setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUFFORCE, &kReceiveBuffer,
+                 sizeof kReceiveBuffer) != 0)
+    setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer,
+               sizeof kReceiveBuffer);
+}
+
+std::uint16_t UdpPort::port() const { return socket_.local_endpoint().port(); }
+
+void UdpPort::start() { wait(); }
+
+void UdpPort::close() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+void UdpPort::expect(const asio::ip::address& from, std::shared_ptr<Recorder> recorder) {
+  expected_.emplace_back(from, std::move(recorder));
+}
+
+void UdpPort::forget(const Recorder* recorder) {
+  std::erase_if(known_, [&](const auto& entry) { return entry.second.get() == recorder; });
+  std::erase_if(expected_, [&](const auto& entry) { return entry.second.get() == recorder; });
+}
+
+std::shared_ptr<Recorder> UdpPort::recorder_of(const udp::endpoint& from) {
+  if (const auto found = known_.find(from); found != known_.end()) return found->second;
+  const auto found = std::find_if(expected_.begin(), expected_.end(),
+                                  [&](const auto& entry) { return entry.first == from.address(); });
+  if (found == expected_.end()) return nullptr;
+  auto recorder = std::move(found->second);
+  expected_.erase(found);
+  known_.emplace(from, recorder);
+  return recorder;
+}
+
+void UdpPort::drain() {
+  while (socket_.is_open()) {
+    batch_->reset();
+    const int got = recvmmsg(socket_.native_handle(), batch_->messages.data(), kMessages,
+                             MSG_DONTWAIT, nullptr);
+    if (got <= 0) return;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
+      msghdr& message = batch_->messages[i].msg_hdr;
+      udp::endpoint from;
+      std::memcpy(from.data(), message.msg_name, message.msg_namelen);
+      from.resize(message.msg_namelen);
+      const auto recorder = recorder_of(from);
+      if (!recorder) continue;
+      std::span<const std::byte> bytes(batch_->bytes.data() + i * kMessageBytes,
+                                       batch_->messages[i].msg_len);
+      const std::size_t size = segment_size(message);
+      while (!bytes.empty()) {
+        const std::size_t here = size == 0 ? bytes.size() : std::min(size, bytes.size());
+        recorder->on_datagram(bytes.first(here));
+        bytes = bytes.subspan(here);
+      }
+    }
+  }
+}
+
+void UdpPort::wait() {
+  socket_.async_wait(udp::socket::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       if (error) return;
+                       self->drain();
+                       self->wait();
+                     });
+}
+
+}  // namespace sidetap::sensor

@@ -1,0 +1,42 @@
+// A UDP port that packets come in on, for one session or for all.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/udp.hpp>
+
+#include "tests/sensor/recorder.h"
+
+namespace sidetap::sensor {
+
+/// Reads many datagrams with one system call, joined ones too (UDP_GRO). One thread.
+class UdpPort : public std::enable_shared_from_this<UdpPort> {
+ public:
+  /// Throws when the address cannot be bound.
+  UdpPort(boost::asio::any_io_executor executor, const boost::asio::ip::udp::endpoint& local);
+
+  void start();
+  void close();
+  std::uint16_t port() const;
+  /// The next unknown sender of this address belongs to `recorder`.
+  void expect(const boost::asio::ip::address& from, std::shared_ptr<Recorder> recorder);
+  void forget(const Recorder* recorder);
+  /// Reads what is there, without waiting.
+  void drain();
+
+ private:
+  struct Batch;
+  void wait();
+  std::shared_ptr<Recorder> recorder_of(const boost::asio::ip::udp::endpoint& from);
+
+  boost::asio::ip::udp::socket socket_;
+  std::unique_ptr<Batch, void (*)(Batch*)> batch_;
+  std::map<boost::asio::ip::udp::endpoint, std::shared_ptr<Recorder>> known_;
+  std::vector<std::pair<boost::asio::ip::address, std::shared_ptr<Recorder>>> expected_;
+};
+
+}  // namespace sidetap::sensor
