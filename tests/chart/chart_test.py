@@ -511,6 +511,36 @@ class Rights(unittest.TestCase):
             self.assertTrue(account in accounts or account == "default", label)
 
 
+class Manifests(unittest.TestCase):
+    FOLDER = rendering.ROOT / "deploy/manifests"
+
+    def test_the_rendered_file_is_current(self):
+        result = subprocess.run([self.FOLDER / "render.sh", "--check", "--helm", rendering.tools()["HELM"]],
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_the_file_has_no_trace_of_helm_and_every_object_is_valid(self):
+        text = (self.FOLDER / "sidetap.yaml").read_text()
+        self.assertNotIn("helm.sh/", text)
+        self.assertNotIn("Helm\n", text)
+        models = Models(rendering.tools()["MODELS"])
+        for document in documents(text):
+            self.assertEqual(models.check(document), [])
+
+    def test_the_readme_edits_all_that_is_an_example(self):
+        readme = (self.FOLDER / "README.md").read_text()
+        command = re.search(r"sed (-e .+?) deploy/manifests/sidetap.yaml", readme, re.DOTALL).group(1)
+        command = command.replace("\\\n", " ")
+        edited = subprocess.run(f"sed {command} {self.FOLDER}/sidetap.yaml", shell=True, capture_output=True, text=True)
+        self.assertEqual(edited.returncode, 0, edited.stderr)
+        docs = documents(edited.stdout)
+        self.assertTrue(pod_spec(docs)["containers"][0]["image"].startswith("registry.example.com/network/"))
+        configuration = yaml.safe_load(of_kind(docs, "ConfigMap")[0]["data"]["config.yaml"])
+        self.assertTrue(configuration["sidecar"]["image"].startswith("registry.example.com/network/"))
+        self.assertEqual(configuration["sensor"]["address"], "10.10.10.10")
+        self.assertEqual(configuration["subnets"], {"pods": ["10.42.0.0/16"], "services": ["10.43.0.0/16"]})
+
+
 class Notes(unittest.TestCase):
     def notes(self, *arguments):
         result = rendering.helm("install", "sidetap", CHART, "--namespace", NAMESPACE, "--dry-run=client", *REQUIRED,

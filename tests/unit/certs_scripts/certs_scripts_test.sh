@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 scripts=$(cd "$here/../../../certs-scripts" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-. "$here/expect.sh"
+. "$here/../../support/expect.sh"
 
 generate() { "$scripts/generate.sh" --out "$work/certs" "$@"; }
 verify() { "$scripts/verify.sh" --dir "$work/certs" "$@"; }

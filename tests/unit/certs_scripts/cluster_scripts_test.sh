@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin" "$work/cluster"
 cp "$here/fake_kubectl.py" "$work/bin/kubectl"
 export PATH="$work/bin:$PATH" FAKE_CLUSTER="$work/cluster"
-. "$here/expect.sh"
+. "$here/../../support/expect.sh"
 
 install() { "$scripts/install.sh" --dir "$work/certs" "$@"; }
 rotate() { "$scripts/rotate.sh" --dir "$work/certs" --settle 0 --timeout 60 "$@"; }
