@@ -23,8 +23,11 @@ ALLOWED = {
     "sidecar/forwarding": ["sidecar/forwarding", "sidecar/fidelity", "sidecar/capture", "shared/"],
     "sidecar/session": ["sidecar/session", "sidecar/capture", "shared/"],
     "sidecar": ["sidecar/", "shared/"],
-    "webhook/admission": ["webhook/admission", "shared/net", "shared/result.h"],
-    "webhook/injection": ["webhook/injection", "webhook/admission", "shared/net", "shared/result.h"],
+    "webhook/configuration": ["webhook/configuration", "shared/net", "shared/result.h"],
+    "webhook/admission": ["webhook/admission", "webhook/configuration/configuration.h", "shared/net",
+                          "shared/result.h"],
+    "webhook/injection": ["webhook/injection", "webhook/admission", "webhook/configuration/configuration.h",
+                          "webhook/configuration/values.h", "shared/net", "shared/result.h"],
     "webhook": ["webhook/", "shared/"],
 }
 # Pure folders: what they must not include of the system and of libraries.
@@ -32,6 +35,7 @@ PURE = {
     "sidecar/ownership": ["pcap", "boost/asio", "boost/beast", "spdlog"],
     "webhook/admission": ["boost/", "sys/", "fstream", "spdlog"],
     "webhook/injection": ["boost/", "sys/", "fstream", "spdlog"],
+    "webhook/configuration": ["boost/", "spdlog"],
 }
 
 

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034  # used by the scripts that source this file
 SIDETAP_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config
-  libboost1.81-dev libssl-dev nlohmann-json3-dev libcli11-dev libspdlog-dev prometheus-cpp-dev
+  libboost1.81-dev libssl-dev nlohmann-json3-dev libsimdjson-dev libcli11-dev libspdlog-dev prometheus-cpp-dev
   libyaml-cpp-dev libpcap-dev libcap-ng-dev libseccomp-dev libgtest-dev libgmock-dev
   libbenchmark-dev
 )

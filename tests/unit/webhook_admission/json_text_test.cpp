@@ -1,0 +1,51 @@
+#include "webhook/admission/json_text.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace sidetap::admission {
+namespace {
+
+std::string base64(std::string_view bytes) {
+  std::string text;
+  append_base64(text, bytes);
+  return text;
+}
+
+TEST(Base64, IsPaddedAsRfc4648Says) {
+  EXPECT_EQ(base64(""), "");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("foo"), "Zm9v");
+  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
+  EXPECT_EQ(base64("\xfb\xef\xbe"), "++++");
+}
+
+TEST(Base64, AppendsBehindWhatIsThere) {
+  std::string text = "x";
+  append_base64(text, "foo");
+  EXPECT_EQ(text, "xZm9v");
+}
+
+TEST(JsonPointer, EscapesTildeBeforeSlash) {
+  EXPECT_EQ(pointer_step("sidetap.io/status"), "sidetap.io~1status");
+  EXPECT_EQ(pointer_step("a~1/b"), "a~01~1b");
+}
+
+TEST(JsonWriter, WritesWhatAParserReadsBack) {
+  std::string text;
+  JsonWriter json(text);
+  std::string every_control;
+  for (char c = 0; c < 0x20; ++c) every_control += c;
+  json.begin_object().member("a", "1\"\\").key("b").begin_array().number(-5).boolean(true);
+  json.begin_object().end_object().begin_array().end_array().raw("null").end_array();
+  json.member("k\n", every_control + "\x7f\xc3\xa4").end_object();
+  const auto read = nlohmann::json::parse(text);
+  EXPECT_EQ(read["a"], "1\"\\");
+  EXPECT_EQ(read["b"], nlohmann::json::parse("[-5,true,{},[],null]"));
+  EXPECT_EQ(read["k\n"], every_control + "\x7f\xc3\xa4");
+}
+
+}  // namespace
+}  // namespace sidetap::admission

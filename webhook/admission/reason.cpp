@@ -1,0 +1,78 @@
+#include "webhook/admission/reason.h"
+
+#include <array>
+
+namespace sidetap::admission {
+namespace {
+
+struct Words {
+  std::string_view name;
+  std::string_view text;
+};
+
+// In the order of the enumeration.
+constexpr std::array<Words, kReasonCount> kReasons = {{
+    {"pod-opt-in", "The pod asks for it: sidetap.io/inject is \"true\"."},
+    {"namespace-enabled", "The namespace is labelled sidetap.io/inject=enabled."},
+    {"restart-policy-removed",
+     "The sidecar is there, but something removed its restartPolicy, without which the pod would "
+     "wait for it for ever; it is put back."},
+    {"pod-opt-out", "The pod declines: sidetap.io/inject is \"false\"."},
+    {"namespace-disabled",
+     "The namespace is labelled sidetap.io/inject=disabled, which a pod cannot overrule."},
+    {"not-requested", "Neither the pod nor its namespace asks for it."},
+    {"bad-value", "The pod's sidetap.io/inject is neither \"true\" nor \"false\"."},
+    {"not-pod-creation", "Only the creation of pods is looked at."},
+    {"unusable-pod", "The pod is not built as pods are."},
+    {"already-injected", "The pod has the sidecar already."},
+    {"name-taken", "Another container of the pod bears the sidecar's name."},
+    {"mirror-pod",
+     "A static pod is run by its node from a file; its image in the API is only shown."},
+    {"windows-pod", "The sidecar is a Linux program."},
+    {"host-network", "The pod shares the node's network: the tap would capture the whole node."},
+    {"protected-namespace",
+     "Pods of the cluster's own namespaces and of the webhook's are never touched."},
+    {"excluded-pod", "The operator excludes pods with these labels."},
+    {"job-without-native",
+     "As a plain container the sidecar would keep the Job from finishing; native sidecars do not."},
+    {"no-sensor", "No sensor is configured to send packets to."},
+    {"bad-review", "What came is no AdmissionReview."},
+}};
+
+}  // namespace
+
+std::string_view rule_name(Rule rule) {
+  switch (rule) {
+    case Rule::kNamespace:
+      return "namespace";
+    case Rule::kPod:
+      return "pod";
+    case Rule::kDisabled:
+      break;
+  }
+  return "disabled";
+}
+
+std::string_view decision_name(Decision decision) {
+  switch (decision) {
+    case Decision::kInject:
+      return "inject";
+    case Decision::kRestore:
+      return "restore";
+    case Decision::kSkip:
+      return "skip";
+    case Decision::kReject:
+      break;
+  }
+  return "reject";
+}
+
+std::string_view reason_name(Reason reason) {
+  return kReasons[static_cast<std::size_t>(reason)].name;
+}
+
+std::string_view reason_text(Reason reason) {
+  return kReasons[static_cast<std::size_t>(reason)].text;
+}
+
+}  // namespace sidetap::admission

@@ -1,0 +1,65 @@
+#include "webhook/configuration/configuration.h"
+
+#include <charconv>
+
+namespace sidetap::configuration {
+namespace {
+
+constexpr std::array<std::string_view, kOverrideCount> kOverrideNames = {
+    "sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "image", "native"};
+
+/// Native sidecars are beta, and on by default, from here on.
+constexpr Version kFirstNative{1, 29};
+/// A server's kubelets are at most three minors older than itself.
+constexpr Version kFirstNativeByItself{1, 32};
+
+}  // namespace
+
+std::string_view override_name(Override item) {
+  return kOverrideNames[static_cast<std::size_t>(item)];
+}
+
+std::optional<Override> override_of_name(std::string_view name) {
+  for (std::size_t i = 0; i < kOverrideCount; ++i)
+    if (kOverrideNames[i] == name) return static_cast<Override>(i);
+  return std::nullopt;
+}
+
+OverrideSet default_overrides() {
+  OverrideSet set;
+  set.set();
+  set.reset(static_cast<std::size_t>(Override::kImage));
+  return set;
+}
+
+std::optional<Version> parse_version(std::string_view text) {
+  if (text.starts_with('v')) text.remove_prefix(1);
+  Version version;
+  const char* const end = text.data() + text.size();
+  const auto major = std::from_chars(text.data(), end, version.major);
+  if (major.ec != std::errc() || major.ptr == end || *major.ptr != '.') return std::nullopt;
+  const auto minor = std::from_chars(major.ptr + 1, end, version.minor);
+  if (minor.ec != std::errc()) return std::nullopt;
+  if (minor.ptr != end && *minor.ptr != '.' && *minor.ptr != '+' && *minor.ptr != '-')
+    return std::nullopt;
+  return version;
+}
+
+bool native_by_default(const Configuration& configuration) {
+  switch (configuration.sidecar.native) {
+    case Native::kAlways:
+      return true;
+    case Native::kNever:
+      return false;
+    case Native::kAuto:
+      break;
+  }
+  return configuration.injection.server_version >= kFirstNativeByItself;
+}
+
+bool native_is_impossible(const Configuration& configuration) {
+  return configuration.injection.server_version &&
+         *configuration.injection.server_version < kFirstNative;
+}
+
+}  // namespace sidetap::configuration

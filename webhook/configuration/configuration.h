@@ -1,0 +1,134 @@
+// What the operator decides about injection: an immutable value, shared by all threads.
+//
+// A default-constructed Configuration holds the built-in defaults, with which everything works but
+// the sensor: without one, no pod is injected. configuration_file.h reads it from YAML or JSON.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sidetap::configuration {
+
+/// In which form the tap joins a pod.
+enum class Native : std::uint8_t {
+  kAuto,    ///< As native sidecar from server 1.32 on (its kubelets are 1.29 or newer).
+  kAlways,  ///< As native sidecar: the operator knows that all kubelets are 1.29 or newer.
+  kNever,   ///< As plain container.
+};
+
+/// How the tap's container comes by NET_RAW.
+enum class Capabilities : std::uint8_t {
+  kExplicit,        ///< Drop all, add NET_RAW.
+  kRuntimeDefault,  ///< The runtime's own set: passes the Pod Security level "baseline".
+};
+
+/// What a pod may change of its own tap, by the annotation "sidetap.io/" + name.
+enum class Override : std::uint8_t {
+  kSensor,
+  kSnaplen,
+  kCpuLimit,
+  kMemoryLimit,
+  kInterface,
+  kLogLevel,
+  kImage,
+  kNative,
+};
+inline constexpr std::size_t kOverrideCount = 8;
+using OverrideSet = std::bitset<kOverrideCount>;
+
+/// "sensor", "cpu-limit" and so on.
+std::string_view override_name(Override item);
+std::optional<Override> override_of_name(std::string_view name);
+/// All but the image, which would let a pod run foreign code with NET_RAW.
+OverrideSet default_overrides();
+
+/// A Kubernetes version without its patch: 1.32.
+struct Version {
+  unsigned major = 0;
+  unsigned minor = 0;
+  friend auto operator<=>(const Version&, const Version&) = default;
+};
+/// "1.32", "v1.32.4", "v1.31.2-eks-7f9249a", "1.30+"; nothing when it starts otherwise.
+std::optional<Version> parse_version(std::string_view text);
+
+/// Kubernetes quantities, as the operator wrote them.
+struct Amounts {
+  std::string cpu;
+  std::string memory;
+};
+
+/// The template of the container. Every field ends up in the pod unless a comment says otherwise.
+struct Sidecar {
+  std::string name = "sidetap";
+  std::string image = "sidetap-sidecar:" SIDETAP_VERSION;
+  std::string image_pull_policy = "IfNotPresent";
+  std::vector<std::string> image_pull_secrets;  ///< Merged into the pod's own.
+  Native native = Native::kAuto;
+  Capabilities capabilities = Capabilities::kExplicit;
+  Amounts requests{.cpu = "10m", .memory = "32Mi"};
+  Amounts limits{.cpu = "500m", .memory = "64Mi"};
+  std::uint32_t snaplen = 262'144;     ///< Bytes kept of a packet.
+  std::string interface;               ///< Comma list. Empty: the one that holds the pod's address.
+  std::string buffer_size;             ///< "2M". Empty: the program's own default.
+  std::uint32_t data_mtu = 0;          ///< 0: from the route.
+  std::string tapped_peers = "none";   ///< all, none or prefixes.
+  std::string service_view = "auto";   ///< auto, never or always.
+  std::string untapped_services;       ///< Comma list of prefixes.
+  std::uint16_t status_port = 15'020;  ///< Health and metrics.
+  std::string log_level = "info";
+  std::string log_format = "json";
+  std::map<std::string, std::string> env;  ///< More variables; they win over the built-in ones.
+  /// Fields of the container as JSON text, by name; they take the place of the built-in ones.
+  std::map<std::string, std::string> fields;
+  OverrideSet overrides = default_overrides();
+};
+
+/// One condition of a label selector (LabelSelectorRequirement).
+struct LabelCondition {
+  enum class Operator : std::uint8_t { kIn, kNotIn, kExists, kDoesNotExist };
+  std::string key;
+  Operator op = Operator::kExists;
+  std::vector<std::string> values;
+};
+/// Holds where all conditions hold.
+using LabelSelector = std::vector<LabelCondition>;
+
+/// Which pods are looked at.
+struct Injection {
+  std::optional<Version> server_version;  ///< Nothing: not known.
+  std::string own_namespace;              ///< The webhook's.
+  std::vector<std::string> excluded_namespaces;
+  std::vector<LabelSelector> excluded_pods;  ///< A pod that one of them selects is left alone.
+  bool force_jobs = false;                   ///< Pods of Jobs get a plain container too.
+};
+
+/// Where the taps learn who else is tapped.
+struct Registry {
+  std::string address;              ///< HOST:PORT. Empty: no registry.
+  std::string ca;                   ///< PEM.
+  bool token = true;                ///< The tap proves itself by a service account token.
+  std::uint32_t token_life = 3600;  ///< Seconds.
+};
+
+struct Configuration {
+  std::string sensor;                     ///< HOST:PORT[,HOST:PORT...]. Empty: nothing is injected.
+  std::string sensor_mode = "replicate";  ///< replicate, failover or balance.
+  std::string pod_subnets;                ///< Comma list of prefixes.
+  std::string service_subnets;            ///< Comma list of prefixes.
+  Sidecar sidecar;
+  Injection injection;
+  Registry registry;
+};
+
+/// Will a pod get a native sidecar, when it says nothing about it?
+bool native_by_default(const Configuration& configuration);
+/// Does the server certainly not know native sidecars? On such a server one would block its pod.
+bool native_is_impossible(const Configuration& configuration);
+
+}  // namespace sidetap::configuration

@@ -1,0 +1,342 @@
+#include "webhook/configuration/configuration_file.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <utility>
+
+#include "shared/net/cidr.h"
+#include "shared/net/host_port.h"
+#include "webhook/configuration/section.h"
+#include "webhook/configuration/values.h"
+#include "webhook/configuration/yaml.h"
+
+namespace sidetap::configuration {
+namespace {
+
+constexpr std::uint16_t kSensorPort = 2003;
+constexpr std::uint16_t kRegistryPort = 8444;
+constexpr std::uintmax_t kMaxFile = 4U << 20;
+
+Check one_of(std::vector<std::string_view> words) {
+  return [words = std::move(words)](std::string_view text) -> Result<std::string> {
+    std::string accepted;
+    for (const std::string_view word : words) {
+      if (text == word) return std::string(text);
+      accepted += (accepted.empty() ? "" : ", ") + std::string(word);
+    }
+    return Error{accepted};
+  };
+}
+
+Result<std::string> check_prefixes(std::string_view text) {
+  const auto prefixes = net::parse_cidr_list(text);
+  if (!prefixes) return Error{"prefixes such as 10.244.0.0/16 (" + prefixes.error().text + ")"};
+  return net::to_string(*prefixes);
+}
+
+Result<std::string> check_tapped_peers(std::string_view text) {
+  if (text == "all" || text == "none") return std::string(text);
+  if (!net::CidrSet::parse(text)) return Error{"all, none, or prefixes such as 10.244.0.0/16"};
+  return std::string(text);
+}
+
+bool is_dns_label(std::string_view text) {
+  const auto is_good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  return !text.empty() && text.size() <= 63 && text.front() != '-' && text.back() != '-' &&
+         std::all_of(text.begin(), text.end(), is_good);
+}
+
+/// Room is left for what is derived from it, the token volume's name.
+Result<std::string> check_container_name(std::string_view text) {
+  if (!is_dns_label(text) || text.size() > 50)
+    return Error{"lower-case letters, digits and hyphens, at most 50"};
+  return std::string(text);
+}
+
+Result<std::string> check_name(std::string_view text) {
+  bool good = !text.empty() && text.size() <= 253;
+  while (good && !text.empty()) {
+    const std::size_t dot = std::min(text.find('.'), text.size());
+    good = is_dns_label(text.substr(0, dot)) && dot + 1 != text.size();
+    text.remove_prefix(std::min(dot + 1, text.size()));
+  }
+  if (!good) return Error{"a Kubernetes name"};
+  return std::string(text);
+}
+
+Result<std::string> check_buffer_size(std::string_view text) {
+  if (text.empty()) return std::string();
+  std::uint64_t unit = 1;
+  std::string_view digits = text;
+  switch (text.back()) {
+    case 'K':
+      unit = 1U << 10;
+      break;
+    case 'M':
+      unit = 1U << 20;
+      break;
+    case 'G':
+      unit = 1U << 30;
+      break;
+    default:
+      break;
+  }
+  if (unit > 1) digits.remove_suffix(1);
+  std::uint64_t count = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [at, code] = std::from_chars(digits.data(), end, count);
+  const std::uint64_t most = 1U << 30;
+  if (code != std::errc() || at != end || count > most || count * unit > most ||
+      count * unit < 512U << 10)
+    return Error{"bytes, from 512K to 1G, such as 2M"};
+  return std::string(text);
+}
+
+Result<std::string> check_registry(std::string_view text) {
+  if (text.empty()) return std::string();
+  const auto address = net::parse_host_port(text, kRegistryPort);
+  if (!address || address->host.empty()) return Error{"HOST:PORT"};
+  return address->to_string();
+}
+
+Result<std::string> check_pem(std::string_view text) {
+  if (!text.empty() && text.find("-----BEGIN CERTIFICATE-----") == text.npos)
+    return Error{"certificates as PEM"};
+  return std::string(text);
+}
+
+void read_sensor(Section section, Configuration& into) {
+  std::uint32_t port = kSensorPort;
+  section.number("port", port, 1, 65'535);
+  section.list("address", into.sensor, [&](std::string_view text) -> Result<std::string> {
+    if (text.empty()) return std::string();
+    return check_sensor(text, static_cast<std::uint16_t>(port));
+  });
+  section.text("mode", into.sensor_mode, one_of({"replicate", "failover", "balance"}));
+  section.finish();
+}
+
+void read_subnets(Section section, Configuration& into) {
+  section.list("pods", into.pod_subnets, check_prefixes);
+  section.list("services", into.service_subnets, check_prefixes);
+  section.finish();
+}
+
+void read_amounts(Section section, Amounts& into) {
+  section.text("cpu", into.cpu, check_cpu);
+  section.text("memory", into.memory, check_memory);
+  section.finish();
+}
+
+void read_resources(Section section, Sidecar& into) {
+  Amounts requests = {};
+  if (auto part = section.section("limits")) read_amounts(*part, into.limits);
+  if (auto part = section.section("requests")) read_amounts(*part, requests);
+  section.finish();
+  const auto settle = [&](const char* name, const std::string& asked, std::string& request,
+                          const std::string& limit) {
+    if (!asked.empty()) request = asked;
+    if (*parse_quantity(request) <= *parse_quantity(limit)) return;
+    if (!asked.empty())
+      section.fail("requests." + std::string(name), asked, "at most the limit, " + limit);
+    request = limit;
+  };
+  settle("cpu", requests.cpu, into.requests.cpu, into.limits.cpu);
+  settle("memory", requests.memory, into.requests.memory, into.limits.memory);
+}
+
+void read_container_fields(Section section, Sidecar& into) {
+  // What the webhook itself must decide (name, image, env, ports, mounts, resources) is not here.
+  constexpr std::array<std::pair<std::string_view, Tree::value_t>, 11> kFields = {
+      {{"args", Tree::value_t::array},
+       {"command", Tree::value_t::array},
+       {"envFrom", Tree::value_t::array},
+       {"lifecycle", Tree::value_t::object},
+       {"livenessProbe", Tree::value_t::object},
+       {"readinessProbe", Tree::value_t::object},
+       {"securityContext", Tree::value_t::object},
+       {"startupProbe", Tree::value_t::object},
+       {"terminationMessagePath", Tree::value_t::string},
+       {"terminationMessagePolicy", Tree::value_t::string},
+       {"workingDir", Tree::value_t::string}}};
+  for (const auto& [name, kind] : kFields) {
+    const Tree* const value = section.take(name);
+    if (value == nullptr) continue;
+    if (value->type() != kind)
+      section.fail(name, value->dump(), std::string("an ") + Tree(kind).type_name());
+    into.fields[std::string(name)] = value->dump();
+  }
+  section.finish();
+}
+
+void read_env(Section section, Sidecar& into) {
+  section.each([&](const std::string& name, const Tree& value) {
+    const bool good_name = !name.empty() && (name[0] < '0' || name[0] > '9') &&
+                           std::all_of(name.begin(), name.end(), [](char c) {
+                             return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                                    (c >= '0' && c <= '9') || c == '_';
+                           });
+    if (!good_name) section.fail(name, "", "names of letters, digits and underscores");
+    if (value.is_structured() || value.is_null())
+      section.fail(name, value.dump(), "a text, a number, true or false");
+    into.env[name] = value.is_string() ? value.get<std::string>() : value.dump();
+  });
+}
+
+void read_overrides(Section& section, Sidecar& into) {
+  const auto names = section.texts("overrides");
+  if (!names) return;
+  into.overrides.reset();
+  for (const std::string& name : *names) {
+    const auto item = override_of_name(name);
+    if (!item) {
+      std::string accepted;
+      for (std::size_t i = 0; i < kOverrideCount; ++i)
+        accepted += (i == 0 ? "" : ", ") + std::string(override_name(static_cast<Override>(i)));
+      section.fail("overrides", name, accepted);
+    }
+    into.overrides.set(static_cast<std::size_t>(*item));
+  }
+}
+
+void read_sidecar(Section section, Sidecar& into) {
+  section.text("name", into.name, check_container_name);
+  section.text("image", into.image, check_image);
+  section.text("imagePullPolicy", into.image_pull_policy,
+               one_of({"Always", "IfNotPresent", "Never"}));
+  if (const auto names = section.texts("imagePullSecrets", check_name))
+    into.image_pull_secrets = *names;
+  std::string word = "auto";
+  section.text("native", word, one_of({"auto", "always", "never"}));
+  into.native = word == "auto"     ? Native::kAuto
+                : word == "always" ? Native::kAlways
+                                   : Native::kNever;
+  word = "explicit";
+  section.text("capabilities", word, one_of({"explicit", "runtimeDefault"}));
+  into.capabilities = word == "explicit" ? Capabilities::kExplicit : Capabilities::kRuntimeDefault;
+  if (auto part = section.section("resources")) read_resources(*part, into);
+  section.number("snaplen", into.snaplen, 64, 262'144);
+  section.text("interface", into.interface, check_interface);
+  section.text("bufferSize", into.buffer_size, check_buffer_size);
+  section.number("dataMtu", into.data_mtu, 0, 65'535);
+  section.list("tappedPeers", into.tapped_peers, check_tapped_peers);
+  section.text("serviceView", into.service_view, one_of({"auto", "never", "always"}));
+  section.list("untappedServices", into.untapped_services, check_prefixes);
+  std::uint32_t port = into.status_port;
+  section.number("statusPort", port, 1, 65'535);
+  into.status_port = static_cast<std::uint16_t>(port);
+  section.text("logLevel", into.log_level, check_log_level);
+  section.text("logFormat", into.log_format, one_of({"json", "text"}));
+  if (auto part = section.section("env")) read_env(*part, into);
+  if (auto part = section.section("container")) read_container_fields(*part, into);
+  read_overrides(section, into);
+  section.finish();
+}
+
+LabelCondition read_condition(Section section) {
+  LabelCondition condition;
+  std::string op;
+  section.text("key", condition.key);
+  section.text("operator", op, one_of({"In", "NotIn", "Exists", "DoesNotExist"}));
+  if (const auto values = section.texts("values")) condition.values = *values;
+  section.finish();
+  using Operator = LabelCondition::Operator;
+  condition.op = op == "In"       ? Operator::kIn
+                 : op == "NotIn"  ? Operator::kNotIn
+                 : op == "Exists" ? Operator::kExists
+                                  : Operator::kDoesNotExist;
+  if (condition.key.empty()) section.fail("key", "", "a label's key");
+  if (op.empty()) section.fail("operator", "", "In, NotIn, Exists, DoesNotExist");
+  const bool needs_values = op == "In" || op == "NotIn";
+  if (needs_values == condition.values.empty())
+    section.fail("values", "", needs_values ? "at least one text" : "none with " + op);
+  return condition;
+}
+
+/// As Kubernetes writes them. One without a condition is left out: it would select every pod.
+void read_selector(Section section, std::vector<LabelSelector>& into) {
+  LabelSelector selector;
+  if (auto labels = section.section("matchLabels"))
+    labels->each([&](const std::string& key, const Tree& value) {
+      if (!value.is_string()) labels->fail(key, value.dump(), "a text");
+      selector.push_back({key, LabelCondition::Operator::kIn, {value.get<std::string>()}});
+    });
+  for (Section& part : section.sections("matchExpressions"))
+    selector.push_back(read_condition(part));
+  section.finish();
+  if (!selector.empty()) into.push_back(std::move(selector));
+}
+
+void read_injection(Section section, Injection& into) {
+  std::string version;
+  section.text("serverVersion", version, [](std::string_view text) -> Result<std::string> {
+    if (!text.empty() && !parse_version(text)) return Error{R"(a version in quotes: "1.36")"};
+    return std::string(text);
+  });
+  into.server_version = parse_version(version);
+  section.text("ownNamespace", into.own_namespace);
+  if (const auto names = section.texts("excludedNamespaces", check_name))
+    into.excluded_namespaces = *names;
+  for (Section& part : section.sections("excludedPods")) read_selector(part, into.excluded_pods);
+  section.boolean("forceJobs", into.force_jobs);
+  section.finish();
+}
+
+void read_registry(Section section, Registry& into) {
+  section.text("address", into.address, check_registry);
+  section.text("ca", into.ca, check_pem);
+  std::string word = "token";
+  section.text("auth", word, one_of({"token", "none"}));
+  into.token = word == "token";
+  // The API server accepts no shorter life.
+  section.number("tokenExpirationSeconds", into.token_life, 600, 86'400);
+  section.finish();
+}
+
+Configuration read(Section section) {
+  Configuration configuration;
+  if (auto part = section.section("sensor")) read_sensor(*part, configuration);
+  if (auto part = section.section("subnets")) read_subnets(*part, configuration);
+  if (auto part = section.section("sidecar")) read_sidecar(*part, configuration.sidecar);
+  if (auto part = section.section("injection")) read_injection(*part, configuration.injection);
+  if (auto part = section.section("registry")) read_registry(*part, configuration.registry);
+  section.finish();
+  if (configuration.sidecar.native == Native::kAlways && native_is_impossible(configuration))
+    section.fail("sidecar.native", "always", "auto or never, on a server before 1.29");
+  return configuration;
+}
+
+}  // namespace
+
+Result<Configuration> parse_configuration(std::string_view text, std::string_view name) {
+  const auto documents = parse_documents(text, name);
+  if (!documents) return documents.error();
+  if (documents->trees.size() > 1)
+    return Error{std::string(name) + ": more than one document; one is accepted"};
+  if (documents->trees.empty() || documents->trees[0].is_null()) return Configuration();
+  try {
+    return read(Section(documents->trees[0], std::string(name), ""));
+  } catch (const Fault& fault) {
+    return Error{fault.text};
+  }
+}
+
+Result<Configuration> load_configuration(const std::string& path) {
+  std::error_code code;
+  const auto size = std::filesystem::file_size(path, code);
+  if (code) return Error{path + ": cannot be read: " + code.message()};
+  if (size > kMaxFile) return Error{path + ": larger than 4 MiB"};
+  std::ifstream stream(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (!stream && !stream.eof()) return Error{path + ": cannot be read"};
+  return parse_configuration(text, path);
+}
+
+}  // namespace sidetap::configuration

@@ -1,0 +1,61 @@
+// The configuration file, YAML or JSON. Strict: an unknown key or a value of the wrong kind is one
+// line that names the file, the key, the value and what is accepted.
+//
+//   sensor:
+//     address: 10.10.10.10        # HOST or HOST:PORT; several: a list, or separated by commas
+//     port: 2003                  # for addresses that name none
+//     mode: replicate             # replicate, failover, balance
+//   subnets:
+//     pods: [10.244.0.0/16, fd00:244::/56]
+//     services: [10.96.0.0/12]
+//   sidecar:
+//     name: sidetap
+//     image: registry.example.com/sidetap-sidecar:0.1.0
+//     imagePullPolicy: IfNotPresent
+//     imagePullSecrets: [regcred]
+//     native: auto                # auto, always, never
+//     capabilities: explicit      # explicit, runtimeDefault
+//     resources:
+//       requests: {cpu: 10m, memory: 32Mi}
+//       limits: {cpu: 500m, memory: 64Mi}
+//     snaplen: 262144             # bytes
+//     interface: ""
+//     bufferSize: 2M
+//     dataMtu: 0
+//     tappedPeers: none           # all, none, prefixes
+//     serviceView: auto           # auto, never, always
+//     untappedServices: []
+//     statusPort: 15020
+//     logLevel: info
+//     logFormat: json
+//     env: {FLUSH_INTERVAL: 20ms}
+//     container: {}               # fields of the Kubernetes container, in place of the built-in
+//     ones overrides: [snaplen, cpu-limit, memory-limit, interface, log-level]
+//   injection:
+//     serverVersion: v1.36.2
+//     ownNamespace: sidetap
+//     excludedNamespaces: [monitoring]
+//     excludedPods: {matchLabels: {app: sensor}}    # or a list of selectors
+//     forceJobs: false
+//   registry:
+//     address: sidetap-registry.sidetap.svc:8444
+//     ca: |
+//       -----BEGIN CERTIFICATE-----
+//     auth: token                 # token, none
+//     tokenExpirationSeconds: 3600
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "shared/result.h"
+#include "webhook/configuration/configuration.h"
+
+namespace sidetap::configuration {
+
+/// `name` stands for the file in error lines.
+Result<Configuration> parse_configuration(std::string_view text, std::string_view name);
+/// Reads at most 4 MiB.
+Result<Configuration> load_configuration(const std::string& path);
+
+}  // namespace sidetap::configuration

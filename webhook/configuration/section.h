@@ -1,0 +1,61 @@
+// One mapping of the configuration file, read strictly.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/result.h"
+#include "webhook/configuration/yaml.h"
+
+namespace sidetap::configuration {
+
+/// Thrown by Section and caught where the file is read: one line for the operator.
+struct Fault {
+  std::string text;
+};
+
+/// Gives the value to keep, or what would be accepted.
+using Check = std::function<Result<std::string>(std::string_view)>;
+
+/// Reads the keys of a mapping into targets that keep their defaults where a key is missing or
+/// null. Throws Fault at the first value that is not accepted. finish() finds keys that nobody
+/// read.
+class Section {
+ public:
+  /// `path` is where the mapping stands in the file ("sidecar.resources"), empty at the top.
+  Section(const Tree& tree, std::string file, std::string path);
+
+  void text(std::string_view key, std::string& into, const Check& check = {});
+  /// A list of texts, or one text with commas; `into` is the text with commas, checked as a whole.
+  void list(std::string_view key, std::string& into, const Check& check);
+  std::optional<std::vector<std::string>> texts(std::string_view key, const Check& check = {});
+  void number(std::string_view key, std::uint32_t& into, std::uint32_t least, std::uint32_t most);
+  void boolean(std::string_view key, bool& into);
+  std::optional<Section> section(std::string_view key);
+  /// A mapping, or a list of them.
+  std::vector<Section> sections(std::string_view key);
+  /// The value as it is, for what has rules of its own; null: not there.
+  const Tree* take(std::string_view key);
+  /// Every member, whatever its key.
+  void each(const std::function<void(const std::string& key, const Tree& value)>& visit);
+  void finish();
+
+  [[noreturn]] void fail(std::string_view key, const std::string& value,
+                         const std::string& accepted) const;
+
+ private:
+  std::string place(std::string_view key) const;
+  std::string scalar_text(std::string_view key, const Tree& value) const;
+  std::string checked(std::string_view key, const std::string& text, const Check& check) const;
+
+  const Tree* tree_;
+  std::string file_;
+  std::string path_;
+  std::vector<std::string> known_;
+};
+
+}  // namespace sidetap::configuration

@@ -1,0 +1,153 @@
+#include "webhook/injection/container.h"
+
+#include "webhook/admission/json_text.h"
+
+namespace sidetap::injection {
+namespace {
+
+using admission::Form;
+using admission::JsonWriter;
+using configuration::Configuration;
+
+/// The environment, in which the operator's own variables win.
+class Environment {
+ public:
+  Environment(JsonWriter& json, const std::map<std::string, std::string>& extra)
+      : json_(json), extra_(extra) {}
+
+  void text(const std::string& name, std::string_view value) {
+    if (extra_.contains(name)) return;
+    json_.begin_object().member("name", name).member("value", value).end_object();
+  }
+  void text_unless_empty(const std::string& name, std::string_view value) {
+    if (!value.empty()) text(name, value);
+  }
+  void number(const std::string& name, std::uint64_t value) { text(name, std::to_string(value)); }
+  /// By the downward API: the node fills it in when the pod starts.
+  void field(const std::string& name, std::string_view path) {
+    if (extra_.contains(name)) return;
+    json_.begin_object().member("name", name).key("valueFrom").begin_object();
+    json_.key("fieldRef").begin_object().member("apiVersion", "v1").member("fieldPath", path);
+    json_.end_object().end_object().end_object();
+  }
+  void rest() {
+    for (const auto& [name, value] : extra_)
+      json_.begin_object().member("name", name).member("value", value).end_object();
+  }
+
+ private:
+  JsonWriter& json_;
+  const std::map<std::string, std::string>& extra_;
+};
+
+void write_environment(JsonWriter& json, const Settings& settings,
+                       const Configuration& configuration) {
+  const configuration::Sidecar& sidecar = configuration.sidecar;
+  Environment env(json, sidecar.env);
+  env.field("POD_NAME", "metadata.name");
+  env.field("POD_NAMESPACE", "metadata.namespace");
+  env.field("NODE_NAME", "spec.nodeName");
+  env.field("POD_IPS", "status.podIPs");
+  env.text_unless_empty("SENSOR", settings.sensor);
+  if (configuration.sensor_mode != "replicate") env.text("SENSOR_MODE", configuration.sensor_mode);
+  env.text_unless_empty("PODNET", configuration.pod_subnets);
+  env.text_unless_empty("SVCNET", configuration.service_subnets);
+  env.text("TAPPED_PEERS", sidecar.tapped_peers);
+  env.text("SERVICE_VIEW", sidecar.service_view);
+  env.text_unless_empty("UNTAPPED_SERVICES", sidecar.untapped_services);
+  env.text_unless_empty("INTERFACE", settings.interface);
+  env.number("SNAPLEN", settings.snaplen);
+  env.text_unless_empty("BUFFER_SIZE", sidecar.buffer_size);
+  env.number("DATA_MTU", sidecar.data_mtu);
+  env.text("STATUS_LISTEN", ":" + std::to_string(settings.status_port));
+  env.text("LOG_LEVEL", settings.log_level);
+  env.text("LOG_FORMAT", sidecar.log_format);
+  env.text_unless_empty("REGISTRY", configuration.registry.address);
+  if (!configuration.registry.address.empty())
+    env.text_unless_empty("REGISTRY_CA", configuration.registry.ca);
+  if (has_token(configuration))
+    env.text("REGISTRY_TOKEN_FILE", std::string(kTokenDirectory) + "/" + std::string(kTokenFile));
+  env.rest();
+}
+
+void write_amounts(JsonWriter& json, std::string_view name, const configuration::Amounts& amounts) {
+  json.key(name).begin_object();
+  json.member("cpu", amounts.cpu).member("memory", amounts.memory).end_object();
+}
+
+void write_security(JsonWriter& json, configuration::Capabilities capabilities) {
+  json.begin_object().key("runAsUser").number(0).key("runAsNonRoot").boolean(false);
+  json.key("privileged").boolean(false).key("allowPrivilegeEscalation").boolean(false);
+  json.key("readOnlyRootFilesystem").boolean(true);
+  if (capabilities == configuration::Capabilities::kExplicit) {
+    json.key("capabilities").begin_object().key("drop").begin_array().string("ALL").end_array();
+    json.key("add").begin_array().string("NET_RAW").end_array().end_object();
+  }
+  json.key("seccompProfile").begin_object().member("type", "RuntimeDefault").end_object();
+  json.end_object();
+}
+
+void write_liveness(JsonWriter& json) {
+  json.begin_object().key("httpGet").begin_object();
+  json.member("path", "/healthz").member("port", kStatusPortName).end_object();
+  json.key("periodSeconds").number(10).key("timeoutSeconds").number(5);
+  json.key("failureThreshold").number(6).end_object();
+}
+
+void write_ports(JsonWriter& json, std::uint16_t port) {
+  json.begin_array().begin_object().member("name", kStatusPortName);
+  json.key("containerPort").number(port).member("protocol", "TCP").end_object().end_array();
+}
+
+}  // namespace
+
+bool has_token(const Configuration& configuration) {
+  return !configuration.registry.address.empty() && configuration.registry.token;
+}
+
+std::string container_json(const Settings& settings, std::string_view token_volume,
+                           const Configuration& configuration) {
+  const configuration::Sidecar& sidecar = configuration.sidecar;
+  std::string text;
+  text.reserve(2560 + configuration.registry.ca.size());
+  JsonWriter json(text);
+  // A field that the operator gives takes the place of the built-in one.
+  const auto field = [&](std::string_view name, auto&& write) {
+    if (sidecar.fields.contains(std::string(name))) return;
+    json.key(name);
+    write();
+  };
+  const auto text_field = [&](std::string_view name, std::string_view value) {
+    field(name, [&] { json.string(value); });
+  };
+
+  json.begin_object().member("name", sidecar.name).member("image", settings.image);
+  json.member("imagePullPolicy", sidecar.image_pull_policy);
+  if (settings.form == Form::kNative) json.member("restartPolicy", "Always");
+  field("command", [&] { json.begin_array().string("/usr/bin/sidetap-sidecar").end_array(); });
+  field("args", [&] { json.begin_array().string("run").end_array(); });
+  json.key("env").begin_array();
+  write_environment(json, settings, configuration);
+  json.end_array();
+  json.key("ports");
+  write_ports(json, settings.status_port);
+  if (settings.resources) {
+    json.key("resources").begin_object();
+    write_amounts(json, "requests", settings.requests);
+    write_amounts(json, "limits", settings.limits);
+    json.end_object();
+  }
+  if (has_token(configuration)) {
+    json.key("volumeMounts").begin_array().begin_object().member("name", token_volume);
+    json.member("mountPath", kTokenDirectory).key("readOnly").boolean(true);
+    json.end_object().end_array();
+  }
+  field("livenessProbe", [&] { write_liveness(json); });
+  text_field("terminationMessagePolicy", "FallbackToLogsOnError");
+  field("securityContext", [&] { write_security(json, sidecar.capabilities); });
+  for (const auto& [name, value] : sidecar.fields) json.key(name).raw(value);
+  json.end_object();
+  return text;
+}
+
+}  // namespace sidetap::injection

@@ -1,0 +1,20 @@
+// The JSON Patch (RFC 6902) that makes a pod a tapped pod: operations `add` only, on the pod's raw
+// JSON, so that what the webhook does not know stays as it is.
+#pragma once
+
+#include <string>
+
+#include "webhook/admission/json_tree.h"
+#include "webhook/configuration/configuration.h"
+#include "webhook/injection/settings.h"
+
+namespace sidetap::injection {
+
+/// The pod must be one for which admission::decide() says kInject.
+std::string inject_patch(admission::Value pod, const Settings& settings,
+                         const configuration::Configuration& configuration);
+
+/// Puts back the restartPolicy of the sidecar, init container number `index`.
+std::string restore_patch(std::size_t index);
+
+}  // namespace sidetap::injection

@@ -1,0 +1,31 @@
+// What one pod's sidecar is to be: the operator's template and what the pod may change of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "webhook/admission/json_tree.h"
+#include "webhook/admission/policy.h"
+#include "webhook/configuration/configuration.h"
+
+namespace sidetap::injection {
+
+struct Settings {
+  admission::Form form = admission::Form::kContainer;
+  std::string sensor;
+  std::string image;
+  std::string interface;
+  std::string log_level;
+  std::uint32_t snaplen = 0;
+  std::uint16_t status_port = 0;
+  configuration::Amounts requests;
+  configuration::Amounts limits;
+  bool resources = true;  ///< Write them at all.
+};
+
+/// `warnings` gains one line for each annotation of the pod that is not applied, with the reason.
+Settings settle(admission::Value pod, const configuration::Configuration& configuration,
+                std::vector<std::string>& warnings);
+
+}  // namespace sidetap::injection

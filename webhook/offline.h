@@ -1,0 +1,17 @@
+// What the webhook would do to pods in files, without a cluster.
+#pragma once
+
+#include <span>
+
+namespace sidetap {
+
+/// `sidetap-webhook inject -f FILE|- ...`: prints every document, pods and pod templates injected.
+/// `arguments` are those behind the command's name. Returns the exit status: 0, 1 when the input
+/// cannot be read, 2 when the arguments are wrong.
+int inject_command(std::span<const char* const> arguments);
+
+/// `sidetap-webhook explain -f FILE ...`: says of every pod whether it would be injected, by which
+/// rule, and what else to set.
+int explain_command(std::span<const char* const> arguments);
+
+}  // namespace sidetap
