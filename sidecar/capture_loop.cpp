@@ -409,8 +409,6 @@ void CaptureLoop::set_tapped_peers(std::shared_ptr<const ownership::TappedPeers>
   impl_->engine.set_tapped_peers(std::move(peers));
 }
 
-void CaptureLoop::renew_filter() { impl_->renew_filter(); }
-
 void CaptureLoop::set_unowned_peers(std::vector<net::Cidr> peers) {
   impl_->config.unowned_peers = std::move(peers);
   impl_->renew_filter();

@@ -74,11 +74,9 @@ class CaptureLoop final : public session::CaptureControl {
   rpcap::Interface interface() override;
   std::int32_t link_type() override;
 
-  /// The interface's addresses have changed.
+  /// The interface's addresses have changed, or it was opened late and its link layer is another.
   void set_self(ownership::Self self);
   void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers);
-  /// Builds the kernel's filter anew: after on_open(), when the link layer may be another.
-  void renew_filter();
   /// Replaces the peers that the kernel's filter may drop.
   void set_unowned_peers(std::vector<net::Cidr> peers);
 

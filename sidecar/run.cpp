@@ -115,11 +115,7 @@ class Tap {
     config.snaplen = options_.sessions.snaplen;
     config.buffer_bytes = options_.buffer_size;
     config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
-    config.on_open = [this] {
-      asio::post(context_, [this] {
-        for (const auto& path : paths_) path->loop->renew_filter();
-      });
-    };
+    config.on_open = [this] { asio::post(context_, [this] { renew_addresses(); }); };
     config.on_lost = [this](std::string reason) {
       asio::post(context_, [this, reason = std::move(reason)] {
         // Without the right to open it again only a new container can.
@@ -138,6 +134,20 @@ class Tap {
     path->sessions = std::make_unique<session::Sessions>(
         context_.get_executor(), std::move(sessions), *path->loop, &metrics_);
     paths_.push_back(std::move(path));
+  }
+
+  /// What the interfaces' addresses are now; with them the kernel's filter is built anew.
+  void renew_addresses() {
+    auto interfaces = net::list_interfaces();
+    if (!interfaces) {
+      telemetry::warn("the old addresses stay", {{"reason", interfaces.error().text}});
+      return;
+    }
+    for (const auto& path : paths_) {
+      const auto found = std::find_if(interfaces->begin(), interfaces->end(),
+                                      [&](const auto& i) { return i.name == path->loop->name(); });
+      if (found != interfaces->end()) path->loop->set_self(make_self(options_.ownership, *found));
+    }
   }
 
   Result<void> start_status() {

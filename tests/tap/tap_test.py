@@ -1,0 +1,539 @@
+#!/usr/bin/env python3
+"""The tap against the reference sensor: a pod and a node, one veth between them, real packets."""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
+from sidetap_lab.namespaces import Namespace  # noqa: E402
+
+BINARIES = sys.argv[1] if len(sys.argv) > 1 else "build/release/bin"
+NODE, POD = "10.99.0.1", "10.99.0.2"
+NODE6, POD6 = "fd00:99::1", "fd00:99::2"
+
+
+def wait_for(condition, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    return condition()
+
+
+class Tap:
+    """A running sidetap-sidecar; its log is read as it grows."""
+
+    def __init__(self, pod, folder, *arguments):
+        self.log_path = os.path.join(folder, "tap.log")
+        self.log_file = open(self.log_path, "wb")
+        command = [f"{BINARIES}/sidetap-sidecar", "run", "--pod-ips", f"{POD},{POD6}", "--pod-subnets",
+                   "10.99.0.0/24,fd00:99::/64", "--pod-name", "web-1", "--pod-namespace", "shop", *arguments]
+        self.process = pod.popen(command, stderr=self.log_file, stdout=self.log_file)
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_log(self, text, count=1):
+        if not wait_for(lambda: self.log().count(text) >= count):
+            raise AssertionError(f"no {text!r} in the tap's log:\n{self.log()}")
+
+    def stop(self):
+        """Ends the tap as the kubelet does; returns the ledger from its last line."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(10)
+        if code != 0:
+            raise AssertionError(f"the tap ended with {code}:\n{self.log()}")
+        summary = [line for line in self.log().splitlines() if "what became of the packets" in line][-1]
+        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", summary)}
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.log_file.close()
+
+
+class Sensor:
+    def __init__(self, node, folder, *arguments, listen=NODE):
+        self.json_path = os.path.join(folder, "totals.json")
+        self.process = node.popen(
+            [f"{BINARIES}/sidetap-sensor", "active", "--listen", listen, "--output-dir", folder, "--json",
+             self.json_path, *arguments], stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if not line.startswith("listening"):
+            raise AssertionError(f"the sensor does not listen: {line!r}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+        with open(self.json_path, encoding="utf-8") as file:
+            return json.load(file)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class TapTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="sidetap-tap-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.node, self.pod = Namespace("node"), Namespace("pod")
+        self.addCleanup(self.node.close)
+        self.addCleanup(self.pod.close)
+        for namespace in (self.node, self.pod):
+            namespace.sysctl({"ipv6/conf/default/accept_dad": 0, "ipv6/conf/all/accept_dad": 0})
+            namespace.ip("link set lo up")
+        self.node.ip(f"link add veth0 type veth peer name eth0 netns {self.pod.path}")
+        self.node.ip("link set veth0 up", f"addr add {NODE}/24 dev veth0", f"addr add {NODE6}/64 dev veth0 nodad")
+        self.pod.ip("link set eth0 up", f"addr add {POD}/24 dev eth0", f"addr add {POD6}/64 dev eth0 nodad")
+
+    def tap(self, *arguments, sensor=NODE):
+        tap = Tap(self.pod, self.folder, *(("--sensor", sensor) if sensor else ()), *arguments)
+        self.addCleanup(tap.kill)
+        return tap
+
+    def sensor(self, *arguments, listen=NODE):
+        sensor = Sensor(self.node, self.folder, *arguments, listen=listen)
+        self.addCleanup(sensor.kill)
+        return sensor
+
+    def send(self, count, size=100, port=9000, to=NODE):
+        """Marked datagrams from the pod; nobody listens, so each is answered by an ICMP error or not."""
+        family = socket.AF_INET6 if ":" in to else socket.AF_INET
+        with self.pod.socket(family, socket.SOCK_DGRAM) as sender:
+            for number in range(count):
+                sender.sendto(f"marker-{number:06d}-".encode().ljust(size, b"."), (to, port))
+                if number % 20 == 19:
+                    time.sleep(0.001)  # a burst may overflow the ring of the kernel, which is not what is tested
+
+    def sink(self, port=9000, address=NODE):
+        """A socket that takes datagrams silently."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sink = self.node.socket(family, socket.SOCK_DGRAM)
+        sink.bind((address, port))
+        self.addCleanup(sink.close)
+        return sink
+
+    def markers(self):
+        """How often each marker is in the sensor's capture files."""
+        found = {}
+        for name in os.listdir(self.folder):
+            if name.endswith(".pcap"):
+                with open(os.path.join(self.folder, name), "rb") as file:
+                    for marker in re.findall(rb"marker-(\d+)-", file.read()):
+                        found[int(marker)] = found.get(int(marker), 0) + 1
+        return found
+
+    def assert_balanced(self, ledger):
+        self.assertEqual(ledger["seen"], ledger["not_owned"] + ledger["owned"] + ledger["dropped_kernel_ring"], ledger)
+        dropped = sum(value for key, value in ledger.items() if key.startswith("dropped_") and key != "dropped_kernel_ring")
+        self.assertEqual(ledger["owned"], ledger["forwarded"] + ledger["filtered"] + dropped, ledger)
+
+
+class Forwarding(TapTest):
+    def forward(self, *sensor_arguments, tap_arguments=(), size=100, to=NODE, listen=NODE):
+        sensor = self.sensor(*sensor_arguments, listen=listen)
+        tap = self.tap(*tap_arguments, sensor=f"[{listen}]" if ":" in listen else listen)
+        tap.wait_log("forwarding to sensor")
+        self.sink(address=to)
+        self.send(500, size=size, to=to)
+        ledger = tap.stop()
+        totals = sensor.stop()
+        self.assertEqual(self.markers(), {number: 1 for number in range(500)}, ledger)
+        self.assertEqual(totals["malformed"], 0, totals)
+        self.assertEqual(totals["lost_datagrams"], 0, totals)
+        self.assertEqual(totals["packets"], ledger["forwarded"], (totals, ledger))
+        self.assert_balanced(ledger)
+        return totals
+
+    def test_udpstr_brings_every_packet_once(self):
+        totals = self.forward()
+        self.assertGreater(totals["datagrams"], 0)
+        tap = totals["taps"][0]
+        self.assertEqual(tap["interface"], "eth0")
+        self.assertTrue(tap["description"].startswith("shop/web-1"), tap)
+        self.assertIn(POD, tap["addresses"])
+        self.assertIn(POD6, tap["addresses"])
+
+    def test_udpstr_with_packets_larger_than_a_datagram(self):
+        self.forward(size=9000)
+
+    def test_plain_udp(self):
+        self.forward(tap_arguments=("--udp-format", "plain"))
+
+    def test_tcp(self):
+        totals = self.forward("--data", "tcp", size=3000)
+        self.assertEqual(totals["datagrams"], 0)
+
+    def test_ipv6_sensor_and_traffic(self):
+        self.forward(to=NODE6, listen=NODE6)
+
+    def test_one_data_port_for_all(self):
+        self.forward("--udp-port", "4444")
+
+    def test_small_mtu_is_respected(self):
+        self.forward(tap_arguments=("--data-mtu", "576"), size=1400)
+
+    def test_password(self):
+        path = os.path.join(self.folder, "password")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("geheim\n")
+        self.forward("--user", "eh", "--password", "geheim", tap_arguments=("--user", "eh", "--password-file", path))
+
+    def test_wrong_password_is_refused_and_dialled_again(self):
+        path = os.path.join(self.folder, "password")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("geheim")
+        sensor = self.sensor("--user", "eh", "--password", "geraten")
+        tap = self.tap("--user", "eh", "--password-file", path)
+        self.assertTrue(wait_for(lambda: "no session" in tap.log()), tap.log())
+        time.sleep(1.5)
+        tap.stop()
+        totals = sensor.stop()
+        self.assertEqual(totals["packets"], 0)
+        self.assertGreater(len(totals["taps"]), 1, "dialled again")
+
+    def test_sensor_filter_is_obeyed_and_replaced(self):
+        sensor = self.sensor("--filter-bpf", "udp port 9000", "--update-filter", "udp port 9001",
+                             "--update-filter-after", "2")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.sink(9000)
+        self.sink(9001)
+        self.send(10, port=9000)
+        self.send(10, port=9001)
+        time.sleep(2.5)
+        self.send(10, port=9000)
+        self.send(10, port=9001)
+        ledger = tap.stop()
+        totals = sensor.stop()
+        self.assertEqual(totals["packets"], 20, totals)
+        self.assertGreaterEqual(ledger["filtered"], 20)
+        self.assert_balanced(ledger)
+
+    def test_sampling(self):
+        sensor = self.sensor("--sampling", "one-in=10", "--filter-bpf", "udp port 9000")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.sink()
+        self.send(200)
+        ledger = tap.stop()
+        self.assertEqual(sensor.stop()["packets"], 20)
+        self.assert_balanced(ledger)
+
+    def test_snaplen_the_smaller_wins(self):
+        sensor = self.sensor("--snaplen", "200", "--filter-bpf", "udp port 9000")
+        tap = self.tap("--snaplen", "80")
+        tap.wait_log("forwarding to sensor")
+        self.sink()
+        self.send(10, size=500)
+        tap.stop()
+        self.assertEqual(sensor.stop()["bytes"], 10 * 80)
+
+    def test_own_traffic_is_never_forwarded(self):
+        sensor = self.sensor("--data", "tcp", "--stats-every", "1")
+        tap = self.tap("--status-listen", ":15020")
+        tap.wait_log("forwarding to sensor")
+        for _ in range(20):
+            self.node.run("curl", "-sf", f"http://{POD}:15020/metrics")
+        time.sleep(1.2)
+        ledger = tap.stop()
+        totals = sensor.stop()
+        with open(totals["taps"][0]["pcap"], "rb") as file:
+            captured = file.read()
+        self.assertNotIn(b"sidetap_packets_seen_total", captured)
+        self.assertLess(ledger["seen"], 60, "of the tap's own packets none reaches the process")
+
+    def test_several_sensors_get_everything(self):
+        first = self.sensor("--filter-bpf", "udp port 9000")
+        self.node.ip("addr add 10.99.0.3/24 dev veth0")
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        second = Sensor(self.node, other, "--filter-bpf", "udp port 9000", listen="10.99.0.3")
+        self.addCleanup(second.kill)
+        tap = self.tap(sensor=f"{NODE},10.99.0.3")
+        tap.wait_log("forwarding to sensor", 2)
+        self.sink()
+        self.send(100)
+        tap.stop()
+        self.assertEqual(first.stop()["packets"], 100)
+        self.assertEqual(second.stop()["packets"], 100)
+
+    def test_balance_gives_each_flow_to_one_sensor(self):
+        first = self.sensor("--filter-bpf", "udp port 9000")
+        self.node.ip("addr add 10.99.0.3/24 dev veth0")
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        second = Sensor(self.node, other, "--filter-bpf", "udp port 9000", listen="10.99.0.3")
+        self.addCleanup(second.kill)
+        tap = self.tap("--sensor-mode", "balance", sensor=f"{NODE},10.99.0.3")
+        tap.wait_log("forwarding to sensor", 2)
+        self.sink()
+        for _ in range(40):  # a new source port, so a new flow, each time
+            self.send(5)
+        tap.stop()
+        counts = first.stop()["packets"], second.stop()["packets"]
+        self.assertEqual(sum(counts), 200)
+        self.assertTrue(all(count > 0 and count % 5 == 0 for count in counts), counts)
+
+
+class Faults(TapTest):
+    def test_sensor_killed_and_back(self):
+        sensor = self.sensor()
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.sink()
+        self.send(50)
+        time.sleep(0.2)
+        sensor.kill()
+        tap.wait_log("dialling again")
+        self.send(30)
+        again = self.sensor()
+        tap.wait_log("forwarding to sensor", 2)
+        for name in os.listdir(self.folder):
+            if name.endswith(".pcap"):
+                os.remove(os.path.join(self.folder, name))
+        again.kill()
+        tap.wait_log("dialling again", 2)
+        last = self.sensor()
+        tap.wait_log("forwarding to sensor", 3)
+        self.send(50)
+        ledger = tap.stop()
+        last.stop()
+        self.assertEqual(self.markers(), {number: 1 for number in range(50)})
+        self.assertGreaterEqual(ledger["dropped_no_session"] + ledger["dropped_disconnected"], 30)
+        self.assert_balanced(ledger)
+
+    def test_sensor_refuses(self):
+        sensor = self.sensor("--fault", "refuse")
+        tap = self.tap()
+        tap.wait_log("not welcome")
+        time.sleep(2)
+        ledger = tap.stop()
+        self.assertGreater(len(sensor.stop()["taps"]), 1)
+        self.assertEqual(ledger["forwarded"], 0)
+
+    def test_sensor_closes_and_is_dialled_again(self):
+        sensor = self.sensor("--fault", "close-after=1")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor", 2)
+        tap.stop()
+        self.assertGreaterEqual(len(sensor.stop()["taps"]), 2)
+
+    def test_stalled_tcp_sensor_costs_packets_not_the_application(self):
+        sensor = self.sensor("--data", "tcp", "--fault", "stop-reading")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        sink = self.sink()
+        sink.setblocking(False)
+        self.send(4000, size=1400)
+        received = 0
+        while True:
+            try:
+                sink.recv(2000)
+                received += 1
+            except BlockingIOError:
+                break
+        self.assertGreater(received, 0)
+        ledger = tap.stop()
+        sensor.stop()
+        self.assertGreater(ledger["dropped_socket_full"], 0)
+        self.assert_balanced(ledger)
+
+    def test_datagrams_lost_on_the_way_are_seen_by_their_sequence(self):
+        sensor = self.sensor("--fault", "drop-every=10")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.sink()
+        self.send(1000, size=1000)
+        tap.stop()
+        totals = sensor.stop()
+        self.assertGreater(totals["lost_datagrams"], 20)
+        self.assertEqual(totals["malformed"], 0)
+
+    def test_data_port_that_nobody_listens_on(self):
+        sensor = self.sensor("--fault", "hang-after=1")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        time.sleep(1.3)
+        self.sink()
+        for _ in range(10):
+            self.send(5)
+            time.sleep(0.05)
+        tap.wait_log("does not answer")
+        ledger = tap.stop()
+        self.assertGreater(ledger["dropped_disconnected"] + ledger["dropped_no_session"], 0)
+        self.assert_balanced(ledger)
+        sensor.kill()
+
+    def test_mtu_lowered_while_it_runs(self):
+        sensor = self.sensor()
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.sink()
+        self.send(50, size=1300)
+        time.sleep(0.2)
+        self.pod.ip("link set eth0 mtu 1000")
+        self.send(20, size=900)  # these meet the smaller MTU
+        time.sleep(0.3)
+        self.send(200, size=900)
+        time.sleep(0.2)
+        fragments = self.pod.run("cat", "/proc/net/snmp")
+        header, values = [line.split() for line in fragments.splitlines() if line.startswith("Ip:")]
+        self.assertEqual(dict(zip(header, values))["FragCreates"], "0")
+        ledger = tap.stop()
+        totals = sensor.stop()
+        self.assertGreater(ledger["dropped_too_large"], 0)
+        self.assertEqual(totals["packets"], ledger["forwarded"])
+        self.assertTrue(all(number in self.markers() for number in range(20, 200)), "what came later came whole")
+        self.assert_balanced(ledger)
+
+    def test_interface_down_and_up(self):
+        sensor = self.sensor()
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.pod.ip("link set eth0 down")
+        time.sleep(0.5)
+        self.pod.ip("link set eth0 up", f"addr replace {POD6}/64 dev eth0 nodad")
+        time.sleep(0.5)
+        self.sink()
+        self.send(100)
+        ledger = tap.stop()
+        sensor.stop()
+        self.assertEqual(self.markers(), {number: 1 for number in range(100)}, tap.log())
+        self.assert_balanced(ledger)
+
+
+class Dissection(TapTest):
+    @unittest.skipUnless(shutil.which("tshark") and shutil.which("tcpdump"), "tshark and tcpdump are not installed")
+    def test_tshark_reads_the_control_session_without_a_malformed_packet(self):
+        capture = os.path.join(self.folder, "control")
+        dump = self.node.popen(["tcpdump", "-i", "veth0", "--immediate-mode", "-U", "-Z", "root", "-w", capture, "tcp port 2003"],
+                               stderr=subprocess.PIPE, text=True)
+        self.addCleanup(dump.stderr.close)
+        dump.stderr.readline()
+        sensor = self.sensor("--filter-bpf", "ip or ip6 and not port 22", "--stats-every", "1", "--sampling",
+                             "one-in=1", "--update-filter", "udp or icmp", "--update-filter-after", "1")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.send(50)
+        time.sleep(2.5)
+        sensor.stop()
+        time.sleep(0.3)
+        tap.stop()
+        dump.send_signal(signal.SIGINT)
+        dump.wait(5)
+        lines = self.tshark(capture)
+        for message in ("Authentication request", "Authentication reply", "Find all interfaces reply", "Open reply",
+                        "Set sampling reply", "Start capture request", "Start capture reply", "Update filter reply",
+                        "Statistics reply", "End capture reply", "Close"):
+            self.assertIn(message, lines)
+        self.assertEqual(self.tshark(capture, "-Y", "_ws.malformed or rpcap.error or _ws.expert.severity >= 0x00800000"), "")
+
+    @staticmethod
+    def tshark(capture, *arguments):
+        decode = ["-d", "tcp.port==2003,rpcap"]
+        base = ["tshark", "-n", "-r", capture, *arguments]
+        done = subprocess.run([*base, *decode], capture_output=True, text=True)
+        if done.returncode != 0:  # older versions find RPCAP by its look alone
+            done = subprocess.run(base, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+
+class CommandLine(unittest.TestCase):
+    @staticmethod
+    def run_tap(*arguments, **environment):
+        return subprocess.run([f"{BINARIES}/sidetap-sidecar", *arguments], capture_output=True, text=True,
+                              env={"PATH": "/usr/bin:/bin", **environment}, timeout=10)
+
+    def test_wrong_values_get_one_line_and_exit_2(self):
+        cases = {
+            ("--snaplen", "many"): "--snaplen",
+            ("--pod-subnets", "10.0.0.0/33"): "--pod-subnets",
+            ("--service-view", "sometimes"): "auto, never, always",
+            ("--tapped-peers", "everybody"): "all, none",
+            ("--sensor-mode", "both"): "replicate, failover, balance",
+            ("--interface", "a/b"): "--interface",
+            ("--user", "eh"): "--password-file",
+            ("--sensor-tls", "rpcaps"): "--sensor-tls-cert",
+            ("--nonsense",): "--nonsense",
+        }
+        for arguments, expected in cases.items():
+            done = self.run_tap("run", "--sensor", "10.0.0.1", *arguments)
+            self.assertEqual(done.returncode, 2, (arguments, done))
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+            self.assertIn(expected, done.stderr)
+
+    def test_sensor_is_required(self):
+        done = self.run_tap("run")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("SENSOR", done.stderr)
+
+    def test_the_daemonset_variables_stand_in_for_the_sensor(self):
+        done = self.run_tap("run", "--snaplen", "1", EXTRAHOP_SENSOR_IP="10.0.0.1", RPCAPD_TARGET_PORT="x")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("10.0.0.1:x", done.stderr)
+
+    def test_help_names_every_option_with_its_variable(self):
+        done = self.run_tap("run", "--help")
+        self.assertEqual(done.returncode, 0)
+        for flag, variable in (("--sensor", "SENSOR"), ("--pod-subnets", "PODNET"), ("--service-subnets", "SVCNET"),
+                               ("--interface", "INTERFACE"), ("--tapped-peers", "TAPPED_PEERS"), ("--pod-ips", "POD_IPS"),
+                               ("--snaplen", "SNAPLEN"), ("--buffer-size", "BUFFER_SIZE"), ("--data-mtu", "DATA_MTU"),
+                               ("--status-listen", "STATUS_LISTEN"), ("--log-format", "LOG_FORMAT"),
+                               ("--log-level", "LOG_LEVEL"), ("--service-view", "SERVICE_VIEW"),
+                               ("--untapped-services", "UNTAPPED_SERVICES")):
+            self.assertIn(flag, done.stdout)
+            self.assertIn(variable, done.stdout)
+
+    def test_check_says_when_nobody_answers(self):
+        done = self.run_tap("check", "--status-listen", "127.0.0.1:1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no answer", done.stderr)
+
+
+class Status(TapTest):
+    def test_health_readiness_and_metrics(self):
+        tap = self.tap("--status-listen", ":15020")
+        tap.wait_log("serving health")
+        for path in ("healthz", "readyz"):
+            self.pod.run("curl", "-sf", f"http://127.0.0.1:15020/{path}")
+        metrics = self.pod.run("curl", "-sf", "http://127.0.0.1:15020/metrics")
+        self.assertIn('sidetap_interface_open{interface="eth0"} 1', metrics)
+        self.assertIn("sidetap_packets_dropped_total", metrics)
+        self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15020")
+
+    def test_an_interface_that_comes_late_is_captured(self):
+        sensor = self.sensor()
+        tap = self.tap("--interface", "eth1", "--status-listen", ":15020")
+        tap.wait_log("cannot capture yet")
+        with self.assertRaises(RuntimeError):
+            self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15020")
+        self.node.ip(f"link add veth1 type veth peer name eth1 netns {self.pod.path}", "link set veth1 up",
+                     "addr add 10.98.0.1/24 dev veth1")
+        self.pod.ip("addr add 10.98.0.2/24 dev eth1", "link set eth1 up")
+        tap.wait_log("the interface is open")
+        tap.wait_log("forwarding to sensor")
+        self.sink(address="10.98.0.1")
+        self.send(20, to="10.98.0.1")
+        tap.stop()
+        sensor.stop()
+        self.assertEqual(self.markers(), {number: 1 for number in range(20)})
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
