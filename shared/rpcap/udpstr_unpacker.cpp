@@ -12,6 +12,15 @@ std::uint32_t number16(std::span<const std::byte> b, std::size_t at) {
   return std::to_integer<std::uint32_t>(b[at]) << 8 | std::to_integer<std::uint32_t>(b[at + 1]);
 }
 
+/// Is there room for a header where the first one is said to be?
+bool fits(std::size_t first, std::size_t datagram) {
+  return first == kNoPacketHeader ||
+         (first >= kUdpstrHeaderSize && first + kPacketHeaderSize <= datagram);
+}
+
+/// A datagram that is older than this is no late one: the sender began anew.
+constexpr std::int32_t kReorderWindow = 4096;
+
 }  // namespace
 
 void UdpstrUnpacker::add(std::span<const std::byte> datagram) {
@@ -24,41 +33,45 @@ void UdpstrUnpacker::add(std::span<const std::byte> datagram) {
   if (!follow(number16(datagram, 4) << 16 | number16(datagram, 6))) return;
 
   const std::size_t first = number16(datagram, 2);
-  const bool begins_packet = first != kNoPacketHeader;
-  std::size_t at = kUdpstrHeaderSize;
-  if (in_packet_) {
-    const std::size_t wanted = header_.captured - partial_.size();
-    const std::size_t here = std::min(wanted, datagram.size() - at);
-    const auto rest = datagram.subspan(at, here);
-    partial_.insert(partial_.end(), rest.begin(), rest.end());
-    at += here;
-    if (here == wanted) {
-      in_packet_ = false;
-      ++counts_.packets;
-      deliver_(header_, partial_);
-    }
-  } else if (!in_sync_ && begins_packet && first >= at) {
-    at = std::min(first, datagram.size());
-    in_sync_ = true;
-  }
-  if (!in_sync_) return;
-  // The sender's word on where the first header is must agree with where the stream came to.
-  const bool agrees = at == datagram.size() ? (!begins_packet || first == at)
-                                            : (begins_packet && first == at && !in_packet_);
-  if (!agrees || !read_packets(datagram.subspan(at))) {
+  if (!fits(first, datagram.size()) || !read(datagram, first)) {
     ++counts_.malformed;
     lose_sync();
   }
 }
 
+bool UdpstrUnpacker::read(std::span<const std::byte> datagram, std::size_t first) {
+  const bool begins_packet = first != kNoPacketHeader;
+  if (!in_sync_) {
+    if (!begins_packet) return true;
+    in_sync_ = true;
+    return read_packets(datagram.subspan(first));
+  }
+  // The sender's word on where the first header is must agree with where the stream comes to.
+  const std::size_t wanted = in_packet_ ? header_.captured - partial_.size() : 0;
+  const std::size_t end = kUdpstrHeaderSize + wanted;
+  if (begins_packet ? first != end : end < datagram.size()) return false;
+  if (in_packet_) {
+    const auto rest = datagram.subspan(kUdpstrHeaderSize)
+                          .first(std::min(wanted, datagram.size() - kUdpstrHeaderSize));
+    partial_.insert(partial_.end(), rest.begin(), rest.end());
+    if (rest.size() < wanted) return true;
+    in_packet_ = false;
+    ++counts_.packets;
+    deliver_(header_, partial_);
+  }
+  return read_packets(datagram.subspan(end));
+}
+
 bool UdpstrUnpacker::follow(std::uint32_t seqno) {
   // The difference as a signed number, since sequence numbers wrap.
   const auto ahead = expected_ ? static_cast<std::int32_t>(seqno - *expected_) : 0;
-  if (ahead < 0) {
+  if (ahead < -kReorderWindow) {
+    ++counts_.restarts;
+    lose_sync();
+  } else if (ahead < 0) {
     ++counts_.late_datagrams;
     return false;
-  }
-  if (ahead > 0) {
+  } else if (ahead > 0) {
     counts_.lost_datagrams += static_cast<std::uint32_t>(ahead);
     lose_sync();
   }

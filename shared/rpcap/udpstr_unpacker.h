@@ -20,6 +20,7 @@ struct UdpstrCounts {
   std::uint64_t datagrams = 0;
   std::uint64_t lost_datagrams = 0;  ///< By the gaps between sequence numbers.
   std::uint64_t late_datagrams = 0;  ///< Out of order; counted as lost before, and not used.
+  std::uint64_t restarts = 0;        ///< The numbers fell back far: the sender began anew.
   std::uint64_t malformed = 0;       ///< Datagrams in which something contradicts the format.
   std::uint64_t packets = 0;
   std::uint64_t broken_packets = 0;  ///< Begun, and the rest was lost.
@@ -40,6 +41,7 @@ class UdpstrUnpacker {
  private:
   void lose_sync();
   bool follow(std::uint32_t seqno);
+  bool read(std::span<const std::byte> datagram, std::size_t first);
   bool read_packets(std::span<const std::byte> bytes);
 
   Deliver deliver_;

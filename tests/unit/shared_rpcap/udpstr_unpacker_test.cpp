@@ -102,6 +102,59 @@ TEST(UdpstrUnpacker, DoesNotBelieveAnIndexThatContradictsTheStream) {
   EXPECT_EQ(receiver.unpacker.counts().malformed, 1u);
 }
 
+TEST(UdpstrUnpacker, DeliversNoPacketWhoseEndContradictsTheNextHeader) {
+  auto datagrams = packed(4, 1500, 1472);
+  datagrams[1][3] ^= std::byte{2};
+  Receiver receiver;
+  for (const Bytes& datagram : datagrams) receiver.unpacker.add(datagram);
+  EXPECT_EQ(receiver.unpacker.counts().broken_packets, 1u);
+  EXPECT_EQ(receiver.unpacker.counts().malformed, 1u);
+  EXPECT_NE(receiver.numbers.front(), 1u);
+}
+
+TEST(UdpstrUnpacker, FollowsASenderThatBeginsAnew) {
+  Receiver receiver;
+  const auto before = packed(1, 700, 1472);
+  auto far = before.front();
+  far[5] = std::byte{1};  // number 65536
+  receiver.unpacker.add(far);
+  receiver.numbers.clear();
+  for (const Bytes& datagram : packed(20, 700, 1472)) receiver.unpacker.add(datagram);
+  EXPECT_EQ(receiver.numbers.size(), 20u);
+  EXPECT_EQ(receiver.unpacker.counts().restarts, 1u);
+  EXPECT_EQ(receiver.unpacker.counts().lost_datagrams, 0u);
+}
+
+TEST(UdpstrUnpacker, CountsOnWhereTheSequenceNumberWraps) {
+  auto datagrams = packed(4, 1400, 1472);
+  ASSERT_GE(datagrams.size(), 4u);
+  const auto number = [&](std::size_t at, std::uint32_t value) {
+    for (unsigned i = 0; i < 4; ++i)
+      datagrams[at][4 + i] = static_cast<std::byte>(value >> (24 - 8 * i));
+  };
+  number(0, 0xfffffffe);
+  number(1, 0xffffffff);
+  number(2, 0);
+  number(3, 1);
+  Receiver receiver;
+  for (std::size_t i = 0; i < 4; ++i) receiver.unpacker.add(datagrams[i]);
+  EXPECT_EQ(receiver.unpacker.counts().lost_datagrams, 0u);
+  EXPECT_EQ(receiver.unpacker.counts().restarts, 0u);
+  EXPECT_GE(receiver.numbers.size(), 3u);
+}
+
+TEST(UdpstrUnpacker, RefusesAFirstHeaderThatDoesNotFit) {
+  for (const int first : {0, 7, 40 + 8, 0x7fff}) {
+    auto datagram = packed(1, 40, 1472).front();
+    datagram.resize(8 + 20 + 39);
+    datagram[2] = static_cast<std::byte>(first >> 8);
+    datagram[3] = static_cast<std::byte>(first);
+    Receiver receiver;
+    receiver.unpacker.add(datagram);
+    EXPECT_EQ(receiver.unpacker.counts().malformed, 1u) << first;
+  }
+}
+
 TEST(UdpstrUnpacker, SurvivesNoise) {
   std::mt19937 random(3);
   UdpstrUnpacker unpacker([](const PacketHeader&, std::span<const std::byte>) {});
