@@ -1,6 +1,7 @@
 """Runs helm over the chart and answers what a rendering means to an API server."""
 import functools
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -27,6 +28,14 @@ def tools():
     if result.returncode != 0:
         sys.exit(result.stderr)
     return dict(line.split("=", 1) for line in result.stdout.splitlines())
+
+
+def program(name):
+    """A program of ours where it is built, or None."""
+    for folder in (os.environ.get("SIDETAP_BINARY_DIR"), ROOT / "build/release/bin"):
+        if folder and (pathlib.Path(folder) / name).exists():
+            return pathlib.Path(folder) / name
+    return None
 
 
 def helm(*arguments):
