@@ -1,0 +1,326 @@
+#include "sidecar/registry/client.h"
+
+#include <algorithm>
+#include <list>
+#include <random>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
+#include "shared/telemetry/log.h"
+#include "shared/telemetry/metrics.h"
+#include "sidecar/registry/link.h"
+#include "sidecar/registry/metrics.h"
+#include "sidecar/registry/peer_view.h"
+
+namespace sidetap::registry {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::steady_clock;
+
+/// A name that resolves to more is no registry of ours.
+constexpr std::size_t kMostReplicas = 16;
+constexpr std::chrono::milliseconds kStopLimit{2'000};
+
+std::chrono::milliseconds until(steady_clock::time_point time) {
+  return std::max(std::chrono::milliseconds(0),
+                  std::chrono::ceil<std::chrono::milliseconds>(time - steady_clock::now()));
+}
+
+}  // namespace
+
+/// Kept alive by its own coroutines.
+struct Client::Impl : std::enable_shared_from_this<Impl> {
+  struct Replica {
+    Replica(session::Endpoint the_endpoint, session::BackoffBounds bounds)
+        : endpoint(std::move(the_endpoint)),
+          name(net::HostPort{endpoint.address().to_string(), endpoint.port()}.to_string()),
+          backoff(bounds) {}
+    const session::Endpoint endpoint;
+    const std::string name;
+    session::Backoff backoff;
+    session::Interruption waiting;
+    std::shared_ptr<Link> link;
+    bool resolved = true;  // the name still leads here
+    bool resync_asked = false;
+    std::optional<capture::OwnEndpoint> connection;
+    std::optional<capture::OwnEndpoint> connection_before;
+    std::string reported;
+  };
+
+  Impl(asio::any_io_executor the_executor, ClientConfig the_config, ClientCallbacks the_callbacks,
+       telemetry::MetricsRegistry* the_metrics)
+      : executor(std::move(the_executor)),
+        config(std::move(the_config)),
+        callbacks(std::move(the_callbacks)),
+        metrics(the_metrics),
+        ca(config.ca),
+        view(config.grace),
+        grace_timer(executor),
+        random(std::random_device{}()) {}
+
+  // --- running -----------------------------------------------------------------------------------
+
+  void spawn(asio::awaitable<void> work) {
+    ++running;
+    asio::co_spawn(executor, std::move(work),
+                   [self = shared_from_this()](const std::exception_ptr& error) {
+                     if (error) telemetry::error("a coroutine of the registry's client failed");
+                     --self->running;
+                     self->quiet.request();
+                   });
+  }
+
+  asio::awaitable<void> follow_name() {
+    std::string reported;
+    while (!stopping) {
+      const auto found = co_await resolve();
+      if (stopping) break;
+      if (found) {
+        reported.clear();
+        take(*found);
+      } else {
+        count_failure("look_up");
+        if (reported.empty()) {
+          telemetry::warn(
+              "the registry's name cannot be resolved",
+              {{"registry", config.registry.to_string()}, {"detail", found.error().text}});
+        }
+        reported = found.error().text;
+      }
+      resolving.clear();
+      co_await session::sleep(executor, config.resolve_interval, &resolving);
+    }
+  }
+
+  asio::awaitable<Result<std::vector<session::Endpoint>>> resolve() {
+    if (callbacks.resolve) return callbacks.resolve();
+    return session::resolve(executor, config.registry, &resolving);
+  }
+
+  void take(const std::vector<session::Endpoint>& found) {
+    const auto among = [&found](const session::Endpoint& endpoint) {
+      return std::find(found.begin(), found.end(), endpoint) != found.end();
+    };
+    for (Replica& replica : replicas) {
+      replica.resolved = among(replica.endpoint);
+      // One that stands is kept until it ends by itself.
+      if (!replica.resolved) replica.waiting.request();
+    }
+    for (const session::Endpoint& endpoint : found) {
+      const bool known = std::any_of(replicas.begin(), replicas.end(), [&](const Replica& replica) {
+        return replica.endpoint == endpoint;
+      });
+      if (known || replicas.size() >= kMostReplicas) continue;
+      replicas.emplace_back(endpoint, config.backoff);
+      spawn(keep(std::prev(replicas.end())));
+    }
+  }
+
+  asio::awaitable<void> keep(std::list<Replica>::iterator place) {
+    Replica& replica = *place;
+    while (!stopping && replica.resolved) {
+      const auto begin = steady_clock::now();
+      const LinkEnd end = co_await talk(replica);
+      replica.link.reset();
+      ended(replica, end);
+      if (stopping || !replica.resolved) break;
+      replica.backoff.session_ended(
+          std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - begin));
+      replica.waiting.clear();
+      const double chance = std::uniform_real_distribution<double>(0, 1)(random);
+      co_await session::sleep(executor, replica.backoff.wait(chance), &replica.waiting);
+    }
+    exclude(replica, std::nullopt);
+    replicas.erase(place);
+  }
+
+  asio::awaitable<LinkEnd> talk(Replica& replica) {
+    replica.link = std::make_shared<Link>(executor, config, replica.endpoint);
+    replica.resync_asked = false;
+    const session::Exclude keep_out = [this, &replica](const capture::OwnEndpoint& endpoint) {
+      exclude(replica, endpoint);
+    };
+    const std::function<std::string()> hello = [this] {
+      return hello_text(addresses(), forwarding);
+    };
+    const std::function<bool(Message)> on_message = [this, &replica](Message message) {
+      return std::visit([&](auto& said) { return receive(replica, said); }, message);
+    };
+    co_return co_await replica.link->run(ca, keep_out, hello, on_message);
+  }
+
+  // --- what replicas say -------------------------------------------------------------------------
+
+  bool receive(Replica& replica, Snapshot& snapshot) {
+    replica.resync_asked = false;
+    if (!replica.reported.empty()) {
+      telemetry::info("registry reached again", {{"replica", replica.name}});
+      replica.reported.clear();
+    }
+    view.apply(replica.name, std::move(snapshot));
+    publish();
+    return true;
+  }
+  bool receive(Replica& replica, Change& change) {
+    const bool in_order = view.apply(replica.name, change);
+    publish();
+    if (in_order || replica.resync_asked) return true;
+    replica.resync_asked = true;
+    if (metrics != nullptr) metrics->counter(kResyncsMetric).Increment();
+    replica.link->send(resync_text());
+    return true;
+  }
+  bool receive(Replica& replica, CaBundle& bundle) {
+    if (const auto checked = check_ca(bundle.pem); !checked) {
+      telemetry::warn("a CA bundle of the registry is not taken",
+                      {{"replica", replica.name}, {"detail", checked.error().text}});
+      return true;
+    }
+    if (ca != bundle.pem) {
+      telemetry::info("new CA bundle of the registry", {{"replica", replica.name}});
+    }
+    ca = std::move(bundle.pem);
+    return true;
+  }
+  bool receive(Replica&, Refused&) { return false; }
+  bool receive(Replica&, Unknown&) { return true; }
+
+  void ended(Replica& replica, const LinkEnd& end) {
+    view.lost(replica.name, steady_clock::now());
+    publish();
+    watch_grace();
+    if (stopping) return;
+    count_failure(end.kind);
+    const auto level =
+        end.text == replica.reported ? telemetry::LogLevel::kDebug : telemetry::LogLevel::kWarn;
+    replica.reported = end.text;
+    telemetry::log(level, "no connection to the registry; dialling again",
+                   {{"replica", replica.name}, {"cause", end.kind}, {"detail", end.text}});
+  }
+
+  void watch_grace() {
+    const auto deadline = view.deadline();
+    if (!deadline) return;
+    grace_timer.expires_after(until(*deadline));
+    grace_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (error || !self || !self->view.deadline()) return;
+      self->view.expire(steady_clock::now());
+      if (self->view.deadline()) return self->watch_grace();
+      telemetry::warn("no replica of the registry answers: every peer counts as untapped");
+      if (self->metrics != nullptr) self->metrics->counter(kAloneMetric).Increment();
+      self->publish();
+    });
+  }
+
+  void publish() {
+    if (metrics != nullptr) {
+      metrics->gauge(kReplicasMetric).Set(static_cast<double>(view.replicas()));
+    }
+    left.request();
+    auto now = view.peers();
+    if (told && *told == now) return;
+    if (metrics != nullptr) metrics->gauge(kPeersMetric).Set(static_cast<double>(now.size()));
+    told = std::make_shared<const std::vector<net::IpAddress>>(std::move(now));
+    if (callbacks.on_peers) callbacks.on_peers(told);
+  }
+
+  // --- what the tap says -------------------------------------------------------------------------
+
+  const std::vector<net::IpAddress>& addresses() const { return config.addresses; }
+
+  void tell() {
+    for (Replica& replica : replicas) {
+      if (replica.link) replica.link->send(state_text(addresses(), forwarding));
+    }
+  }
+
+  void exclude(Replica& replica, std::optional<capture::OwnEndpoint> endpoint) {
+    replica.connection_before = endpoint ? replica.connection : std::nullopt;
+    replica.connection = std::move(endpoint);
+    if (!callbacks.exclude) return;
+    std::vector<capture::OwnEndpoint> list;
+    if (replica.connection) list.push_back(*replica.connection);
+    if (replica.connection_before) list.push_back(*replica.connection_before);
+    callbacks.exclude("registry " + replica.name, std::move(list));
+  }
+
+  void count_failure(std::string_view kind) {
+    if (metrics == nullptr || stopping) return;
+    metrics->counter(kRegistryFailuresMetric, {{"kind", std::string(kind)}}).Increment();
+  }
+
+  asio::any_io_executor executor;
+  ClientConfig config;
+  ClientCallbacks callbacks;
+  telemetry::MetricsRegistry* metrics;
+  std::string ca;
+  PeerView view;
+  asio::steady_timer grace_timer;
+  std::mt19937_64 random;
+  std::list<Replica> replicas;
+  session::Interruption resolving;
+  session::Interruption quiet;  // asked for whenever a coroutine ends
+  session::Interruption left;   // asked for whenever the view may have changed
+  std::shared_ptr<const std::vector<net::IpAddress>> told;
+  bool forwarding = false;
+  bool stopping = false;
+  std::size_t running = 0;
+};
+
+Client::Client(asio::any_io_executor executor, ClientConfig config, ClientCallbacks callbacks,
+               telemetry::MetricsRegistry* metrics)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), std::move(callbacks),
+                                   metrics)) {}
+Client::~Client() = default;
+
+Result<void> Client::start() {
+  if (auto checked = check_ca(impl_->config.ca); !checked) return checked;
+  impl_->publish();  // nobody is tapped until a replica says so
+  impl_->spawn(impl_->follow_name());
+  return {};
+}
+
+void Client::set_forwarding(bool forwarding) {
+  if (impl_->forwarding == forwarding) return;
+  impl_->forwarding = forwarding;
+  impl_->tell();
+}
+
+void Client::set_addresses(std::vector<net::IpAddress> addresses) {
+  if (impl_->config.addresses == addresses) return;
+  impl_->config.addresses = std::move(addresses);
+  impl_->tell();
+}
+
+asio::awaitable<void> Client::leave(std::chrono::milliseconds limit) {
+  const auto impl = impl_;
+  set_forwarding(false);
+  const auto deadline = steady_clock::now() + limit;
+  while (impl->view.lists_any(impl->addresses()) && until(deadline).count() > 0) {
+    impl->left.clear();
+    co_await session::sleep(impl->executor, until(deadline), &impl->left);
+  }
+}
+
+asio::awaitable<void> Client::stop() {
+  const auto impl = impl_;
+  impl->stopping = true;
+  impl->grace_timer.cancel();
+  impl->resolving.request();
+  for (Impl::Replica& replica : impl->replicas) {
+    replica.waiting.request();
+    if (replica.link) replica.link->close();
+  }
+  const auto deadline = steady_clock::now() + kStopLimit;
+  while (impl->running > 0 && until(deadline).count() > 0) {
+    impl->quiet.clear();
+    co_await session::sleep(impl->executor, until(deadline), &impl->quiet);
+  }
+}
+
+}  // namespace sidetap::registry

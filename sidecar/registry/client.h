@@ -1,0 +1,79 @@
+// The tap's side of the registry: tells every replica whether this tap forwards, and learns which
+// peers do.
+//
+// One WebSocket over TLS to every address that the registry's name resolves to, dialled again
+// whenever it ends. Peers that nobody vouches for count as untapped: then their packets are owned
+// here, twice rather than never.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "shared/net/host_port.h"
+#include "shared/net/ip_address.h"
+#include "shared/result.h"
+#include "sidecar/capture/own_endpoint.h"
+#include "sidecar/session/backoff.h"
+#include "sidecar/session/sockets.h"
+
+namespace sidetap::telemetry {
+class MetricsRegistry;
+}
+
+namespace sidetap::registry {
+
+struct ClientConfig {
+  net::HostPort registry{};
+  std::string ca{};           ///< PEM text: who signs the registry's certificate.
+  std::string server_name{};  ///< To find in the certificate; empty: the registry's host.
+  std::string token_file{};   ///< Read at each dial; empty: no token is sent.
+  std::vector<net::IpAddress> addresses{};  ///< Of this pod.
+  std::chrono::milliseconds grace{15'000};  ///< How long the last word of lost replicas holds.
+  std::chrono::milliseconds resolve_interval{10'000};
+  /// A replica that says nothing for so long, not even to a ping, is gone.
+  std::chrono::milliseconds silence{10'000};
+  session::BackoffBounds backoff{};
+};
+
+struct ClientCallbacks {
+  /// The addresses of the replicas. Null: asks the system for those of the registry's name.
+  std::function<boost::asio::awaitable<Result<std::vector<session::Endpoint>>>()> resolve{};
+  /// The tapped peers, ascending; called on the executor's thread whenever they change.
+  std::function<void(std::shared_ptr<const std::vector<net::IpAddress>>)> on_peers{};
+  /// Connections of `owner` that must not be captured; as CaptureControl::exclude_own_traffic.
+  std::function<void(const std::string& owner, std::vector<capture::OwnEndpoint>)> exclude{};
+};
+
+/// Everything on the executor's one thread.
+class Client {
+ public:
+  /// `metrics` may be null, else it outlives this object.
+  Client(boost::asio::any_io_executor executor, ClientConfig config, ClientCallbacks callbacks,
+         telemetry::MetricsRegistry* metrics);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  /// Error: the CA is no PEM certificate.
+  Result<void> start();
+  /// To be called whenever the sessions' forwarding changes. False leaves the registry at once.
+  void set_forwarding(bool forwarding);
+  void set_addresses(std::vector<net::IpAddress> addresses);
+  /// Says that this tap forwards no more, and waits until no replica lists it, so that its peers
+  /// have taken over; no longer than `limit`. Go on forwarding until it returns.
+  boost::asio::awaitable<void> leave(std::chrono::milliseconds limit);
+  /// Ends every connection.
+  boost::asio::awaitable<void> stop();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace sidetap::registry

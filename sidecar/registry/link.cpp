@@ -1,0 +1,191 @@
+#include "sidecar/registry/link.h"
+
+#include <fstream>
+#include <iterator>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/field.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+#include <openssl/ssl.h>
+
+namespace sidetap::registry {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+namespace websocket = beast::websocket;
+using asio::ip::tcp;
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kConnectLimit{5'000};
+/// More than this waits only when the replica takes nothing.
+constexpr std::size_t kMostWaiting = 64;
+
+Result<std::string> read_token(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string token{std::istreambuf_iterator<char>(in), {}};
+  if (!in) return Error{"token file " + file + ": cannot be read"};
+  token.erase(token.find_last_not_of(" \r\n\t") + 1);
+  if (token.empty()) return Error{"token file " + file + ": is empty"};
+  return token;
+}
+
+}  // namespace
+
+Result<void> check_ca(const std::string& pem) {
+  asio::ssl::context context(asio::ssl::context::tls_client);
+  boost::system::error_code error;
+  context.add_certificate_authority(asio::buffer(pem), error);
+  if (error) return Error{"the registry's CA is no PEM certificate: " + error.message()};
+  return {};
+}
+
+Link::Link(asio::any_io_executor executor, const ClientConfig& config, session::Endpoint replica)
+    : executor_(std::move(executor)), config_(config), replica_(std::move(replica)) {}
+
+Result<void> Link::prepare_tls(const std::string& ca) {
+  const std::string& name =
+      config_.server_name.empty() ? config_.registry.host : config_.server_name;
+  tls_ = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
+  boost::system::error_code error;
+  tls_->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                        asio::ssl::context::no_tlsv1_1,
+                    error);
+  if (!error) tls_->add_certificate_authority(asio::buffer(ca), error);
+  if (error) return Error{"CA: " + error.message()};
+  stream_ = std::make_unique<Stream>(executor_, *tls_);
+  auto& secured = stream_->next_layer();
+  secured.set_verify_mode(asio::ssl::verify_peer, error);
+  if (!error) secured.set_verify_callback(asio::ssl::host_name_verification(name), error);
+  if (error) return Error{"certificate check: " + error.message()};
+  // A server name is a name: addresses are not sent (RFC 6066, 3).
+  if (!net::IpAddress::parse(name)) {
+    std::string copy = name;
+    SSL_ctrl(secured.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             copy.data());
+  }
+  return {};
+}
+
+asio::awaitable<Result<void>> Link::connect(const std::string& ca, const session::Exclude& exclude,
+                                            LinkEnd& end) {
+  end = {"connect", {}};
+  auto fd = co_await session::dial_tcp(executor_, replica_, exclude, kConnectLimit, &interruption_);
+  if (!fd) co_return fd.error();
+  end.kind = "handshake";
+  if (auto prepared = prepare_tls(ca); !prepared) co_return prepared;
+  auto& lowest = beast::get_lowest_layer(*stream_);
+  boost::system::error_code failure;
+  lowest.socket().assign(replica_.protocol(), fd->release().release(), failure);
+  if (failure) co_return Error{"socket: " + failure.message()};
+  lowest.expires_after(kConnectLimit);
+  auto [tls_error] =
+      co_await stream_->next_layer().async_handshake(asio::ssl::stream_base::client, kTuple);
+  if (tls_error) co_return Error{"TLS handshake: " + tls_error.message()};
+  // From here on the WebSocket keeps the time.
+  lowest.expires_never();
+  websocket::stream_base::timeout timeout;
+  timeout.handshake_timeout = kConnectLimit;
+  timeout.idle_timeout = config_.silence;
+  timeout.keep_alive_pings = true;
+  stream_->set_option(timeout);
+  stream_->read_message_max(kMostMessageBytes);
+  std::string token;
+  if (!config_.token_file.empty()) {
+    auto read = read_token(config_.token_file);
+    if (!read) co_return read.error();
+    token = std::move(*read);
+  }
+  stream_->set_option(websocket::stream_base::decorator([&token](websocket::request_type& request) {
+    request.set(http::field::user_agent, "sidetap/" SIDETAP_VERSION);
+    if (!token.empty()) request.set(http::field::authorization, "Bearer " + token);
+  }));
+  websocket::response_type response;
+  const std::string path(kPath);
+  const std::string host = config_.registry.to_string();
+  auto [upgrade_error] = co_await stream_->async_handshake(response, host, path, kTuple);
+  if (upgrade_error == websocket::error::upgrade_declined) {
+    end.kind = "refused";
+    co_return Error{"the registry answers " + std::to_string(response.result_int()) + " " +
+                    std::string(response.reason())};
+  }
+  if (upgrade_error) co_return Error{"WebSocket handshake: " + upgrade_error.message()};
+  co_return Result<void>{};
+}
+
+asio::awaitable<LinkEnd> Link::run(std::string ca, const session::Exclude& exclude,
+                                   const std::function<std::string()>& hello,
+                                   const std::function<bool(Message)>& on_message) {
+  const auto alive = shared_from_this();
+  LinkEnd end;
+  auto connected = co_await connect(ca, exclude, end);
+  if (!connected) {
+    end.text = connected.error().text;
+    co_return end;
+  }
+  open_ = true;
+  // Not before: what it says must be what holds now.
+  send(hello());
+  if (interruption_.requested()) close();
+  end = co_await read(on_message);
+  open_ = false;
+  boost::system::error_code ignored;
+  beast::get_lowest_layer(*stream_).socket().close(ignored);
+  co_return end;
+}
+
+asio::awaitable<LinkEnd> Link::read(const std::function<bool(Message)>& on_message) {
+  beast::flat_buffer buffer;
+  for (;;) {
+    auto [error, size] = co_await stream_->async_read(buffer, kTuple);
+    if (error == websocket::error::closed) {
+      co_return LinkEnd{"lost", "the registry closed the connection"};
+    }
+    if (error == beast::error::timeout) co_return LinkEnd{"lost", "the registry is silent"};
+    if (error) co_return LinkEnd{"lost", error.message()};
+    const auto bytes = buffer.cdata();
+    auto message = parse_message({static_cast<const char*>(bytes.data()), bytes.size()});
+    if (!message) co_return LinkEnd{"malformed", message.error().text};
+    // A snapshot is large and rare: its room is given back.
+    buffer.consume(size);
+    buffer.shrink_to_fit();
+    if (const auto* refused = std::get_if<Refused>(&*message)) {
+      co_return LinkEnd{"refused", refused->reason};
+    }
+    if (!on_message(std::move(*message))) co_return LinkEnd{"lost", "not wanted any more"};
+  }
+}
+
+void Link::send(std::string text) {
+  if (!open_) return;
+  if (outbox_.size() >= kMostWaiting) return close();
+  outbox_.push_back(std::move(text));
+  if (!writing_) asio::co_spawn(executor_, write(), asio::detached);
+  writing_ = true;
+}
+
+asio::awaitable<void> Link::write() {
+  const auto alive = shared_from_this();
+  while (open_ && !outbox_.empty()) {
+    const std::string text = std::move(outbox_.front());
+    outbox_.pop_front();
+    auto [error, size] = co_await stream_->async_write(asio::buffer(text), kTuple);
+    if (error) break;  // the read tells why
+  }
+  writing_ = false;
+}
+
+void Link::close() {
+  interruption_.request();
+  if (!stream_) return;
+  beast::get_lowest_layer(*stream_).cancel();
+  boost::system::error_code ignored;
+  if (open_) beast::get_lowest_layer(*stream_).socket().close(ignored);
+}
+
+}  // namespace sidetap::registry

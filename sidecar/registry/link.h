@@ -1,0 +1,67 @@
+// One connection to one replica, from the dial to its end.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/ssl/context.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
+#include <boost/beast/websocket/stream.hpp>
+
+#include "sidecar/registry/client.h"
+#include "sidecar/registry/messages.h"
+#include "sidecar/session/sockets.h"
+
+namespace sidetap::registry {
+
+/// Why a connection ended; `kind` as in the metric.
+struct LinkEnd {
+  std::string_view kind;
+  std::string text;
+};
+
+class Link : public std::enable_shared_from_this<Link> {
+ public:
+  /// `config` outlives it.
+  Link(boost::asio::any_io_executor executor, const ClientConfig& config,
+       session::Endpoint replica);
+
+  /// Dials, upgrades, says `hello`, then hands every message to `on_message` until the connection
+  /// ends; that returns false to end it. `ca` is what the registry's certificate is checked with.
+  boost::asio::awaitable<LinkEnd> run(std::string ca, const session::Exclude& exclude,
+                                      const std::function<std::string()>& hello,
+                                      const std::function<bool(Message)>& on_message);
+  /// Sent after what was sent before; dropped when the connection does not stand.
+  void send(std::string text);
+  /// Ends run() soon, from wherever it is.
+  void close();
+
+ private:
+  using Stream =
+      boost::beast::websocket::stream<boost::beast::ssl_stream<boost::beast::tcp_stream>>;
+
+  boost::asio::awaitable<Result<void>> connect(const std::string& ca,
+                                               const session::Exclude& exclude, LinkEnd& end);
+  boost::asio::awaitable<LinkEnd> read(const std::function<bool(Message)>& on_message);
+  boost::asio::awaitable<void> write();
+  Result<void> prepare_tls(const std::string& ca);
+
+  boost::asio::any_io_executor executor_;
+  const ClientConfig& config_;
+  const session::Endpoint replica_;
+  session::Interruption interruption_;
+  std::unique_ptr<boost::asio::ssl::context> tls_;  // outlives the stream
+  std::unique_ptr<Stream> stream_;
+  bool open_ = false;
+  bool writing_ = false;
+  std::deque<std::string> outbox_;
+};
+
+/// Is this a bundle of at least one certificate?
+Result<void> check_ca(const std::string& pem);
+
+}  // namespace sidetap::registry

@@ -1,0 +1,62 @@
+// What a tap and the registry say to each other: JSON texts over a WebSocket. Pure.
+//
+//   tap -> registry   {"type":"hello","version":1,"addresses":["10.1.2.3"],"forwarding":false}
+//                     {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
+//                     {"type":"resync"}
+//   registry -> tap   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"]}
+//                     {"type":"change","from":7,"version":9,"add":["10.1.2.5"],"remove":[]}
+//                     {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
+//                     {"type":"refused","reason":"the token is not this pod's"}
+//
+// "taps" are the addresses of the taps whose sessions carry data; versions count within one
+// connection's replica.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "shared/net/ip_address.h"
+#include "shared/result.h"
+
+namespace sidetap::registry {
+
+inline constexpr int kProtocolVersion = 1;
+/// The path of the upgrade request.
+inline constexpr std::string_view kPath = "/v1/taps";
+/// Longer messages are refused: 50,000 IPv6 addresses fit.
+inline constexpr std::size_t kMostMessageBytes = 4u << 20;
+
+struct Snapshot {
+  std::uint64_t version = 0;
+  std::vector<net::IpAddress> taps;
+};
+struct Change {
+  std::uint64_t from = 0;  ///< The version that it builds upon.
+  std::uint64_t version = 0;
+  std::vector<net::IpAddress> add;
+  std::vector<net::IpAddress> remove;
+};
+/// Who signs the registry's certificates from now on.
+struct CaBundle {
+  std::string pem;
+};
+struct Refused {
+  std::string reason;
+};
+/// Of a type that this tap does not know: to be ignored.
+struct Unknown {};
+
+using Message = std::variant<Snapshot, Change, CaBundle, Refused, Unknown>;
+
+/// Error: no JSON object, a member missing or of the wrong kind, no address.
+Result<Message> parse_message(std::string_view text);
+
+std::string hello_text(std::span<const net::IpAddress> addresses, bool forwarding);
+std::string state_text(std::span<const net::IpAddress> addresses, bool forwarding);
+std::string resync_text();
+
+}  // namespace sidetap::registry

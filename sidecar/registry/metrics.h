@@ -1,0 +1,26 @@
+// What the registry's client counts.
+#pragma once
+
+#include "shared/telemetry/metrics.h"
+
+namespace sidetap::registry {
+
+inline const telemetry::MetricSpec kReplicasMetric{
+    "sidetap_registry_replicas", telemetry::MetricType::kGauge,
+    "Replicas of the registry that have told this tap its peers."};
+inline const telemetry::MetricSpec kPeersMetric{
+    "sidetap_registry_peers", telemetry::MetricType::kGauge,
+    "Addresses that count as tapped, by the word of the registry."};
+inline const telemetry::MetricSpec kResyncsMetric{
+    "sidetap_registry_resyncs_total", telemetry::MetricType::kCounter,
+    "Snapshots asked for because a change was missed."};
+inline const telemetry::MetricSpec kAloneMetric{"sidetap_registry_alone_total",
+                                                telemetry::MetricType::kCounter,
+                                                "Times that no replica answered for longer than "
+                                                "the grace: every peer counts as untapped then."};
+/// Label "kind": look_up, connect, handshake, refused, lost, malformed.
+inline const telemetry::MetricSpec kRegistryFailuresMetric{
+    "sidetap_registry_failures_total", telemetry::MetricType::kCounter,
+    "Connections to a replica that did not come about or ended, by cause."};
+
+}  // namespace sidetap::registry

@@ -1,0 +1,87 @@
+#include "sidecar/registry/peer_view.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace sidetap::registry {
+namespace {
+
+using Addresses = std::vector<net::IpAddress>;
+
+Addresses ordered(Addresses list) {
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  list.shrink_to_fit();
+  return list;
+}
+
+Addresses without(const Addresses& all, const Addresses& some) {
+  Addresses left;
+  std::set_difference(all.begin(), all.end(), some.begin(), some.end(), std::back_inserter(left));
+  return left;
+}
+
+Addresses united(const Addresses& a, const Addresses& b) {
+  Addresses all;
+  all.reserve(std::max(a.size(), b.size()));
+  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(all));
+  return all;
+}
+
+}  // namespace
+
+void PeerView::apply(const Replica& replica, Snapshot snapshot) {
+  said_[replica] = {
+      .version = snapshot.version, .gap = false, .taps = ordered(std::move(snapshot.taps))};
+  // One answers: what those said that are away has no weight any more.
+  kept_ = {};
+  kept_until_.reset();
+}
+
+bool PeerView::apply(const Replica& replica, const Change& change) {
+  const auto found = said_.find(replica);
+  if (found == said_.end()) return false;
+  Said& said = found->second;
+  said.taps = without(said.taps, ordered(change.remove));
+  if (said.gap || change.from != said.version) {
+    said.gap = true;
+    return false;
+  }
+  said.taps = united(said.taps, ordered(change.add));
+  said.version = change.version;
+  return true;
+}
+
+void PeerView::lost(const Replica& replica, Time now) {
+  auto gone = said_.extract(replica);
+  if (gone.empty() || !said_.empty()) return;
+  kept_ = std::move(gone.mapped().taps);
+  kept_until_ = now + grace_;
+}
+
+std::optional<PeerView::Time> PeerView::deadline() const { return kept_until_; }
+
+bool PeerView::expire(Time now) {
+  if (!kept_until_ || now < *kept_until_) return false;
+  kept_until_.reset();
+  const bool changed = !kept_.empty();
+  kept_ = {};
+  return changed;
+}
+
+Addresses PeerView::peers() const {
+  Addresses all = kept_;
+  for (const auto& [replica, said] : said_) all = united(all, said.taps);
+  return all;
+}
+
+bool PeerView::lists_any(std::span<const net::IpAddress> addresses) const {
+  return std::any_of(said_.begin(), said_.end(), [&](const auto& entry) {
+    return std::any_of(addresses.begin(), addresses.end(), [&](net::IpAddress address) {
+      const Addresses& taps = entry.second.taps;
+      return std::binary_search(taps.begin(), taps.end(), address);
+    });
+  });
+}
+
+}  // namespace sidetap::registry

@@ -1,0 +1,291 @@
+// The registry's client against replicas on the loopback.
+#include "sidecar/registry/client.h"
+
+#include <future>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/use_future.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "shared/telemetry/metrics.h"
+#include "sidecar/registry/messages.h"
+#include "tests/unit/sidecar_registry/fake_registry.h"
+
+namespace sidetap::registry {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
+using Peers = std::vector<net::IpAddress>;
+
+class RegistryClient : public testing::Test {
+ protected:
+  ~RegistryClient() override {
+    stop();
+    guard_.reset();
+    context_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  testing_support::KeyPair leaf() { return testing_support::make_leaf(ca_, {"IP:127.0.0.1"}); }
+  ClientConfig config() {
+    ClientConfig config;
+    config.registry = {"127.0.0.1", registry_.port()};
+    config.ca = ca_.certificate;
+    config.token_file = token_file_;
+    config.addresses = {ip("10.1.2.3")};
+    config.grace = std::chrono::milliseconds(300);
+    config.resolve_interval = std::chrono::milliseconds(100);
+    config.backoff = {std::chrono::milliseconds(10), std::chrono::milliseconds(50)};
+    return config;
+  }
+  Result<void> start(ClientConfig config) {
+    ClientCallbacks callbacks;
+    callbacks.on_peers = [this](std::shared_ptr<const Peers> peers) {
+      const std::lock_guard lock(mutex_);
+      peers_ = *peers;
+      changed_.notify_all();
+    };
+    callbacks.exclude = [this](const std::string&, std::vector<capture::OwnEndpoint> endpoints) {
+      const std::lock_guard lock(mutex_);
+      if (!endpoints.empty()) excluded_ = endpoints.front();
+    };
+    if (!replicas_.empty()) {
+      callbacks.resolve = [this]() -> asio::awaitable<Result<std::vector<session::Endpoint>>> {
+        co_return replicas_;
+      };
+    }
+    client_ = std::make_unique<Client>(context_.get_executor(), std::move(config),
+                                       std::move(callbacks), &metrics_);
+    auto started = client_->start();
+    thread_ = std::thread([this] { context_.run(); });
+    return started;
+  }
+  void stop() {
+    if (!client_ || stopped_) return;
+    stopped_ = true;
+    asio::co_spawn(context_, client_->stop(), asio::use_future).wait_for(std::chrono::seconds(20));
+  }
+  void on_thread(std::function<void()> work) { asio::post(context_, std::move(work)); }
+  bool wait_for_peers(const Peers& wanted) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return peers_ == wanted; });
+  }
+  bool wait_for_metric(const std::string& line) {
+    for (int i = 0; i < 500; ++i) {
+      if (metrics_.text().find(line) != std::string::npos) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
+
+  testing_support::KeyPair ca_ = testing_support::make_ca("registry CA");
+  testing_support::TemporaryFolder folder_;
+  std::string token_file_ = folder_.write("token", "first\n");
+  FakeRegistry registry_{leaf(), "127.0.0.1"};
+  std::vector<session::Endpoint> replicas_;  // instead of the name's addresses
+  telemetry::MetricsRegistry metrics_;
+  asio::io_context context_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard_ =
+      asio::make_work_guard(context_);
+  std::unique_ptr<Client> client_;
+  std::thread thread_;
+  bool stopped_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Peers> peers_;
+  std::optional<capture::OwnEndpoint> excluded_;
+};
+
+TEST_F(RegistryClient, SaysHelloWithItsTokenAndLearnsItsPeers) {
+  ASSERT_TRUE(start(config()));
+  EXPECT_TRUE(wait_for_peers({})) << "nobody is tapped until a replica says so";
+  EXPECT_EQ(registry_.receive(), hello_text(Peers{ip("10.1.2.3")}, false));
+  EXPECT_EQ(registry_.authorization(), "Bearer first");
+  EXPECT_EQ(registry_.target(), "/v1/taps");
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2","10.0.0.1"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.1"), ip("10.0.0.2")}));
+  registry_.send(
+      R"({"type":"change","from":1,"version":2,"add":["10.0.0.3"],"remove":["10.0.0.1"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.2"), ip("10.0.0.3")}));
+  EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_peers 2"));
+  EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_replicas 1"));
+}
+
+TEST_F(RegistryClient, TellsWhenItForwardsAndWhenItsAddressesChange) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  on_thread([this] { client_->set_forwarding(true); });
+  EXPECT_EQ(registry_.receive(), state_text(Peers{ip("10.1.2.3")}, true));
+  on_thread([this] {
+    client_->set_forwarding(true);
+    client_->set_addresses({ip("10.1.2.3"), ip("fd00::3")});
+  });
+  EXPECT_EQ(registry_.receive(), state_text(Peers{ip("10.1.2.3"), ip("fd00::3")}, true));
+  EXPECT_TRUE(registry_.silent_for(std::chrono::milliseconds(50)));
+}
+
+TEST_F(RegistryClient, AsksForASnapshotOnceAfterAGap) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  registry_.send(R"({"type":"snapshot","version":1,"taps":[]})");
+  registry_.send(R"({"type":"change","from":4,"version":5,"add":["10.0.0.3"],"remove":[]})");
+  registry_.send(R"({"type":"change","from":5,"version":6,"add":["10.0.0.4"],"remove":[]})");
+  EXPECT_EQ(registry_.receive(), resync_text());
+  EXPECT_TRUE(registry_.silent_for(std::chrono::milliseconds(50)));
+  EXPECT_TRUE(wait_for_peers({}));
+  registry_.send(R"({"type":"snapshot","version":6,"taps":["10.0.0.4"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.4")}));
+}
+
+TEST_F(RegistryClient, DialsAgainWithTheTokenOfTheMomentAndSaysWhatHoldsThen) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  on_thread([this] { client_->set_forwarding(true); });
+  registry_.receive();
+  folder_.write("token", "renewed");
+  registry_.cut();
+  EXPECT_EQ(registry_.receive(), hello_text(Peers{ip("10.1.2.3")}, true));
+  EXPECT_EQ(registry_.authorization(), "Bearer renewed");
+}
+
+TEST_F(RegistryClient, NobodyIsTappedWhenNoReplicaAnswersForLongerThanTheGrace) {
+  auto replica = std::make_unique<FakeRegistry>(leaf(), "127.0.0.1");
+  ClientConfig with = config();
+  with.registry.port = replica->port();
+  ASSERT_TRUE(start(with));
+  replica->receive();
+  replica->send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")}));
+  replica.reset();
+  EXPECT_TRUE(wait_for_peers({}));
+  EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_alone_total 1"));
+}
+
+TEST_F(RegistryClient, OutlivesARestartOfTheRegistryWithinTheGrace) {
+  auto replica = std::make_unique<FakeRegistry>(leaf(), "127.0.0.1");
+  const auto port = replica->port();
+  ClientConfig with = config();
+  with.registry.port = port;
+  with.grace = std::chrono::hours(1);
+  ASSERT_TRUE(start(with));
+  replica->receive();
+  replica->send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")}));
+  replica.reset();
+  ASSERT_TRUE(wait_for_metric("sidetap_registry_failures_total{kind=\"connect\"}"));
+  FakeRegistry again(leaf(), "127.0.0.1", port);
+  again.receive();
+  again.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.9"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.9")}));
+}
+
+TEST_F(RegistryClient, ConnectsToEveryAddressOfTheNameAndTakesTheUnion) {
+  auto other = std::make_unique<FakeRegistry>(leaf(), "127.0.0.2");
+  replicas_ = {{asio::ip::make_address("127.0.0.1"), registry_.port()},
+               {asio::ip::make_address("127.0.0.2"), other->port()}};
+  ASSERT_TRUE(start(config()));
+  EXPECT_TRUE(registry_.receive());
+  EXPECT_TRUE(other->receive());
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.4"]})");
+  other->send(R"({"type":"snapshot","version":1,"taps":["10.0.0.6"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.4"), ip("10.0.0.6")}));
+  other.reset();
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.4")})) << "what it said ends with its connection";
+}
+
+TEST_F(RegistryClient, FollowsTheNameToAnotherAddress) {
+  FakeRegistry other(leaf(), "127.0.0.2");
+  replicas_ = {{asio::ip::make_address("127.0.0.1"), registry_.port()}};
+  ASSERT_TRUE(start(config()));
+  EXPECT_TRUE(registry_.receive());
+  on_thread([&] { replicas_ = {{asio::ip::make_address("127.0.0.2"), other.port()}}; });
+  EXPECT_TRUE(other.receive());
+  registry_.cut();
+  EXPECT_TRUE(registry_.silent_for(std::chrono::milliseconds(300))) << "that address is no more";
+}
+
+TEST_F(RegistryClient, RefusesACertificateForAnotherName) {
+  ClientConfig with = config();
+  with.server_name = "sidetap-webhook.sidetap.svc";
+  ASSERT_TRUE(start(with));
+  EXPECT_TRUE(wait_for_metric("sidetap_registry_failures_total{kind=\"handshake\"} 2"));
+  EXPECT_EQ(registry_.authorization(), "") << "no token leaves before the registry is verified";
+}
+
+TEST_F(RegistryClient, FollowsTheCaThroughARotation) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  const auto next = testing_support::make_ca("next CA");
+  std::string bundle;
+  for (const char c : next.certificate) {
+    if (c == '\n') {
+      bundle += "\\n";
+    } else {
+      bundle += c;
+    }
+  }
+  registry_.send(R"({"type":"ca","bundle":"no certificate"})");
+  registry_.send(R"({"type":"ca","bundle":")" + bundle + "\"}");
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")}));
+  registry_.present(testing_support::make_leaf(next, {"IP:127.0.0.1"}));
+  registry_.cut();
+  EXPECT_TRUE(registry_.receive()) << "the new certificate is trusted";
+}
+
+TEST_F(RegistryClient, KeepsTryingWhenItIsRefused) {
+  registry_.decline(401);
+  ASSERT_TRUE(start(config()));
+  EXPECT_TRUE(wait_for_metric("sidetap_registry_failures_total{kind=\"refused\"} 2"));
+  registry_.decline(0);
+  EXPECT_TRUE(registry_.receive());
+  registry_.send(R"({"type":"refused","reason":"not your address"})");
+  EXPECT_TRUE(registry_.receive()) << "dialled again";
+}
+
+TEST_F(RegistryClient, GarbageEndsTheConnectionAndNotTheClient) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  registry_.send("garbage");
+  EXPECT_TRUE(wait_for_metric("sidetap_registry_failures_total{kind=\"malformed\"} 1"));
+  EXPECT_TRUE(registry_.receive());
+}
+
+TEST_F(RegistryClient, ItsConnectionIsExcludedFromTheCapture) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  const std::lock_guard lock(mutex_);
+  ASSERT_TRUE(excluded_);
+  EXPECT_EQ(excluded_->remote_port, registry_.port());
+  EXPECT_NE(excluded_->local_port, 0);
+}
+
+TEST_F(RegistryClient, LeavesBeforeItStops) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  on_thread([this] { client_->set_forwarding(true); });
+  registry_.receive();
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.1.2.3","10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2"), ip("10.1.2.3")}));
+  auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
+  EXPECT_EQ(registry_.receive(), state_text(Peers{ip("10.1.2.3")}, false));
+  EXPECT_EQ(left.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout)
+      << "peers still count on this tap";
+  registry_.send(R"({"type":"change","from":1,"version":2,"add":[],"remove":["10.1.2.3"]})");
+  EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+TEST_F(RegistryClient, AnUnusableCaIsNamedAtTheStart) {
+  ClientConfig with = config();
+  with.ca = "no certificate";
+  const auto started = start(with);
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().text, HasSubstr("CA"));
+}
+
+}  // namespace
+}  // namespace sidetap::registry

@@ -1,0 +1,171 @@
+// A registry's replica as a test scripts it: WebSocket over TLS on the loopback.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+#include <boost/beast/websocket/stream.hpp>
+
+#include "tests/support/certificates.h"
+
+namespace sidetap::registry {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+
+class FakeRegistry {
+ public:
+  FakeRegistry(const testing_support::KeyPair& leaf, const std::string& address,
+               std::uint16_t port = 0)
+      : tls_(asio::ssl::context::tls_server),
+        acceptor_(context_, {asio::ip::make_address(address), port}) {
+    use(leaf);
+    port_ = acceptor_.local_endpoint().port();
+    asio::co_spawn(context_, serve(), asio::detached);
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  ~FakeRegistry() {
+    context_.stop();
+    thread_.join();
+  }
+
+  std::uint16_t port() const { return port_; }
+  /// New connections are shown this certificate. Before the first one only.
+  void use(const testing_support::KeyPair& leaf) {
+    tls_.use_certificate_chain(asio::buffer(leaf.certificate));
+    tls_.use_private_key(asio::buffer(leaf.key), asio::ssl::context::pem);
+  }
+  void present(testing_support::KeyPair leaf) {
+    asio::post(context_, [this, leaf = std::move(leaf)] { use(leaf); });
+  }
+  /// Answers upgrades with this status.
+  void decline(unsigned status) {
+    const std::lock_guard lock(mutex_);
+    decline_ = status;
+  }
+  /// To the newest connection.
+  void send(std::string text) {
+    asio::post(context_, [this, text = std::move(text)] {
+      outbox_.push_back(text);
+      if (outbox_.size() == 1) asio::co_spawn(context_, write(peers_.back()), asio::detached);
+    });
+  }
+  /// Cuts every connection.
+  void cut() {
+    asio::post(context_, [this] {
+      for (const auto& peer : peers_) beast::get_lowest_layer(*peer).close();
+    });
+  }
+  /// The next message of any tap; nothing after 10 s.
+  std::optional<std::string> receive() {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::seconds(10), [&] { return !received_.empty(); })) {
+      return std::nullopt;
+    }
+    std::string text = received_.front();
+    received_.pop_front();
+    return text;
+  }
+  bool silent_for(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return !changed_.wait_for(lock, time, [&] { return !received_.empty(); });
+  }
+  std::string authorization() {
+    const std::lock_guard lock(mutex_);
+    return authorization_;
+  }
+  std::string target() {
+    const std::lock_guard lock(mutex_);
+    return target_;
+  }
+
+ private:
+  using tcp = asio::ip::tcp;
+  using Stream = beast::websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
+  using Peer = std::shared_ptr<Stream>;
+  static constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+  asio::awaitable<void> serve() {
+    for (;;) {
+      auto [error, socket] = co_await acceptor_.async_accept(kTuple);
+      if (error) co_return;
+      asio::co_spawn(context_, talk(std::move(socket)), asio::detached);
+    }
+  }
+  asio::awaitable<void> talk(tcp::socket socket) {
+    const auto peer = std::make_shared<Stream>(std::move(socket), tls_);
+    auto [tls_error] =
+        co_await peer->next_layer().async_handshake(asio::ssl::stream_base::server, kTuple);
+    if (tls_error) co_return;
+    beast::flat_buffer buffer;
+    beast::http::request<beast::http::string_body> request;
+    auto [read_error, size] =
+        co_await beast::http::async_read(peer->next_layer(), buffer, request, kTuple);
+    if (read_error) co_return;
+    unsigned status = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      authorization_ = std::string(request[beast::http::field::authorization]);
+      target_ = std::string(request.target());
+      status = decline_;
+    }
+    if (status != 0) {
+      beast::http::response<beast::http::empty_body> response(beast::http::int_to_status(status),
+                                                              11);
+      response.prepare_payload();
+      co_await beast::http::async_write(peer->next_layer(), response, kTuple);
+      co_return;
+    }
+    auto [accept_error] = co_await peer->async_accept(request, kTuple);
+    if (accept_error) co_return;
+    peers_.push_back(peer);
+    for (;;) {
+      beast::flat_buffer message;
+      auto [error, bytes] = co_await peer->async_read(message, kTuple);
+      if (error) co_return;
+      const std::lock_guard lock(mutex_);
+      received_.push_back(beast::buffers_to_string(message.data()));
+      changed_.notify_all();
+    }
+  }
+  asio::awaitable<void> write(Peer peer) {
+    for (; !outbox_.empty(); outbox_.pop_front()) {
+      co_await peer->async_write(asio::buffer(outbox_.front()), kTuple);
+    }
+  }
+
+  asio::io_context context_;
+  asio::ssl::context tls_;
+  tcp::acceptor acceptor_;
+  std::uint16_t port_ = 0;
+  std::list<Peer> peers_;
+  std::deque<std::string> outbox_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::string> received_;
+  std::string authorization_;
+  std::string target_;
+  unsigned decline_ = 0;
+};
+
+}  // namespace sidetap::registry

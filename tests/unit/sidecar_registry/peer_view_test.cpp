@@ -1,0 +1,135 @@
+// The rules of safety: who counts as tapped, whatever happens to the replicas.
+#include "sidecar/registry/peer_view.h"
+
+#include <random>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sidetap::registry {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+net::IpAddress host(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
+
+class PeerViewTest : public testing::Test {
+ protected:
+  static PeerView::Time at(int seconds) {
+    return PeerView::Time() + std::chrono::hours(1) + std::chrono::seconds(seconds);
+  }
+  PeerView view_{std::chrono::seconds(15)};
+};
+
+TEST_F(PeerViewTest, NobodyIsTappedUntilAReplicaSaysSo) {
+  EXPECT_THAT(view_.peers(), IsEmpty());
+  EXPECT_FALSE(view_.deadline());
+  EXPECT_FALSE(view_.apply("a", Change{0, 1, {host(1)}, {}}));
+  EXPECT_THAT(view_.peers(), IsEmpty());
+}
+
+TEST_F(PeerViewTest, TheUnionOverTheReplicasCounts) {
+  view_.apply("a", Snapshot{1, {host(3), host(1), host(3)}});
+  view_.apply("b", Snapshot{9, {host(2), host(3)}});
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(2), host(3)));
+  EXPECT_TRUE(view_.apply("a", Change{1, 2, {}, {host(3)}}));
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(2), host(3)));
+  EXPECT_TRUE(view_.apply("b", Change{9, 12, {}, {host(3)}}));
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(2)));
+}
+
+TEST_F(PeerViewTest, AfterAGapOnlyRemovalsCountUntilTheNextSnapshot) {
+  view_.apply("a", Snapshot{1, {host(1), host(2)}});
+  EXPECT_FALSE(view_.apply("a", Change{5, 6, {host(3)}, {host(2)}}));
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
+  EXPECT_FALSE(view_.apply("a", Change{1, 2, {host(4)}, {}})) << "what came between is unknown";
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
+  view_.apply("a", Snapshot{6, {host(1), host(3)}});
+  EXPECT_TRUE(view_.apply("a", Change{6, 7, {host(5)}, {}}));
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(3), host(5)));
+}
+
+TEST_F(PeerViewTest, WhatAReplicaSaidEndsWithItsConnectionWhileAnotherAnswers) {
+  view_.apply("a", Snapshot{1, {host(1)}});
+  view_.apply("b", Snapshot{1, {host(2)}});
+  view_.lost("a", at(0));
+  EXPECT_THAT(view_.peers(), ElementsAre(host(2)));
+  EXPECT_FALSE(view_.deadline());
+}
+
+TEST_F(PeerViewTest, TheLastWordHoldsForTheGraceAndThenNobodyIsTapped) {
+  view_.apply("a", Snapshot{1, {host(1)}});
+  view_.lost("a", at(0));
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
+  EXPECT_EQ(view_.deadline(), at(15));
+  EXPECT_FALSE(view_.expire(at(14)));
+  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
+  EXPECT_TRUE(view_.expire(at(15)));
+  EXPECT_THAT(view_.peers(), IsEmpty());
+  EXPECT_FALSE(view_.deadline());
+  EXPECT_FALSE(view_.expire(at(99)));
+}
+
+TEST_F(PeerViewTest, FailedAttemptsDoNotProlongTheGrace) {
+  view_.apply("a", Snapshot{1, {host(1)}});
+  view_.lost("a", at(0));
+  view_.lost("a", at(5));
+  view_.lost("b", at(9));
+  EXPECT_EQ(view_.deadline(), at(15));
+}
+
+TEST_F(PeerViewTest, TheFirstAnswerReplacesTheLastWord) {
+  view_.apply("a", Snapshot{1, {host(1), host(2)}});
+  view_.lost("a", at(0));
+  view_.apply("b", Snapshot{1, {host(2)}});
+  EXPECT_THAT(view_.peers(), ElementsAre(host(2)));
+  EXPECT_FALSE(view_.deadline());
+}
+
+TEST_F(PeerViewTest, TellsWhetherATapIsStillListed) {
+  const std::vector<net::IpAddress> own = {host(1), host(2)};
+  EXPECT_FALSE(view_.lists_any(own));
+  view_.apply("a", Snapshot{1, {host(2), host(3)}});
+  EXPECT_TRUE(view_.lists_any(own));
+  view_.apply("a", Change{1, 2, {}, {host(2)}});
+  EXPECT_FALSE(view_.lists_any(own));
+}
+
+// Against a plain model, over random histories.
+TEST_F(PeerViewTest, NeverHoldsAPeerThatNoAnsweringReplicaVouchesFor) {
+  std::mt19937 random(7);
+  std::map<std::string, std::set<net::IpAddress>> truth;
+  std::map<std::string, std::uint64_t> versions;
+  const auto some = [&] {
+    std::vector<net::IpAddress> list(random() % 4);
+    for (auto& address : list) address = host(static_cast<unsigned>(random() % 30));
+    return list;
+  };
+  for (int step = 0; step < 20'000; ++step) {
+    const std::string replica(1, static_cast<char>('a' + random() % 3));
+    const auto kind = random() % 10;
+    if (kind == 0) {
+      const auto taps = some();
+      view_.apply(replica, Snapshot{++versions[replica], taps});
+      truth[replica] = {taps.begin(), taps.end()};
+    } else if (kind == 1 && truth.size() > 1) {
+      view_.lost(replica, at(step));
+      truth.erase(replica);
+    } else if (truth.contains(replica)) {
+      const auto add = some();
+      const auto remove = some();
+      const auto from = versions[replica]++;
+      ASSERT_TRUE(view_.apply(replica, Change{from, versions[replica], add, remove}));
+      for (const auto& address : remove) truth[replica].erase(address);
+      truth[replica].insert(add.begin(), add.end());
+    }
+    std::set<net::IpAddress> all;
+    for (const auto& [name, taps] : truth) all.insert(taps.begin(), taps.end());
+    ASSERT_EQ(view_.peers(), std::vector<net::IpAddress>(all.begin(), all.end())) << step;
+  }
+}
+
+}  // namespace
+}  // namespace sidetap::registry
