@@ -1,0 +1,231 @@
+#include "webhook/offline.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "webhook/configuration/yaml.h"
+
+namespace sidetap {
+namespace {
+
+using configuration::Tree;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class Offline : public testing::Test {
+ protected:
+  Offline() : folder_(testing::TempDir() + "sidetap-offline-" + std::to_string(::getpid())) {
+    std::filesystem::create_directories(folder_);
+    write("config.yaml",
+          "sensor: {address: 10.10.10.10}\n"
+          "subnets: {pods: [10.244.0.0/16]}\n"
+          "injection: {serverVersion: v1.36.1}\n");
+  }
+  ~Offline() override { std::filesystem::remove_all(folder_); }
+
+  std::string write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name, std::ios::binary) << text;
+    return folder_ + "/" + name;
+  }
+  using Command = int (*)(std::span<const char* const>);
+  int run(Command command, const std::string& manifests, std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"-f", write("in.yaml", manifests), "--config",
+                                      folder_ + "/config.yaml"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_with(command, words);
+  }
+  int run_with(Command command, const std::vector<std::string>& words) {
+    std::vector<const char*> arguments;
+    for (const std::string& word : words) arguments.push_back(word.c_str());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int status = command(arguments);
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return status;
+  }
+  std::vector<Tree> trees() const {
+    const auto documents = configuration::parse_documents(out_, "out");
+    EXPECT_TRUE(documents) << out_;
+    return documents ? documents->trees : std::vector<Tree>();
+  }
+
+  std::string folder_;
+  std::string out_;
+  std::string err_;
+};
+
+constexpr auto kManifests = R"(# a shop
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  ports: [{port: 80}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  template:
+    metadata:
+      labels: {app: web}
+    spec:
+      containers:
+      - name: web
+        image: web:1
+        env:
+        - {name: DEBUG, value: "on"}
+        - {name: RATE, value: "1.50"}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: alone, annotations: {sidetap.io/inject: "false"}}
+spec:
+  containers: [{name: a, image: b}]
+)";
+
+TEST_F(Offline, InjectKeepsTheOrderOfDocumentsAndKeysAndWhatElseIsThere) {
+  ASSERT_EQ(run(inject_command, kManifests), 0) << err_;
+  const auto before = configuration::parse_documents(kManifests, "in");
+  const auto after = trees();
+  ASSERT_EQ(after.size(), 3U);
+  EXPECT_EQ(after[0], before->trees[0]);
+  EXPECT_EQ(after[2], before->trees[2]) << "it opts out";
+  Tree pod = after[1]["spec"]["template"];
+  EXPECT_EQ(pod["spec"]["initContainers"][0]["name"], "sidetap");
+  EXPECT_EQ(pod["spec"]["initContainers"][0]["restartPolicy"], "Always");
+  EXPECT_EQ(pod["spec"]["containers"], before->trees[1]["spec"]["template"]["spec"]["containers"]);
+  pod["spec"].erase("initContainers");
+  pod["metadata"].erase("annotations");
+  EXPECT_EQ(pod, before->trees[1]["spec"]["template"]);
+  EXPECT_LT(out_.find("apiVersion: apps/v1"), out_.find("kind: Deployment"));
+  EXPECT_THAT(out_, AllOf(HasSubstr("value: \"on\""), HasSubstr("value: \"1.50\"")));
+}
+
+TEST_F(Offline, InjectTwiceIsInjectOnce) {
+  ASSERT_EQ(run(inject_command, kManifests), 0);
+  const std::string once = out_;
+  ASSERT_EQ(run(inject_command, once), 0);
+  EXPECT_EQ(out_, once);
+}
+
+TEST_F(Offline, InjectAnswersJsonWithJson) {
+  ASSERT_EQ(run(inject_command, R"({"kind":"Pod","spec":{"containers":[{"name":"a"}]}})"), 0);
+  const Tree pod = Tree::parse(out_);
+  EXPECT_EQ(pod["spec"]["initContainers"][0]["name"], "sidetap");
+  EXPECT_TRUE(pod["metadata"]["annotations"].contains("sidetap.io/status"));
+}
+
+TEST_F(Offline, InjectFollowsTheLabelsOfNamespaces) {
+  const std::string text = R"(
+kind: Namespace
+metadata: {name: quiet}
+---
+kind: Namespace
+metadata: {name: "off", labels: {sidetap.io/inject: disabled}}
+---
+kind: Pod
+metadata: {name: a, namespace: quiet}
+spec: {containers: [{name: a}]}
+---
+kind: Pod
+metadata: {name: b, namespace: quiet, annotations: {sidetap.io/inject: "true"}}
+spec: {containers: [{name: a}]}
+---
+kind: Pod
+metadata: {name: c, namespace: "off", annotations: {sidetap.io/inject: "true"}}
+spec: {containers: [{name: a}]}
+---
+kind: Pod
+metadata: {name: d, namespace: other}
+spec: {containers: [{name: a}]}
+)";
+  const auto injected = [&](std::size_t i) {
+    return trees()[i]["spec"].contains("initContainers");
+  };
+  ASSERT_EQ(run(inject_command, text), 0);
+  EXPECT_FALSE(injected(2));
+  EXPECT_TRUE(injected(3));
+  EXPECT_FALSE(injected(4));
+  EXPECT_TRUE(injected(5));
+  ASSERT_EQ(run(inject_command, text, {"--namespace-labels", "a=b"}), 0);
+  EXPECT_FALSE(injected(5));
+  ASSERT_EQ(run(inject_command, text, {"--namespace-labels", "a=b,sidetap.io/inject=enabled"}), 0);
+  EXPECT_TRUE(injected(5));
+}
+
+TEST_F(Offline, InjectWarnsOnStandardErrorOnly) {
+  ASSERT_EQ(run(inject_command, R"({"kind":"Pod","metadata":{"name":"n"},
+      "spec":{"hostNetwork":true,"containers":[{"name":"a"}]}})"),
+            0);
+  EXPECT_THAT(err_, AllOf(HasSubstr("Pod default/n: sidetap: not injected"), HasSubstr("node")));
+  EXPECT_THAT(out_, Not(HasSubstr("not injected")));
+}
+
+TEST_F(Offline, WrongInputIsOneLine) {
+  EXPECT_EQ(run(inject_command, "a: [b\n"), 1);
+  EXPECT_THAT(err_, AllOf(HasSubstr("in.yaml"), HasSubstr("line")));
+  EXPECT_EQ(run(inject_command, "a: 1\na: 2\n"), 1);
+  EXPECT_THAT(err_, HasSubstr("twice"));
+  EXPECT_EQ(run_with(inject_command, {"-f", "/nonexistent/file"}), 1);
+  EXPECT_THAT(err_, HasSubstr("/nonexistent/file"));
+  EXPECT_EQ(run_with(inject_command, {}), 2);
+  EXPECT_EQ(run_with(explain_command, {"-f", "-", "--nonsense"}), 2);
+  EXPECT_EQ(run_with(explain_command, {"-f", "x", "--namespace-labels", "a"}), 2);
+  EXPECT_EQ(run_with(explain_command, {"--help"}), 0);
+  EXPECT_THAT(out_, HasSubstr("--namespace-labels"));
+  const std::string bad = write("bad.yaml", "sensr: 1\n");
+  EXPECT_EQ(run_with(inject_command, {"-f", folder_ + "/in.yaml", "--config", bad}), 1);
+  EXPECT_THAT(err_, AllOf(HasSubstr("bad.yaml: sensr: unknown key")));
+  EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 1);
+}
+
+TEST_F(Offline, ExplainSaysWhichRuleAndWhatElseToSet) {
+  ASSERT_EQ(run(explain_command, kManifests), 0);
+  EXPECT_THAT(
+      out_,
+      AllOf(HasSubstr("Deployment default/web: would not be injected"), HasSubstr("not-requested"),
+            HasSubstr("sidetap.io/inject=enabled on namespace default"),
+            HasSubstr("Pod default/alone: would not be injected"), HasSubstr("pod-opt-out")));
+  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", "sidetap.io/inject=enabled"}),
+            0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would be injected"),
+                          HasSubstr("namespace.inject"), HasSubstr("\"form\":\"native\"")));
+  EXPECT_THAT(out_, Not(HasSubstr("attention")));
+}
+
+TEST_F(Offline, ExplainKnowsPodSecurityLevels) {
+  const std::string on = "sidetap.io/inject=enabled,pod-security.kubernetes.io/enforce=";
+  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "restricted"}), 0);
+  EXPECT_THAT(out_, HasSubstr("level restricted"));
+  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "baseline"}), 0);
+  EXPECT_THAT(out_, HasSubstr("capabilities: runtimeDefault"));
+  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "privileged"}), 0);
+  EXPECT_THAT(out_, Not(HasSubstr("attention")));
+}
+
+TEST_F(Offline, ExplainWithoutAConfigurationNamesTheMissingSensor) {
+  const std::string file = write("pod.yaml", kManifests);
+  ASSERT_EQ(
+      run_with(explain_command, {"-f", file, "--namespace-labels", "sidetap.io/inject=enabled"}),
+      0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("no-sensor"), HasSubstr("sensor.address")));
+}
+
+TEST_F(Offline, ExplainOfAFileWithoutPodsSaysSo) {
+  ASSERT_EQ(run(explain_command, "kind: Service\n"), 0);
+  EXPECT_THAT(out_, HasSubstr("no pods and no workloads"));
+}
+
+}  // namespace
+}  // namespace sidetap
