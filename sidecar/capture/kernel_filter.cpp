@@ -237,27 +237,31 @@ class FilterBuilder {
     }
   }
 
-  void pass_link_group() {
-    if (!ethernet_) return;
-    out_.load_byte(0);
-    out_.if_any_bit(1, pass_);
+  /// Multicast and broadcast have rules of their own.
+  void pass_group(bool v4) {
+    if (ethernet_) {
+      out_.load_byte(0);
+      out_.if_any_bit(1, pass_);
+    }
+    if (!v4) {
+      out_.load_byte(destination(v4));
+      out_.if_equal(0xff, pass_);
+      return;
+    }
+    out_.load_word(destination(v4));
+    out_.if_equal(0xffffffffU, pass_);
+    for (net::IpAddress broadcast : config_.broadcasts) {
+      if (broadcast.is_v4()) out_.if_equal(broadcast.v4_bits(), pass_);
+    }
+    out_.mask(0xf0000000U);
+    out_.if_equal(0xe0000000U, pass_);
   }
 
   /// Neither end is self: only group traffic and senders that have no address yet may matter.
   void strangers(bool v4) {
     nameless(v4);
-    pass_link_group();
-    if (v4) {
-      out_.load_word(destination(v4));
-      out_.if_equal(0xffffffffU, pass_);
-      for (net::IpAddress broadcast : config_.broadcasts) {
-        if (broadcast.is_v4()) out_.if_equal(broadcast.v4_bits(), pass_);
-      }
-      out_.mask(0xf0000000U);
-      out_.if_equal(0xe0000000U, pass_);
-    } else {
-      out_.load_byte(destination(v4));
-      out_.if_equal(0xff, pass_);
+    pass_group(v4);
+    if (!v4) {
       // IPv4-mapped addresses: the process looks closer.
       const Label telling = out_.label();
       out_.load_word(source(v4));
@@ -292,19 +296,8 @@ class FilterBuilder {
 
   void peers(std::uint32_t at, bool v4) {
     if (!parts_.peers || config_.unowned_peers.empty()) return;
-    pass_link_group();
-    if (v4) {
-      // Multicast and broadcast have rules of their own.
-      out_.load_word(destination(v4));
-      out_.if_equal(0xffffffffU, pass_);
-      for (net::IpAddress broadcast : config_.broadcasts) {
-        if (broadcast.is_v4()) out_.if_equal(broadcast.v4_bits(), pass_);
-      }
-      out_.mask(0xf0000000U);
-      out_.if_equal(0xe0000000U, pass_);
-    } else {
-      out_.load_byte(destination(v4));
-      out_.if_equal(0xff, pass_);
+    pass_group(v4);
+    if (!v4) {
       // Neighbour discovery too; behind extension headers it could hide, so those pass.
       const Label plain = out_.label();
       out_.load_byte(net_ + 6);

@@ -62,6 +62,7 @@ Engine::Engine(EngineConfig config, ListeningSockets& listening)
     : config_(std::move(config)),
       listening_(listening),
       tapped_(std::make_shared<const TappedPeers>(std::move(config_.tapped_peers))),
+      addresses_(config_.hash_seed),
       flows_(config_.flow_capacity, config_.hash_seed),
       fragments_(config_.fragment_capacity, config_.hash_seed) {
   std::sort(config_.server_ports.begin(), config_.server_ports.end());
@@ -95,6 +96,27 @@ void Engine::adopt_pending() {
   if (fresh.self) config_.self = std::move(*fresh.self);
   if (fresh.tapped) tapped_ = std::move(fresh.tapped);
   if (fresh.own) config_.own_endpoints = std::move(*fresh.own);
+  addresses_.forget();
+}
+
+AddressFacts Engine::facts_of(net::IpAddress address) {
+  return addresses_.find(address, [this](net::IpAddress a) { return look_up(a); });
+}
+
+AddressFacts Engine::look_up(net::IpAddress address) const {
+  const auto& broadcasts = config_.self.broadcasts;
+  AddressFacts facts;
+  facts.self = is_self(address);
+  facts.group = address.is_multicast() || address.is_limited_broadcast() ||
+                std::find(broadcasts.begin(), broadcasts.end(), address) != broadcasts.end();
+  facts.gateway = is_gateway(address);
+  facts.routed =
+      !address.is_link_local() &&
+      (facts.gateway || (!config_.pod_subnets.empty() && !config_.pod_subnets.contains(address)));
+  facts.untapped_service = config_.untapped_services.contains(address);
+  facts.service = facts.untapped_service || config_.service_subnets.contains(address);
+  facts.tapped = tapped_->peers.contains(address);
+  return facts;
 }
 
 bool Engine::is_self(net::IpAddress address) const {
@@ -106,39 +128,33 @@ bool Engine::is_self_mac(const PacketView& packet) const {
   return packet.has_mac && config_.self.mac != Mac{} && packet.source_mac == config_.self.mac;
 }
 
-bool Engine::is_tapped(const PacketView& packet, net::IpAddress peer, bool peer_sent) const {
-  if (tapped_->peers.empty()) return false;
-  if (!peer.is_link_local()) return tapped_->peers.contains(peer);
-  // A link-local address tells no pod from its gateway: what is known of the router decides.
+bool Engine::is_gateway(net::IpAddress address) const {
   const auto& gateways = config_.gateways;
-  if (std::find(gateways.begin(), gateways.end(), peer) != gateways.end()) return false;
+  return std::find(gateways.begin(), gateways.end(), address) != gateways.end();
+}
+
+bool Engine::is_tapped(const PacketView& packet, net::IpAddress peer, AddressFacts facts,
+                       bool peer_sent) const {
+  if (!peer.is_link_local()) return facts.tapped;
+  // A link-local address tells no pod from its gateway: what is known of the router decides.
+  if (tapped_->peers.empty() || facts.gateway) return false;
   if (!packet.has_mac) return true;
   const Mac& mac = peer_sent ? packet.source_mac : packet.destination_mac;
   return std::find(routers_.begin(), routers_.end(), mac) == routers_.end();
 }
 
 void Engine::learn_router(const PacketView& packet) {
-  if (!packet.has_mac || packet.source.is_link_local()) return;
-  // A bridge that translates addresses leaves the backend's MAC address in place (bridge
-  // netfilter): the answer of a Service, or this pod's own packet through one, comes straight from
-  // a pod.
-  if (config_.service_subnets.contains(packet.source) ||
-      config_.untapped_services.contains(packet.source) || is_self_mac(packet)) {
-    return;
-  }
-  const auto& gateways = config_.gateways;
-  const bool gateway = std::find(gateways.begin(), gateways.end(), packet.source) != gateways.end();
-  if (!gateway && (config_.pod_subnets.empty() || config_.pod_subnets.contains(packet.source))) {
-    return;
-  }
+  // This pod's own packet, through a Service and back from the bridge.
+  if (is_self_mac(packet)) return;
   if (std::find(routers_.begin(), routers_.end(), packet.source_mac) != routers_.end()) return;
   routers_[next_router_++ % routers_.size()] = packet.source_mac;
 }
 
 bool Engine::is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const {
   const auto fits = [ports_known](const End& end, net::IpAddress address, std::uint16_t port) {
-    return (address.is_unspecified() || end.address == address) &&
-           (!ports_known || port == 0 || end.port == port);
+    // Ports first: they are the cheaper to tell apart.
+    return (!ports_known || port == 0 || end.port == port) &&
+           (address.is_unspecified() || end.address == address);
   };
   for (const capture::OwnEndpoint& own : config_.own_endpoints) {
     if (static_cast<std::uint8_t>(own.protocol) != protocol) continue;
@@ -162,15 +178,6 @@ bool Engine::is_own_traffic(const PacketView& packet) const {
                 {packet.quote.destination, packet.quote.destination_port}, true);
 }
 
-bool Engine::is_group(const PacketView& packet) const {
-  if (packet.link_group || packet.destination.is_multicast() ||
-      packet.destination.is_limited_broadcast()) {
-    return true;
-  }
-  const auto& broadcasts = config_.self.broadcasts;
-  return std::find(broadcasts.begin(), broadcasts.end(), packet.destination) != broadcasts.end();
-}
-
 Decision Engine::decide(const PacketView& packet) {
   if (has_pending_.load(std::memory_order_acquire)) adopt_pending();
   if (packet.depth == Depth::kNothing) {
@@ -179,13 +186,15 @@ Decision Engine::decide(const PacketView& packet) {
   if (packet.depth == Depth::kLink) return decide_link(packet);
   if (is_own_traffic(packet)) return {false, Rule::kOwnTraffic};
 
-  const bool from_self = is_self(packet.source);
-  const bool to_self = is_self(packet.destination);
-  if (!from_self) learn_router(packet);
-  if (is_group(packet)) return decide_group(packet);
-  if (packet.source.is_unspecified()) return decide_group(packet);
+  const AddressFacts source = facts_of(packet.source);
+  const AddressFacts destination = facts_of(packet.destination);
+  const bool from_self = source.self;
+  const bool to_self = destination.self;
+  if (!from_self && source.routed && packet.has_mac) learn_router(packet);
+  if (packet.link_group || destination.group) return decide_group(packet, source);
+  if (packet.source.is_unspecified()) return decide_group(packet, source);
   if (!from_self && !to_self) return {false, Rule::kNotSelf};
-  if (is_neighbour_discovery(packet)) return decide_group(packet);
+  if (is_neighbour_discovery(packet)) return decide_group(packet, source);
   if (from_self && to_self) return {true, Rule::kSelfToSelf};
 
   const Flow flow{{from_self ? packet.source : packet.destination,
@@ -194,10 +203,9 @@ Decision Engine::decide(const PacketView& packet) {
                    from_self ? packet.destination_port : packet.source_port},
                   from_self};
   const net::IpAddress peer = flow.remote.address;
-  if (config_.service_subnets.contains(peer) || config_.untapped_services.contains(peer)) {
-    return decide_service(peer);
-  }
-  if (!is_tapped(packet, peer, !from_self)) return {true, Rule::kPeerUntapped};
+  const AddressFacts peer_facts = from_self ? destination : source;
+  if (peer_facts.service) return decide_service(peer_facts);
+  if (!is_tapped(packet, peer, peer_facts, !from_self)) return {true, Rule::kPeerUntapped};
   return packet.fragment ? decide_fragment(packet, flow) : decide_whole(packet, flow);
 }
 
@@ -223,11 +231,11 @@ Decision Engine::decide_link(const PacketView& packet) const {
   return {false, Rule::kGroupFromUnknown};
 }
 
-Decision Engine::decide_group(const PacketView& packet) const {
+Decision Engine::decide_group(const PacketView& packet, AddressFacts source) const {
   // Address configuration (DHCP, duplicate address detection) starts without an address.
   const bool nameless = packet.source.is_unspecified();
-  const bool sent_by_self = packet.direction == Direction::kOutbound || is_self(packet.source) ||
-                            (nameless && is_self_mac(packet));
+  const bool sent_by_self =
+      packet.direction == Direction::kOutbound || source.self || (nameless && is_self_mac(packet));
   if (sent_by_self) {
     if (packet.direction == Direction::kInbound) return {false, Rule::kGroupEcho};
     return {true, Rule::kGroupSent};
@@ -237,15 +245,14 @@ Decision Engine::decide_group(const PacketView& packet) const {
   // 4861).
   const bool router_advertisement =
       is_neighbour_discovery(packet) && packet.icmp_type == 134 && packet.source.is_link_local();
-  if (!router_advertisement && is_tapped(packet, packet.source, true)) {
+  if (!router_advertisement && is_tapped(packet, packet.source, source, true)) {
     return {false, Rule::kGroupFromTapped};
   }
   return {true, Rule::kGroupFromUntapped};
 }
 
-Decision Engine::decide_service(net::IpAddress peer) const {
-  const bool kept = config_.untapped_services.contains(peer) ||
-                    config_.service_view == ServiceView::kAlways ||
+Decision Engine::decide_service(AddressFacts peer) const {
+  const bool kept = peer.untapped_service || config_.service_view == ServiceView::kAlways ||
                     (config_.service_view == ServiceView::kAuto && tapped_->peers.empty());
   return {kept, kept ? Rule::kServiceViewKept : Rule::kServiceView};
 }

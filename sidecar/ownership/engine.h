@@ -16,6 +16,7 @@
 #include "shared/net/cidr.h"
 #include "sidecar/capture/own_endpoint.h"
 #include "sidecar/capture/packet_view.h"
+#include "sidecar/ownership/address_book.h"
 #include "sidecar/ownership/flow_table.h"
 #include "sidecar/ownership/fragment_table.h"
 #include "sidecar/ownership/listening_sockets.h"
@@ -91,17 +92,20 @@ class Engine {
   };
 
   void adopt_pending();
+  AddressFacts facts_of(net::IpAddress address);
+  AddressFacts look_up(net::IpAddress address) const;
   bool is_self(net::IpAddress address) const;
+  bool is_gateway(net::IpAddress address) const;
   bool is_self_mac(const capture::PacketView& packet) const;
-  bool is_tapped(const capture::PacketView& packet, net::IpAddress peer, bool peer_sent) const;
+  bool is_tapped(const capture::PacketView& packet, net::IpAddress peer, AddressFacts facts,
+                 bool peer_sent) const;
   bool is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const;
   bool is_own_traffic(const capture::PacketView& packet) const;
-  bool is_group(const capture::PacketView& packet) const;
   void learn_router(const capture::PacketView& packet);
 
   Decision decide_link(const capture::PacketView& packet) const;
-  Decision decide_group(const capture::PacketView& packet) const;
-  Decision decide_service(net::IpAddress peer) const;
+  Decision decide_group(const capture::PacketView& packet, AddressFacts source) const;
+  Decision decide_service(AddressFacts peer) const;
   Decision decide_fragment(const capture::PacketView& packet, const Flow& flow);
   Decision decide_whole(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp(const capture::PacketView& packet, const Flow& flow);
@@ -112,6 +116,7 @@ class Engine {
   EngineConfig config_;
   ListeningSockets& listening_;
   std::shared_ptr<const TappedPeers> tapped_;
+  AddressBook addresses_;
   FlowTable flows_;
   FragmentTable fragments_;
   std::array<Mac, 4>

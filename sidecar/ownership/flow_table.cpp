@@ -8,72 +8,102 @@
 namespace sidetap::ownership {
 namespace {
 
-std::uint64_t mix(std::uint64_t h) {
-  h = (h ^ (h >> 32)) * 0xd6e8feb86659fd93ULL;
-  return h ^ (h >> 29);
+constexpr std::uint64_t kEveryByte = 0x0101010101010101ULL;
+constexpr std::uint64_t kEveryTopBit = 0x8080808080808080ULL;
+
+/// Both halves of the full product, folded.
+std::uint64_t fold_product(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+/// calloc, so that the pages of flows that never come are never touched; all zero is a free set.
+template <typename T>
+T* zeroed(std::size_t count) {
+  static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+  void* memory = std::calloc(count, sizeof(T));
+  if (memory == nullptr) throw std::bad_alloc();
+  return static_cast<T*>(memory);
 }
 
 }  // namespace
 
 FlowTable::FlowTable(std::size_t capacity, std::uint64_t seed)
-    : set_mask_(std::bit_ceil(std::max(capacity, kWays)) / kWays - 1), seed_(seed) {
-  static_assert(std::is_trivially_copyable_v<Slot> && std::is_trivially_destructible_v<Slot>);
-  // calloc, so that the pages of flows that never come are never touched; all zero is a free slot.
-  void* memory = std::calloc(this->capacity(), sizeof(Slot));
-  if (memory == nullptr) throw std::bad_alloc();
-  slots_.reset(static_cast<Slot*>(memory));
-}
+    : set_mask_(std::bit_ceil(std::max(capacity, kWays)) / kWays - 1),
+      seed_(seed),
+      tags_(zeroed<std::uint64_t>(set_mask_ + 1)),
+      slots_(zeroed<Slot>(this->capacity())) {}
 
-FlowTable::Slot* FlowTable::set_of(const FlowKey& key) const {
+FlowTable::Place FlowTable::place_of(const FlowKey& key) const {
   const std::uint64_t ports = std::uint64_t{key.local_port} << 16 | key.remote_port;
-  std::uint64_t h = mix(seed_ ^ key.remote.low() ^ (ports << 13));
-  h = mix(h ^ key.local.low() ^ (ports << 31));
-  if (!key.remote.is_v4()) h = mix(h ^ key.remote.high() ^ std::rotl(key.local.high(), 17));
-  return &slots_[(h & set_mask_) * kWays];
+  std::uint64_t h =
+      fold_product(key.remote.low() ^ ports << 32 ^ seed_, key.local.low() ^ std::rotl(seed_, 32));
+  if (!key.remote.is_v4()) {
+    h = fold_product(h ^ key.remote.high() ^ ports << 7,
+                     key.local.high() ^ std::rotl(seed_, 17) ^ kEveryByte);
+  }
+  return {h & set_mask_, 0x80 | h >> 57};
 }
 
-std::uint32_t FlowTable::tick() {
-  if (++clock_ == 0) clock_ = 1;
-  return clock_;
-}
-
-FlowState* FlowTable::find(const FlowKey& key) {
-  Slot* set = set_of(key);
-  for (std::size_t i = 0; i < kWays; ++i) {
-    if (set[i].used != 0 && set[i].key == key) {
-      set[i].used = tick();
-      return &set[i].state;
-    }
+FlowTable::Slot* FlowTable::find_at(const Place& place, const FlowKey& key) const {
+  Slot* const set = &slots_[place.set * kWays];
+  // Equal bytes become zero, and zero bytes get their top bit. A borrow may mark a byte above a
+  // true one by mistake; the key tells.
+  const std::uint64_t differing = tags_[place.set] ^ (kEveryByte * place.tag);
+  std::uint64_t marks = (differing - kEveryByte) & ~differing & kEveryTopBit;
+  for (; marks != 0; marks &= marks - 1) {
+    Slot& slot = set[std::countr_zero(marks) / 8];
+    if (slot.key == key) return &slot;
   }
   return nullptr;
 }
 
-unsigned FlowTable::worth(const Slot& slot) const {
-  if (slot.used == 0) return 0;
+FlowState* FlowTable::find(const FlowKey& key) {
+  Slot* const slot = find_at(place_of(key), key);
+  if (slot == nullptr) return nullptr;
+  slot->used = ++clock_;
+  return &slot->state;
+}
+
+unsigned FlowTable::worth(const Slot& slot) {
   const FlowState& s = slot.state;
-  if (s.reset || (s.fin_from_local && s.fin_from_remote)) return 1;
-  return s.settled ? 3 : 2;
+  if (s.reset || (s.fin_from_local && s.fin_from_remote)) return 0;
+  return s.settled ? 2 : 1;
+}
+
+std::size_t FlowTable::way_to_give(const Slot* set) const {
+  std::size_t given = 0;
+  for (std::size_t i = 1; i < kWays; ++i) {
+    const unsigned mine = worth(set[i]);
+    const unsigned least = worth(set[given]);
+    // Differences of ticks stay right when the clock wraps.
+    if (mine < least || (mine == least && clock_ - set[i].used > clock_ - set[given].used)) {
+      given = i;
+    }
+  }
+  return given;
 }
 
 FlowState& FlowTable::obtain(const FlowKey& key) {
-  Slot* set = set_of(key);
-  Slot* victim = set;
-  for (std::size_t i = 0; i < kWays; ++i) {
-    Slot& slot = set[i];
-    if (slot.used != 0 && slot.key == key) {
-      slot.used = tick();
-      return slot.state;
-    }
-    const unsigned mine = worth(slot);
-    const unsigned least = worth(*victim);
-    // Differences of ticks stay right when the clock wraps.
-    if (mine < least || (mine == least && clock_ - slot.used > clock_ - victim->used)) {
-      victim = &slot;
-    }
+  const Place place = place_of(key);
+  if (Slot* const slot = find_at(place, key)) {
+    slot->used = ++clock_;
+    return slot->state;
   }
-  victim->used == 0 ? ++size_ : ++evictions_;
-  *victim = Slot{key, FlowState{}, tick()};
-  return victim->state;
+  Slot* const set = &slots_[place.set * kWays];
+  std::uint64_t& tags = tags_[place.set];
+  std::size_t way = 0;
+  if (const std::uint64_t free = ~tags & kEveryTopBit; free != 0) {
+    way = static_cast<std::size_t>(std::countr_zero(free)) / 8;
+    ++size_;
+  } else {
+    way = way_to_give(set);
+    ++evictions_;
+  }
+  tags = (tags & ~(std::uint64_t{0xff} << way * 8)) | place.tag << way * 8;
+  set[way] = Slot{key, FlowState{}, ++clock_};
+  return set[way].state;
 }
 
 }  // namespace sidetap::ownership

@@ -32,9 +32,10 @@ struct FlowState {
   Rule rule = Rule::kTcpFlow;
 };
 
-/// Sets of eight neighbours, found by hash. When a set is full its least worthy flow makes room: a
-/// closed one, else one that never got past its SYN, else the one not seen for longest. That is
-/// safe: a flow given up is decided anew from its next packet.
+/// Sets of eight neighbours, found by hash; one byte of hash for each, all eight in one word, tells
+/// which of them to look at. When a set is full its least worthy flow makes room: a closed one,
+/// else one that never got past its SYN, else the one not seen for longest. That is safe: a flow
+/// given up is decided anew from its next packet.
 class FlowTable {
  public:
   /// `capacity` is rounded up to a power of two, at least 8.
@@ -54,21 +55,27 @@ class FlowTable {
   struct Slot {
     FlowKey key;
     FlowState state;
-    std::uint32_t used = 0;  // tick of the last use; 0: free
+    std::uint32_t used = 0;  // tick of the last use
   };
   struct Free {
-    void operator()(Slot* slots) const { std::free(slots); }
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  struct Place {
+    std::size_t set;
+    std::uint64_t tag;  // 0x80 to 0xff
   };
 
-  Slot* set_of(const FlowKey& key) const;
-  std::uint32_t tick();
-  unsigned worth(const Slot& slot) const;
+  Place place_of(const FlowKey& key) const;
+  Slot* find_at(const Place& place, const FlowKey& key) const;
+  std::size_t way_to_give(const Slot* set) const;
+  static unsigned worth(const Slot& slot);
 
   std::size_t set_mask_;
   std::uint64_t seed_;
   std::uint32_t clock_ = 0;
   std::size_t size_ = 0;
   std::uint64_t evictions_ = 0;
+  std::unique_ptr<std::uint64_t[], Free> tags_;  // one word a set; a byte of 0 is a free way
   std::unique_ptr<Slot[], Free> slots_;
 };
 

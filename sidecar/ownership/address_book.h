@@ -1,0 +1,63 @@
+// What the configuration says of an address, remembered so that an established flow costs no search
+// through prefixes.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "shared/net/ip_address.h"
+
+namespace sidetap::ownership {
+
+struct AddressFacts {
+  bool self : 1 = false;
+  bool group : 1 = false;  ///< Multicast, limited broadcast, or broadcast of the pod's own subnets.
+  bool routed : 1 =
+      false;  ///< Who sends from here is no neighbouring pod, but a gateway or behind one.
+  bool gateway : 1 = false;
+  bool service : 1 = false;           ///< A cluster IP.
+  bool untapped_service : 1 = false;  ///< One whose views are owned whatever else is set.
+  bool tapped : 1 = false;            ///< In the set of tapped peers.
+  bool known : 1 = false;             ///< Set by AddressBook.
+};
+
+/// Direct-mapped and small: an address that another has displaced is looked up anew. One thread.
+class AddressBook {
+ public:
+  explicit AddressBook(std::uint64_t seed) : seed_(seed) {}
+
+  /// The facts as remembered, else as `look_up(address)` tells.
+  template <typename LookUp>
+  AddressFacts find(net::IpAddress address, LookUp look_up) {
+    Entry& entry = entries_[index_of(address)];
+    if (!entry.facts.known || entry.address != address) {
+      entry.address = address;
+      entry.facts = look_up(address);
+      entry.facts.known = true;
+    }
+    return entry.facts;
+  }
+
+  /// For when the configuration has changed.
+  void forget() { entries_.fill(Entry{}); }
+
+ private:
+  static constexpr unsigned kIndexBits = 10;
+  struct Entry {
+    net::IpAddress address;
+    AddressFacts facts;
+  };
+
+  std::size_t index_of(net::IpAddress address) const {
+    const std::uint64_t h =
+        (address.low() ^ std::rotl(address.high(), 29) ^ seed_) * 0x9e3779b97f4a7c15ULL;
+    return h >> (64 - kIndexBits);
+  }
+
+  std::uint64_t seed_;
+  std::array<Entry, std::size_t{1} << kIndexBits> entries_{};
+};
+
+}  // namespace sidetap::ownership
