@@ -81,8 +81,8 @@ std::string flow_text(const PacketView& view) {
   if (view.depth == Depth::kNothing) return "unreadable";
   std::ostringstream out;
   if (view.depth == Depth::kLink) {
-    if (view.has_arp_sender) {
-      out << "arp from " << view.arp_sender.to_string();
+    if (view.arp_sender) {
+      out << "arp from " << view.arp_sender->to_string();
     } else {
       out << "ethertype 0x" << std::hex << std::setw(4) << std::setfill('0') << view.ether_type;
     }

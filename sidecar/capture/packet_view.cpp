@@ -1,6 +1,8 @@
 #include "sidecar/capture/packet_view.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace sidetap::capture {
 namespace {
@@ -19,19 +21,24 @@ class Bytes {
     return offset <= data_.size() && data_.size() - offset >= count;
   }
   std::uint8_t u8(std::size_t at) const { return std::to_integer<std::uint8_t>(data_[at]); }
-  std::uint16_t u16(std::size_t at) const {
-    return static_cast<std::uint16_t>(u8(at) << 8 | u8(at + 1));
-  }
-  std::uint32_t u32(std::size_t at) const {
-    return std::uint32_t{u16(at)} << 16 | std::uint32_t{u16(at + 2)};
-  }
+  std::uint16_t u16(std::size_t at) const { return load<std::uint16_t>(at); }
+  std::uint32_t u32(std::size_t at) const { return load<std::uint32_t>(at); }
+  std::uint64_t u64(std::size_t at) const { return load<std::uint64_t>(at); }
   net::IpAddress v4(std::size_t at) const { return net::IpAddress::v4(u32(at)); }
-  net::IpAddress v6(std::size_t at) const {
-    return net::IpAddress::v6(std::uint64_t{u32(at)} << 32 | u32(at + 4),
-                              std::uint64_t{u32(at + 8)} << 32 | u32(at + 12));
-  }
+  net::IpAddress v6(std::size_t at) const { return net::IpAddress::v6(u64(at), u64(at + 8)); }
 
  private:
+  /// One load and one swap of bytes, where a sum of shifted bytes may become several.
+  template <typename T>
+  T load(std::size_t at) const {
+    T value;
+    std::memcpy(&value, data_.data() + at, sizeof value);
+    if constexpr (std::endian::native == std::endian::big) return value;
+    if constexpr (sizeof value == 2) return __builtin_bswap16(value);
+    if constexpr (sizeof value == 4) return __builtin_bswap32(value);
+    if constexpr (sizeof value == 8) return __builtin_bswap64(value);
+  }
+
   std::span<const std::byte> data_;
 };
 
@@ -47,7 +54,7 @@ struct Network {
   bool transport_present = false;  ///< `transport` is where the protocol's header starts.
 };
 
-bool read_ipv4(const Bytes& b, std::size_t at, Network& n) {
+[[gnu::always_inline]] inline bool read_ipv4(const Bytes& b, std::size_t at, Network& n) {
   if (!b.has(at, 20) || b.u8(at) >> 4 != 4) return false;
   const std::size_t length = (b.u8(at) & 0xfU) * 4U;
   n.source = b.v4(at + 12);
@@ -69,7 +76,7 @@ bool is_extension(std::uint8_t header) {
          header == 135 || header == 139 || header == 140;
 }
 
-bool read_ipv6(const Bytes& b, std::size_t at, Network& n) {
+[[gnu::noinline]] bool read_ipv6(const Bytes& b, std::size_t at, Network& n) {
   if (!b.has(at, 40) || b.u8(at) >> 4 != 6) return false;
   n.source = b.v6(at + 8);
   n.destination = b.v6(at + 24);
@@ -131,11 +138,10 @@ bool read_network(const Bytes& b, std::size_t at, Network& n) {
   return b.u8(at) >> 4 == 6 ? read_ipv6(b, at, n) : read_ipv4(b, at, n);
 }
 
-void read_quote(const Bytes& b, std::size_t at, PacketView& view) {
+[[gnu::noinline]] void read_quote(const Bytes& b, std::size_t at, PacketView& view) {
   Network n;
   if (!read_network(b, at, n)) return;
-  view.has_quote = true;
-  QuotedFlow& q = view.quote;
+  QuotedFlow& q = view.quote.emplace();
   q.source = n.source;
   q.destination = n.destination;
   q.protocol = n.protocol;
@@ -152,7 +158,8 @@ void read_quote(const Bytes& b, std::size_t at, PacketView& view) {
   }
 }
 
-void read_transport(const Bytes& b, std::size_t at, PacketView& view) {
+[[gnu::always_inline]] inline void read_transport(const Bytes& b, std::size_t at,
+                                                  PacketView& view) {
   if (view.protocol == static_cast<std::uint8_t>(IpProtocol::kTcp)) {
     // Flags lie beyond the ports; a TCP header without them decides nothing.
     if (!b.has(at, 14)) return;
@@ -172,9 +179,8 @@ void read_transport(const Bytes& b, std::size_t at, PacketView& view) {
   view.depth = Depth::kTransport;
 }
 
-void read_ip(const Bytes& b, std::size_t at, PacketView& view) {
-  Network n;
-  if (!read_network(b, at, n)) return;
+[[gnu::always_inline]] inline void take_network(const Bytes& b, std::size_t at, const Network& n,
+                                                PacketView& view) {
   view.depth = Depth::kNetwork;
   view.source = n.source;
   view.destination = n.destination;
@@ -187,18 +193,30 @@ void read_ip(const Bytes& b, std::size_t at, PacketView& view) {
   if (n.transport_present) read_transport(b, n.transport, view);
 }
 
+/// One Network for each family: IPv4's, inlined, then stays in registers.
+void read_ip(const Bytes& b, std::size_t at, PacketView& view) {
+  if (!b.has(at, 1)) return;
+  if (b.u8(at) >> 4 == 6) {
+    Network n;
+    if (read_ipv6(b, at, n)) take_network(b, at, n, view);
+  } else {
+    Network n;
+    if (read_ipv4(b, at, n)) take_network(b, at, n, view);
+  }
+}
+
 void read_arp(const Bytes& b, std::size_t at, PacketView& view) {
   const bool ipv4_over_ethernet = b.has(at, 28) && b.u16(at) == 1 && b.u16(at + 2) == kEtherIpv4 &&
                                   b.u8(at + 4) == 6 && b.u8(at + 5) == 4;
   if (!ipv4_over_ethernet) return;
-  view.has_arp_sender = true;
   view.arp_sender = b.v4(at + 14);
 }
 
 bool is_vlan(std::uint16_t type) { return type == 0x8100 || type == 0x88a8 || type == 0x9100; }
 
 /// `at` is just after `type`.
-void read_ether_payload(const Bytes& b, std::uint16_t type, std::size_t at, PacketView& view) {
+[[gnu::always_inline]] inline void read_ether_payload(const Bytes& b, std::uint16_t type,
+                                                      std::size_t at, PacketView& view) {
   for (int i = 0; i < kMaxVlanTags && is_vlan(type) && b.has(at, 4); ++i) {
     type = b.u16(at + 2);
     at += 4;
@@ -242,8 +260,7 @@ void read_sll2(const Bytes& b, PacketView& view) {
 }  // namespace
 
 PacketView parse_packet(LinkType link, std::span<const std::byte> bytes) {
-  PacketView view;
-  view.bytes = bytes;
+  PacketView view(bytes);
   const Bytes b(bytes);
   switch (link) {
     case LinkType::kEthernet:

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "shared/net/ip_address.h"
@@ -83,12 +84,12 @@ struct PacketView {
   std::uint8_t tcp_flags = 0;  ///< As in the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
   std::uint8_t icmp_type = 0;
   std::uint8_t icmp_code = 0;
-  bool has_quote = false;  ///< An ICMP error with a quote that could be read.
-  QuotedFlow quote;
+  std::optional<QuotedFlow> quote;  ///< Of an ICMP error, where it could be read.
 
-  // ARP (RFC 826) for IPv4 over Ethernet, at Depth::kLink.
-  bool has_arp_sender = false;
-  net::IpAddress arp_sender;
+  std::optional<net::IpAddress> arp_sender;  ///< RFC 826, IPv4 over Ethernet; at Depth::kLink.
+
+  PacketView() = default;
+  explicit PacketView(std::span<const std::byte> captured) : bytes(captured) {}
 
   bool is_ip() const { return depth >= Depth::kNetwork; }
 };

@@ -30,13 +30,10 @@ class AddressBook {
 
   /// The facts as remembered, else as `look_up(address)` tells.
   template <typename LookUp>
-  AddressFacts find(net::IpAddress address, LookUp look_up) {
+  AddressFacts find(const net::IpAddress& address, LookUp look_up) {
     Entry& entry = entries_[index_of(address)];
-    if (!entry.facts.known || entry.address != address) {
-      entry.address = address;
-      entry.facts = look_up(address);
-      entry.facts.known = true;
-    }
+    if (!entry.facts.known || entry.address != address) [[unlikely]]
+      renew(entry, address, look_up);
     return entry.facts;
   }
 
@@ -50,7 +47,14 @@ class AddressBook {
     AddressFacts facts;
   };
 
-  std::size_t index_of(net::IpAddress address) const {
+  template <typename LookUp>
+  [[gnu::noinline]] static void renew(Entry& entry, const net::IpAddress& address, LookUp look_up) {
+    entry.address = address;
+    entry.facts = look_up(address);
+    entry.facts.known = true;
+  }
+
+  std::size_t index_of(const net::IpAddress& address) const {
     const std::uint64_t h =
         (address.low() ^ std::rotl(address.high(), 29) ^ seed_) * 0x9e3779b97f4a7c15ULL;
     return h >> (64 - kIndexBits);

@@ -99,7 +99,7 @@ void Engine::adopt_pending() {
   addresses_.forget();
 }
 
-AddressFacts Engine::facts_of(net::IpAddress address) {
+AddressFacts Engine::facts_of(const net::IpAddress& address) {
   return addresses_.find(address, [this](net::IpAddress a) { return look_up(a); });
 }
 
@@ -173,9 +173,9 @@ bool Engine::is_own_traffic(const PacketView& packet) const {
       return true;
     }
   }
-  return packet.has_quote && packet.quote.has_ports &&
-         is_own(packet.quote.protocol, {packet.quote.source, packet.quote.source_port},
-                {packet.quote.destination, packet.quote.destination_port}, true);
+  return packet.quote && packet.quote->has_ports &&
+         is_own(packet.quote->protocol, {packet.quote->source, packet.quote->source_port},
+                {packet.quote->destination, packet.quote->destination_port}, true);
 }
 
 Decision Engine::decide(const PacketView& packet) {
@@ -210,11 +210,11 @@ Decision Engine::decide(const PacketView& packet) {
 }
 
 Decision Engine::decide_link(const PacketView& packet) const {
-  const bool telling = packet.has_arp_sender && !packet.arp_sender.is_unspecified();
-  const bool sender_tapped = telling && tapped_->peers.contains(packet.arp_sender);
+  const bool telling = packet.arp_sender && !packet.arp_sender->is_unspecified();
+  const bool sender_tapped = telling && tapped_->peers.contains(*packet.arp_sender);
   // Pods on ipvlan share one MAC address, so an ARP sender that is a tapped peer outweighs it.
   const bool sent_by_self = packet.direction == Direction::kOutbound ||
-                            (telling && is_self(packet.arp_sender)) ||
+                            (telling && is_self(*packet.arp_sender)) ||
                             (is_self_mac(packet) && !sender_tapped);
   if (sent_by_self) {
     if (packet.direction == Direction::kInbound) return {false, Rule::kGroupEcho};
@@ -355,13 +355,15 @@ Decision Engine::decide_icmp(const PacketView& packet, const Flow& flow) {
 }
 
 Decision Engine::decide_quote(const PacketView& packet, const Flow& flow) {
-  const capture::QuotedFlow& quote = packet.quote;
+  // Without a quote, or with one of a flow between others, there is nothing that both taps could
+  // agree on.
+  if (!packet.quote) return {flow.outbound, Rule::kSender};
+  const capture::QuotedFlow& quote = *packet.quote;
   const bool from_local =
       quote.source == flow.local.address && quote.destination == flow.remote.address;
   const bool from_remote =
       quote.source == flow.remote.address && quote.destination == flow.local.address;
-  // A quote of a flow between others says nothing that both taps could agree on.
-  if (!packet.has_quote || (!from_local && !from_remote)) return {flow.outbound, Rule::kSender};
+  if (!from_local && !from_remote) return {flow.outbound, Rule::kSender};
 
   const End local{flow.local.address, from_local ? quote.source_port : quote.destination_port};
   const End remote{flow.remote.address, from_local ? quote.destination_port : quote.source_port};

@@ -92,7 +92,7 @@ class Engine {
   };
 
   void adopt_pending();
-  AddressFacts facts_of(net::IpAddress address);
+  AddressFacts facts_of(const net::IpAddress& address);
   AddressFacts look_up(net::IpAddress address) const;
   bool is_self(net::IpAddress address) const;
   bool is_gateway(net::IpAddress address) const;

@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     };
     const bool between = (is(view.source, 1) && is(view.destination, 2)) ||
                          (is(view.source, 2) && is(view.destination, 1));
-    const bool tcp = view.protocol == 6 || (view.has_quote && view.quote.protocol == 6) ||
+    const bool tcp = view.protocol == 6 || (view.quote && view.quote->protocol == 6) ||
                      a.rule == ownership::Rule::kFragment;
     if (view.is_ip() && between && !tcp && a.owned == b.owned) std::abort();
   }

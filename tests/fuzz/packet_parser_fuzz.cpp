@@ -13,6 +13,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const PacketView view = parse_packet(kLinks[data[0] % 4], bytes);
   if (view.depth == Depth::kTransport && view.transport_offset + 2U > bytes.size()) std::abort();
   if (view.depth == Depth::kTransport && view.fragment && !view.first_fragment) std::abort();
-  if (view.has_quote && view.depth != Depth::kTransport) std::abort();
+  if (view.quote && view.depth != Depth::kTransport) std::abort();
   return 0;
 }
