@@ -110,11 +110,12 @@ AddressFacts Engine::look_up(net::IpAddress address) const {
   facts.group = address.is_multicast() || address.is_limited_broadcast() ||
                 std::find(broadcasts.begin(), broadcasts.end(), address) != broadcasts.end();
   facts.gateway = is_gateway(address);
-  facts.routed =
-      !address.is_link_local() &&
-      (facts.gateway || (!config_.pod_subnets.empty() && !config_.pod_subnets.contains(address)));
   facts.untapped_service = config_.untapped_services.contains(address);
   facts.service = facts.untapped_service || config_.service_subnets.contains(address);
+  // A bridge that translates addresses leaves the backend's MAC address in place (bridge
+  // netfilter): the answer of a Service comes straight from a pod.
+  const bool outside = !config_.pod_subnets.empty() && !config_.pod_subnets.contains(address);
+  facts.routed = !address.is_link_local() && !facts.service && (facts.gateway || outside);
   facts.tapped = tapped_->peers.contains(address);
   return facts;
 }
