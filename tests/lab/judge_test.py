@@ -127,6 +127,18 @@ class JudgeTest(unittest.TestCase):
         self.assertTrue(verdict.exact, verdict.line())
         self.assertEqual((verdict.wire, verdict.forwarded), (6, 6))
 
+    def test_a_node_may_put_fragments_together_for_good(self):
+        for family in (4, 6):
+            for marker, owner_sees in ((1, 1400), (2, 96)):
+                self.seen("a", datagram("a", "b", marker, family, size=1200, fragment=96), outgoing=True)
+                self.seen("b", datagram("a", "b", marker, family, size=1200))
+                self.got(*datagram("a", "b", marker, family, size=1200, fragment=owner_sees))
+        verdict = self.verdict([1, 2])
+        self.assertTrue(verdict.exact, verdict.line())
+        self.assertEqual((verdict.wire, verdict.forwarded), (28, 28))
+        self.got(*datagram("a", "b", 1, size=1200))
+        self.assertGreater(self.verdict().doubled, 0)
+
     def test_one_fragment_lost_or_doubled(self):
         sent = datagram("a", "b", 1, size=4000, fragment=1432)
         self.pass_between(sent)

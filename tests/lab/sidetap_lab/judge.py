@@ -38,7 +38,11 @@ class Verdict:
 
 
 class Account:
-    """What is due and what came, in units (see packets.py), since it was opened."""
+    """What is due and what came, in units (see packets.py), since it was opened.
+
+    A node puts fragments together to translate their addresses, and what it sends on may be fragmented otherwise or not
+    at all. So a datagram of which a fragment was seen anywhere is compared by its marked blocks everywhere.
+    """
 
     def __init__(self):
         self.seen = defaultdict(Counter)  # pod -> unit -> times
@@ -47,8 +51,37 @@ class Account:
         self.samples = {}
         self.messages = Counter()
         self.spoiled = 0
-        self.fragments_seen = defaultdict(Counter)  # pod -> (ends, marker) -> fragments
-        self.fragments_got = Counter()
+        self.parts = defaultdict(Counter)  # pod, or "" for the sensor -> datagram -> packets it came in
+        self._fragmented = set()
+        self._whole = defaultdict(list)  # datagram -> (counter, place, packet)
+
+    def add(self, counter, place, packet):
+        datagram = _datagram(packet)
+        if packet.fragment and not packet.units:
+            return  # the last bytes of a datagram, too few to be recognised
+        if packet.fragment and datagram not in self._fragmented:
+            self._fragmented.add(datagram)
+            for earlier in self._whole.pop(datagram, []):
+                for unit in earlier[2].units:
+                    earlier[0][unit] -= 1
+                    if not earlier[0][unit]:
+                        del earlier[0][unit]
+                self._add_blocks(*earlier, datagram)
+        if packet.fragment or packet.blocks and datagram in self._fragmented:
+            self._add_blocks(counter, place, packet, datagram)
+            return
+        self._count(counter, packet.units, packet)
+        if packet.blocks:
+            self._whole[datagram].append((counter, place, packet))
+
+    def _add_blocks(self, counter, place, packet, datagram):
+        self._count(counter, packet.units if packet.fragment else packet.blocks, packet)
+        self.parts[place][datagram] += 1
+
+    def _count(self, counter, units, packet):
+        for unit in units:
+            counter[unit] += 1
+            self.samples.setdefault(unit, packet)
 
     def due(self):
         due = Counter(self.once_each)
@@ -57,6 +90,22 @@ class Account:
                 if times > due[unit]:
                     due[unit] = times
         return due
+
+    def packets(self, due):
+        """(packets due, packets that came). Of a datagram that differs on its way the view that came counts."""
+        def whole(counter):
+            return sum(times for unit, times in counter.items() if "block" not in unit and "first" not in unit)
+        wire = 0
+        for datagram in self._fragmented:
+            views = [counts[datagram] for place, counts in self.parts.items() if place and counts[datagram]]
+            came = self.parts[""][datagram]
+            wire += came if came in views else max(views, default=0)
+        return whole(due) + wire, whole(self.got) + sum(self.parts[""].values())
+
+
+def _datagram(packet):
+    marker = packet.message[0] if packet.message else next((unit[4] for unit in packet.units if "block" in unit), None)
+    return (packet.source, packet.destination, packet.protocol, marker)
 
 
 class Judge:
@@ -120,30 +169,18 @@ class Judge:
         return False
 
     def _count_truth(self, place, packet):
-        account = self.account
-        for unit in packet.units:
-            account.samples.setdefault(unit, packet)
-            if packet.group and packet.source_mac not in self._tapped_macs:
-                account.once_each[unit] += 1
-            else:
-                account.seen[place][unit] += 1
-        if packet.fragment:
-            account.fragments_seen[place][_datagram(packet)] += 1
+        untapped_group = packet.group and packet.source_mac not in self._tapped_macs
+        self.account.add(self.account.once_each if untapped_group else self.account.seen[place], place, packet)
 
     def _add_capture(self, frame):
         account = self.account
         for packet in packets.read(frame.data):
             if self._is_excused(packet):
                 continue
-            for unit in packet.units:
-                account.got[unit] += 1
-                account.samples.setdefault(unit, packet)
-            if packet.fragment:
-                account.fragments_got[_datagram(packet)] += 1
+            account.add(account.got, "", packet)
             if packet.message and packet.message[1] == 0:
                 account.messages[packet.message[0]] += 1
-            if not packet.checksum_ok:
-                account.spoiled += 1
+            account.spoiled += not packet.checksum_ok
 
     def open(self):
         """Starts a new account. What has come so far belongs to the old one."""
@@ -181,25 +218,9 @@ class Judge:
             kind = "stray" if want == 0 else "lost" if have < want else "doubled"
             setattr(result, kind, getattr(result, kind) + abs(want - have))
             faults[kind].append(account.samples[unit].describe())
-        result.wire, result.forwarded = _packets(account, due)
+        result.wire, result.forwarded = account.packets(due)
         absent = [marker for marker in messages if account.messages[marker] == 0]
         result.missing_messages = len(absent)
         self.faults = {kind: Counter(lines).most_common(5) for kind, lines in faults.items() if lines}
         return result
 
-
-def _datagram(packet):
-    block = next((unit for unit in packet.units if "block" in unit), None)
-    return (packet.source, packet.destination, packet.protocol, block[4] if block else None)
-
-
-def _packets(account, due):
-    """Packets due and packets that came; a fragment counts as one, not by its blocks."""
-    fragments = Counter()
-    for counts in account.fragments_seen.values():
-        for datagram, times in counts.items():
-            fragments[datagram] = max(fragments[datagram], times)
-
-    def whole(counter):
-        return sum(times for unit, times in counter.items() if "block" not in unit and "first" not in unit)
-    return whole(due) + sum(fragments.values()), whole(account.got) + sum(account.fragments_got.values())

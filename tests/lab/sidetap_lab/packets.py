@@ -15,6 +15,7 @@ from . import payload as marked
 TCP, UDP, SCTP, ICMP, ICMP6, UDPLITE, DCCP = 6, 17, 132, 1, 58, 136, 33
 _CHECKSUM_AT = {TCP: (16, 2), UDP: (6, 2), UDPLITE: (6, 2), ICMP: (2, 2), ICMP6: (2, 2), SCTP: (8, 4), DCCP: (6, 2)}
 _EXTENSIONS = {0, 43, 60}
+_FRAGMENTED = (UDP, ICMP, ICMP6)  # protocols of which datagrams longer than the MTU are sent
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Packet:
     fragment: bool = False
     units: list = field(default_factory=list)
     message: tuple = None  # (marker, index) of the first block of the payload
+    blocks: list = field(default_factory=list)  # units of a whole datagram, had it been fragmented
     checksum_ok: bool = True
 
     def describe(self):
@@ -143,6 +145,8 @@ def _read_transport(packet, body, kept):
     if packet.protocol in (TCP, UDP, SCTP, UDPLITE, DCCP) and len(body) >= 4:
         packet.source_port, packet.destination_port = struct.unpack_from(">HH", body)
     packet.message = marked.block(body, _payload_at(packet.protocol, body))
+    if packet.message and packet.protocol in _FRAGMENTED:
+        packet.blocks = _blocks(packet, body, 8)
 
 
 def _payload_at(protocol, body):
@@ -153,19 +157,24 @@ def _payload_at(protocol, body):
 
 def _read_fragment(packet, body, offset):
     packet.fragment = True
+    if offset:
+        packet.units = _blocks(packet, body, 0)
+        return
+    if packet.protocol in (UDP, UDPLITE):
+        packet.source_port, packet.destination_port = struct.unpack_from(">HH", body)
+    packet.message = marked.block(body, 8)
+    packet.units = _blocks(packet, body, 8)
+
+
+def _blocks(packet, body, start):
+    """The marked blocks from `start` on. Before the first eight bytes of a datagram there is a header of eight."""
     ends = (packet.source.packed, packet.destination.packed, packet.protocol)
-    start = 0
-    if offset == 0:
-        start = 8
-        if packet.protocol in (UDP, UDPLITE):
-            packet.source_port, packet.destination_port = struct.unpack_from(">HH", body)
-        packet.message = marked.block(body, start)
-        # The first eight bytes have no mark; what follows them names the datagram.
-        packet.units.append((*ends, "first", packet.message))
+    units = [(*ends, "first", packet.message)] if start else []
     for at in range(start, len(body) - 7, 8):
         found = marked.block(body, at)
         if found:
-            packet.units.append((*ends, "block", *found))
+            units.append((*ends, "block", *found))
+    return units
 
 
 def checksum(data):

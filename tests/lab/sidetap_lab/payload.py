@@ -40,3 +40,9 @@ def reply(data):
     """What a server answers to a marked payload: as long, with the marker of the reply."""
     first = block(data)
     return make(reply_marker(first[0]), len(data)) if first else bytes(data)
+
+
+def answers(data, marker):
+    """Whether a payload is the reply to a message."""
+    first = block(data)
+    return first is not None and first[0] == reply_marker(marker)

@@ -13,7 +13,8 @@ from .lab import DNS, GRPC, MQ, SCTP_PORT, WEB
 _EPHEMERAL = range(32768, 61000)
 _REAL, _CRAFTED = 60, 140  # flows of a round, through sockets and made by hand
 _PODS = ["a", "b", "c", "d"]
-# Ports on which every program listens: a segment out of nowhere to one of them is among the exceptions.
+# Ports on which every program listens. A segment out of nowhere to a port that listens is among the exceptions: its
+# sender cannot know.
 _LISTENING = {WEB, GRPC, MQ, DNS}
 
 
@@ -29,7 +30,8 @@ class RandomTraffic:
         for _ in range(_REAL):
             self._real_flow(serving, sending)
         for _ in range(_CRAFTED):
-            markers += self._crafted_flow(sending)
+            listening = {call["port"] for calls in serving.values() for call in calls}
+            markers += self._crafted_flow(sending, _LISTENING | listening)
         self._everywhere("batch", {name: [("listen", call) for call in calls] for name, calls in serving.items()})
         for calls in sending.values():
             self._random.shuffle(calls)
@@ -97,7 +99,7 @@ class RandomTraffic:
             "name": name, "markers": self._lab.mark(self._random.randint(1, 4)), "size": size, "protocol": protocol,
             "address": self._lab.address(to, family), "port": port, "source_port": source_port}))
 
-    def _crafted_flow(self, sending):
+    def _crafted_flow(self, sending, listening):
         """Packets of one flow, both ways, without a program at either end; the kernels may answer what they like."""
         family = self._random.choice([4, 6])
         one, other = self._ends()
@@ -106,7 +108,7 @@ class RandomTraffic:
         if kind == "udp-vip":
             return self._crafted_vip(sending, family)
         if kind == "tcp-midway":
-            if all(port in _EPHEMERAL for port in ports) or any(port in _LISTENING for port in ports):
+            if all(port in _EPHEMERAL for port in ports) or any(port in listening for port in ports):
                 return []
         addresses = [ipaddress.ip_address(self._lab.address(end, family)) for end in (one, other)]
         both_ways = kind in ("udp", "sctp", "other", "tcp-midway") and other != "outside"
