@@ -61,6 +61,7 @@ def run(options, names, folder):
     wrong = 0
     with Lab(options.bin, folder, options.data, options.keep) as lab:
         lab.start_taps()
+        lab.judge.calm()
         print(Verdict.heading(), flush=True)
         for name in names:
             if options.verbose:
