@@ -55,9 +55,12 @@ class Namespace:
         _check(_libc.setns(self._home, CLONE_NEWNET), "setns")
         os.close(self._home)
 
-    def command(self, argv):
-        """The command line that runs argv inside, under the caller's pid, killed when the lab ends."""
-        return ["nsenter", f"--net={self.path}", "--", "setpriv", "--pdeathsig", "KILL", *argv]
+    def command(self, argv, confined=()):
+        """The command line that runs argv inside, under the caller's pid, killed when the lab ends.
+
+        confined: options of setpriv, see taps.confinement().
+        """
+        return ["nsenter", f"--net={self.path}", "--", "setpriv", "--pdeathsig", "KILL", *confined, *argv]
 
     def run(self, *argv, text=None):
         done = subprocess.run(self.command(argv), input=text, text=True, capture_output=True)
@@ -65,9 +68,9 @@ class Namespace:
             raise RuntimeError(f"{self.name}: {' '.join(argv)}: {done.stderr.strip()}\n{text or ''}")
         return done.stdout
 
-    def popen(self, argv, **options):
+    def popen(self, argv, confined=(), **options):
         # A session of its own: Ctrl-C reaches the lab, which then ends its processes in order.
-        return subprocess.Popen(self.command(argv), start_new_session=True, **options)
+        return subprocess.Popen(self.command(argv, confined), start_new_session=True, **options)
 
     def socket(self, *arguments):
         with self:

@@ -14,10 +14,11 @@ STATUS_PORT = 15020
 class Program:
     """A process in a namespace, with its log in a file."""
 
-    def __init__(self, name, namespace, argv, log, environment=None):
+    def __init__(self, name, namespace, argv, log, environment=None, confined=()):
         self.name, self.log_path = name, log
         with open(log, "ab") as file:
-            self._process = namespace.popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment)
+            self._process = namespace.popen(argv, confined, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                            env=environment)
 
     @property
     def pid(self):
@@ -103,13 +104,30 @@ def environment(pod, tapped, untapped_services=()):
     }
 
 
-class Tap(Program):
-    """sidetap-sidecar in one pod."""
+# The security context that the webhook writes by default.
+TAP_SECURITY = {"capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]}, "allowPrivilegeEscalation": False}
 
-    def __init__(self, binaries, pod, variables, folder, argv=None):
+
+def confinement(security):
+    """What of a container's security context a container runtime would impose here, as options of setpriv."""
+    options = []
+    capabilities = security.get("capabilities", {})
+    if "ALL" in capabilities.get("drop", []):
+        kept = "".join(f",+{name.lower()}" for name in capabilities.get("add", []))
+        options += ["--inh-caps", "-all", "--bounding-set", f"-all{kept}"]
+    if security.get("allowPrivilegeEscalation") is False:
+        options.append("--no-new-privs")
+    return options
+
+
+class Tap(Program):
+    """sidetap-sidecar in one pod, with no more rights than there."""
+
+    def __init__(self, binaries, pod, variables, folder, argv=None, security=None):
         self.pod = pod
         super().__init__(f"tap of {pod.name}", pod.namespace, argv or [os.path.join(binaries, "sidetap-sidecar"), "run"],
-                         os.path.join(folder, f"tap-{pod.name}.log"), variables)
+                         os.path.join(folder, f"tap-{pod.name}.log"), variables,
+                         confinement(TAP_SECURITY if security is None else security))
 
     def wait_forwarding(self):
         self.wait_until(lambda: is_forwarding(self.pod.namespace), "forwarding")
