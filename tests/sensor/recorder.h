@@ -34,6 +34,7 @@ class Recorder {
   void set_interface(const rpcap::Interface& interface) { interface_ = interface; }
   void set_stats(const rpcap::Stats& stats) { stats_ = stats; }
   void set_error(std::string text) { error_ = std::move(text); }
+  /// Brings the capture file up to date.
   void flush();
   nlohmann::json totals() const;
   std::uint64_t packets() const { return packets_; }

@@ -196,6 +196,7 @@ asio::awaitable<void> Session::take_stream(tcp::socket socket) {
     for (;;) {
       const std::size_t got = co_await stream->read_some(buffer);
       recorder->on_stream(std::span<const std::byte>(buffer).first(got));
+      if (got < buffer.size()) recorder->flush();
     }
   } catch (const std::exception&) {
     // The end of the stream, in order or not, is the end of the capture.

@@ -97,7 +97,7 @@ void UdpPort::drain() {
     batch_->reset();
     const int got = recvmmsg(socket_.native_handle(), batch_->messages.data(), kMessages,
                              MSG_DONTWAIT, nullptr);
-    if (got <= 0) return;
+    if (got <= 0) break;
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
       msghdr& message = batch_->messages[i].msg_hdr;
       udp::endpoint from;
@@ -115,6 +115,8 @@ void UdpPort::drain() {
       }
     }
   }
+  // Nothing more is there now: who follows the capture files may see it all.
+  for (const auto& [from, recorder] : known_) recorder->flush();
 }
 
 void UdpPort::wait() {

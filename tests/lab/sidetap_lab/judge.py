@@ -125,7 +125,9 @@ class Judge:
         self._ignored = {ipaddress.ip_address(address) for address in ignored}
         self._keep = None
         self.account = Account()
+        self.any_checksum = False
         self.echoes = 0
+        self.faults = {}
 
     def keep_truth(self, writer):
         self._keep = writer
@@ -180,7 +182,7 @@ class Judge:
             account.add(account.got, "", packet)
             if packet.message and packet.message[1] == 0:
                 account.messages[packet.message[0]] += 1
-            account.spoiled += not packet.checksum_ok
+            account.spoiled += not (packet.checksum_ok or self.any_checksum)
 
     def open(self):
         """Starts a new account. What has come so far belongs to the old one."""
