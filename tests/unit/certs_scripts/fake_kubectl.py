@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -S
 """A cluster for the scripts of certs-scripts/: keeps a Secret, a MutatingWebhookConfiguration and two pods in a folder.
 
 FAKE_CLUSTER names the folder. The pods take up a new Secret late, one after the other, as kubelets do. Whenever
@@ -6,6 +6,7 @@ anything is asked, each pod's certificate must be trusted by the caBundle of the
 check it; what is not trusted is written to FAKE_CLUSTER/failed-handshakes.
 """
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -85,8 +86,10 @@ def serve(pod):
 
 def main():
     arguments = sys.argv[1:]
-    with open(STATE / "calls", "a") as log:
-        log.write(" ".join(arguments) + "\n")
+    # Scripts run two at once in a pipe: what comes by it is read before the lock.
+    applied = json.load(sys.stdin) if arguments[0] == "apply" else None
+    lock = open(STATE / "lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
     if pathlib.Path(STATE / "fail-on").exists() and (STATE / "fail-on").read_text() in " ".join(arguments):
         sys.exit("fake kubectl: no route to the cluster")
     kubelets(None)
@@ -95,7 +98,7 @@ def main():
         print(json.dumps({name: pathlib.Path(path).read_text() for name, path in files.items()}))
     elif arguments[0] == "apply":
         assert "--server-side" in arguments, "client-side apply copies the key into an annotation"
-        save("secret.json", json.load(sys.stdin))
+        save("secret.json", applied)
         kubelets(None)
     elif arguments[:2] == ["get", "secret"]:
         secret = load("secret.json", None)
@@ -123,6 +126,7 @@ def main():
         pod = next(a for a in arguments if a.startswith("pod/")).removeprefix("pod/")
         kubelets(pod)
         check_handshakes()
+        lock.close()
         serve(pod)
     else:
         sys.exit(f"fake kubectl: unexpected {arguments}")

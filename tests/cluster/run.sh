@@ -1,0 +1,315 @@
+#!/usr/bin/env bash
+# End to end on a real cluster: install, inject, capture, judge, upgrade, roll back, rotate, uninstall.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+Usage: tests/cluster/run.sh --registry REGISTRY [OPTION...]
+
+Installs sidetap into the cluster of the current kubectl context, makes marked traffic between pods, and checks that a
+sensor gets every packet exactly once, that a Job with a tap finishes, and that upgrade, rollback, rotation and removal
+leave nothing behind and miss no admission. Needs kubectl, helm and these images, which the nodes must be able to pull:
+REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and REGISTRY/sidetap-testbed:TAG
+(deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the namespaces sidetap-e2e and
+sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
+
+  --registry REGISTRY    where the images are; "" for images that the nodes have already
+  --tag TAG              their tag                                (default: the chart's version)
+  --pull-policy POLICY   Always, IfNotPresent or Never            (default IfNotPresent)
+  --namespace NAME       namespace of the release, which is made  (default sidetap-e2e-system)
+  --pods CIDR[,CIDR]     subnets of pods        (default: what the nodes' podCIDRs say)
+  --services CIDR[,CIDR] subnets of Services    (default: what the ServiceCIDRs say, from server 1.33 on)
+  --certificates MODE    selfManaged or existingSecret            (default selfManaged)
+  --set KEY=VALUE        more values for helm; may be repeated
+  --messages N           messages a flow                          (default 50)
+  --keep                 leave everything in place at the end
+USAGE
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+chart=$here/../../deploy/helm/sidetap
+certs=$here/../../certs-scripts
+registry='' tag='' pull_policy=IfNotPresent namespace=sidetap-e2e-system pods='' services=''
+certificates=selfManaged messages=50 keep=no registry_given=no
+settings=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -h|--help) usage; exit 0 ;;
+    --keep) keep=yes; shift; continue ;;
+    --registry|--tag|--pull-policy|--namespace|--pods|--services|--certificates|--set|--messages)
+      [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; } ;;
+    *) echo "run.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
+  esac
+  case "$1" in
+    --registry) registry=${2%/} registry_given=yes ;;
+    --tag) tag=$2 ;;
+    --pull-policy) pull_policy=$2 ;;
+    --namespace) namespace=$2 ;;
+    --pods) pods=$2 ;;
+    --services) services=$2 ;;
+    --certificates) certificates=$2 ;;
+    --set) settings+=(--set "$2") ;;
+    --messages) messages=$2 ;;
+  esac
+  shift 2
+done
+[ "$registry_given" = yes ] || { usage >&2; exit 2; }
+case "$certificates" in
+  selfManaged|existingSecret) ;;
+  *) echo "run.sh: --certificates $certificates: selfManaged or existingSecret is accepted" >&2; exit 2 ;;
+esac
+for program in kubectl helm; do
+  command -v "$program" >/dev/null || { echo "run.sh: $program is needed" >&2; exit 2; }
+done
+tag=${tag:-$(sed -n 's/^appVersion: //p' "$chart/Chart.yaml")}
+testbed=${registry:+$registry/}sidetap-testbed:$tag
+
+work=$(mktemp -d)
+failures=0
+admissions_pid=''
+release=sidetap
+webhook=sidetap-webhook
+
+clean_up() {
+  local status=$?
+  [ -z "$admissions_pid" ] || kill "$admissions_pid" 2>/dev/null || true
+  if [ "$keep" = no ]; then
+    kubectl delete namespace sidetap-e2e sidetap-e2e-sensor --ignore-not-found --wait=false >/dev/null 2>&1 || true
+    helm uninstall "$release" --namespace "$namespace" >/dev/null 2>&1 || true
+    kubectl delete namespace "$namespace" --ignore-not-found --wait=false >/dev/null 2>&1 || true
+  fi
+  rm -rf "$work"
+  exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+stage() { printf '\n== %s\n' "$1"; }
+
+# check NAME COMMAND...: one thing that must hold.
+check() {
+  local name=$1
+  shift
+  if "$@" >"$work/output" 2>&1; then
+    echo "ok    $name"
+  else
+    echo "FAIL  $name"
+    sed 's/^/      /' "$work/output"
+    failures=$((failures + 1))
+  fi
+}
+
+# must NAME COMMAND...: the same, and without it nothing else makes sense.
+must() {
+  local before=$failures
+  check "$@"
+  [ "$failures" -eq "$before" ] || { echo "stopped: nothing after this can hold"; exit 1; }
+}
+
+# eventually SECONDS COMMAND...
+eventually() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [ "$SECONDS" -lt "$deadline" ] || return 1
+    sleep 2
+  done
+}
+
+containers_of() {
+  kubectl get pod "$1" --namespace "${2:-sidetap-e2e}" \
+    -o 'jsonpath={.spec.initContainers[*].name} {.spec.containers[*].name}'
+}
+is_tapped() { containers_of "$1" | tr ' ' '\n' | grep -qx sidetap; }
+is_not_tapped() { ! is_tapped "$1"; }
+metrics_of() { kubectl get --raw "/api/v1/namespaces/sidetap-e2e/pods/$1:15020/proxy/metrics"; }
+forwards() { metrics_of "$1" | grep -Eq '^sidetap_captures(\{[^}]*\})? [1-9]'; }
+ip_of() { kubectl get pod "$1" --namespace "${2:-sidetap-e2e}" -o 'jsonpath={.status.podIP}'; }
+servers() { kubectl get pods --namespace sidetap-e2e --selector app=server -o 'jsonpath={.items[*].metadata.name}'; }
+fill_in() { sed -e "s#@IMAGE@#$testbed#g" -e "s#@PULL_POLICY@#$pull_policy#g" "$here/$1"; }
+sensor_listens() { kubectl logs sensor --namespace sidetap-e2e-sensor | grep -q listening; }
+
+# ask POD FLOW KIND HOST PORT: marked messages from a pod; their markers are kept for the judge.
+ask() {
+  kubectl exec "$1" --namespace sidetap-e2e --container "${1/opted-out/server}" -- \
+    python3 /usr/local/bin/traffic.py ask "$2" "$3" "$4" "$5" "$messages" | tee -a "$work/markers" >/dev/null
+}
+
+judge() {
+  # shellcheck disable=SC2046  # a list of subnets
+  kubectl exec --stdin sensor --namespace sidetap-e2e-sensor -- \
+    python3 /usr/local/bin/judge.py /captures $(tr ',' ' ' <<<"$services") <"$work/markers" >"$work/verdict"
+}
+
+install() {
+  helm "$1" "$release" "$chart" --namespace "$namespace" "${@:2}" \
+    --set "image.registry=$registry" --set-string "image.tag=$tag" --set "image.pullPolicy=$pull_policy" \
+    --set "sensor.address=$(ip_of sensor sidetap-e2e-sensor)" \
+    --set "subnets.pods={$pods}" --set "subnets.services={$services}" \
+    --set "certificates.mode=$certificates" --set tests.namespace=sidetap-e2e-sensor \
+    "${settings[@]}"
+}
+
+trial() {
+  kubectl create --dry-run=server --namespace sidetap-e2e -o 'jsonpath={.spec.initContainers[*].name} {.spec.containers[*].name}{"\n"}' \
+    -f - <<'POD'
+apiVersion: v1
+kind: Pod
+metadata: {generateName: trial-}
+spec:
+  containers: [{name: application, image: example.invalid/never-pulled}]
+POD
+}
+
+# Asks for pods without end, as long as the file is there; a line for each: what containers came back.
+admissions() {
+  while [ -e "$work/admissions" ]; do
+    trial >>"$work/trials" 2>&1 || true
+    sleep 0.2
+  done
+}
+start_admissions() {
+  : >"$work/trials"
+  : >"$work/admissions"
+  admissions &
+  admissions_pid=$!
+}
+# none_missed: every pod of the meantime has its tap.
+none_missed() {
+  rm "$work/admissions"
+  wait "$admissions_pid"
+  admissions_pid=''
+  local asked missed
+  asked=$(wc -l <"$work/trials")
+  missed=$(grep -cvw sidetap "$work/trials" || true)
+  echo "$asked pods asked for, $missed without a tap"
+  grep -vw sidetap "$work/trials" | sort | uniq -c | head -5 || true
+  [ "$asked" -gt 0 ] && [ "$missed" -eq 0 ]
+}
+
+rollout() { kubectl rollout status "deployment/$webhook" --namespace "$namespace" --timeout=180s; }
+served_certificate() {
+  kubectl get secret "$webhook-tls" --namespace "$namespace" -o 'jsonpath={.data.tls\.crt}'
+}
+certificate_changed() {
+  local now
+  now=$(served_certificate)
+  [ -n "$now" ] && [ "$now" != "$certificate_before" ]
+}
+
+# rotate: a new certificate while the webhook serves. In self-managed mode the webhook makes a leaf when it misses one.
+rotate() {
+  certificate_before=$(served_certificate)
+  if [ "$certificates" = existingSecret ]; then
+    "$certs/rotate.sh" --dir "$work/certificates" --namespace "$namespace" --settle 30
+  else
+    kubectl patch secret "$webhook-tls" --namespace "$namespace" --type=json \
+      -p '[{"op":"remove","path":"/data/tls.crt"},{"op":"remove","path":"/data/tls.key"}]'
+  fi
+  eventually 120 certificate_changed
+}
+
+# nothing_left: no object of the release anywhere.
+nothing_left() {
+  local left
+  left=$(kubectl get "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings" \
+    --selector "app.kubernetes.io/instance=$release" -o name --ignore-not-found 2>/dev/null || true)
+  left+=$(kubectl get "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,pods,networkpolicies" \
+    --all-namespaces --selector "app.kubernetes.io/instance=$release" -o name --ignore-not-found)
+  # In the other mode the Secret is the operator's, and goes with the namespace.
+  [ "$certificates" != selfManaged ] || left+=$(kubectl get secrets --namespace "$namespace" -o name --ignore-not-found)
+  [ -z "$left" ] || { echo "$left"; false; }
+}
+
+stage "the cluster"
+must "kubectl reaches it" kubectl get --raw /readyz
+kubectl version 2>/dev/null | sed 's/^/      /'
+if [ -z "$pods" ]; then
+  pods=$(kubectl get nodes -o 'jsonpath={.items[*].spec.podCIDRs[*]}' | tr ' ' ',')
+  [ -n "$pods" ] || { echo "FAIL  the nodes name no podCIDRs: give --pods"; exit 1; }
+fi
+if [ -z "$services" ]; then
+  services=$(kubectl get servicecidrs -o 'jsonpath={.items[*].spec.cidrs[*]}' 2>/dev/null | tr ' ' ',') || true
+  [ -n "$services" ] || { echo "FAIL  the server names no ServiceCIDRs: give --services"; exit 1; }
+fi
+echo "      pods $pods, Services $services, images ${registry:-(the nodes own)} $tag"
+
+stage "the sensor, outside of the taps"
+fill_in workloads.yaml >"$work/workloads.yaml"
+# The namespaces and the sensor first: the workloads must find the webhook.
+must "its namespaces" kubectl create namespace sidetap-e2e-sensor
+must "it is made" kubectl apply -f "$work/workloads.yaml" --selector app=sensor
+must "it runs" kubectl wait --for=condition=Ready pod/sensor --namespace sidetap-e2e-sensor --timeout=180s
+must "it listens" eventually 60 sensor_listens
+
+stage "installation"
+must "the chart is installed" install install --create-namespace
+if [ "$certificates" = existingSecret ]; then
+  must "its certificates are installed" "$certs/install.sh" --dir "$work/certificates" --namespace "$namespace"
+fi
+must "the webhook becomes ready" rollout
+check "helm test" helm test "$release" --namespace "$namespace"
+check "a dry run leaves nothing" test -z "$(kubectl get pods --namespace default -o name | grep selftest || true)"
+
+stage "injection"
+must "workloads are made" kubectl apply -f "$work/workloads.yaml"
+must "servers run" kubectl rollout status deployment/server --namespace sidetap-e2e --timeout=180s
+must "clients run" kubectl wait --for=condition=Ready pod/client pod/opted-out --namespace sidetap-e2e --timeout=180s
+check "the client has a tap" is_tapped client
+for pod in $(servers); do check "the server $pod has a tap" is_tapped "$pod"; done
+check "who opted out has none" is_not_tapped opted-out
+check "the sensor has none" test "$(containers_of sensor sidetap-e2e-sensor)" = " sensor"
+for pod in client $(servers); do
+  must "the tap of $pod connects, and the sensor captures" eventually 120 forwards "$pod"
+done
+# What the registry has to say reaches every tap within seconds.
+sleep 10
+
+stage "traffic: every packet once"
+: >"$work/markers"
+server_ip=$(ip_of "$(servers | cut -d' ' -f1)")
+check "client -> Service, TCP to a high port" ask client "client -> Service (TCP 80 -> 50051)" tcp server 80
+check "client -> Service, UDP as DNS" ask client "client -> Service (UDP 53 -> 5353)" udp server 53
+check "client -> server, TCP" ask client "client -> server (TCP 50051)" tcp "$server_ip" 50051
+check "client -> server, UDP" ask client "client -> server (UDP 5353)" udp "$server_ip" 5353
+check "client -> opted-out pod" ask client "client -> opted-out (TCP)" tcp "$(ip_of opted-out)" 8080
+check "opted-out pod -> Service" ask opted-out "opted-out -> Service (TCP)" tcp server 80
+check "opted-out pod -> client" ask opted-out "opted-out -> client (UDP)" udp "$(ip_of client)" 8000
+fill_in job.yaml >"$work/job.yaml"
+check "a Job is made" kubectl apply -f "$work/job.yaml"
+check "it finishes, with its tap" kubectl wait --for=condition=complete job/batch --namespace sidetap-e2e --timeout=120s
+job_pod=$(kubectl get pods --namespace sidetap-e2e --selector job-name=batch -o 'jsonpath={.items[0].metadata.name}')
+check "its pod had one" is_tapped "$job_pod"
+kubectl logs "$job_pod" --namespace sidetap-e2e --container batch >>"$work/markers" || true
+check "the sensor has each message once, in the pods' view" judge
+sed 's/^/      /' "$work/verdict"
+
+stage "change under load: no admission is missed"
+start_admissions
+check "upgrade" install upgrade --reset-values --set "webhook.podAnnotations.sidetap-e2e=changed"
+check "rolled out" rollout
+check "rollback" helm rollback "$release" --namespace "$namespace"
+check "rolled out" rollout
+check "rotation of the certificate" rotate
+# The new certificate is served by now or soon.
+sleep 20
+check "every pod of the meantime got its tap" none_missed
+sed 's/^/      /' "$work/output"
+check "taps forward as before" forwards client
+: >"$work/markers"
+check "traffic after all that" ask client "client -> Service (TCP), afterwards" tcp server 80
+check "is seen once" judge
+sed 's/^/      /' "$work/verdict"
+
+if [ "$keep" = no ]; then
+  stage "removal"
+  check "helm uninstall" helm uninstall "$release" --namespace "$namespace" --wait
+  check "nothing is left of the release" eventually 60 nothing_left
+  check "pods are made as before, without taps" trial
+  check "the tapped workloads still run" kubectl wait --for=condition=Ready pod/client --namespace sidetap-e2e --timeout=30s
+  check "its namespaces are removed" kubectl delete namespace sidetap-e2e sidetap-e2e-sensor "$namespace" --timeout=180s
+fi
+
+echo
+echo "$failures failed"
+[ "$failures" -eq 0 ]

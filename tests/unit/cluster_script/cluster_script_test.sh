@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# tests/cluster/run.sh passes on a cluster that does as it is told, and fails on each fault that it is there to find.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cluster=$(cd "$here/../../cluster" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+. "$here/../../support/expect.sh"
+
+mkdir "$work/bin"
+for program in kubectl helm; do cp "$here/fake_cluster.py" "$work/bin/$program"; done
+printf '#!/bin/sh\nexec /bin/sleep 0.05\n' >"$work/bin/sleep"
+chmod +x "$work/bin"/*
+
+export FAKE_CLUSTER="$work/cluster" CLUSTER_TESTS="$cluster" JUDGE_PATIENCE=0
+
+new_cluster() {
+  rm -rf "$work/cluster"
+  mkdir "$work/cluster"
+  echo "$1" >"$work/cluster/fault"
+}
+
+# on_a_cluster FAULT: the script on a new one.
+on_a_cluster() {
+  new_cluster "$1"
+  PATH="$work/bin:$PATH" "$cluster/run.sh" --registry registry.example.com/network --messages 4
+}
+
+# judged FAULT: what the judge says of one flow.
+judged() {
+  new_cluster "$1"
+  "$work/bin/kubectl" exec client -- python3 traffic.py ask flow tcp server 80 4 >"$work/markers"
+  "$work/bin/kubectl" exec sensor -- python3 judge.py /captures 10.96.0.0/12 <"$work/markers"
+}
+
+expect 0 "a good cluster passes" on_a_cluster none
+says "0 failed" || fail_line "and says so"
+says "client -> Service (TCP 80 -> 50051)" || fail_line "with the table of flows"
+expect 0 "nothing of it stays" grep -q "helm uninstall" "$work/cluster/calls"
+for fault in lost admission left-over job; do
+  expect 1 "fault \"$fault\" is found" on_a_cluster "$fault"
+done
+expect 0 "the judge takes a good flow" judged none
+for fault in lost doubled wrong-view; do
+  expect 1 "the judge finds what is $fault" judged "$fault"
+done
+expect 1 "a client without a tap is found" on_a_cluster untapped
+says "FAIL  the client has a tap" || fail_line "and named"
+expect 2 "no registry is wrong use" "$cluster/run.sh"
+expect 2 "an unknown option is wrong use" "$cluster/run.sh" --registry x --unknown
+expect 0 "shellcheck finds nothing" shellcheck "$cluster/run.sh"
+finish
