@@ -51,13 +51,13 @@ Result<void> ConfigurationStore::reload() {
   return {};
 }
 
-ReviewResult ConfigurationStore::review(Entry entry, const std::string& body) const {
+Outcome ConfigurationStore::review(std::string_view review, admission::Rule called) const {
   std::shared_ptr<const ReviewFunction> function;
   {
     const std::lock_guard lock(mutex_);
     function = current_;
   }
-  return (*function)(entry, body);
+  return (*function)(review, called);
 }
 
 }  // namespace sidetap::webhook

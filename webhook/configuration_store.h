@@ -22,7 +22,7 @@ class ConfigurationStore {
   /// counts. Does nothing when the file is the one in place.
   Result<void> reload();
 
-  ReviewResult review(Entry entry, const std::string& body) const;
+  Outcome review(std::string_view review, admission::Rule called) const;
   /// 1 for the first configuration, one more for each that took its place.
   std::uint64_t generation() const { return generation_; }
   std::uint64_t failures() const { return failures_; }

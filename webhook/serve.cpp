@@ -58,8 +58,8 @@ class Webhook {
   Webhook(const ServeOptions& options, const ReviewFactory& factory)
       : options_(options),
         configuration_(options.configuration, factory),
-        service_([this](Entry entry,
-                        const std::string& body) { return configuration_.review(entry, body); },
+        service_([this](std::string_view review,
+                        admission::Rule called) { return configuration_.review(review, called); },
                  metrics_) {}
 
   int run() {
@@ -89,7 +89,7 @@ class Webhook {
     limits.body_bytes = options_.max_body_bytes;
     server_ = std::make_unique<http::HttpsServer>(
         options_.listen, options_.threads, limits, tls_,
-        [this](http::HttpRequest request) { return service_(std::move(request)); });
+        [this](const http::HttpRequest& request) { return service_(request); });
     expose_server(metrics_, server_->counters(), tls_);
     metrics_.expose(kGeneration, {},
                     [this] { return static_cast<double>(configuration_.generation()); });

@@ -1,6 +1,10 @@
 #include "webhook/server.h"
 
+#include <array>
+#include <atomic>
 #include <chrono>
+#include <string>
+#include <utility>
 
 #include <prometheus/counter.h>
 #include <prometheus/histogram.h>
@@ -15,11 +19,8 @@ using http::HttpRequest;
 using telemetry::MetricSpec;
 using telemetry::MetricType;
 
-// Combinations beyond this are counted as "other", should a set ever prove not to be small.
-constexpr std::size_t kMostCombinations = 200;
-
 const MetricSpec kReviews{"sidetap_webhook_reviews_total", MetricType::kCounter,
-                          "Admission reviews by the entry that called, decision and reason."};
+                          "Admission reviews by the rule that called, decision and reason."};
 const MetricSpec kSeconds{
     "sidetap_webhook_review_seconds",
     MetricType::kHistogram,
@@ -53,8 +54,6 @@ const MetricSpec kReloadFailures{"sidetap_webhook_certificate_reload_failures_to
                                  MetricType::kCounter,
                                  "Certificates refused; the one before stayed in place."};
 
-const char* name_of(Entry entry) { return entry == Entry::kNamespace ? "namespace" : "pod"; }
-
 HttpAnswer refuse(unsigned status, std::string text) {
   HttpAnswer answer;
   answer.status = status;
@@ -77,14 +76,44 @@ bool is_json(std::string_view type) {
 
 }  // namespace
 
+class ReviewService::Reviews {
+ public:
+  explicit Reviews(telemetry::MetricsRegistry& metrics) : metrics_(metrics) {}
+
+  void count(admission::Rule rule, admission::Decision decision, admission::Reason reason) {
+    const std::size_t place = (static_cast<std::size_t>(rule) * admission::kDecisionCount +
+                               static_cast<std::size_t>(decision)) *
+                                  admission::kReasonCount +
+                              static_cast<std::size_t>(reason);
+    prometheus::Counter* counter = counters_.at(place).load(std::memory_order_acquire);
+    if (counter == nullptr) {
+      counter = &metrics_.counter(kReviews, {{"rule", std::string(rule_name(rule))},
+                                             {"decision", std::string(decision_name(decision))},
+                                             {"reason", std::string(reason_name(reason))}});
+      counters_.at(place).store(counter, std::memory_order_release);
+    }
+    counter->Increment();
+  }
+
+ private:
+  static constexpr std::size_t kRuleCount = 3;
+  telemetry::MetricsRegistry& metrics_;
+  std::array<std::atomic<prometheus::Counter*>,
+             kRuleCount * admission::kDecisionCount * admission::kReasonCount>
+      counters_{};
+};
+
 ReviewService::ReviewService(ReviewFunction review, telemetry::MetricsRegistry& metrics)
     : review_(std::move(review)),
       metrics_(metrics),
       seconds_(metrics.histogram(kSeconds)),
-      patch_bytes_(metrics.histogram(kPatchBytes)) {}
+      patch_bytes_(metrics.histogram(kPatchBytes)),
+      reviews_(std::make_unique<Reviews>(metrics)) {}
 
-HttpAnswer ReviewService::operator()(HttpRequest request) {
-  HttpAnswer answer = route(std::move(request));
+ReviewService::~ReviewService() = default;
+
+HttpAnswer ReviewService::operator()(const HttpRequest& request) {
+  HttpAnswer answer = route(request);
   if (answer.status >= 400) {
     const std::lock_guard lock(mutex_);
     auto& counter = errors_[answer.status];
@@ -96,7 +125,7 @@ HttpAnswer ReviewService::operator()(HttpRequest request) {
   return answer;
 }
 
-HttpAnswer ReviewService::route(HttpRequest request) {
+HttpAnswer ReviewService::route(const HttpRequest& request) {
   // API servers add "?timeout=3s".
   const auto path = request.target.substr(0, request.target.find('?'));
   const bool of_namespace = path == "/inject/namespace";
@@ -109,43 +138,28 @@ HttpAnswer ReviewService::route(HttpRequest request) {
     return answer;
   }
   if (!is_json(request.content_type)) return refuse(415, "Content-Type is not application/json");
-  return review(of_namespace ? Entry::kNamespace : Entry::kPod, request.body);
+  return review(request.body, of_namespace ? admission::Rule::kNamespace : admission::Rule::kPod);
 }
 
-HttpAnswer ReviewService::review(Entry entry, const std::string& body) {
+HttpAnswer ReviewService::review(std::string_view body, admission::Rule called) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  ReviewResult result = review_(entry, body);
+  Outcome outcome = review_(body, called);
   const std::chrono::duration<double> taken = Clock::now() - start;
-  if (!result.understood) {
-    telemetry::warn("no admission review", {{"entry", name_of(entry)}, {"reason", result.body}});
-    return refuse(400, std::move(result.body));
-  }
-  count(entry, result);
+  reviews_->count(called, outcome.decision, outcome.reason);
   seconds_.Observe(taken.count());
-  if (result.patch_bytes > 0) patch_bytes_.Observe(static_cast<double>(result.patch_bytes));
-  telemetry::info("review", {{"uid", result.uid},
-                             {"entry", name_of(entry)},
-                             {"namespace", result.pod_namespace},
-                             {"pod", result.pod},
-                             {"decision", result.decision},
-                             {"reason", result.reason},
-                             {"milliseconds", taken.count() * 1000}});
-  return {200, "application/json", {}, std::move(result.body)};
-}
-
-void ReviewService::count(Entry entry, const ReviewResult& result) {
-  const std::lock_guard lock(mutex_);
-  Key key{entry, result.decision, result.reason};
-  auto found = reviews_.find(key);
-  if (found == reviews_.end()) {
-    if (reviews_.size() >= kMostCombinations) key = {entry, "other", "other"};
-    auto& counter = metrics_.counter(
-        kReviews,
-        {{"entry", name_of(entry)}, {"decision", std::get<1>(key)}, {"reason", std::get<2>(key)}});
-    found = reviews_.emplace(std::move(key), &counter).first;
-  }
-  found->second->Increment();
+  if (!outcome.patch.empty()) patch_bytes_.Observe(static_cast<double>(outcome.patch.size()));
+  telemetry::log(outcome.status == 200 ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarn,
+                 "review",
+                 {{"uid", outcome.uid},
+                  {"rule", rule_name(called)},
+                  {"namespace", outcome.namespace_name},
+                  {"owner", outcome.owner},
+                  {"decision", decision_name(outcome.decision)},
+                  {"reason", reason_name(outcome.reason)},
+                  {"dry_run", outcome.dry_run},
+                  {"milliseconds", taken.count() * 1000}});
+  return {outcome.status, outcome.content_type, {}, std::move(outcome.body)};
 }
 
 void expose_server(telemetry::MetricsRegistry& metrics, const http::ServerCounters& counters,

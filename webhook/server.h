@@ -9,33 +9,19 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
-#include <string>
 #include <string_view>
-#include <tuple>
 
 #include "shared/http/https_server.h"
 #include "shared/telemetry/metrics.h"
+#include "webhook/admission/reason.h"
+#include "webhook/admit.h"
 
 namespace sidetap::webhook {
 
-/// Which entry of the webhook configuration called.
-enum class Entry { kNamespace, kPod };
-
-/// What became of a review, as far as the answer, the log and the metrics need to know.
-struct ReviewResult {
-  bool understood = true;  ///< False: no AdmissionReview; `body` says why, for a person.
-  std::string body;        ///< The AdmissionReview of the answer, JSON.
-  std::string decision;    ///< "injected", "skipped", ...: from a small set.
-  std::string reason;      ///< Why, from a small set.
-  std::string uid = {};
-  std::string pod_namespace = {};
-  std::string pod = {};  ///< Name, or generateName of a pod that a controller makes.
-  std::size_t patch_bytes = 0;
-};
-
-/// Any thread; pure but for what it captures.
-using ReviewFunction = std::function<ReviewResult(Entry, const std::string& body)>;
+/// The decision about one review, with the configuration in force. Any thread.
+using ReviewFunction = std::function<Outcome(std::string_view review, admission::Rule called)>;
 
 /// The HttpHandler of the webhook. Any thread.
 class ReviewService {
@@ -43,22 +29,23 @@ class ReviewService {
   /// `metrics` outlives it.
   ReviewService(ReviewFunction review, telemetry::MetricsRegistry& metrics);
 
-  http::HttpAnswer operator()(http::HttpRequest request);
+  ~ReviewService();
+
+  http::HttpAnswer operator()(const http::HttpRequest& request);
 
  private:
-  http::HttpAnswer route(http::HttpRequest request);
-  http::HttpAnswer review(Entry entry, const std::string& body);
-  void count(Entry entry, const ReviewResult& result);
-
-  using Key = std::tuple<Entry, std::string, std::string>;
+  http::HttpAnswer route(const http::HttpRequest& request);
+  http::HttpAnswer review(std::string_view body, admission::Rule called);
 
   ReviewFunction review_;
   telemetry::MetricsRegistry& metrics_;
   prometheus::Histogram& seconds_;
   prometheus::Histogram& patch_bytes_;
+  /// By rule, decision and reason; a counter begins to be with its first review.
+  class Reviews;
+  std::unique_ptr<Reviews> reviews_;
   std::mutex mutex_;
-  std::map<Key, prometheus::Counter*> reviews_;
-  std::map<unsigned, prometheus::Counter*> errors_;
+  std::map<unsigned, prometheus::Counter*> errors_;  ///< By HTTP status.
 };
 
 /// Makes a server's counters and its certificate part of `metrics`. All outlive it.

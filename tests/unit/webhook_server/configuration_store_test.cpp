@@ -17,15 +17,15 @@ class ConfigurationStoreTest : public testing::Test {
               ++made_;
               const std::string name = text.value_or("defaults");
               if (name == "bad") return Error{"it is bad"};
-              return ReviewFunction([name](Entry, const std::string&) {
-                ReviewResult result;
-                result.body = name;
-                return result;
+              return ReviewFunction([name](std::string_view, admission::Rule) {
+                Outcome outcome;
+                outcome.body = name;
+                return outcome;
               });
             }};
   }
   static std::string answer(const ConfigurationStore& store) {
-    return store.review(Entry::kPod, "").body;
+    return store.review("", admission::Rule::kPod).body;
   }
   testing_support::TemporaryFolder folder_;
   int made_ = 0;

@@ -1,0 +1,180 @@
+#include "webhook/certificates/keeper.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "shared/telemetry/log.h"
+#include "webhook/certificates/objects.h"
+
+namespace sidetap::certificates {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+using telemetry::MetricSpec;
+using telemetry::MetricType;
+
+// A replica that loses a race has only to read what the winner wrote; more than a few times in a
+// row is no race but a fault.
+constexpr int kMostTries = 5;
+
+const MetricSpec kSteps{"sidetap_webhook_certificate_steps_total", MetricType::kCounter,
+                        "Changes that this replica made to the Secret of certificates."};
+const MetricSpec kBundles{"sidetap_webhook_ca_bundle_patches_total", MetricType::kCounter,
+                          "Times that this replica put the caBundle right."};
+const MetricSpec kConflicts{"sidetap_webhook_certificate_conflicts_total", MetricType::kCounter,
+                            "Changes in which another replica or user was faster."};
+const MetricSpec kFailures{"sidetap_webhook_certificate_failures_total", MetricType::kCounter,
+                           "Looks at the certificates that failed; they are tried again."};
+const MetricSpec kPublished{"sidetap_webhook_ca_bundle_published", MetricType::kGauge,
+                            "1 once the caBundle has fitted the certificate that is served."};
+
+/// Did somebody else change the object between our reading and our writing?
+bool is_conflict(unsigned status) { return status == 409 || status == 422; }
+
+milliseconds with_jitter(milliseconds pause) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return milliseconds(
+      std::uniform_int_distribution<milliseconds::rep>(pause.count() / 2, pause.count())(random));
+}
+
+}  // namespace
+
+std::vector<std::string> service_names(const std::string& service, const std::string& name_space) {
+  const std::string full = service + "." + name_space;
+  return {full + ".svc", full + ".svc.cluster.local", full, service};
+}
+
+Keeper::Keeper(kube::Client client, KeeperConfig config, std::function<void(const State&)> serve,
+               std::function<TimePoint()> now)
+    : client_(std::move(client)),
+      config_(std::move(config)),
+      names_(service_names(config_.service, config_.name_space)),
+      serve_(std::move(serve)),
+      now_(std::move(now)) {}
+
+std::string Keeper::secrets_path() const {
+  return "/api/v1/namespaces/" + config_.name_space + "/secrets";
+}
+
+/// Apart from its caller because GCC 12 destroys the temporaries of a conditional co_await twice.
+asio::awaitable<Result<kube::Response>> Keeper::write_secret(bool there, nlohmann::json object) {
+  if (there) return client_.replace(secrets_path() + "/" + config_.secret, std::move(object));
+  return client_.create(secrets_path(), std::move(object));
+}
+
+asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
+  const std::string path = secrets_path() + "/" + config_.secret;
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    const auto read = co_await client_.get(path);
+    if (!read) co_return read.error();
+    const bool there = read->status != 404;
+    if (there && !read->ok()) co_return Error{"Secret " + path + ": " + read->describe()};
+    State state = there ? state_of_secret(read->body) : State{};
+    const Plan planned = plan(state, names_, now_(), config_.policy);
+    if (planned.step == Step::kNothing) {
+      due = planned.due;
+      co_return state;
+    }
+    auto next = carry_out(planned.step, std::move(state), names_, now_(), config_.policy);
+    if (!next) co_return next.error();
+    nlohmann::json object =
+        with_state(there ? read->body : new_secret(config_.name_space, config_.secret), *next);
+    const auto written = co_await write_secret(there, std::move(object));
+    if (!written) co_return written.error();
+    if (is_conflict(written->status)) {
+      ++conflicts_;
+    } else if (!written->ok()) {
+      co_return Error{"Secret " + path + ": " + written->describe()};
+    } else {
+      ++steps_;
+      telemetry::info("certificates changed", {{"step", step_name(planned.step)}});
+    }
+    // Either way the object is read again: what the API server holds is the truth.
+  }
+  co_return Error{"Secret " + path + ": changed by others again and again"};
+}
+
+asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
+  const std::string path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/" +
+                           config_.webhook_configuration;
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    const auto read = co_await client_.get(path);
+    if (!read) co_return read.error();
+    if (!read->ok()) {
+      co_return Error{"MutatingWebhookConfiguration " + config_.webhook_configuration + ": " +
+                      read->describe()};
+    }
+    nlohmann::json patch = bundle_patch(read->body, state.bundle());
+    if (patch.is_null()) co_return Result<void>{};
+    const auto written = co_await client_.patch(path, kube::PatchType::kJson, std::move(patch));
+    if (!written) co_return written.error();
+    if (is_conflict(written->status)) {
+      ++conflicts_;
+    } else if (!written->ok()) {
+      co_return Error{"MutatingWebhookConfiguration " + config_.webhook_configuration + ": " +
+                      written->describe()};
+    } else {
+      ++bundles_;
+      telemetry::info("caBundle put right", {{"configuration", config_.webhook_configuration}});
+    }
+  }
+  co_return Error{"MutatingWebhookConfiguration " + config_.webhook_configuration +
+                  ": changed by others again and again"};
+}
+
+asio::awaitable<Result<TimePoint>> Keeper::reconcile() {
+  TimePoint due;
+  auto state = co_await keep_secret(due);
+  if (!state) {
+    ++failures_;
+    co_return state.error();
+  }
+  serve_(*state);
+  if (auto kept = co_await keep_bundle(*state); !kept) {
+    ++failures_;
+    co_return kept.error();
+  }
+  published_ = true;
+  co_return due;
+}
+
+asio::awaitable<void> Keeper::run() {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  milliseconds backoff = config_.least_backoff;
+  for (;;) {
+    milliseconds pause = config_.period;
+    const auto due = co_await reconcile();
+    if (due) {
+      backoff = config_.least_backoff;
+      const auto left = std::chrono::duration_cast<milliseconds>(*due - now_());
+      pause = std::clamp(left, milliseconds(0), config_.period);
+    } else {
+      telemetry::warn("certificates cannot be looked after; will try again",
+                      {{"reason", due.error().text}});
+      pause = with_jitter(backoff);
+      backoff = std::min(backoff * 2, config_.most_backoff);
+    }
+    timer.expires_after(pause);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+}
+
+void Keeper::expose(telemetry::MetricsRegistry& metrics) const {
+  const auto number = [](const auto& value) {
+    return [&value] { return static_cast<double>(value.load()); };
+  };
+  metrics.expose(kSteps, {}, number(steps_));
+  metrics.expose(kBundles, {}, number(bundles_));
+  metrics.expose(kConflicts, {}, number(conflicts_));
+  metrics.expose(kFailures, {}, number(failures_));
+  metrics.expose(kPublished, {}, number(published_));
+}
+
+}  // namespace sidetap::certificates

@@ -1,0 +1,110 @@
+#include "webhook/certificates/plan.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sidetap::certificates {
+namespace {
+
+constexpr const char* kAuthorityName = "sidetap webhook CA";
+
+TimePoint two_thirds(const Facts& facts) {
+  return facts.not_before + (facts.not_after - facts.not_before) / 3 * 2;
+}
+
+bool usable_authority(const Pair& pair, TimePoint now) {
+  const auto facts = read_facts(pair.certificate);
+  return facts && facts->authority && now < facts->not_after && key_fits(pair);
+}
+
+bool usable_leaf(const State& state, const std::vector<std::string>& names) {
+  const auto facts = read_facts(state.leaf.certificate);
+  if (!facts || !key_fits(state.leaf)) return false;
+  const bool covers = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::find(facts->dns_names.begin(), facts->dns_names.end(), name) !=
+           facts->dns_names.end();
+  });
+  return covers && is_signed_by(state.leaf.certificate, state.authority.certificate);
+}
+
+/// When the pair was made, its certificate's backdating undone.
+TimePoint made_at(const Facts& facts) { return facts.not_before + kBackdate; }
+
+}  // namespace
+
+std::string State::bundle() const { return authority.certificate + next.certificate + previous; }
+
+std::string_view step_name(Step step) {
+  switch (step) {
+    case Step::kNothing:
+      return "nothing";
+    case Step::kCreate:
+      return "create";
+    case Step::kIssueLeaf:
+      return "issue-leaf";
+    case Step::kAddNext:
+      return "add-next-authority";
+    case Step::kSwitch:
+      return "switch-authority";
+    case Step::kDropPrevious:
+      return "drop-previous-authority";
+  }
+  return {};
+}
+
+Plan plan(const State& state, const std::vector<std::string>& names, TimePoint now,
+          const Policy& policy) {
+  if (!usable_authority(state.authority, now)) {
+    // The next one is in everyone's bundle already: rather that than a new start.
+    return {usable_authority(state.next, now) ? Step::kSwitch : Step::kCreate, now};
+  }
+  if (!usable_leaf(state, names)) return {Step::kIssueLeaf, now};
+  const Facts leaf = *read_facts(state.leaf.certificate);
+  const Facts authority = *read_facts(state.authority.certificate);
+  TimePoint due = two_thirds(leaf);
+  if (due <= now) return {Step::kIssueLeaf, now};
+
+  if (!state.next.empty()) {
+    if (!usable_authority(state.next, now)) return {Step::kAddNext, now};
+    const TimePoint known = made_at(*read_facts(state.next.certificate)) + policy.overlap;
+    if (known <= now) return {Step::kSwitch, now};
+    due = std::min(due, known);
+  } else if (two_thirds(authority) <= now) {
+    return {Step::kAddNext, now};
+  } else {
+    due = std::min(due, two_thirds(authority));
+  }
+  if (!state.previous.empty()) {
+    const TimePoint served = made_at(leaf) + policy.overlap;
+    if (served <= now) return {Step::kDropPrevious, now};
+    due = std::min(due, served);
+  }
+  return {Step::kNothing, due};
+}
+
+Result<State> carry_out(Step step, State state, const std::vector<std::string>& names,
+                        TimePoint now, const Policy& policy) {
+  if (step == Step::kCreate || step == Step::kAddNext) {
+    auto made = make_authority(kAuthorityName, now, policy.authority_life);
+    if (!made) return made.error();
+    if (step == Step::kAddNext) {
+      state.next = std::move(*made);
+      return state;
+    }
+    state = State{std::move(*made), {}, {}, {}};
+  } else if (step == Step::kSwitch) {
+    state.previous = std::move(state.authority.certificate);
+    state.authority = std::exchange(state.next, {});
+  } else if (step == Step::kDropPrevious) {
+    state.previous.clear();
+    return state;
+  } else if (step == Step::kNothing) {
+    return state;
+  }
+  auto leaf = issue_leaf(state.authority, names, now, policy.leaf_life);
+  if (!leaf) return leaf.error();
+  state.leaf = std::move(*leaf);
+  return state;
+}
+
+}  // namespace sidetap::certificates

@@ -1,0 +1,81 @@
+// sidetap-webhook: decides which pods get a tap, and adds it to them.
+#include <iostream>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "shared/config/options.h"
+#include "shared/telemetry/log.h"
+#include "webhook/admit.h"
+#include "webhook/configuration/configuration_file.h"
+#include "webhook/offline.h"
+#include "webhook/selftest/selftest.h"
+#include "webhook/serve.h"
+
+namespace {
+
+using sidetap::configuration::Configuration;
+
+constexpr std::string_view kUsage =
+    "Usage: sidetap-webhook COMMAND [OPTION...]\n"
+    "  serve     answer the admission reviews of API servers over HTTPS\n"
+    "  inject    do to pods in files what the cluster would do\n"
+    "  explain   say whether pods in files would be injected, and why\n"
+    "  selftest  have the API server make a pod by a dry run, and look for the tap\n"
+    "  version   print the version\n"
+    "COMMAND --help tells its options.\n";
+
+sidetap::Result<sidetap::webhook::ReviewFunction> make_review(
+    const std::optional<std::string>& text) {
+  auto configuration = std::make_shared<Configuration>();
+  if (text) {
+    auto parsed = sidetap::configuration::parse_configuration(*text, "configuration");
+    if (!parsed) return parsed.error();
+    *configuration = std::move(*parsed);
+  }
+  return sidetap::webhook::ReviewFunction(
+      [configuration](std::string_view review, sidetap::admission::Rule called) {
+        return sidetap::admit(review, called, *configuration);
+      });
+}
+
+int serve(std::span<const char* const> arguments) {
+  sidetap::webhook::ServeOptions options;
+  switch (sidetap::webhook::parse_serve_options(arguments, sidetap::config::process_environment,
+                                                options)) {
+    case sidetap::config::ParseResult::kHelp:
+      return 0;
+    case sidetap::config::ParseResult::kError:
+      return 2;
+    case sidetap::config::ParseResult::kRun:
+      break;
+  }
+  sidetap::telemetry::init_log(options.log_format, options.log_level);
+  return sidetap::webhook::serve(options, make_review);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
+  const std::string_view command = argc > 1 ? arguments[1] : "";
+  const auto rest = arguments.subspan(argc > 1 ? 2 : 1);
+  if (command == "serve") return serve(rest);
+  if (command == "inject") return sidetap::inject_command(rest);
+  if (command == "explain") return sidetap::explain_command(rest);
+  if (command == "selftest") return sidetap::selftest::command(rest);
+  if (command == "version" || command == "--version") {
+    std::cout << "sidetap-webhook " << SIDETAP_VERSION << '\n';
+    return 0;
+  }
+  if (command == "help" || command == "--help" || command == "-h") {
+    std::cout << kUsage;
+    return 0;
+  }
+  std::cerr << "sidetap-webhook: '" << command
+            << "' is no command; serve, inject, explain, selftest and version are\n";
+  return 2;
+} catch (const std::exception& e) {
+  sidetap::telemetry::error("cannot go on", {{"reason", e.what()}});
+  return 1;
+}
