@@ -121,6 +121,9 @@ annotations:
 {{- if and .Values.webhook.hostNetwork (eq (int .Values.webhook.port) 10250) -}}
 {{- fail "\n\n  webhook.hostNetwork is set and webhook.port is 10250, which on a node is the kubelet's. Choose another that the control plane reaches, for example --set webhook.port=10260\n" -}}
 {{- end -}}
+{{- if and (eq .Values.sidecar.native "always") (not (include "sidetap.serverIs" (list . "1.29"))) -}}
+{{- fail (printf "\n\n  sidecar.native is always, but server %s knows no native sidecars (1.29 does). Leave it at auto.\n" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- $ports := list (int .Values.webhook.port) (int .Values.webhook.statusPort) -}}
 {{- if .Values.registry.enabled -}}{{- $ports = append $ports (int .Values.registry.port) -}}{{- end -}}
 {{- if ne (len $ports) (len (uniq $ports)) -}}
