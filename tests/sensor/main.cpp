@@ -22,12 +22,13 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
+constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 constexpr auto kStopTimeout = std::chrono::seconds(5);
 
 class Sensor {
  public:
   explicit Sensor(const Options& options)
-      : options_(options), common_{options, make_tls(options), nullptr} {}
+      : options_(options), common_{.options = options, .tls = make_tls(options), .udp = nullptr} {}
 
   void run() {
     if (options_.active) {
@@ -58,7 +59,8 @@ class Sensor {
     acceptor_.listen();
     if (options_.data == DataMode::kUdp && options_.data_port != 0) {
       common_.udp = std::make_shared<UdpPort>(
-          context_.get_executor(), asio::ip::udp::endpoint(endpoint.address(), options_.data_port));
+          context_.get_executor(), asio::ip::udp::endpoint(endpoint.address(), options_.data_port),
+          common_.batch);
       if (!options_.fault.stop_reading) common_.udp->start();
     }
     std::cout << "listening " << acceptor_.local_endpoint() << std::endl;
@@ -70,7 +72,14 @@ class Sensor {
       boost::system::error_code error;
       tcp::socket socket =
           co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
-      if (!error) begin(std::move(socket));
+      if (!error) {
+        begin(std::move(socket));
+      } else if (!stopping_) {
+        // Out of descriptors, most likely; sessions that end give some back.
+        std::cerr << "cannot accept: " << error.message() << '\n';
+        asio::steady_timer pause(context_, kAcceptPause);
+        co_await pause.async_wait(asio::use_awaitable);
+      }
     }
   }
 

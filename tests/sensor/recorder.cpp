@@ -40,38 +40,50 @@ Result<void> Recorder::open_file(const std::string& path, std::int32_t link_type
 }
 
 void Recorder::on_datagram(std::span<const std::byte> datagram) {
-  if (drop_every_ != 0 && ++seen_datagrams_ % drop_every_ == 0) return;
+  if (drop_every_ != 0 && ++seen_datagrams_ % drop_every_ == 0) {
+    ++dropped_on_request_;
+    return;
+  }
   if (datagram.size() >= rpcap::kHeaderSize &&
       datagram[1] == static_cast<std::byte>(rpcap::MessageType::kPacket)) {
     ++plain_datagrams_;
-    on_stream(datagram);
-    if (!stream_.empty()) {
-      ++malformed_;
-      stream_.clear();
-    }
+    bool sound = true;
+    if (take_messages(datagram, sound) != datagram.size() && sound) ++malformed_;
     return;
   }
   unpacker_.add(datagram);
 }
 
-void Recorder::on_stream(std::span<const std::byte> bytes) {
-  stream_.insert(stream_.end(), bytes.begin(), bytes.end());
+bool Recorder::on_stream(std::span<const std::byte> bytes) {
+  if (!stream_sound_) return false;
+  if (stream_.empty()) {
+    const std::size_t taken = take_messages(bytes, stream_sound_);
+    stream_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(taken), bytes.end());
+  } else {
+    stream_.insert(stream_.end(), bytes.begin(), bytes.end());
+    const std::size_t taken = take_messages(stream_, stream_sound_);
+    stream_.erase(stream_.begin(), stream_.begin() + static_cast<std::ptrdiff_t>(taken));
+  }
+  return stream_sound_;
+}
+
+/// Records the messages that are whole; returns their bytes. `sound` becomes false where something
+/// else stands than a message with a packet.
+std::size_t Recorder::take_messages(std::span<const std::byte> bytes, bool& sound) {
   std::size_t at = 0;
-  const std::span<const std::byte> all(stream_);
-  while (all.size() - at >= rpcap::kHeaderSize) {
-    const rpcap::Header message = rpcap::decode_header(all.subspan(at).first<rpcap::kHeaderSize>());
+  while (bytes.size() - at >= rpcap::kHeaderSize) {
+    const auto message = rpcap::decode_header(bytes.subspan(at).first<rpcap::kHeaderSize>());
     const std::size_t payload = message.payload_size;
-    if (message.type != rpcap::MessageType::kPacket || payload < rpcap::kPacketHeaderSize ||
-        payload > rpcap::kMaxPacketBytes) {
-      // A stream that is out of step cannot be trusted again.
+    if (message.version != 0 || message.type != rpcap::MessageType::kPacket ||
+        payload < rpcap::kPacketHeaderSize ||
+        payload > rpcap::kPacketHeaderSize + rpcap::kMaxPacketBytes) {
       ++malformed_;
-      stream_.clear();
-      return;
+      sound = false;
+      break;
     }
-    if (all.size() - at < rpcap::kHeaderSize + payload) break;
-    const auto body = all.subspan(at + rpcap::kHeaderSize, payload);
-    const rpcap::PacketHeader header =
-        rpcap::decode_packet_header(body.first<rpcap::kPacketHeaderSize>());
+    if (bytes.size() - at < rpcap::kHeaderSize + payload) break;
+    const auto body = bytes.subspan(at + rpcap::kHeaderSize, payload);
+    const auto header = rpcap::decode_packet_header(body.first<rpcap::kPacketHeaderSize>());
     if (header.captured == payload - rpcap::kPacketHeaderSize) {
       on_packet(header, body.subspan(rpcap::kPacketHeaderSize));
     } else {
@@ -79,17 +91,23 @@ void Recorder::on_stream(std::span<const std::byte> bytes) {
     }
     at += rpcap::kHeaderSize + payload;
   }
-  stream_.erase(stream_.begin(), stream_.begin() + static_cast<std::ptrdiff_t>(at));
+  return at;
 }
 
 void Recorder::on_packet(const rpcap::PacketHeader& header, std::span<const std::byte> bytes) {
   ++packets_;
   bytes_ += bytes.size();
-  if (header.number > last_number_ + 1) missing_packets_ += header.number - last_number_ - 1;
-  last_number_ = header.number;
+  // The number wraps; one that is lower came late.
+  const auto ahead = static_cast<std::int32_t>(header.number - last_number_ - 1);
+  if (ahead > 0) missing_packets_ += static_cast<std::uint32_t>(ahead);
+  if (ahead >= 0) last_number_ = header.number;
+  if (arrival_ != 0)
+    latency_.add(arrival_ - std::int64_t{header.seconds} * 1'000'000 - header.microseconds);
   if (!file_) return;
-  write_numbers(file_.get(), header.seconds, header.microseconds, header.captured, header.length);
-  std::fwrite(bytes.data(), 1, bytes.size(), file_.get());
+  const std::array<std::uint32_t, 4> record{header.seconds, header.microseconds, header.captured,
+                                            header.length};
+  fwrite_unlocked(record.data(), sizeof record, 1, file_.get());
+  fwrite_unlocked(bytes.data(), 1, bytes.size(), file_.get());
 }
 
 void Recorder::flush() {
@@ -108,12 +126,18 @@ nlohmann::json Recorder::totals() const {
                         {"addresses", addresses},
                         {"packets", packets_},
                         {"bytes", bytes_},
-                        {"datagrams", udpstr.datagrams + plain_datagrams_},
+                        {"datagrams", datagrams()},
+                        {"dropped_on_request", dropped_on_request_},
                         {"lost_datagrams", udpstr.lost_datagrams},
                         {"late_datagrams", udpstr.late_datagrams},
                         {"broken_packets", udpstr.broken_packets},
                         {"missing_packets", missing_packets_},
                         {"malformed", udpstr.malformed + malformed_},
+                        {"latency_us",
+                         {{"p50", latency_.percentile(50)},
+                          {"p99", latency_.percentile(99)},
+                          {"max", latency_.most()}}},
+                        {"ended_by", ended_},
                         {"pcap", path_},
                         {"stats",
                          {{"received", stats_.received},

@@ -13,6 +13,7 @@
 #include "shared/result.h"
 #include "shared/rpcap/messages.h"
 #include "shared/rpcap/udpstr_unpacker.h"
+#include "tests/sensor/latency.h"
 
 namespace sidetap::sensor {
 
@@ -24,22 +25,30 @@ class Recorder {
   /// Begins a capture file (pcap, microseconds). Error: cannot be written.
   Result<void> open_file(const std::string& path, std::int32_t link_type);
 
+  /// When what follows came in, microseconds since 1970. Without it no latency is measured.
+  void set_arrival(std::int64_t microseconds) { arrival_ = microseconds; }
   /// A UDP datagram, plain or packed: the type byte tells.
   void on_datagram(std::span<const std::byte> datagram);
-  void on_packet(const rpcap::PacketHeader& header, std::span<const std::byte> bytes);
-  void on_malformed() { ++malformed_; }
-  /// A TCP stream's bytes, in any pieces.
-  void on_stream(std::span<const std::byte> bytes);
+  /// A TCP stream's bytes, in any pieces. False when they are no RPCAP: nothing that follows
+  /// would be.
+  bool on_stream(std::span<const std::byte> bytes);
 
   void set_interface(const rpcap::Interface& interface) { interface_ = interface; }
   void set_stats(const rpcap::Stats& stats) { stats_ = stats; }
   void set_error(std::string text) { error_ = std::move(text); }
+  /// Who ended the session: "sensor", "tap" or "error".
+  void set_ended(std::string by) { ended_ = std::move(by); }
   /// Brings the capture file up to date.
   void flush();
   nlohmann::json totals() const;
+  const std::string& peer() const { return peer_; }
   std::uint64_t packets() const { return packets_; }
+  std::uint64_t datagrams() const { return unpacker_.counts().datagrams + plain_datagrams_; }
 
  private:
+  void on_packet(const rpcap::PacketHeader& header, std::span<const std::byte> bytes);
+  std::size_t take_messages(std::span<const std::byte> bytes, bool& sound);
+
   struct CloseFile {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
@@ -49,10 +58,15 @@ class Recorder {
   rpcap::Interface interface_;
   rpcap::Stats stats_;
   std::string error_;
+  std::string ended_;
   std::string path_;
   std::unique_ptr<std::FILE, CloseFile> file_;
   rpcap::UdpstrUnpacker unpacker_;
-  std::vector<std::byte> stream_;
+  std::vector<std::byte> stream_;  // the beginning of a message that is not whole
+  bool stream_sound_ = true;
+  LatencyHistogram latency_;
+  std::int64_t arrival_ = 0;
+  std::uint64_t dropped_on_request_ = 0;
   std::uint64_t seen_datagrams_ = 0;
   std::uint64_t plain_datagrams_ = 0;
   std::uint64_t packets_ = 0;

@@ -1,17 +1,20 @@
 #include "tests/sensor/session.h"
 
 #include <algorithm>
+#include <iostream>
 #include <stdexcept>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <pcap/pcap.h>
 
 #include "shared/rpcap/codec.h"
+#include "tests/sensor/wall_clock.h"
 
 namespace sidetap::sensor {
 namespace {
@@ -19,54 +22,69 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using asio::ip::udp;
-using Clock = std::chrono::steady_clock;
 using namespace asio::experimental::awaitable_operators;
 
 constexpr auto kReplyTimeout = std::chrono::seconds(10);
 constexpr auto kDataTimeout = std::chrono::seconds(2);
+constexpr auto kQuiet = std::chrono::milliseconds(50);
+
+/// What `work` comes to, or an error that says `what` took too long.
+template <typename T>
+asio::awaitable<T> in_time(asio::awaitable<T> work, const char* what) {
+  asio::steady_timer deadline(co_await asio::this_coro::executor, kReplyTimeout);
+  auto outcome = co_await (std::move(work) || deadline.async_wait(asio::use_awaitable));
+  if (outcome.index() == 1) throw std::runtime_error(what);
+  co_return std::get<0>(std::move(outcome));
+}
+
+std::string text_of(asio::ip::address address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  return address.to_string();
+}
 
 }  // namespace
 
 Session::Session(asio::any_io_executor executor, Common& common, tcp::socket socket)
-    : executor_(executor),
-      common_(common),
-      options_(common.options),
-      socket_(std::move(socket)),
-      timer_(executor) {
-  recorder_ = std::make_shared<Recorder>("", options_.fault.drop_every);
+    : executor_(executor), common_(common), options_(common.options), socket_(std::move(socket)) {
+  boost::system::error_code gone;
+  recorder_ = std::make_shared<Recorder>(text_of(socket_.remote_endpoint(gone).address()),
+                                         options_.fault.drop_every);
 }
 
 void Session::stop() {
   stopping_ = true;
-  timer_.cancel();
+  if (control_) control_->wake();
 }
 
 asio::awaitable<void> Session::run() {
   std::string failure;
   try {
-    control_ = co_await open_stream(std::move(socket_), common_.tls, options_);
-    recorder_ = std::make_shared<Recorder>(control_->peer(), options_.fault.drop_every);
+    control_ = std::make_unique<Control>(
+        co_await in_time(open_stream(std::move(socket_), common_.tls, options_),
+                         "the tap does not take part in the handshake of TLS"));
     co_await lead();
   } catch (const std::exception& error) {
     failure = error.what();
   }
   if (!failure.empty()) recorder_->set_error(failure);
+  recorder_->set_ended(!failure.empty() ? "error" : ended_by_tap_ ? "tap" : "sensor");
+  co_await settle();
   if (udp_) {
-    udp_->drain();
     udp_->forget(recorder_.get());
     if (udp_ != common_.udp) udp_->close();
   }
-  boost::system::error_code ignored;
-  if (control_) control_->socket().close(ignored);
+  control_.reset();
   recorder_->flush();
 }
 
 asio::awaitable<Message> Session::ask(rpcap::Bytes request, rpcap::MessageType reply) {
-  co_await control_->write(request);
-  asio::steady_timer deadline(executor_, kReplyTimeout);
-  auto outcome = co_await (read_message(*control_) || deadline.async_wait(asio::use_awaitable));
-  if (outcome.index() == 1) throw std::runtime_error("the tap does not answer");
-  Message message = std::get<0>(std::move(outcome));
+  co_await control_->send(std::move(request));
+  co_return co_await answer(reply);
+}
+
+asio::awaitable<Message> Session::answer(rpcap::MessageType reply) {
+  Message message = co_await control_->next(Clock::now() + kReplyTimeout);
   if (message.header.type == rpcap::MessageType::kError)
     throw std::runtime_error("the tap says: " + rpcap::decode_error(message.payload));
   if (message.header.type != reply)
@@ -77,9 +95,8 @@ asio::awaitable<Message> Session::ask(rpcap::Bytes request, rpcap::MessageType r
 
 asio::awaitable<void> Session::lead() {
   if (options_.fault.refuse) {
-    const rpcap::Bytes refusal =
-        rpcap::encode_error(rpcap::ErrorCode::kAuthentication, "this host is not welcome");
-    co_await control_->write(refusal);
+    co_await control_->send(
+        rpcap::encode_error(rpcap::ErrorCode::kAuthentication, "this host is not welcome"));
     co_return;
   }
   co_await authenticate();
@@ -90,7 +107,7 @@ asio::awaitable<void> Session::lead() {
   link_type_ = rpcap::decode_open_reply(opened.payload).value().link_type;
   if (!options_.output_dir.empty()) {
     recorder_
-        ->open_file(options_.output_dir + "/" + control_->peer() + "-" +
+        ->open_file(options_.output_dir + "/" + recorder_->peer() + "-" +
                         std::to_string(common_.next_number++) + ".pcap",
                     link_type_)
         .value();
@@ -98,6 +115,7 @@ asio::awaitable<void> Session::lead() {
   if (options_.sampling.method != rpcap::SamplingMethod::kNone)
     co_await ask(rpcap::encode_sampling(options_.sampling), rpcap::MessageType::kSetSamplingReply);
   co_await start_capture(compile(options_.filter));
+  std::cout << "capturing " << recorder_->peer() << ' ' << interface.name << std::endl;
   co_await watch();
 }
 
@@ -147,43 +165,59 @@ rpcap::Filter Session::compile(const std::string& expression) const {
 }
 
 asio::awaitable<void> Session::start_capture(const rpcap::Filter& filter) {
-  rpcap::StartCaptureRequest request{.snaplen = options_.snaplen,
-                                     .read_timeout_ms = 1000,
-                                     .flags = 0,
-                                     .data_port = 0,
-                                     .filter = filter};
-  const auto local = control_->socket().local_endpoint().address();
-  if (options_.data == DataMode::kUdp) {
-    request.flags = rpcap::kStartDatagram;
-    udp_ = common_.udp;
-    if (!udp_) {
-      udp_ = std::make_shared<UdpPort>(executor_, udp::endpoint(local, 0));
-      if (!options_.fault.stop_reading) udp_->start();
-    }
-    udp_->expect(control_->socket().remote_endpoint().address(), recorder_);
-    request.data_port = udp_->port();
-    co_await ask(rpcap::encode_start_request(request), rpcap::MessageType::kStartCaptureReply);
-    co_return;
+  const rpcap::StartCaptureRequest request{.snaplen = options_.snaplen,
+                                           .read_timeout_ms = 1000,
+                                           .flags = 0,
+                                           .data_port = 0,
+                                           .filter = filter};
+  if (options_.data == DataMode::kUdp) return start_udp(request);
+  return options_.active ? start_tcp_from_tap(request) : start_tcp_to_tap(request);
+}
+
+asio::awaitable<void> Session::start_udp(rpcap::StartCaptureRequest request) {
+  udp_ = common_.udp;
+  if (!udp_) {
+    udp_ = std::make_shared<UdpPort>(executor_, udp::endpoint(control_->local().address(), 0),
+                                     common_.batch);
+    if (!options_.fault.stop_reading) udp_->start();
   }
-  if (!options_.active) {
-    const Message reply =
-        co_await ask(rpcap::encode_start_request(request), rpcap::MessageType::kStartCaptureReply);
-    const auto port = rpcap::decode_start_reply(reply.payload).value().data_port;
-    tcp::socket data(executor_);
-    co_await data.async_connect({control_->socket().remote_endpoint().address(), port},
-                                asio::use_awaitable);
-    asio::co_spawn(executor_, take_stream(std::move(data)), asio::detached);
-    co_return;
-  }
-  tcp::acceptor acceptor(executor_, {local, 0});
+  udp_->expect(control_->remote().address(), recorder_);
+  request.flags = rpcap::kStartDatagram;
+  request.data_port = udp_->port();
+  co_await ask(rpcap::encode_start_request(request), rpcap::MessageType::kStartCaptureReply);
+}
+
+asio::awaitable<void> Session::start_tcp_to_tap(rpcap::StartCaptureRequest request) {
+  const Message reply =
+      co_await ask(rpcap::encode_start_request(request), rpcap::MessageType::kStartCaptureReply);
+  const auto port = rpcap::decode_start_reply(reply.payload).value().data_port;
+  tcp::socket data(executor_);
+  co_await data.async_connect({control_->remote().address(), port}, asio::use_awaitable);
+  asio::co_spawn(executor_, take_stream(std::move(data)), asio::detached);
+}
+
+// The tap dials before it answers, and with TLS waits for the handshake in between; one that cannot
+// dial answers with an error.
+asio::awaitable<void> Session::start_tcp_from_tap(rpcap::StartCaptureRequest request) {
+  tcp::acceptor acceptor(executor_, {control_->local().address(), 0});
   request.data_port = acceptor.local_endpoint().port();
   request.flags = rpcap::kStartServerOpens;
-  // The tap dials before it answers, and waits for the handshake of TLS: both at once.
+  co_await control_->send(rpcap::encode_start_request(request));
   tcp::socket data(executor_);
-  const rpcap::Bytes start = rpcap::encode_start_request(request);
-  co_await (acceptor.async_accept(data, asio::use_awaitable) && control_->write(start));
+  const auto deadline = Clock::now() + kReplyTimeout;
+  const auto first =
+      co_await (acceptor.async_accept(data, asio::use_awaitable) || control_->wait(deadline));
+  const bool answered = first.index() == 1;
+  if (answered) {
+    co_await answer(rpcap::MessageType::kStartCaptureReply);
+    asio::steady_timer timer(executor_, deadline);
+    if (!data.is_open())
+      co_await (acceptor.async_accept(data, asio::use_awaitable) ||
+                timer.async_wait(asio::use_awaitable));
+    if (!data.is_open()) throw std::runtime_error("the tap opens no data connection");
+  }
   asio::co_spawn(executor_, take_stream(std::move(data)), asio::detached);
-  co_await ask({}, rpcap::MessageType::kStartCaptureReply);
+  if (!answered) co_await answer(rpcap::MessageType::kStartCaptureReply);
 }
 
 asio::awaitable<void> Session::take_stream(tcp::socket socket) {
@@ -192,10 +226,11 @@ asio::awaitable<void> Session::take_stream(tcp::socket socket) {
   try {
     const auto stream = co_await open_stream(std::move(socket), common_.tls, options_);
     std::vector<std::byte> buffer(256 * 1024);
-    while (options_.fault.stop_reading && !stopping_) co_await nap();
+    while (options_.fault.stop_reading && !stopping_) co_await nap(kQuiet);
     for (;;) {
       const std::size_t got = co_await stream->read_some(buffer);
-      recorder->on_stream(std::span<const std::byte>(buffer).first(got));
+      recorder->set_arrival(wall_clock_micros());
+      if (!recorder->on_stream(std::span<const std::byte>(buffer).first(got))) break;
       if (got < buffer.size()) recorder->flush();
     }
   } catch (const std::exception&) {
@@ -204,8 +239,8 @@ asio::awaitable<void> Session::take_stream(tcp::socket socket) {
   taking_stream_ = false;
 }
 
-asio::awaitable<void> Session::nap() {
-  asio::steady_timer timer(executor_, std::chrono::milliseconds(10));
+asio::awaitable<void> Session::nap(std::chrono::milliseconds time) {
+  asio::steady_timer timer(executor_, time);
   co_await timer.async_wait(asio::use_awaitable);
 }
 
@@ -215,23 +250,16 @@ asio::awaitable<void> Session::ask_stats() {
   recorder_->set_stats(rpcap::decode_stats(reply.payload).value());
 }
 
-// Returns when the time has come, when stop() was called, or when the tap ended the session.
-asio::awaitable<void> Session::wait_until(Clock::time_point time) {
-  timer_.expires_at(time);
-  boost::system::error_code cancelled;
-  const auto outcome =
-      co_await (timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled)) ||
-                control_->socket().async_wait(tcp::socket::wait_read, asio::use_awaitable));
-  if (outcome.index() == 1) {
-    const Message message = co_await read_message(*control_);
-    if (message.header.type == rpcap::MessageType::kClose) {
-      ended_by_tap_ = stopping_ = true;
-      co_return;
-    }
-    throw std::runtime_error(message.header.type == rpcap::MessageType::kError
-                                 ? "the tap says: " + rpcap::decode_error(message.payload)
-                                 : "the tap speaks unasked");
+// Of what a tap says unasked only CLOSE is no error.
+asio::awaitable<void> Session::take_news() {
+  const Message message = co_await control_->next(Clock::now());
+  if (message.header.type == rpcap::MessageType::kClose) {
+    ended_by_tap_ = true;
+    co_return;
   }
+  throw std::runtime_error(message.header.type == rpcap::MessageType::kError
+                               ? "the tap says: " + rpcap::decode_error(message.payload)
+                               : "the tap speaks unasked");
 }
 
 asio::awaitable<void> Session::watch() {
@@ -244,20 +272,12 @@ asio::awaitable<void> Session::watch() {
   const auto hang_at = after(options_.fault.hang);
   auto filter_at = options_.next_filter.empty() ? kNever : begin + options_.next_filter_after;
   auto stats_at = options_.stats_every.count() == 0 ? kNever : begin + options_.stats_every;
-  while (!stopping_) {
+  while (!stopping_ && Clock::now() < close_at) {
     const auto next = std::min({close_at, hang_at, filter_at, stats_at});
-    co_await wait_until(next);
+    if (co_await control_->wait(next)) co_await take_news();
+    if (ended_by_tap_) co_return;
     const auto now = Clock::now();
-    if (now >= close_at) break;
-    if (now >= hang_at) {
-      if (udp_) udp_->close();
-      while (!stopping_) {
-        timer_.expires_at(kNever);
-        boost::system::error_code cancelled;
-        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-      }
-      co_return;
-    }
+    if (now >= hang_at) co_return co_await hang();
     if (now >= filter_at) {
       filter_at = kNever;
       co_await ask(rpcap::encode_update_filter(compile(options_.next_filter)),
@@ -268,18 +288,34 @@ asio::awaitable<void> Session::watch() {
       co_await ask_stats();
     }
   }
-  if (!ended_by_tap_) co_await finish();
+  co_await finish();
+}
+
+asio::awaitable<void> Session::hang() {
+  if (udp_) udp_->close();
+  while (!stopping_) co_await nap(kQuiet);
 }
 
 asio::awaitable<void> Session::finish() {
   co_await ask_stats();
   co_await ask(rpcap::encode_empty(rpcap::MessageType::kEndCaptureRequest),
                rpcap::MessageType::kEndCaptureReply);
-  // The tap has sent everything before it answers; what is still in the stream is read to its end.
+  // The tap has sent everything before it answers.
+  co_await settle();
+  co_await control_->send(rpcap::encode_empty(rpcap::MessageType::kClose));
+}
+
+// Takes what is still on its way: a stream to its end, datagrams until none comes.
+asio::awaitable<void> Session::settle() {
   const auto deadline = Clock::now() + kDataTimeout;
-  while (taking_stream_ && Clock::now() < deadline) co_await nap();
-  const rpcap::Bytes close = rpcap::encode_empty(rpcap::MessageType::kClose);
-  co_await control_->write(close);
+  while (taking_stream_ && !options_.fault.stop_reading && Clock::now() < deadline)
+    co_await nap(kQuiet);
+  if (!udp_) co_return;
+  std::uint64_t before = 0;
+  do {
+    before = recorder_->datagrams();
+    co_await nap(kQuiet);
+  } while (recorder_->datagrams() != before && Clock::now() < deadline);
 }
 
 }  // namespace sidetap::sensor

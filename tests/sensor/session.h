@@ -1,13 +1,14 @@
 // One RPCAP session as the sensor leads it, from the first message to CLOSE.
 #pragma once
 
-#include <functional>
+#include <chrono>
+#include <cstdint>
 #include <memory>
-#include <vector>
+#include <string>
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
 
+#include "tests/sensor/control.h"
 #include "tests/sensor/options.h"
 #include "tests/sensor/recorder.h"
 #include "tests/sensor/stream.h"
@@ -20,6 +21,7 @@ struct Common {
   const Options& options;
   std::shared_ptr<boost::asio::ssl::context> tls;
   std::shared_ptr<UdpPort> udp;  ///< Of all sessions; null: each has its own.
+  std::shared_ptr<UdpPort::Batch> batch = UdpPort::make_batch();
   unsigned next_number = 1;
 };
 
@@ -36,25 +38,32 @@ class Session {
   void flush() { recorder_->flush(); }
 
  private:
-  boost::asio::awaitable<Message> ask(rpcap::Bytes request, rpcap::MessageType reply);
+  using Clock = Control::Clock;
+
   boost::asio::awaitable<void> lead();
+  boost::asio::awaitable<Message> ask(rpcap::Bytes request, rpcap::MessageType reply);
+  boost::asio::awaitable<Message> answer(rpcap::MessageType reply);
   boost::asio::awaitable<void> authenticate();
   boost::asio::awaitable<rpcap::Interface> choose_interface();
   boost::asio::awaitable<void> start_capture(const rpcap::Filter& filter);
+  boost::asio::awaitable<void> start_udp(rpcap::StartCaptureRequest request);
+  boost::asio::awaitable<void> start_tcp_to_tap(rpcap::StartCaptureRequest request);
+  boost::asio::awaitable<void> start_tcp_from_tap(rpcap::StartCaptureRequest request);
   boost::asio::awaitable<void> take_stream(boost::asio::ip::tcp::socket socket);
   boost::asio::awaitable<void> watch();
-  boost::asio::awaitable<void> finish();
-  boost::asio::awaitable<void> wait_until(std::chrono::steady_clock::time_point time);
+  boost::asio::awaitable<void> hang();
+  boost::asio::awaitable<void> take_news();
   boost::asio::awaitable<void> ask_stats();
-  boost::asio::awaitable<void> nap();
+  boost::asio::awaitable<void> finish();
+  boost::asio::awaitable<void> settle();
+  boost::asio::awaitable<void> nap(std::chrono::milliseconds time);
   rpcap::Filter compile(const std::string& expression) const;
 
   boost::asio::any_io_executor executor_;
   Common& common_;
   const Options& options_;
-  boost::asio::ip::tcp::socket socket_;
-  boost::asio::steady_timer timer_;
-  std::unique_ptr<Stream> control_;
+  boost::asio::ip::tcp::socket socket_;  // until control_ takes it
+  std::unique_ptr<Control> control_;
   std::shared_ptr<Recorder> recorder_;
   std::shared_ptr<UdpPort> udp_;
   bool taking_stream_ = false;

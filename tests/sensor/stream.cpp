@@ -55,15 +55,6 @@ void set_server_name(TlsStream& stream, const std::string& name) {
 
 }  // namespace
 
-std::string Stream::peer() {
-  boost::system::error_code ignored;
-  const auto endpoint = socket().remote_endpoint(ignored);
-  const auto address = endpoint.address();
-  if (address.is_v6() && address.to_v6().is_v4_mapped())
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
-  return address.to_string();
-}
-
 asio::awaitable<Message> read_message(Stream& stream) {
   Message message;
   std::array<std::byte, rpcap::kHeaderSize> header;

@@ -22,8 +22,6 @@ class Stream {
   virtual boost::asio::awaitable<std::size_t> read_some(std::span<std::byte> into) = 0;
   virtual boost::asio::awaitable<void> write(std::span<const std::byte> all) = 0;
   virtual boost::asio::ip::tcp::socket& socket() = 0;
-
-  std::string peer();
 };
 
 struct Message {

@@ -7,6 +7,8 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include "tests/sensor/wall_clock.h"
+
 namespace sidetap::sensor {
 namespace {
 
@@ -16,6 +18,8 @@ using asio::ip::udp;
 constexpr std::size_t kMessages = 32;
 constexpr std::size_t kMessageBytes = 65'536;
 constexpr int kReceiveBuffer = 64 << 20;
+constexpr int kBatchesATurn = 16;
+constexpr auto kRetirement = std::chrono::seconds(2);
 
 /// Bytes of each datagram in a message that the kernel joined; 0: it is one.
 std::size_t segment_size(msghdr& message) {
@@ -51,8 +55,11 @@ struct UdpPort::Batch {
   }
 };
 
-UdpPort::UdpPort(asio::any_io_executor executor, const udp::endpoint& local)
-    : socket_(executor, local), batch_(new Batch, [](Batch* batch) { delete batch; }) {
+std::shared_ptr<UdpPort::Batch> UdpPort::make_batch() { return std::make_shared<Batch>(); }
+
+UdpPort::UdpPort(asio::any_io_executor executor, const udp::endpoint& local,
+                 std::shared_ptr<Batch> batch)
+    : socket_(executor, local), batch_(std::move(batch)) {
   socket_.non_blocking(true);
   const int one = 1;
   setsockopt(socket_.native_handle(), SOL_UDP, UDP_GRO, &one, sizeof one);
@@ -77,6 +84,11 @@ void UdpPort::expect(const asio::ip::address& from, std::shared_ptr<Recorder> re
 }
 
 void UdpPort::forget(const Recorder* recorder) {
+  const auto now = std::chrono::steady_clock::now();
+  std::erase_if(retired_, [&](const auto& entry) { return entry.second < now; });
+  for (const auto& [from, owner] : known_) {
+    if (owner.get() == recorder) retired_[from] = now + kRetirement;
+  }
   std::erase_if(known_, [&](const auto& entry) { return entry.second.get() == recorder; });
   std::erase_if(expected_, [&](const auto& entry) { return entry.second.get() == recorder; });
 }
@@ -86,6 +98,9 @@ std::shared_ptr<Recorder> UdpPort::recorder_of(const udp::endpoint& from) {
   const auto found = std::find_if(expected_.begin(), expected_.end(),
                                   [&](const auto& entry) { return entry.first == from.address(); });
   if (found == expected_.end()) return nullptr;
+  const auto retired = retired_.find(from);
+  if (retired != retired_.end() && std::chrono::steady_clock::now() < retired->second)
+    return nullptr;
   auto recorder = std::move(found->second);
   expected_.erase(found);
   known_.emplace(from, recorder);
@@ -93,30 +108,37 @@ std::shared_ptr<Recorder> UdpPort::recorder_of(const udp::endpoint& from) {
 }
 
 void UdpPort::drain() {
-  while (socket_.is_open()) {
+  for (int turn = 0; turn < kBatchesATurn && socket_.is_open(); ++turn) {
     batch_->reset();
     const int got = recvmmsg(socket_.native_handle(), batch_->messages.data(), kMessages,
                              MSG_DONTWAIT, nullptr);
-    if (got <= 0) break;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-      msghdr& message = batch_->messages[i].msg_hdr;
-      udp::endpoint from;
-      std::memcpy(from.data(), message.msg_name, message.msg_namelen);
-      from.resize(message.msg_namelen);
-      const auto recorder = recorder_of(from);
-      if (!recorder) continue;
-      std::span<const std::byte> bytes(batch_->bytes.data() + i * kMessageBytes,
-                                       batch_->messages[i].msg_len);
-      const std::size_t size = segment_size(message);
-      while (!bytes.empty()) {
-        const std::size_t here = size == 0 ? bytes.size() : std::min(size, bytes.size());
-        recorder->on_datagram(bytes.first(here));
-        bytes = bytes.subspan(here);
-      }
+    if (got > 0) hand_out(static_cast<std::size_t>(got));
+    if (got == static_cast<int>(kMessages)) continue;
+    // Nothing more is there now: who follows the capture files may see it all.
+    for (const auto& [from, recorder] : known_) recorder->flush();
+    return;
+  }
+}
+
+void UdpPort::hand_out(std::size_t messages) {
+  const std::int64_t now = wall_clock_micros();
+  for (std::size_t i = 0; i < messages; ++i) {
+    msghdr& message = batch_->messages[i].msg_hdr;
+    udp::endpoint from;
+    std::memcpy(from.data(), message.msg_name, message.msg_namelen);
+    from.resize(message.msg_namelen);
+    const auto recorder = recorder_of(from);
+    if (!recorder) continue;
+    recorder->set_arrival(now);
+    std::span<const std::byte> bytes(batch_->bytes.data() + i * kMessageBytes,
+                                     batch_->messages[i].msg_len);
+    const std::size_t size = segment_size(message);
+    while (!bytes.empty()) {
+      const std::size_t here = size == 0 ? bytes.size() : std::min(size, bytes.size());
+      recorder->on_datagram(bytes.first(here));
+      bytes = bytes.subspan(here);
     }
   }
-  // Nothing more is there now: who follows the capture files may see it all.
-  for (const auto& [from, recorder] : known_) recorder->flush();
 }
 
 void UdpPort::wait() {
