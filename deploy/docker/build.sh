@@ -5,7 +5,7 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 Usage: REGISTRY=registry.example.com/network deploy/docker/build.sh [-h] [--no-push] [--tag TAG]
-       [--platforms LIST] [--engine docker|podman|buildah] [--base IMAGE]
+       [--platforms LIST] [--engine docker|podman|buildah] [--base IMAGE] [--testbed]
 
 Builds REGISTRY/sidetap-webhook:TAG and REGISTRY/sidetap-sidecar:TAG and pushes both. Without REGISTRY the images are
 built for this machine only and not pushed. Prints the values to give to helm.
@@ -16,14 +16,16 @@ built for this machine only and not pushed. Prints the values to give to helm.
   --engine NAME     (default: the first of docker, podman, buildah that works here)
   --base IMAGE      Debian 12 image of the build stage (default docker.io/library/debian:bookworm-slim)
   --no-push         build and tag only
+  --testbed         REGISTRY/sidetap-testbed:TAG too, which tests/cluster/run.sh needs
 USAGE
 }
 
-push=yes tag='' platforms='' engine='' base=''
+push=yes testbed=no tag='' platforms='' engine='' base=''
 while [ $# -gt 0 ]; do
   case "$1" in
     -h|--help) usage; exit 0 ;;
     --no-push) push=no; shift; continue ;;
+    --testbed) testbed=yes; shift; continue ;;
     --tag|--platforms|--engine|--base) [ -n "${2:-}" ] || { echo "build.sh: $1 needs a value" >&2; exit 2; } ;;
     *) echo "build.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
   esac
@@ -61,32 +63,37 @@ case "$engine" in
   *) echo "build.sh: --engine $engine: docker, podman or buildah is accepted" >&2; exit 2 ;;
 esac
 
-arguments=(--file deploy/docker/Dockerfile --build-arg "VERSION=$version" --build-arg "REVISION=$revision")
+arguments=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
 [ -z "$base" ] || arguments+=(--build-arg "BASE=$base")
 
-# build PROGRAM: one image, for one machine or for several.
+# build NAME FILE [TARGET]: one image, for one machine or for several.
 build() {
   local image=${registry:+$registry/}sidetap-$1:$tag
+  local parts=(--file "$2" "${arguments[@]}")
+  [ -z "${3:-}" ] || parts+=(--target "$3")
   echo "== $engine: $image${platforms:+ for $platforms}"
+  # docker finds FILE.dockerignore by itself.
+  [ "$engine" = docker ] || parts+=(--layers --ignorefile "$2.dockerignore")
   case "$engine,$platforms" in
     docker,)
-      docker build "${arguments[@]}" --target "$1" --tag "$image" .
+      docker build "${parts[@]}" --tag "$image" .
       [ "$push" = no ] || docker push "$image" ;;
     docker,*)
       local output=--load
       [ "$push" = no ] || output=--push
-      docker buildx build "${arguments[@]}" --target "$1" --tag "$image" --platform "$platforms" "$output" . ;;
+      docker buildx build "${parts[@]}" --tag "$image" --platform "$platforms" "$output" . ;;
     *,)
-      "$engine" build --layers --ignorefile deploy/docker/Dockerfile.dockerignore "${arguments[@]}" --target "$1" --tag "$image" .
+      "$engine" build "${parts[@]}" --tag "$image" .
       [ "$push" = no ] || "$engine" push "$image" ;;
     *)
       "$engine" manifest rm "$image" 2>/dev/null || true
-      "$engine" build --layers --ignorefile deploy/docker/Dockerfile.dockerignore "${arguments[@]}" --target "$1" --platform "$platforms" --manifest "$image" .
+      "$engine" build "${parts[@]}" --platform "$platforms" --manifest "$image" .
       [ "$push" = no ] || "$engine" manifest push --all "$image" "docker://$image" ;;
   esac
 }
 
-build webhook
-build sidecar
+build webhook deploy/docker/Dockerfile webhook
+build sidecar deploy/docker/Dockerfile sidecar
+[ "$testbed" = no ] || build testbed tests/cluster/Dockerfile
 echo
 echo "helm: ${registry:+--set image.registry=$registry }--set-string image.tag=$tag"
