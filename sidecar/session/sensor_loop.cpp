@@ -8,9 +8,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// A sensor that stands but asks for nothing keeps the next one waiting for so long, in failover.
-constexpr std::chrono::seconds kPatience{15};
-
 std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
                                                                start);
@@ -135,7 +132,7 @@ void SensorLoop::on_phase(Phase phase) {
 }
 
 void SensorLoop::expect_capture() {
-  patience_.expires_after(kPatience);
+  patience_.expires_after(hub_.config.failover_patience);
   patience_.async_wait([this](const boost::system::error_code& error) {
     if (!error && standing_ != Standing::kCapturing) say(SensorState::kFailed);
   });

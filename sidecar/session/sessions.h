@@ -74,6 +74,8 @@ struct SessionsConfig {
   TlsSettings tls;
   BackoffBounds backoff;
   std::chrono::milliseconds connect_timeout{5'000};  ///< Each address, and each handshake.
+  /// In failover, a sensor that stands but asks for nothing keeps the next one waiting for so long.
+  std::chrono::milliseconds failover_patience{15'000};
   /// A peer that is silent in mid-message, or takes nothing, is given up.
   std::chrono::milliseconds message_timeout{10'000};
 };

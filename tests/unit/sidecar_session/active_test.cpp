@@ -298,6 +298,24 @@ TEST_F(ActiveMode, FailoverDialsTheNextOnlyWhileTheFirstIsAway) {
   open_interface(again);
 }
 
+TEST_F(ActiveMode, FailoverDoesNotWaitForASensorThatAsksForNothing) {
+  const LocalSocket second(SOCK_STREAM);
+  auto config = config_for({sensor_.port(), second.port()});
+  config.mode = SensorMode::kFailover;
+  config.failover_patience = std::chrono::milliseconds(100);
+  ASSERT_TRUE(start(config));
+  Wire idle(sensor_.accept());
+  open_interface(idle);
+  Wire spare(second.accept());
+  open_interface(spare);
+  expect_type(spare.ask(start_request(rpcap::kStartDatagram, udp_.port())),
+              MessageType::kStartCaptureReply);
+  // The idle one is not given up: when it asks, it takes over.
+  expect_type(idle.ask(start_request(rpcap::kStartDatagram, udp_.port())),
+              MessageType::kStartCaptureReply);
+  expect_type(spare.receive(), MessageType::kClose);
+}
+
 TEST_F(ActiveMode, ADeadPeerIsProbedFor) {
   ASSERT_TRUE(start(config_for({sensor_.port()})));
   LocalSocket data(SOCK_STREAM);
