@@ -21,6 +21,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 
+helm=$(command -v "$helm") || { echo "render.sh: helm is needed" >&2; exit 2; }
+helm=$(realpath "$helm")
 cd "$(dirname "$0")"
 rendered=$(mktemp)
 trap 'rm -f "$rendered"' EXIT

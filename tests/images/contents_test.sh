@@ -36,5 +36,5 @@ for name in webhook sidecar; do
   says "sidetap-$name $command" || fail_line "and says how it is used"
   expect 2 "$name: a wrong option is its own error, not the loader's" inside "$folder" "/usr/bin/sidetap-$name" "$command" --wrong
 done
-expect 1 "sidecar: a check without a running tap" inside "$work/sidecar" /usr/bin/sidetap-sidecar check --status 127.0.0.1:1
+expect 1 "sidecar: a check without a running tap" inside "$work/sidecar" /usr/bin/sidetap-sidecar check --status-listen 127.0.0.1:1
 finish
