@@ -21,6 +21,8 @@ class ConfigurationStore {
   /// Reads the file and puts its function in place. When that fails the one before stays; logs and
   /// counts. Does nothing when the file is the one in place.
   Result<void> reload();
+  /// Whom taps trust as registry from now on, PEM; reloads.
+  void set_registry_ca(std::string ca);
 
   Outcome review(std::string_view review, admission::Rule called) const;
   /// 1 for the first configuration, one more for each that took its place.
@@ -35,6 +37,8 @@ class ConfigurationStore {
   mutable std::mutex mutex_;
   std::shared_ptr<const ReviewFunction> current_;
   std::optional<std::string> in_place_;
+  std::string registry_ca_;
+  std::string registry_ca_in_place_;
   std::string last_failure_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> failures_{0};

@@ -26,13 +26,14 @@ constexpr std::string_view kUsage =
     "COMMAND --help tells its options.\n";
 
 sidetap::Result<sidetap::webhook::ReviewFunction> make_review(
-    const std::optional<std::string>& text) {
+    const std::optional<std::string>& text, const std::string& registry_ca) {
   auto configuration = std::make_shared<Configuration>();
   if (text) {
     auto parsed = sidetap::configuration::parse_configuration(*text, "configuration");
     if (!parsed) return parsed.error();
     *configuration = std::move(*parsed);
   }
+  if (configuration->registry.ca.empty()) configuration->registry.ca = registry_ca;
   return sidetap::webhook::ReviewFunction(
       [configuration](std::string_view review, sidetap::admission::Rule called) {
         return sidetap::admit(review, called, *configuration);

@@ -6,16 +6,22 @@
 #include <memory>
 #include <vector>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include "shared/http/file_watch.h"
 #include "shared/http/https_server.h"
 #include "shared/http/status_server.h"
+#include "shared/kube/credentials.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
+#include "webhook/certificates/keeper.h"
 #include "webhook/configuration_store.h"
 
 namespace sidetap::webhook {
@@ -35,6 +41,7 @@ const MetricSpec kReady{"sidetap_webhook_ready", MetricType::kGauge,
 
 /// Log, watches and the status server need some descriptors besides.
 constexpr rlim_t kOtherFiles = 64;
+constexpr auto kTrimPeriod = std::chrono::seconds(2);
 
 /// As many connections as the process may have files, the hard limit being the host's word.
 std::size_t allowed_connections(std::size_t wanted) {
@@ -53,6 +60,16 @@ std::size_t allowed_connections(std::size_t wanted) {
   return allowed;
 }
 
+certificates::KeeperConfig keeper_config(const SelfManagedOptions& options,
+                                         const std::string& own_namespace) {
+  certificates::KeeperConfig config;
+  config.name_space = options.name_space.empty() ? own_namespace : options.name_space;
+  config.secret = options.secret;
+  config.services = options.services;
+  config.webhook_configuration = options.webhook_configuration;
+  return config;
+}
+
 class Webhook {
  public:
   Webhook(const ServeOptions& options, const ReviewFactory& factory)
@@ -69,17 +86,23 @@ class Webhook {
     }
     context_.run();
     telemetry::info("stopped");
-    return 0;
+    return exit_code_;
   }
 
  private:
   Result<void> start() {
     if (auto loaded = configuration_.reload(); !loaded) return loaded;
-    if (auto loaded = tls_.reload(options_.tls); !loaded) return loaded;
-    if (auto started = start_server(); !started) return started;
+    if (options_.self_managed.enabled) {
+      // The server starts with the first certificate.
+      if (auto started = start_keeper(); !started) return started;
+    } else {
+      if (auto loaded = tls_.reload(options_.tls); !loaded) return loaded;
+      if (auto started = start_server(); !started) return started;
+    }
     follow_files();
     if (auto started = start_status(); !started) return started;
     wait_for_signal();
+    trim_memory();
     return {};
   }
 
@@ -102,6 +125,43 @@ class Webhook {
     return {};
   }
 
+  Result<void> start_keeper() {
+    const SelfManagedOptions& wanted = options_.self_managed;
+    auto credentials =
+        kube::in_cluster_credentials(config::process_environment, wanted.service_account);
+    if (!credentials) return credentials.error();
+    certificates::KeeperConfig config = keeper_config(wanted, credentials->pod_namespace);
+    keeper_ = std::make_unique<certificates::Keeper>(
+        kube::Client(context_.get_executor(), std::move(*credentials)), std::move(config),
+        [this](const certificates::State& state) { serve_with(state); });
+    keeper_->expose(metrics_);
+    asio::co_spawn(
+        context_, keeper_->run(),
+        asio::bind_cancellation_slot(keeper_end_.slot(), [](const std::exception_ptr&) {}));
+    return {};
+  }
+
+  void serve_with(const certificates::State& state) {
+    managed_ = http::TlsMaterial{state.leaf.certificate, state.leaf.key, {}};
+    configuration_.set_registry_ca(state.bundle());
+    reload_tls();
+    if (server_ || !tls_.current()) return;
+    if (auto started = start_server(); !started) {
+      telemetry::error("cannot start", {{"reason", started.error().text}});
+      exit_code_ = 1;
+      stop();
+    }
+  }
+
+  /// What fails is logged and counted there, and the old stays.
+  void reload_tls() {
+    if (!options_.self_managed.enabled) {
+      static_cast<void>(tls_.reload(options_.tls));
+    } else if (managed_) {
+      static_cast<void>(tls_.reload_with(*managed_, options_.tls.client_ca));
+    }
+  }
+
   Result<void> start_status() {
     if (!options_.status_listen) return {};
     http::StatusHandlers handlers;
@@ -116,18 +176,21 @@ class Webhook {
   }
 
   void follow_files() {
-    std::vector<std::string> files{options_.tls.certificate, options_.tls.key};
-    if (!options_.tls.client_ca.empty()) files.push_back(options_.tls.client_ca);
-    if (!options_.configuration.empty()) files.push_back(options_.configuration);
+    std::vector<std::string> files;
+    for (const auto& file : {options_.tls.certificate, options_.tls.key, options_.tls.client_ca,
+                             options_.configuration}) {
+      if (!file.empty()) files.push_back(file);
+    }
     watch_ = std::make_unique<http::FileWatch>(context_.get_executor(), std::move(files), [this] {
-      // What fails is logged and counted there, and the old stays.
-      static_cast<void>(tls_.reload(options_.tls));
+      reload_tls();
       static_cast<void>(configuration_.reload());
     });
     watch_->start();
   }
 
-  bool ready() const { return !draining_ && tls_.usable(); }
+  bool ready() const {
+    return !draining_ && server_ && tls_.usable() && (!keeper_ || keeper_->published());
+  }
 
   void wait_for_signal() {
     signals_.async_wait([this](const boost::system::error_code& error, int signal) {
@@ -138,9 +201,19 @@ class Webhook {
     });
   }
 
+  /// The C library keeps what many connections left behind; give it back from time to time.
+  void trim_memory() {
+    trim_timer_.expires_after(kTrimPeriod);
+    trim_timer_.async_wait([this](const boost::system::error_code& error) {
+      if (error) return;
+      ::malloc_trim(0);
+      trim_memory();
+    });
+  }
+
   void drain() {
     draining_ = true;
-    server_->drain();
+    if (server_) server_->drain();
     wait_for_signal();
     drain_timer_.expires_after(std::chrono::seconds(options_.drain_seconds));
     drain_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -151,7 +224,9 @@ class Webhook {
   void stop() {
     drain_timer_.cancel();
     signals_.cancel();
-    server_->stop();
+    keeper_end_.emit(asio::cancellation_type::terminal);
+    if (server_) server_->stop();
+    trim_timer_.cancel();
     watch_.reset();
     status_.reset();
   }
@@ -164,7 +239,12 @@ class Webhook {
   asio::io_context context_{1};
   asio::signal_set signals_{context_, SIGTERM, SIGINT};
   asio::steady_timer drain_timer_{context_};
+  asio::steady_timer trim_timer_{context_};
+  asio::cancellation_signal keeper_end_;
   bool draining_ = false;
+  int exit_code_ = 0;
+  std::optional<http::TlsMaterial> managed_;
+  std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<http::HttpsServer> server_;
   std::unique_ptr<http::FileWatch> watch_;
   std::unique_ptr<http::StatusServer> status_;

@@ -12,9 +12,10 @@
 namespace sidetap::webhook {
 
 /// Makes the decision's function from the text of a configuration file; from none: with the
-/// built-in defaults. Errors name the fault in the text.
-using ReviewFactory =
-    std::function<Result<ReviewFunction>(const std::optional<std::string>& configuration)>;
+/// built-in defaults. `registry_ca`, where not empty, is whom taps trust as registry unless the
+/// configuration says. Errors name the fault in the text.
+using ReviewFactory = std::function<Result<ReviewFunction>(
+    const std::optional<std::string>& configuration, const std::string& registry_ca)>;
 
 /// Serves until SIGTERM or SIGINT; the exit code. After the signal: not ready, but serving, each
 /// answer the last of its connection, for drain_seconds (a second signal ends that); then no new

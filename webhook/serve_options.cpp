@@ -1,5 +1,7 @@
 #include "webhook/serve_options.h"
 
+#include <algorithm>
+#include <iostream>
 #include <utility>
 #include <vector>
 
@@ -45,17 +47,23 @@ void declare_addresses(config::OptionSet& options, ServeOptions& into) {
 }
 
 void declare_tls(config::OptionSet& options, ServeOptions& into) {
+  options.add<bool>({.flag = "--certs",
+                     .env = "SIDETAP_CERTS",
+                     .value = "MODE",
+                     .fallback = "files",
+                     .help = "files: --tls-cert and --tls-key; self-managed: the webhook makes and "
+                             "renews its certificates through the API server"},
+                    word<bool>({{"files", false}, {"self-managed", true}}),
+                    into.self_managed.enabled);
   options.add<std::string>({.flag = "--tls-cert",
                             .env = "SIDETAP_TLS_CERT",
                             .value = "FILE",
-                            .help = "certificate and its issuers, PEM; followed when it changes",
-                            .required = true},
+                            .help = "certificate and its issuers, PEM; followed when it changes"},
                            config::readable_file(), into.tls.certificate);
   options.add<std::string>({.flag = "--tls-key",
                             .env = "SIDETAP_TLS_KEY",
                             .value = "FILE",
-                            .help = "key of the certificate, PEM; followed when it changes",
-                            .required = true},
+                            .help = "key of the certificate, PEM; followed when it changes"},
                            config::readable_file(), into.tls.key);
   options.add<std::string>(
       {.flag = "--client-ca",
@@ -118,7 +126,67 @@ void declare_log(config::OptionSet& options, ServeOptions& into) {
                         into.log_level);
 }
 
+/// Names of Kubernetes objects (RFC 1123), separated by commas.
+Result<std::vector<std::string>> parse_names(std::string_view text) {
+  const Error accepted{"names of lower case letters, digits, '-' and '.', separated by commas"};
+  std::vector<std::string> names;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find(',', start), text.size());
+    const std::string_view name = text.substr(start, end - start);
+    if (name.empty() || name.size() > 253 ||
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != name.npos) {
+      return accepted;
+    }
+    names.emplace_back(name);
+    start = end + 1;
+  }
+  return names;
+}
+
+Result<std::string> parse_name(std::string_view text) {
+  auto names = parse_names(text);
+  if (!names || names->size() != 1) {
+    return Error{"a name of lower case letters, digits, '-' and '.'"};
+  }
+  return std::move(names->front());
+}
+
 }  // namespace
+
+void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) {
+  options.add<std::string>({.flag = "--certs-namespace",
+                            .env = "SIDETAP_CERTS_NAMESPACE",
+                            .value = "NAME",
+                            .help = "namespace of the Secret and the Services; none: the pod's"},
+                           parse_name, into.name_space);
+  options.add<std::string>({.flag = "--certs-secret",
+                            .env = "SIDETAP_CERTS_SECRET",
+                            .value = "NAME",
+                            .fallback = "sidetap-webhook-tls",
+                            .help = "Secret that holds the self-managed certificates; made when "
+                                    "missing"},
+                           parse_name, into.secret);
+  options.add<std::vector<std::string>>(
+      {.flag = "--certs-services",
+       .env = "SIDETAP_CERTS_SERVICES",
+       .value = "NAME,...",
+       .fallback = "sidetap-webhook,sidetap-registry",
+       .help = "Services for whose names the self-managed certificate is valid"},
+      parse_names, into.services);
+  options.add<std::string>({.flag = "--certs-webhook-configuration",
+                            .env = "SIDETAP_CERTS_WEBHOOK_CONFIGURATION",
+                            .value = "NAME",
+                            .fallback = "sidetap-webhook",
+                            .help = "MutatingWebhookConfiguration whose caBundle follows the "
+                                    "self-managed certificates"},
+                           parse_name, into.webhook_configuration);
+  options.add<std::string>({.flag = "--service-account",
+                            .env = "SIDETAP_SERVICE_ACCOUNT",
+                            .value = "FOLDER",
+                            .fallback = "/var/run/secrets/kubernetes.io/serviceaccount",
+                            .help = "token and CA of the API server"},
+                           config::any_text(), into.service_account);
+}
 
 config::ParseResult parse_serve_options(std::span<const char* const> arguments,
                                         const config::OptionSet::Environment& environment,
@@ -127,6 +195,7 @@ config::ParseResult parse_serve_options(std::span<const char* const> arguments,
                             "Answers the admission reviews of API servers over HTTPS.");
   declare_addresses(options, into);
   declare_tls(options, into);
+  declare_self_managed(options, into.self_managed);
   options.add<std::string>(
       {.flag = "--config",
        .env = "SIDETAP_CONFIG",
@@ -136,7 +205,14 @@ config::ParseResult parse_serve_options(std::span<const char* const> arguments,
       config::readable_file(), into.configuration);
   declare_limits(options, into);
   declare_log(options, into);
-  return options.parse(arguments, environment);
+  const auto result = options.parse(arguments, environment);
+  if (result == config::ParseResult::kRun && !into.self_managed.enabled &&
+      (into.tls.certificate.empty() || into.tls.key.empty())) {
+    std::cerr << "sidetap-webhook serve: --tls-cert and --tls-key are required, unless --certs is "
+                 "self-managed\n";
+    return config::ParseResult::kError;
+  }
+  return result;
 }
 
 }  // namespace sidetap::webhook

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "shared/config/options.h"
 #include "shared/http/tls_context.h"
@@ -14,10 +15,21 @@
 
 namespace sidetap::webhook {
 
+/// Where self-managed certificates lie.
+struct SelfManagedOptions {
+  bool enabled = false;
+  std::string name_space;  ///< Empty: the pod's own.
+  std::string secret;
+  std::vector<std::string> services;
+  std::string webhook_configuration;
+  std::string service_account;  ///< Folder of token and CA of the API server.
+};
+
 struct ServeOptions {
   net::HostPort listen;
   std::optional<net::HostPort> status_listen;
-  http::TlsFiles tls;
+  http::TlsFiles tls;  ///< Certificate and key are empty when self-managed.
+  SelfManagedOptions self_managed;
   std::string configuration;  ///< Empty: built-in defaults.
   unsigned threads = 2;
   std::uint32_t drain_seconds = 0;
@@ -26,6 +38,9 @@ struct ServeOptions {
   telemetry::LogFormat log_format = telemetry::LogFormat::kJson;
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
 };
+
+/// Declares the options of self-managed certificates.
+void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into);
 
 /// Prints help or an error line itself, as OptionSet::parse.
 config::ParseResult parse_serve_options(std::span<const char* const> arguments,

@@ -125,6 +125,15 @@ Result<std::string> read_file(const std::string& path) {
   return text;
 }
 
+/// No path, no CA.
+Result<std::string> read_client_ca(const std::string& path) {
+  if (path.empty()) return std::string();
+  auto text = read_file(path);
+  // An empty file must not turn the check off.
+  if (text && text->empty()) return Error{path + ": is empty"};
+  return text;
+}
+
 }  // namespace
 
 Result<TlsMaterial> read_tls_files(const TlsFiles& files) {
@@ -133,13 +142,9 @@ Result<TlsMaterial> read_tls_files(const TlsFiles& files) {
   auto key = read_file(files.key);
   if (!key) return key.error();
   TlsMaterial material{std::move(*certificate), std::move(*key)};
-  if (!files.client_ca.empty()) {
-    auto authorities = read_file(files.client_ca);
-    if (!authorities) return authorities.error();
-    // An empty file must not turn the check off.
-    if (authorities->empty()) return Error{files.client_ca + ": is empty"};
-    material.client_ca = std::move(*authorities);
-  }
+  auto authorities = read_client_ca(files.client_ca);
+  if (!authorities) return authorities.error();
+  material.client_ca = std::move(*authorities);
   return material;
 }
 
@@ -215,6 +220,13 @@ Result<void> TlsStore::reload(const TlsFiles& files) {
   auto material = read_tls_files(files);
   if (!material) return failed(material.error());
   return replace(*material);
+}
+
+Result<void> TlsStore::reload_with(TlsMaterial material, const std::string& client_ca_file) {
+  auto authorities = read_client_ca(client_ca_file);
+  if (!authorities) return failed(authorities.error());
+  material.client_ca = std::move(*authorities);
+  return replace(material);
 }
 
 bool TlsStore::usable() const {

@@ -76,6 +76,8 @@ class TlsStore {
   Result<void> replace(const TlsMaterial& material);
   /// Reads the files and replaces. A file that cannot be read is a failure too.
   Result<void> reload(const TlsFiles& files);
+  /// The same with a certificate that comes from elsewhere; an empty path: any client.
+  Result<void> reload_with(TlsMaterial material, const std::string& client_ca_file);
 
   /// There is a certificate and it is within its dates.
   bool usable() const;

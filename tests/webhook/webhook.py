@@ -111,14 +111,13 @@ class Secret:
 class Webhook:
     """The process. Ports are the kernel's choice and are read from the log."""
 
-    def __init__(self, secret, *options, ready=True):
-        self.secret = secret
+    def __init__(self, secret, *options, ready=True, environment=None, configuration=None):
         self.log = []
+        files = [] if secret is None else ["--tls-cert", secret.mount / "tls.crt", "--tls-key", secret.mount / "tls.key"]
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0",
-             "--tls-cert", secret.mount / "tls.crt", "--tls-key", secret.mount / "tls.key",
-             "--config", secret.configuration, "--drain-seconds", "1", *map(str, options)],
-            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", *files,
+             "--config", configuration or secret.configuration, "--drain-seconds", "1", *map(str, options)],
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         eventually(lambda: self.port_of("serving health and metrics") or self.process.poll() is not None,
@@ -126,7 +125,7 @@ class Webhook:
         if self.process.poll() is not None:
             self.close()
             raise AssertionError(f"the webhook ended: {self.log}")
-        self.port = self.port_of("serving admission reviews")
+        self.port = self.review_port()
         self.status_port = self.port_of("serving health and metrics")
         if ready:
             eventually(self.ready, "the webhook is ready")
@@ -137,6 +136,9 @@ class Webhook:
 
     def port_of(self, message):
         return next((event["port"] for event in list(self.log) if event["message"] == message), None)
+
+    def review_port(self):
+        return self.port_of("serving admission reviews")
 
     def logged(self, message):
         return [event for event in list(self.log) if event["message"] == message]

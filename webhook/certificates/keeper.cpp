@@ -46,16 +46,21 @@ milliseconds with_jitter(milliseconds pause) {
 
 }  // namespace
 
-std::vector<std::string> service_names(const std::string& service, const std::string& name_space) {
-  const std::string full = service + "." + name_space;
-  return {full + ".svc", full + ".svc.cluster.local", full, service};
+std::vector<std::string> service_names(const std::vector<std::string>& services,
+                                       const std::string& name_space) {
+  std::vector<std::string> names;
+  for (const std::string& service : services) {
+    const std::string full = service + "." + name_space;
+    names.insert(names.end(), {full + ".svc", full + ".svc.cluster.local", full, service});
+  }
+  return names;
 }
 
 Keeper::Keeper(kube::Client client, KeeperConfig config, std::function<void(const State&)> serve,
                std::function<TimePoint()> now)
     : client_(std::move(client)),
       config_(std::move(config)),
-      names_(service_names(config_.service, config_.name_space)),
+      names_(service_names(config_.services, config_.name_space)),
       serve_(std::move(serve)),
       now_(std::move(now)) {}
 

@@ -23,7 +23,7 @@ namespace sidetap::certificates {
 struct KeeperConfig {
   std::string name_space;             ///< Of the Secret and the Service.
   std::string secret;                 ///< Made when missing.
-  std::string service;                ///< The leaf is valid for its names.
+  std::vector<std::string> services;  ///< The leaf is valid for their names.
   std::string webhook_configuration;  ///< The MutatingWebhookConfiguration whose caBundle is kept.
   Policy policy = {};
   std::chrono::milliseconds period{15'000};  ///< Between two looks.
@@ -31,8 +31,9 @@ struct KeeperConfig {
   std::chrono::milliseconds most_backoff{60'000};
 };
 
-/// NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc and NAME.NAMESPACE.svc.cluster.local.
-std::vector<std::string> service_names(const std::string& service, const std::string& name_space);
+/// Of each: NAME.NAMESPACE.svc, NAME.NAMESPACE.svc.cluster.local, NAME.NAMESPACE and NAME.
+std::vector<std::string> service_names(const std::vector<std::string>& services,
+                                       const std::string& name_space);
 
 /// One strand; what says so may be asked from any thread.
 class Keeper {

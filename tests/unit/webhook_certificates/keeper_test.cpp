@@ -139,7 +139,7 @@ class KeeperTest : public testing::Test {
  protected:
   /// One more replica. Its states go to served().
   std::unique_ptr<Keeper> replica(milliseconds timeout = milliseconds(5000)) {
-    KeeperConfig config{"ns", "certs", "hook", "sidetap"};
+    KeeperConfig config{"ns", "certs", {"hook", "registry"}, "sidetap"};
     config.period = config.least_backoff = config.most_backoff = milliseconds(5);
     return std::make_unique<Keeper>(
         kube::Client(context_.get_executor(),
@@ -188,7 +188,8 @@ TEST_F(KeeperTest, MakesTheSecretAndTheBundleWhereThereIsNothing) {
   EXPECT_TRUE(keeper->published());
   EXPECT_EQ(served_.back(), stored());
   EXPECT_TRUE(bundle_is(stored().bundle()));
-  EXPECT_THAT(read_facts(stored().leaf.certificate)->dns_names, testing::Contains("hook.ns.svc"));
+  EXPECT_THAT(read_facts(stored().leaf.certificate)->dns_names,
+              testing::IsSupersetOf({"hook.ns.svc", "registry.ns.svc"}));
   EXPECT_EQ(api_.get(kSecret).value()["type"], "kubernetes.io/tls");
 }
 
@@ -230,7 +231,8 @@ TEST_F(KeeperTest, WhoLosesTheRaceToRenewTakesTheWinnersLeaf) {
   ASSERT_TRUE(reconcile(*keeper));
   now_ += std::chrono::hours(24 * 61);
   const State renewed =
-      carry_out(Step::kIssueLeaf, stored(), service_names("hook", "ns"), now_, {}).value();
+      carry_out(Step::kIssueLeaf, stored(), service_names({"hook", "registry"}, "ns"), now_, {})
+          .value();
   api_.before_write([&] { api_.put(kSecret, with_state(api_.get(kSecret).value(), renewed)); });
   ASSERT_TRUE(reconcile(*keeper));
   EXPECT_EQ(stored(), renewed);

@@ -13,9 +13,11 @@ using testing::HasSubstr;
 class ConfigurationStoreTest : public testing::Test {
  protected:
   ConfigurationStore store(const std::string& path) {
-    return {path, [this](const std::optional<std::string>& text) -> Result<ReviewFunction> {
+    return {path,
+            [this](const std::optional<std::string>& text,
+                   const std::string& registry_ca) -> Result<ReviewFunction> {
               ++made_;
-              const std::string name = text.value_or("defaults");
+              const std::string name = text.value_or("defaults") + registry_ca;
               if (name == "bad") return Error{"it is bad"};
               return ReviewFunction([name](std::string_view, admission::Rule) {
                 Outcome outcome;
@@ -63,6 +65,15 @@ TEST_F(ConfigurationStoreTest, ABadFileLeavesTheOldInForceAndIsOneFault) {
   EXPECT_EQ(answer(configuration), "one");
   EXPECT_EQ(configuration.generation(), 1u);
   EXPECT_EQ(configuration.failures(), 1u);
+}
+
+TEST_F(ConfigurationStoreTest, TheRegistrysAuthorityIsPartOfIt) {
+  auto configuration = store(folder_.write("config", "one"));
+  ASSERT_TRUE(configuration.reload());
+  configuration.set_registry_ca("+ca");
+  EXPECT_EQ(answer(configuration), "one+ca");
+  configuration.set_registry_ca("+ca");
+  EXPECT_EQ(configuration.generation(), 2u);
 }
 
 TEST_F(ConfigurationStoreTest, AMissingFileIsAFault) {
