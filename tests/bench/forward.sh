@@ -177,7 +177,8 @@ measure() {  # measure NAME KIND RUN COMMAND...
   collector=$!
   running+=("$collector")
   wait_for_line listening "$run/sensor.log"
-  ip netns exec "$pod" "$@" >"$run/tap.log" 2>&1 &
+  # A session of its own: some taps signal their whole process group at the end.
+  ip netns exec "$pod" setsid "$@" >"$run/tap.log" 2>&1 &
   tap=$!
   running+=("$tap")
   wait_for_line capturing "$run/sensor.log"

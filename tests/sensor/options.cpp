@@ -82,11 +82,12 @@ void declare_data(config::OptionSet& set, Options& o, std::string& data) {
   set.add<std::chrono::seconds>(
       {.flag = "--update-filter-after", .value = "SECONDS", .fallback = "1", .help = "see there"},
       seconds(), o.next_filter_after);
-  set.add<std::vector<net::Cidr>>({.flag = "--interface",
-                                   .value = "CIDR,...",
-                                   .help = "capture the interface that has an address in there; "
-                                           "none: the preselected or the first"},
-                                  config::cidr_list(), o.interface_rule);
+  set.add<std::vector<net::Cidr>>(
+      {.flag = "--interface",
+       .value = "CIDR,...",
+       .help = "capture the interface that has an address in there; "
+               "none: the first of use. What a tap preselects comes before"},
+      config::cidr_list(), o.interface_rule);
   set.add<std::uint32_t>({.flag = "--snaplen",
                           .value = "BYTES",
                           .fallback = "262144",

@@ -126,30 +126,42 @@ asio::awaitable<void> Session::authenticate() {
   co_await ask(rpcap::encode_auth_request(request), rpcap::MessageType::kAuthReply);
 }
 
-// By the addresses, as sensors do whose rules name a subnet; else what the tap preselects.
+// What the tap preselects; else by the addresses, as sensors do whose rules name a subnet; else the
+// first that has an address of use.
 asio::awaitable<rpcap::Interface> Session::choose_interface() {
   const Message reply =
       co_await ask(rpcap::encode_empty(rpcap::MessageType::kFindAllInterfacesRequest),
                    rpcap::MessageType::kFindAllInterfacesReply);
   auto interfaces = rpcap::decode_interfaces(reply.payload, reply.header.value).value();
   if (interfaces.empty()) throw std::runtime_error("the tap has no interface");
-  const auto fits = [&](const rpcap::Interface& interface) {
-    return std::any_of(interface.addresses.begin(), interface.addresses.end(), [&](const auto& a) {
-      return a.address &&
-             std::any_of(options_.interface_rule.begin(), options_.interface_rule.end(),
-                         [&](const net::Cidr& c) { return c.contains(*a.address); });
-    });
+  const auto has_address = [&](const rpcap::Interface& interface, auto wanted) {
+    return std::any_of(interface.addresses.begin(), interface.addresses.end(),
+                       [&](const auto& entry) { return entry.address && wanted(*entry.address); });
   };
-  if (interfaces.front().description.ends_with(";preselected") || options_.interface_rule.empty())
-    co_return interfaces.front();
-  const auto found = std::find_if(interfaces.begin(), interfaces.end(), fits);
-  if (found == interfaces.end())
+  const auto take = [&](auto wanted) {
+    const auto found = std::find_if(interfaces.begin(), interfaces.end(), wanted);
+    return found == interfaces.end() ? std::nullopt : std::optional(*found);
+  };
+  if (auto preselected = take([](const rpcap::Interface& interface) {
+        return interface.description.ends_with(";preselected");
+      }))
+    co_return *preselected;
+  if (!options_.interface_rule.empty()) {
+    const net::CidrSet rule(options_.interface_rule);
+    if (auto named = take([&](const rpcap::Interface& interface) {
+          return has_address(interface, [&](net::IpAddress a) { return rule.contains(a); });
+        }))
+      co_return *named;
     throw std::runtime_error("no interface of the tap has an address that the rule names");
-  co_return *found;
+  }
+  const auto usual = take([&](const rpcap::Interface& interface) {
+    return has_address(interface, [](net::IpAddress a) { return !a.is_loopback(); });
+  });
+  co_return usual ? *usual : interfaces.front();
 }
 
 rpcap::Filter Session::compile(const std::string& expression) const {
-  if (expression.empty()) return {};
+  // The empty expression too becomes a program, a lone "return": rpcapd refuses one that is empty.
   const std::unique_ptr<pcap_t, decltype(&pcap_close)> handle(
       pcap_open_dead(link_type_ == 101 ? DLT_RAW : link_type_, 262'144), &pcap_close);
   bpf_program program{};
