@@ -86,13 +86,13 @@ node=sidetap-bench-$$-node
 folder=$(mktemp -d)
 running=()
 
-stop() {  # stop PID [SIGNAL]: ends one of our processes and waits for it
-  kill "-${2:-TERM}" "$1" 2>/dev/null || true
-  for _ in $(seq 100); do
-    kill -0 "$1" 2>/dev/null || break
+stop() {  # stop PID: ends one of our processes, or with -PID its group, and waits for it
+  kill -TERM -- "$1" 2>/dev/null || true
+  for _ in $(seq 50); do
+    kill -0 -- "$1" 2>/dev/null || break
     sleep 0.1
   done
-  kill -KILL "$1" 2>/dev/null || true
+  kill -KILL -- "$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
 }
 
@@ -124,12 +124,17 @@ make_namespaces() {
   for link in pod0 sensor0 lo; do ip -n "$node" link set "$link" up; done
 }
 
-cpu_ticks() {  # user and system time of a process, by proc(5)
-  # The second field may hold blanks; what follows its parenthesis does not.
-  sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'
+# The processes of a tap: it leads a session, since some taps fork and some signal their group.
+# Fields by proc(5); the second may hold blanks, so they are counted from behind its parenthesis.
+all_stats() { { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed 's/.*) //'; }
+cpu_ticks() {  # user and system time, of children that have ended too
+  all_stats | awk -v session="$1" '$4 == session {sum += $12 + $13 + $14 + $15} END {print sum + 0}'
 }
 
-resident() { awk '/^VmRSS/ {print $2}' "/proc/$1/status"; }
+resident() {  # KiB
+  all_stats | awk -v session="$1" -v page="$(getconf PAGESIZE)" \
+    '$4 == session {sum += $22} END {print int(sum * page / 1024)}'
+}
 
 interface_packets() {
   ip -n "$pod" -j -s link show "$interface" |
@@ -177,10 +182,10 @@ measure() {  # measure NAME KIND RUN COMMAND...
   collector=$!
   running+=("$collector")
   wait_for_line listening "$run/sensor.log"
-  # A session of its own: some taps signal their whole process group at the end.
   ip netns exec "$pod" setsid "$@" >"$run/tap.log" 2>&1 &
   tap=$!
-  running+=("$tap")
+  disown  # a tap that has to be killed is no news
+  running+=("-$tap")
   wait_for_line capturing "$run/sensor.log"
   sleep 1
 
@@ -195,7 +200,7 @@ measure() {  # measure NAME KIND RUN COMMAND...
   sleep 1.3  # what is under way arrives, and the last STATS is asked for
   ticks=$(($(cpu_ticks "$tap") - ticks))
   busy=$(resident "$tap")
-  stop "$tap"
+  stop "-$tap"
   sleep 0.3
   stop "$collector"
   for server in "${running[@]:0:2}"; do stop "$server"; done
