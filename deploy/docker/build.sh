@@ -40,7 +40,7 @@ done
 
 cd "$(dirname "$0")/../.."
 version=$(sed -n 's/^project(sidetap VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
-revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+revision=$(git rev-parse --quiet --verify HEAD 2>/dev/null || echo unknown)
 tag=${tag:-$version}
 registry=${REGISTRY:-}
 registry=${registry%/}

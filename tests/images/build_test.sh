@@ -38,14 +38,15 @@ fi
 [ "$base" != none ] || { echo "skipped: $engine has no debian:bookworm-slim; tests/images/base.sh makes one"; exit 77; }
 
 work=$(mktemp -d)
+tag=test-$$
 containers=()
 finish_engine() {
   for container in "${containers[@]}"; do buildah rm "$container" >/dev/null; done
+  "$engine" rmi "sidetap-webhook:$tag" "sidetap-sidecar:$tag" >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 trap finish_engine EXIT
 . "$here/../support/expect.sh"
-tag=test-$$
 
 # inspect IMAGE FORMAT: the engines name the same things alike but for buildah.
 inspect() {

@@ -4,7 +4,13 @@
 - --listen=:{{ .Values.webhook.port }}
 - --status-listen=:{{ .Values.webhook.statusPort }}
 - --config=/etc/sidetap/config.yaml
-{{- if ne .Values.certificates.mode "selfManaged" }}
+{{- if eq .Values.certificates.mode "selfManaged" }}
+- --certs=self-managed
+- --certs-namespace={{ .Release.Namespace }}
+- --certs-secret={{ include "sidetap.tlsSecret" . }}
+- --certs-services={{ include "sidetap.webhook" . }}{{ if .Values.registry.enabled }},{{ include "sidetap.registry" . }}{{ end }}
+- --certs-webhook-configuration={{ include "sidetap.webhook" . }}
+{{- else }}
 - --tls-cert=/etc/sidetap-tls/tls.crt
 - --tls-key=/etc/sidetap-tls/tls.key
 {{- end }}
