@@ -275,6 +275,7 @@ Result<void> check(RunOptions& options) {
     if (!password) return Error{"--password-file: " + password.error().text};
     sessions.password = std::move(*password);
   }
+  if (auto registry = check_registry(options.registry); !registry) return registry;
   for (session::Sensor& sensor : sessions.sensors) sensor.ipv6_family = options.ipv6_family;
   return {};
 }
@@ -284,6 +285,7 @@ Result<void> check(RunOptions& options) {
 void declare(config::OptionSet& options, RunOptions& into) {
   declare_sensor(options, into);
   declare_ownership(options, into.ownership);
+  declare_registry(options, into.registry);
   declare_capture(options, into);
   declare_tls(options, into.sessions.tls);
   declare_pod(options, into);

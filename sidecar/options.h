@@ -12,6 +12,7 @@
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/ownership_options.h"
+#include "sidecar/registry_options.h"
 #include "sidecar/session/sessions.h"
 
 namespace sidetap {
@@ -25,6 +26,7 @@ struct RunOptions {
   std::string node_name;
 
   OwnershipOptions ownership;
+  RegistryOptions registry;
   std::vector<std::string> interfaces;  ///< Empty: the one that holds the pod's address.
   std::uint64_t buffer_size = 0;
   std::int64_t flush_interval_ms = 0;

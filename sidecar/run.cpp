@@ -22,7 +22,9 @@
 #include "sidecar/capture/pcap_source.h"
 #include "sidecar/capture_loop.h"
 #include "sidecar/ownership/kernel_sockets.h"
+#include "sidecar/peer_feed.h"
 #include "sidecar/resident_memory.h"
+#include "sidecar/shared_exclusion.h"
 #include "sidecar/tap_metrics.h"
 
 namespace sidetap {
@@ -88,6 +90,11 @@ class Tap {
     if (options_.status_listen) {
       if (auto started = start_status(); !started) return started;
     }
+    if (options_.registry.address) {
+      peer_feed_ = std::make_unique<PeerFeed>(context_.get_executor(), options_.registry,
+                                              options_.ownership, loops, metrics_);
+      if (auto started = peer_feed_->start(); !started) return started;
+    }
     for (const auto& path : paths_) {
       if (auto started = path->sessions->start(); !started) return started;
     }
@@ -131,8 +138,13 @@ class Tap {
     session::SessionsConfig sessions = options_.sessions;
     sessions.description = pod_description(options_);
     sessions.buffer_size = static_cast<std::uint32_t>(options_.buffer_size);
+    path->control = std::make_unique<SharedExclusion>(
+        *path->loop, name, [this](const auto& owner, const auto& endpoints) {
+          for (const auto& each : paths_) each->loop->exclude_own_traffic(owner, endpoints);
+        });
     path->sessions = std::make_unique<session::Sessions>(
-        context_.get_executor(), std::move(sessions), *path->loop, &metrics_);
+        context_.get_executor(), std::move(sessions), *path->control, &metrics_);
+    path->sessions->on_forwarding_changed([this](bool) { tell_registry(); });
     paths_.push_back(std::move(path));
   }
 
@@ -179,8 +191,18 @@ class Tap {
     asio::co_spawn(context_, end(), asio::detached);
   }
 
+  void tell_registry() {
+    if (!peer_feed_ || stopping_) return;
+    peer_feed_->set_forwarding(std::any_of(paths_.begin(), paths_.end(), [](const auto& path) {
+      return path->sessions->forwarding();
+    }));
+  }
+
   asio::awaitable<void> end() {
+    // First the peers take over, then this tap stops.
+    if (peer_feed_) co_await peer_feed_->leave();
     for (const auto& path : paths_) co_await path->sessions->stop();
+    if (peer_feed_) co_await peer_feed_->stop();
     stop_loops();
     status_.reset();
     signals_.cancel();
@@ -193,6 +215,7 @@ class Tap {
 
   struct Path {
     std::unique_ptr<CaptureLoop> loop;
+    std::unique_ptr<SharedExclusion> control;
     std::unique_ptr<session::Sessions> sessions;
   };
 
@@ -207,6 +230,7 @@ class Tap {
   std::vector<std::unique_ptr<Path>> paths_;
   std::unique_ptr<TapMetrics> metrics_view_;
   std::unique_ptr<http::StatusServer> status_;
+  std::unique_ptr<PeerFeed> peer_feed_;
   int exit_code_ = 0;
   bool stopping_ = false;
 };

@@ -223,6 +223,11 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     }
     left.request();
     auto now = view.peers();
+    // This tap is no peer of its own: it alone being tapped means that nobody else is.
+    std::erase_if(now, [this](net::IpAddress address) {
+      return std::find(config.addresses.begin(), config.addresses.end(), address) !=
+             config.addresses.end();
+    });
     if (told && *told == now) return;
     if (metrics != nullptr) metrics->gauge(kPeersMetric).Set(static_cast<double>(now.size()));
     told = std::make_shared<const std::vector<net::IpAddress>>(std::move(now));
@@ -239,9 +244,9 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
-  void exclude(Replica& replica, std::optional<capture::OwnEndpoint> endpoint) {
+  void exclude(Replica& replica, const std::optional<capture::OwnEndpoint>& endpoint) {
     replica.connection_before = endpoint ? replica.connection : std::nullopt;
-    replica.connection = std::move(endpoint);
+    replica.connection = endpoint;
     if (!callbacks.exclude) return;
     std::vector<capture::OwnEndpoint> list;
     if (replica.connection) list.push_back(*replica.connection);

@@ -44,7 +44,8 @@ struct ClientConfig {
 struct ClientCallbacks {
   /// The addresses of the replicas. Null: asks the system for those of the registry's name.
   std::function<boost::asio::awaitable<Result<std::vector<session::Endpoint>>>()> resolve{};
-  /// The tapped peers, ascending; called on the executor's thread whenever they change.
+  /// The tapped peers, ascending, without this pod; called on the executor's thread whenever they
+  /// change.
   std::function<void(std::shared_ptr<const std::vector<net::IpAddress>>)> on_peers{};
   /// Connections of `owner` that must not be captured; as CaptureControl::exclude_own_traffic.
   std::function<void(const std::string& owner, std::vector<capture::OwnEndpoint>)> exclude{};

@@ -1,0 +1,30 @@
+// The options by which a tap finds the registry and proves which pod it is.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "shared/config/options.h"
+#include "shared/net/host_port.h"
+
+namespace sidetap {
+
+/// The registry's port in the webhook's container.
+inline constexpr std::uint16_t kRegistryPort = 8444;
+
+struct RegistryOptions {
+  std::optional<net::HostPort> address;  ///< Nothing: no registry; --tapped-peers holds.
+  std::string ca;                        ///< PEM text.
+  std::string server_name;
+  std::string token_file;
+  std::int64_t grace_ms = 15'000;
+};
+
+/// Declares the options; `into` must outlive the set.
+void declare_registry(config::OptionSet& options, RegistryOptions& into);
+
+/// What only makes sense together. The Error is the line to print.
+Result<void> check_registry(const RegistryOptions& options);
+
+}  // namespace sidetap

@@ -1,0 +1,44 @@
+// The capture of one interface for its sessions, whose own connections no interface may capture:
+// by which one they leave is for the routes to say.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sidecar/session/capture_control.h"
+
+namespace sidetap {
+
+class SharedExclusion final : public session::CaptureControl {
+ public:
+  using Exclude = std::function<void(const std::string&, const std::vector<capture::OwnEndpoint>&)>;
+
+  /// `exclude` reaches every interface; owners get `prefix` before their names.
+  SharedExclusion(session::CaptureControl& own, std::string prefix, Exclude exclude)
+      : own_(own), prefix_(std::move(prefix)), exclude_(std::move(exclude)) {}
+
+  void exclude_own_traffic(const std::string& owner,
+                           std::vector<capture::OwnEndpoint> endpoints) override {
+    exclude_(prefix_ + " " + owner, endpoints);
+  }
+  Result<std::uint64_t> start(session::CaptureOrder order) override {
+    return own_.start(std::move(order));
+  }
+  Result<void> update_filter(std::uint64_t capture,
+                             std::vector<rpcap::BpfInstruction> filter) override {
+    return own_.update_filter(capture, std::move(filter));
+  }
+  void stop(std::uint64_t capture) override { own_.stop(capture); }
+  rpcap::Stats stats(std::uint64_t capture) override { return own_.stats(capture); }
+  rpcap::Interface interface() override { return own_.interface(); }
+  std::int32_t link_type() override { return own_.link_type(); }
+
+ private:
+  session::CaptureControl& own_;
+  std::string prefix_;
+  Exclude exclude_;
+};
+
+}  // namespace sidetap
