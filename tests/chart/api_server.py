@@ -1,0 +1,189 @@
+"""An API server for what the chart renders: holds the objects, lets roles decide, calls the webhook for new pods.
+
+It is small, but it is strict: a request that no rendered role allows is refused, as in a cluster.
+"""
+import base64
+import http.client
+import http.server
+import json
+import socket
+import ssl
+import threading
+import uuid
+
+import jsonpatch
+
+import rendering
+
+RESOURCES = {
+    "Secret": ("", "secrets"), "ConfigMap": ("", "configmaps"), "Service": ("", "services"),
+    "MutatingWebhookConfiguration": ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+}
+
+
+def status(code, reason, message):
+    return code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code}
+
+
+class ApiServer:
+    def __init__(self, docs, namespaces, folder):
+        """`namespaces`: name -> labels. `folder` holds tls.crt and tls.key for 127.0.0.1."""
+        self.lock = threading.Lock()
+        self.docs = docs
+        self.namespaces = namespaces
+        self.backends = {}  # Service name -> (host, port)
+        self.objects = {}
+        self.version = 0
+        self.refused = []
+        for document in docs:
+            if document["kind"] in RESOURCES:
+                group, resource = RESOURCES[document["kind"]]
+                metadata = document["metadata"]
+                self.store((group, resource, metadata.get("namespace", ""), metadata["name"]), document)
+
+        api = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                code, answer = api.serve(self.command, self.path, self.headers, body)
+                text = json.dumps(answer).encode()
+                self.send_response(code)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_PUT = do_PATCH = do_POST = answer
+
+            def log_message(self, *_):
+                pass
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def store(self, key, document):
+        self.version += 1
+        document["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[key] = document
+
+    def get(self, kind, name, namespace=""):
+        with self.lock:
+            return self.objects[(*RESOURCES[kind], namespace, name)]
+
+    def is_allowed(self, user, verb, group, resource, namespace, name):
+        """Role-based access control, by the roles and bindings of the chart."""
+        for binding in rendering.of_kind(self.docs, "RoleBinding") + rendering.of_kind(self.docs, "ClusterRoleBinding"):
+            subjects = [f"system:serviceaccount:{s['namespace']}:{s['name']}" for s in binding["subjects"]]
+            own = binding["metadata"].get("namespace")
+            if user not in subjects or (own is not None and own != namespace):
+                continue
+            for role in rendering.of_kind(self.docs, binding["roleRef"]["kind"]):
+                if role["metadata"]["name"] != binding["roleRef"]["name"]:
+                    continue
+                if role["kind"] == "Role" and role["metadata"]["namespace"] != own:
+                    continue
+                for rule in role["rules"]:
+                    if (verb in rule["verbs"] and group in rule["apiGroups"] and resource in rule["resources"]
+                            and name in rule.get("resourceNames", [name])):
+                        return True
+        return False
+
+    def serve(self, method, path, headers, body):
+        path, _, query = path.partition("?")
+        parts = path.strip("/").split("/")
+        group, parts = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
+        namespace = ""
+        if parts[0] == "namespaces":
+            namespace, parts = parts[1], parts[2:]
+        resource, name = parts[0], parts[1] if len(parts) > 1 else ""
+        user = headers.get("Authorization", "").removeprefix("Bearer ")
+        verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create"}[method]
+        if not self.is_allowed(user, verb, group, resource, namespace, name):
+            self.refused.append((user, verb, resource, namespace, name))
+            return status(403, "Forbidden", f'{resource} "{name}" is forbidden: User "{user}" cannot {verb} it')
+        if resource == "pods" and method == "POST":
+            return self.create_pod(namespace, json.loads(body), query)
+        with self.lock:
+            return self.answer(method, (group, resource, namespace, name), headers, body)
+
+    def answer(self, method, key, headers, body):
+        present = self.objects.get(key)
+        if present is None:
+            return status(404, "NotFound", f"{key[3]} not found")
+        conflict = status(409, "Conflict", "the object has been modified")
+        if method == "PUT":
+            changed = json.loads(body)
+            if changed["metadata"]["resourceVersion"] != present["metadata"]["resourceVersion"]:
+                return conflict
+            if changed.get("type") != present.get("type"):
+                return status(422, "Invalid", "type: field is immutable")
+            self.store(key, changed)
+        elif method == "PATCH":
+            if headers["Content-Type"] != "application/json-patch+json":
+                return status(415, "UnsupportedMediaType", "not a JSON patch")
+            try:
+                self.store(key, jsonpatch.apply_patch(present, json.loads(body)))
+            except jsonpatch.JsonPatchException as error:
+                return status(422, "Invalid", str(error))
+        return 200, self.objects[key]
+
+    # Admission.
+
+    def matches(self, entry, namespace, pod):
+        labels = {"kubernetes.io/metadata.name": namespace, **self.namespaces[namespace]}
+        if not rendering.selector_matches(entry["namespaceSelector"], labels):
+            return False
+        if not rendering.selector_matches(entry.get("objectSelector"), pod["metadata"].get("labels", {})):
+            return False
+        questions = [{"expression": condition["expression"], "variables": {"object": pod}}
+                     for condition in entry.get("matchConditions", [])]
+        return all(rendering.evaluate(questions)) if questions else True
+
+    def call(self, entry, namespace, pod):
+        """One review, over TLS by the entry's caBundle and Service name. None: the call failed."""
+        client = entry["clientConfig"]
+        service = client["service"]
+        try:
+            context = ssl.create_default_context(cadata=base64.b64decode(client["caBundle"]).decode())
+            host, port = self.backends[service["name"]]
+            # The name is that of the Service, wherever its pods are.
+            connection = http.client.HTTPConnection(host, port)
+            connection.sock = context.wrap_socket(
+                socket.create_connection((host, port), entry["timeoutSeconds"]),
+                server_hostname=f"{service['name']}.{service['namespace']}.svc")
+            review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+                "uid": str(uuid.uuid4()), "kind": {"group": "", "version": "v1", "kind": "Pod"},
+                "resource": {"group": "", "version": "v1", "resource": "pods"}, "namespace": namespace,
+                "operation": "CREATE", "userInfo": {}, "object": pod, "dryRun": True}}
+            connection.request("POST", f"{service['path']}?timeout={entry['timeoutSeconds']}s", json.dumps(review),
+                               {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())["response"]
+            connection.close()
+        except (OSError, KeyError) as error:
+            return None, str(error)
+        if "patch" in answer:
+            pod = jsonpatch.apply_patch(pod, json.loads(base64.b64decode(answer["patch"])))
+        return pod, answer.get("warnings", [])
+
+    def create_pod(self, namespace, pod, query):
+        assert query == "dryRun=All", "only dry runs are asked for here"
+        configuration = rendering.of_kind([*self.objects.values()], "MutatingWebhookConfiguration")[0]
+        for entry in configuration["webhooks"]:
+            if self.matches(entry, namespace, pod):
+                changed, said = self.call(entry, namespace, pod)
+                if changed is None and entry["failurePolicy"] == "Fail":
+                    return status(500, "InternalError", f'failed calling webhook "{entry["name"]}": {said}')
+                pod = changed or pod
+        return 201, pod

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""The chart's objects and the webhook's program together, in front of an API server that lets the chart's roles decide.
+
+Starts the webhook with the very arguments of the rendered Deployment, two replicas of it, and looks at what an operator
+would: does it become ready, do its certificates hold, is a pod injected, does `helm test` pass, and with which rights.
+"""
+import base64
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.request
+
+import rendering
+from api_server import ApiServer
+from rendering import NAMESPACE, REQUIRED, ROOT, documents, of_kind, template
+
+PROGRAM = rendering.program("sidetap-webhook")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def eventually(condition, what, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.1)
+
+
+class Installation:
+    """What `helm install` would make, running on this machine."""
+
+    def __init__(self, test, *arguments, version="1.36", namespaces=None):
+        folder = tempfile.TemporaryDirectory()
+        test.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.docs = documents(template(*REQUIRED, "--set", "webhook.drainSeconds=0", *arguments, version=version))
+        subprocess.run([ROOT / "certs-scripts/generate.sh", "--out", self.folder / "api", "--san", "127.0.0.1"],
+                       check=True, capture_output=True)
+        self.api = ApiServer(self.docs, {"default": {}, "shop": {"kubernetes.io/x": "y"}, **(namespaces or {})},
+                             self.folder / "api")
+        test.addCleanup(self.api.close)
+        self.replicas = []
+        test.addCleanup(self.stop)
+        self.pod = of_kind(self.docs, "Deployment")[0]["spec"]["template"]["spec"]
+
+    def account(self, name):
+        """The files that a pod of this service account finds."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        (folder / "ca.crt").write_bytes((self.folder / "api/ca.crt").read_bytes())
+        (folder / "token").write_text(f"system:serviceaccount:{NAMESPACE}:{name}")
+        (folder / "namespace").write_text(NAMESPACE)
+        return folder
+
+    def environment(self):
+        return {"PATH": os.environ["PATH"], "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+                "KUBERNETES_SERVICE_PORT": str(self.api.port), "POD_NAME": "webhook-x", "POD_NAMESPACE": NAMESPACE,
+                "POD_IP": "127.0.0.1"}
+
+    def local(self, arguments, files):
+        """The Deployment's arguments on this machine: own ports, files where they are here."""
+        ports, local = {}, []
+        for argument in arguments:
+            if match := re.match(r"(--[a-z-]*listen)=:\d+$", argument):
+                ports[match.group(1)] = free_port()
+                argument = f"{match.group(1)}=127.0.0.1:{ports[match.group(1)]}"
+            for mounted, here in files.items():
+                argument = argument.replace(mounted, str(here))
+            local.append(argument)
+        return local, ports
+
+    def start_replica(self, files=None):
+        (self.folder / "config").mkdir(exist_ok=True)
+        configuration = [d for d in of_kind(self.docs, "ConfigMap") if "config.yaml" in d["data"]][0]
+        (self.folder / "config/config.yaml").write_text(configuration["data"]["config.yaml"])
+        arguments, ports = self.local(self.pod["containers"][0]["args"],
+                                      {"/etc/sidetap/": f"{self.folder}/config/", **(files or {})})
+        if self.pod["automountServiceAccountToken"]:
+            arguments.append(f"--service-account={self.account(self.pod['serviceAccountName'])}")
+        with open(self.folder / f"log-{len(self.replicas)}", "w") as log:
+            process = subprocess.Popen([PROGRAM, *arguments], env=self.environment(), stdout=log, stderr=log)
+        self.replicas.append((process, ports))
+        service = of_kind(self.docs, "Service")[0]["metadata"]["name"]
+        self.api.backends[service] = ("127.0.0.1", ports["--listen"])
+        return ports
+
+    def logs(self):
+        return "".join(path.read_text() for path in sorted(self.folder.glob("log-*")))
+
+    def is_ready(self, ports):
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{ports['--status-listen']}/readyz", timeout=2).status == 200
+        except OSError:
+            return False
+
+    def wait_ready(self):
+        for _, ports in self.replicas:
+            try:
+                eventually(lambda p=ports: self.is_ready(p), "the webhook is ready")
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{self.logs()}\nrefused: {self.api.refused}")
+
+    def stop(self):
+        for process, _ in self.replicas:
+            process.send_signal(signal.SIGTERM)
+        for process, _ in self.replicas:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def entries(self):
+        return self.api.get("MutatingWebhookConfiguration", "sidetap-webhook")["webhooks"]
+
+    def has_bundle(self):
+        return all("caBundle" in entry["clientConfig"] for entry in self.entries())
+
+    def helm_test(self):
+        """The test pod's command, in its service account."""
+        pod = of_kind(self.docs, "Pod")[0]["spec"]
+        command, *arguments = pod["containers"][0]["args"]
+        folder = self.account(pod["serviceAccountName"])
+        return subprocess.run([PROGRAM, command, *arguments, "--wait=5", f"--service-account={folder}"],
+                              env=self.environment(), capture_output=True, text=True, timeout=60)
+
+
+class SelfManaged(unittest.TestCase):
+    def install(self, *arguments, replicas=2, **more):
+        installation = Installation(self, *arguments, **more)
+        for _ in range(replicas):
+            installation.start_replica()
+        installation.wait_ready()
+        return installation
+
+    def test_an_installation_becomes_ready_and_injects_with_the_charts_rights_alone(self):
+        installation = self.install()
+        eventually(installation.has_bundle, "the caBundle is there")
+        result = installation.helm_test()
+        self.assertEqual(result.returncode, 0, result.stderr + installation.logs())
+        self.assertIn("The trial pod got its tap, as a native sidecar", result.stdout)
+        self.assertEqual(installation.api.refused, [])
+
+    def test_every_replica_shows_a_certificate_that_the_bundle_trusts_for_both_services(self):
+        installation = self.install()
+        eventually(installation.has_bundle, "the caBundle is there")
+        bundle = base64.b64decode(installation.entries()[0]["clientConfig"]["caBundle"]).decode()
+        names = [service["metadata"]["name"] for service in of_kind(installation.docs, "Service")]
+        self.assertEqual(len(names), 2)
+        for _, ports in installation.replicas:
+            for name in names:
+                context = ssl.create_default_context(cadata=bundle)
+                with socket.create_connection(("127.0.0.1", ports["--listen"]), 5) as connection:
+                    with context.wrap_socket(connection, server_hostname=f"{name}.{NAMESPACE}.svc") as tls:
+                        self.assertEqual(dict(part[0] for part in tls.getpeercert()["issuer"]).keys(), {"commonName"})
+
+    def test_an_upgrade_that_takes_the_bundle_away_is_put_right(self):
+        installation = self.install(replicas=1)
+        eventually(installation.has_bundle, "the caBundle is there")
+        before = installation.entries()[0]["clientConfig"]["caBundle"]
+        for entry in installation.entries():
+            del entry["clientConfig"]["caBundle"]
+        eventually(installation.has_bundle, "the caBundle is back", seconds=40)
+        self.assertEqual(installation.entries()[0]["clientConfig"]["caBundle"], before)
+
+    def test_a_labelled_namespace_is_injected_and_an_old_server_too(self):
+        installation = self.install("--set", "tests.namespace=shop", version="1.27", replicas=1,
+                                    namespaces={"shop": {"sidetap.io/inject": "enabled"}})
+        eventually(installation.has_bundle, "the caBundle is there")
+        result = installation.helm_test()
+        self.assertEqual(result.returncode, 0, result.stderr + installation.logs())
+        self.assertIn("as a plain container", result.stdout)
+
+    def test_without_a_webhook_helm_test_says_so(self):
+        installation = Installation(self, "--set", "webhook.failurePolicy=Fail")
+        result = installation.helm_test()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("does not get an answer", result.stderr)
+
+
+class ExistingSecret(unittest.TestCase):
+    def test_certificates_of_the_scripts_serve_an_installation(self):
+        installation = Installation(self, "--set", "certificates.mode=existingSecret", "--set", "registry.enabled=false")
+        certificates = installation.folder / "certificates"
+        subprocess.run([ROOT / "certs-scripts/generate.sh", "--out", certificates, "--namespace", NAMESPACE], check=True,
+                       capture_output=True)
+        installation.start_replica({"/etc/sidetap-tls/": f"{certificates}/"})
+        installation.wait_ready()
+        # As install.sh does it.
+        bundle = base64.b64encode((certificates / "ca.crt").read_bytes()).decode()
+        for entry in installation.entries():
+            entry["clientConfig"]["caBundle"] = bundle
+        result = installation.helm_test()
+        self.assertEqual(result.returncode, 0, result.stderr + installation.logs())
+        self.assertEqual(installation.api.refused, [])
+
+
+if __name__ == "__main__":
+    if PROGRAM is None:
+        print("skipped: sidetap-webhook is not built")
+        sys.exit(77)
+    rendering.tools()
+    unittest.main(verbosity=2)
