@@ -1,6 +1,40 @@
 # shellcheck shell=sh
-# How install.sh and rotate.sh write to the cluster: the Secret and the caBundle. Sourced, not run.
-# shellcheck disable=SC2154  # namespace, secret and configuration are the script's
+# What install.sh and rotate.sh share: their options, and how they write to the cluster. Sourced, not run.
+# shellcheck disable=SC2034,SC2154  # the variables are the script's
+
+dir=sidetap-certificates namespace=sidetap-system service=sidetap-webhook registry=sidetap-registry extra=''
+secret=sidetap-webhook-tls configuration=sidetap-webhook days=365
+cluster_options='--dir=dir --namespace=namespace --service=service --registry=registry --san+extra
+  --secret=secret --webhook-configuration=configuration --days=days'
+
+describe_cluster_options() {
+  cat <<'OPTIONS'
+  --namespace NAMESPACE        namespace of the webhook               (default sidetap-system)
+  --service NAME               Service of the webhook                 (default sidetap-webhook)
+  --registry NAME              Service of the tap registry            (default sidetap-registry)
+  --san NAME                   one more DNS name or IP address; may be repeated
+  --secret NAME                Secret to write                        (default sidetap-webhook-tls)
+  --webhook-configuration NAME MutatingWebhookConfiguration           (default sidetap-webhook)
+  --days N                     validity of a certificate made now     (default 365)
+OPTIONS
+}
+
+check_cluster_options() {
+  # shellcheck disable=SC2086  # a list of names
+  require_names "$namespace" "$service" "$registry" "$secret" "$configuration" $extra
+  require_program openssl "apt-get install openssl"
+  require_program kubectl
+}
+
+# make_certificate FOLDER: valid for both Services, where none is there yet.
+make_certificate() {
+  set -- "$1" --san "$registry" --san "$registry.$namespace" --san "$registry.$namespace.svc" \
+    --san "$registry.$namespace.svc.cluster.local"
+  for name in $extra; do set -- "$@" --san "$name"; done
+  "$scripts/generate.sh" --service "$service" --namespace "$namespace" --days "$days" --out "$@"
+  "$scripts/verify.sh" --dir "$1" --service "$service" --namespace "$namespace" --min-days 0 ||
+    fail "the certificate in $1 is not fit for $service.$namespace.svc; generate.sh --force makes a new one"
+}
 
 # write_secret CA-BUNDLE CERTIFICATE KEY: files. Server-side, so that the key is not copied into an annotation.
 write_secret() {
@@ -31,4 +65,13 @@ write_ca_bundle() {
   kubectl patch mutatingwebhookconfiguration "$configuration" --type=json --field-manager=sidetap-certs \
     -p "[$patch]" >/dev/null
   echo "wrote the caBundle of $configuration ($index entries)"
+}
+
+# read_ca_bundle FILE: of the first entry; an error when the entries differ.
+read_ca_bundle() {
+  bundles=$(kubectl get mutatingwebhookconfiguration "$configuration" -o 'jsonpath={.webhooks[*].clientConfig.caBundle}')
+  for bundle in $bundles; do
+    [ "$bundle" = "${bundles%% *}" ] || fail "the entries of $configuration have different caBundles"
+  done
+  printf '%s' "${bundles%% *}" | base64 -d >"$1"
 }

@@ -15,16 +15,10 @@ At every moment the API server and the taps trust what the webhook shows. Interr
 when it is run again: the new files lie in DIR/next until the end.
 
   --dir DIR                    folder of the new files, DIR/previous for the old  (default sidetap-certificates)
-  --namespace NAMESPACE        namespace of the webhook               (default sidetap-system)
-  --service NAME               Service of the webhook                 (default sidetap-webhook)
-  --registry NAME              Service of the tap registry            (default sidetap-registry)
-  --san NAME                   one more DNS name or IP address; may be repeated
-  --secret NAME                Secret to write                        (default sidetap-webhook-tls)
-  --webhook-configuration NAME MutatingWebhookConfiguration           (default sidetap-webhook)
-  --days N                     validity of the new certificate        (default 365)
   --settle SECONDS             time for API servers and taps to take up the new CA      (default 90)
   --timeout SECONDS            longest wait for the pods to serve the new certificate   (default 300)
 USAGE
+  describe_cluster_options
 }
 
 scripts=$(dirname "$0")
@@ -33,16 +27,11 @@ scripts=$(dirname "$0")
 # shellcheck source=certs-scripts/cluster.sh
 . "$scripts/cluster.sh"
 
-dir=sidetap-certificates namespace=sidetap-system service=sidetap-webhook registry=sidetap-registry extra=''
-secret=sidetap-webhook-tls configuration=sidetap-webhook days=365 settle=90 timeout=300
-parse_options "--dir=dir --namespace=namespace --service=service --registry=registry --san+extra --secret=secret
-  --webhook-configuration=configuration --days=days --settle=settle --timeout=timeout" "$@"
-# shellcheck disable=SC2086  # a list of names
-require_names "$namespace" "$service" "$registry" "$secret" "$configuration" $extra
+settle=90 timeout=300
+parse_options "$cluster_options --settle=settle --timeout=timeout" "$@"
+check_cluster_options
 require_number --settle "$settle" 0 3600
 require_number --timeout "$timeout" 0 3600
-require_program openssl "apt-get install openssl"
-require_program kubectl
 
 umask 077
 mkdir -p "$dir/next"
@@ -92,12 +81,7 @@ read_secret tls.crt "$work/tls.crt"
 read_secret tls.key "$work/tls.key"
 [ -s "$work/old.crt" ] || fail "Secret $namespace/$secret has no ca.crt: install.sh comes first"
 
-set -- --san "$registry" --san "$registry.$namespace" --san "$registry.$namespace.svc" \
-  --san "$registry.$namespace.svc.cluster.local"
-for name in $extra; do set -- "$@" --san "$name"; done
-"$scripts/generate.sh" --out "$dir/next" --service "$service" --namespace "$namespace" --days "$days" "$@"
-"$scripts/verify.sh" --dir "$dir/next" --service "$service" --namespace "$namespace" --min-days 0 >/dev/null ||
-  fail "the certificate in $dir/next is not fit for $service.$namespace.svc"
+make_certificate "$dir/next"
 
 new_first_line=$(sed -n 2p "$dir/next/ca.crt")
 if grep -qxF "$new_first_line" "$work/old.crt"; then

@@ -4,25 +4,47 @@ set -eu
 
 usage() {
   cat <<'USAGE'
-Usage: verify.sh --dir DIR [--service NAME] [--namespace NAMESPACE] [--min-days N]
+Usage: verify.sh --dir DIR | --cluster  [--service NAME] [--namespace NAMESPACE] [--min-days N]
+                 [--secret NAME] [--webhook-configuration NAME]
 
-Checks ca.crt, tls.crt and tls.key in DIR and prints a line for each check. Exits 1 when one fails.
+Checks ca.crt, tls.crt and tls.key in DIR and prints a line for each check. Exits 1 when one fails. With --cluster it
+checks what a cluster has instead, through kubectl: certificate and key of the Secret, and as the CA the caBundle of the
+MutatingWebhookConfiguration, in every mode of certificates.
 
   --dir DIR             folder with the files
+  --cluster             no folder: the Secret and the caBundle
   --service NAME        Service that the certificate must name   (default sidetap-webhook)
   --namespace NAMESPACE its namespace                            (default sidetap-system)
   --min-days N          fewest days that must be left            (default 14)
+  --secret NAME         Secret, with --cluster                   (default sidetap-webhook-tls)
+  --webhook-configuration NAME  whose caBundle, with --cluster   (default sidetap-webhook)
 USAGE
 }
 
+scripts=$(dirname "$0")
 # shellcheck source=certs-scripts/common.sh
-. "$(dirname "$0")/common.sh"
+. "$scripts/common.sh"
+# shellcheck source=certs-scripts/cluster.sh
+. "$scripts/cluster.sh"
 
-dir='' service=sidetap-webhook namespace=sidetap-system min_days=14
-parse_options "--dir=dir --service=service --namespace=namespace --min-days=min_days" "$@"
-[ -n "$dir" ] || fail "--dir DIR is required"
+dir='' cluster=no min_days=14
+parse_options "--dir=dir --cluster!cluster --service=service --namespace=namespace --min-days=min_days
+  --secret=secret --webhook-configuration=configuration" "$@"
 require_number --min-days "$min_days" 0 36500
 require_program openssl "apt-get install openssl"
+case "$cluster,$dir" in
+  no,) fail "--dir DIR or --cluster is required" ;;
+  yes,?*) fail "--dir and --cluster exclude each other" ;;
+  yes,)
+    require_names "$namespace" "$service" "$secret" "$configuration"
+    require_program kubectl
+    umask 077
+    dir=$(mktemp -d)
+    trap 'rm -rf "$dir"' EXIT
+    trap 'exit 130' INT TERM
+    for file in tls.crt tls.key; do read_secret "$file" "$dir/$file"; done
+    read_ca_bundle "$dir/ca.crt" ;;
+esac
 for file in ca.crt tls.crt tls.key; do
   [ -r "$dir/$file" ] || fail "cannot read $dir/$file"
 done

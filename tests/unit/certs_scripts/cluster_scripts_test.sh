@@ -35,6 +35,8 @@ expect 0 "every entry trusts the CA" diff <(bundle) "$work/certs/ca.crt"
 expect 1 "the CA's key stays outside" grep -qF "$(sed -n 2p "$work/certs/ca.key")" "$work/cluster/secret.json"
 expect 0 "the certificate names the registry too" \
   bash -c "openssl x509 -in '$work/certs/tls.crt' -noout -checkhost sidetap-registry.sidetap-system.svc | grep -q 'does match'"
+expect 0 "what is in the cluster verifies" "$scripts/verify.sh" --cluster
+expect 1 "days that are missing are told" "$scripts/verify.sh" --cluster --min-days 4000
 before=$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")
 expect 0 "a second installation" install
 expect 0 "changes nothing" test "$before" = "$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")"
@@ -70,6 +72,12 @@ expect 0 "a foreign certificate in the Secret" "$scripts/install.sh" --dir "$wor
 "$work/bin/kubectl" get endpointslices >/dev/null
 expect 1 "is a failed handshake" no_failed_handshake
 
+mv "$work/cluster/secret.json" "$work/kept.json"
+"$scripts/install.sh" --dir "$work/certs" >/dev/null
+mv "$work/kept.json" "$work/cluster/secret.json"
+expect 1 "a caBundle that is not the certificate's is found" "$scripts/verify.sh" --cluster
+says "FAIL  tls.crt is signed by ca.crt" || fail_line "and named"
+expect 2 "a folder and a cluster at once are refused" "$scripts/verify.sh" --cluster --dir "$work/certs"
 expect 2 "a name with a slash is refused" install --secret ../x
 expect 2 "an unknown option is refused" install --secert x
 expect 2 "an option without a value is refused" rotate --settle

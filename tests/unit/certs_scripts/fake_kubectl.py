@@ -107,7 +107,8 @@ def main():
         key = option("-o").removeprefix("jsonpath={.data.").removesuffix("}").replace("\\.", ".")
         print(base64.b64encode(secret.get(key, "").encode()).decode(), end="")
     elif arguments[:2] == ["get", "mutatingwebhookconfiguration"]:
-        print(" ".join(ENTRIES), end="")
+        bundles = load("bundles.json", {})
+        print(" ".join(bundles.values() if "caBundle" in option("-o") else ENTRIES), end="")
     elif arguments[:2] == ["patch", "mutatingwebhookconfiguration"]:
         bundles = load("bundles.json", {})
         for step in json.loads(option("-p")):
