@@ -1,8 +1,9 @@
 // A series of packets, each led by two bytes of length, through the engines of two tapped pods: of
 // a packet between the two, exactly one engine owns it.
 //
-// Both see every packet in the same order, so the one excuse is a TCP flow first seen midway, for
-// which nothing is asserted.
+// Both see every packet in the same order and nothing listens, so of the documented exceptions one
+// is left: TCP first seen midway with two ephemeral ports, where both ends look like clients. It is
+// recognised by its rule; a flow evicted by only one of the two ends the check.
 #include <algorithm>
 #include <cstdlib>
 #include <span>
@@ -19,9 +20,41 @@ ownership::EngineConfig pod(unsigned n) {
                            net::IpAddress::v6(0xfd00000000000000ULL, n)};
   config.tapped_peers.peers = net::CidrSet::parse("10.0.0.0/24,fd00::/64").value();
   config.service_subnets = net::CidrSet::parse("10.96.0.0/12").value();
-  config.flow_capacity = 64;
+  config.flow_capacity = 1024;
   config.fragment_capacity = 16;
   return config;
+}
+
+bool is_end(net::IpAddress address, unsigned n) {
+  return address == net::IpAddress::v4(0x0a000000U + n) ||
+         address == net::IpAddress::v6(0xfd00000000000000ULL, n);
+}
+
+bool between_the_pods(const capture::PacketView& view) {
+  return (is_end(view.source, 1) && is_end(view.destination, 2)) ||
+         (is_end(view.source, 2) && is_end(view.destination, 1));
+}
+
+bool both_ephemeral(std::uint16_t one, std::uint16_t two) {
+  const ownership::PortRange range;
+  return range.contains(one) && range.contains(two);
+}
+
+/// Both ends of this packet may look like clients.
+bool excused(const capture::PacketView& view, ownership::Rule rule) {
+  constexpr std::uint8_t kTcp = 6;
+  switch (rule) {
+    case ownership::Rule::kTcpMidway:
+      return both_ephemeral(view.source_port, view.destination_port);
+    case ownership::Rule::kQuotedFlow:
+      return view.quote->protocol == kTcp &&
+             both_ephemeral(view.quote->source_port, view.quote->destination_port);
+    case ownership::Rule::kFragment:
+      // The first one's ports are not at hand here, nor what it quoted.
+      return view.protocol == kTcp || view.protocol == 1 || view.protocol == 58;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -39,15 +72,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     rest = rest.subspan(2 + length);
     const ownership::Decision a = one.decide(view);
     const ownership::Decision b = two.decide(view);
-    const auto is = [](net::IpAddress address, unsigned n) {
-      return address == net::IpAddress::v4(0x0a000000U + n) ||
-             address == net::IpAddress::v6(0xfd00000000000000ULL, n);
-    };
-    const bool between = (is(view.source, 1) && is(view.destination, 2)) ||
-                         (is(view.source, 2) && is(view.destination, 1));
-    const bool tcp = view.protocol == 6 || (view.quote && view.quote->protocol == 6) ||
-                     a.rule == ownership::Rule::kFragment;
-    if (view.is_ip() && between && !tcp && a.owned == b.owned) std::abort();
+    if (one.flow_evictions() + two.flow_evictions() != 0) return 0;
+    if (view.is_ip() && between_the_pods(view) && !excused(view, a.rule) && a.owned == b.owned) {
+      std::abort();
+    }
   }
   return 0;
 }
