@@ -120,14 +120,15 @@ containers_of() {
   kubectl get pod "$1" --namespace "${2:-sidetap-e2e}" \
     -o 'jsonpath={.spec.initContainers[*].name} {.spec.containers[*].name}'
 }
-is_tapped() { containers_of "$1" | tr ' ' '\n' | grep -qx sidetap; }
+# No grep -q behind a pipe: it would end before kubectl has written, and kubectl would fail.
+is_tapped() { containers_of "$1" | tr ' ' '\n' | grep -x sidetap >/dev/null; }
 is_not_tapped() { ! is_tapped "$1"; }
 metrics_of() { kubectl get --raw "/api/v1/namespaces/sidetap-e2e/pods/$1:15020/proxy/metrics"; }
-forwards() { metrics_of "$1" | grep -Eq '^sidetap_captures(\{[^}]*\})? [1-9]'; }
+forwards() { metrics_of "$1" | grep -E '^sidetap_captures(\{[^}]*\})? [1-9]' >/dev/null; }
 ip_of() { kubectl get pod "$1" --namespace "${2:-sidetap-e2e}" -o 'jsonpath={.status.podIP}'; }
 servers() { kubectl get pods --namespace sidetap-e2e --selector app=server -o 'jsonpath={.items[*].metadata.name}'; }
 fill_in() { sed -e "s#@IMAGE@#$testbed#g" -e "s#@PULL_POLICY@#$pull_policy#g" "$here/$1"; }
-sensor_listens() { kubectl logs sensor --namespace sidetap-e2e-sensor | grep -q listening; }
+sensor_listens() { kubectl logs sensor --namespace sidetap-e2e-sensor | grep listening >/dev/null; }
 
 # ask POD FLOW KIND HOST PORT: marked messages from a pod; their markers are kept for the judge.
 ask() {
@@ -249,7 +250,7 @@ if [ "$certificates" = existingSecret ]; then
 fi
 must "the webhook becomes ready" rollout
 check "helm test" helm test "$release" --namespace "$namespace"
-check "a dry run leaves nothing" test -z "$(kubectl get pods --namespace default -o name | grep selftest || true)"
+check "a dry run leaves nothing" test -z "$(kubectl get pods --namespace sidetap-e2e-sensor -o name | grep selftest || true)"
 
 stage "injection"
 must "workloads are made" kubectl apply -f "$work/workloads.yaml"
