@@ -228,6 +228,9 @@ struct CaptureLoop::Impl {
         last_flush = now;
       }
     }
+    // Nothing more comes in, so that the kernel's count stays at what is read now.
+    constexpr capture::BpfInstruction kNothing{.code = 0x06, .jt = 0, .jf = 0, .k = 0};
+    if (source) (void)source->set_filter({&kNothing, 1});
     drain();
     pipeline.flush();
   }

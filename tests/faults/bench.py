@@ -1,0 +1,211 @@
+"""A pod with a tap, an application beside it, and a sensor behind a router: what the fault tests act upon."""
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lab"))
+from sidetap_lab.namespaces import Namespace  # noqa: E402
+
+POD, ROUTER = "10.99.0.2", "10.99.0.1"
+SENSOR, OTHER_SENSOR = "10.98.0.1", "10.98.0.3"
+STATUS_PORT = 15020
+PATIENCE = 20  # seconds; what does not happen in this time does not happen
+
+
+class Failure(Exception):
+    pass
+
+
+def wait_for(what, condition, seconds=PATIENCE):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failure(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+class Application(threading.Thread):
+    """Asks a peer in the router's namespace all the time, and remembers how long the slowest answer took."""
+
+    def __init__(self, pod, router, size):
+        super().__init__(daemon=True)
+        self.pod = pod
+        self.sink = router.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sink.bind((ROUTER, 9998))
+        self.ask = pod.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.ask.bind((POD, 0))
+        self.ask.settimeout(1)
+        self.answer = router.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.answer.bind((ROUTER, 9999))
+        self.size = size
+        self.ended = threading.Event()
+        self.slowest = 0.0
+        self.unanswered = 0
+
+    def echo(self):
+        while not self.ended.is_set():
+            try:
+                data, peer = self.answer.recvfrom(65536)
+                self.answer.sendto(data, peer)
+            except OSError:
+                return
+
+    def run(self):
+        threading.Thread(target=self.echo, daemon=True).start()
+        number = 0
+        while not self.ended.is_set():
+            number += 1
+            question = number.to_bytes(8, "big") + bytes(self.size - 8)
+            begin = time.monotonic()
+            try:
+                self.ask.sendto(question, (ROUTER, 9999))
+                while self.ask.recv(65536) != question:
+                    pass
+                self.slowest = max(self.slowest, time.monotonic() - begin)
+            except OSError:
+                self.unanswered += 1
+            time.sleep(0.005)
+
+    def flood(self, megabytes):
+        """So much to a port where it is only swallowed."""
+        with self.pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+            source.bind((POD, 0))
+            for _ in range(megabytes * 1_000_000 // self.size):
+                source.sendto(bytes(self.size), (ROUTER, 9998))
+
+    def end(self):
+        self.ended.set()
+        self.join()
+        self.sink.close()
+        self.answer.close()
+        self.ask.close()
+
+
+class Bench:
+    def __init__(self, programs, size=200):
+        self.programs = programs
+        self.folder = tempfile.TemporaryDirectory(prefix="sidetap-faults-")
+        self.pod, self.router, self.outside = Namespace("pod"), Namespace("router"), Namespace("sensor")
+        self.processes = []
+        self.router.ip(f"link add pod type veth peer name eth0 netns {self.pod.path}",
+                       f"link add out type veth peer name eth0 netns {self.outside.path}",
+                       f"address add {ROUTER}/24 dev pod", "address add 10.98.0.254/24 dev out",
+                       "link set pod up", "link set out up", "link set lo up")
+        self.pod.ip(f"address add {POD}/24 dev eth0", "link set lo up", "link set eth0 up",
+                    f"route add default via {ROUTER}")
+        self.outside.ip(f"address add {SENSOR}/24 dev eth0", f"address add {OTHER_SENSOR}/24 dev eth0",
+                        "link set lo up", "link set eth0 up", "route add default via 10.98.0.254")
+        self.router.sysctl({"ipv4/ip_forward": 1})
+        self.application = Application(self.pod, self.router, size)
+        self.application.start()
+        self.tap = None
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def start(self, namespace, argv, name):
+        with open(self.path(name), "ab") as output:
+            process = namespace.popen(argv, stdout=output, stderr=output)
+        self.processes.append(process)
+        return process
+
+    def start_tap(self, *options, sensor=SENSOR):
+        argv = [os.path.join(self.programs, "sidetap-sidecar"), "run", "--sensor", sensor, "--pod-ips", POD,
+                "--pod-subnets", "10.99.0.0/24", "--status-listen", f":{STATUS_PORT}", *options]
+        self.tap = self.start(self.pod, argv, "tap.log")
+
+    def start_sensor(self, *options, address=SENSOR):
+        name = f"sensor-{len(self.processes)}"
+        argv = [os.path.join(self.programs, "sidetap-sensor"), "active", "--listen", f"{address}:2003",
+                "--json", self.path(name + ".json"), *options]
+        process = self.start(self.outside, argv, name + ".log")
+        process.totals = self.path(name + ".json")
+        wait_for("the sensor listens", lambda: "listening" in self.text(name + ".log"))
+        return process
+
+    def text(self, name):
+        try:
+            with open(self.path(name), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def metrics(self):
+        """Name and labels to value; empty while the tap does not answer."""
+        try:
+            with self.pod:
+                connection = http.client.HTTPConnection("127.0.0.1", STATUS_PORT, timeout=5)
+                connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+            connection.close()
+        except OSError:
+            return {}
+        pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
+    def capturing(self):
+        return self.metrics().get('sidetap_sessions{state="capturing"}', 0)
+
+    def ends(self, *kinds):
+        metrics = self.metrics()
+        return sum(metrics.get(f'sidetap_session_ends_total{{kind="{kind}"}}', 0) for kind in kinds)
+
+    def forwarded(self):
+        return sum(value for name, value in self.metrics().items() if name.startswith("sidetap_packets_forwarded_total"))
+
+    def wait_for_capture(self):
+        wait_for("a capture runs", lambda: self.capturing() == 1)
+
+    def wait_for_packets(self, count=50):
+        before = self.forwarded()
+        wait_for("packets are forwarded", lambda: self.forwarded() >= before + count)
+
+    def stop_tap(self, sensors=1):
+        """Ends the tap as Kubernetes does; gives what became of the packets, which must add up.
+
+        While several sensors have a capture a packet counts for each of them.
+        """
+        self.application.end()
+        self.tap.send_signal(signal.SIGTERM)
+        try:
+            status = self.tap.wait(20)
+        except subprocess.TimeoutExpired as late:
+            raise Failure("the tap does not end on SIGTERM") from late
+        if status != 0:
+            raise Failure(f"the tap ended with status {status}")
+        line = [line for line in self.text("tap.log").splitlines() if "what became of the packets" in line][-1]
+        ledger = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
+        owned = sum(value for name, value in ledger.items()
+                    if name in ("forwarded", "filtered", "sampled") or name.startswith("dropped_"))
+        # What the kernel dropped was never looked at.
+        ring = ledger["dropped_kernel_ring"]
+        owned -= ring
+        fits = ledger["owned"] == owned if sensors == 1 else ledger["owned"] <= owned <= sensors * ledger["owned"]
+        if ledger["seen"] != ledger["not_owned"] + ledger["owned"] + ring or not fits:
+            raise Failure(f"the ledger does not add up: {line}")
+        return ledger
+
+    def stop_sensor(self, sensor):
+        """What it says of all its sessions."""
+        sensor.send_signal(signal.SIGTERM)
+        sensor.wait(20)
+        with open(sensor.totals, encoding="utf-8") as file:
+            return json.load(file)
+
+    def close(self):
+        self.application.ended.set()
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for namespace in (self.pod, self.router, self.outside):
+            namespace.close()
+        self.folder.cleanup()

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""What a tap does when its sensor, or the way there, fails. Each fault ends with a ledger that adds up."""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from bench import OTHER_SENSOR, SENSOR, Bench, Failure, wait_for
+
+
+def expect(holds, what):
+    if not holds:
+        raise Failure(what)
+
+
+def no_fault(bench):
+    """Without a fault the tap's count and the sensor's agree."""
+    sensor = bench.start_sensor("--data", "udp")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(totals["packets"] == ledger["forwarded"], f"forwarded {ledger['forwarded']}, arrived {totals['packets']}")
+    expect(totals["lost_datagrams"] == 0 and totals["malformed"] == 0, f"the sensor says {totals}")
+
+
+def killed(bench):
+    """A sensor that dies, and its successor at the same address, get what is captured while they are there."""
+    first = bench.start_sensor("--data", "udp")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    first.kill()
+    first.wait()
+    wait_for("the session ends", lambda: bench.capturing() == 0)
+    second = bench.start_sensor("--data", "udp")
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    bench.stop_tap()
+    expect(bench.stop_sensor(second)["packets"] >= 50, "the second sensor got nothing")
+
+
+def dead(bench):
+    """A sensor from which nothing comes any more is noticed within 15 s, and dialled again."""
+    sensor = bench.start_sensor("--data", "udp")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.outside.nft("table ip cut { chain in { type filter hook input priority 0; policy drop; }; }")
+    wait_for("the dead peer is noticed", lambda: bench.ends("lost", "timeout") == 1, seconds=15)
+    bench.outside.nft("delete table ip cut")
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    bench.stop_tap()
+    bench.stop_sensor(sensor)
+
+
+def port_unreachable(bench):
+    """A data port where nobody listens ends the session, which is dialled again."""
+    sensor = bench.start_sensor("--data", "udp", "--udp-port", "5555")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.outside.nft("table ip cut { chain in { type filter hook input priority 0;"
+                      " udp dport 5555 reject with icmp port-unreachable; }; }")
+    wait_for("the fault is noticed", lambda: bench.ends("data") >= 1)
+    bench.outside.nft("delete table ip cut")
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    bench.stop_tap()
+    bench.stop_sensor(sensor)
+
+
+def hung(bench):
+    """A sensor that hangs costs the application nothing, and gets packets again when it goes on."""
+    sensor = bench.start_sensor("--data", "tcp")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    sensor.send_signal(signal.SIGSTOP)
+    time.sleep(3)
+    expect(bench.application.unanswered == 0, "the application got no answer")
+    sensor.send_signal(signal.SIGCONT)
+    bench.wait_for_packets()
+    bench.stop_tap()
+    bench.stop_sensor(sensor)
+
+
+def stops_reading(bench):
+    """A sensor that takes no more data fills the tap's socket: what does not fit is dropped and counted."""
+    sensor = bench.start_sensor("--data", "tcp", "--fault", "stop-reading")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.application.flood(megabytes=40)
+    expect(bench.application.unanswered == 0, "the application got no answer")
+    ledger = bench.stop_tap()
+    expect(ledger["dropped_socket_full"] > 0, "nothing was dropped: the socket cannot have been full")
+    bench.stop_sensor(sensor)
+
+
+def refusing(bench):
+    """A sensor that refuses is asked again, and taken when it relents."""
+    sensor = bench.start_sensor("--fault", "refuse")
+    bench.start_tap()
+    wait_for("two refusals", lambda: bench.ends("refused") >= 2)
+    bench.stop_sensor(sensor)
+    sensor = bench.start_sensor()
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    bench.stop_tap()
+    bench.stop_sensor(sensor)
+
+
+def name_changing(bench):
+    """The sensor's name leads elsewhere: it is looked up anew at each dial."""
+    hosts = bench.path("hosts")
+
+    def lead_to(address):
+        with open(hosts, "w", encoding="ascii") as file:
+            file.write(f"127.0.0.1 localhost\n{address} sensor.test\n")
+
+    lead_to(SENSOR)
+    subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)  # in our own mount namespace
+    try:
+        first = bench.start_sensor()
+        bench.start_tap(sensor="sensor.test")
+        bench.wait_for_capture()
+        second = bench.start_sensor(address=OTHER_SENSOR)
+        lead_to(OTHER_SENSOR)
+        bench.stop_sensor(first)
+        bench.wait_for_capture()
+        bench.wait_for_packets()
+        bench.stop_tap()
+        expect(bench.stop_sensor(second)["packets"] >= 50, "the second address got nothing")
+    finally:
+        subprocess.run(["umount", "/etc/hosts"], check=True)
+
+
+def datagrams_dropped(bench):
+    """What is lost on the way is the sensor's to count: both counts together add up."""
+    sensor = bench.start_sensor("--data", "udp", "--fault", "drop-every=10")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.wait_for_packets(200)
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(totals["lost_datagrams"] > 0, "nothing was dropped")
+    expect(totals["packets"] < ledger["forwarded"], f"{totals['packets']} of {ledger['forwarded']} arrived")
+
+
+def path_mtu_lowered(bench):
+    """Datagrams follow the path's MTU; none is ever fragmented."""
+    sensor = bench.start_sensor("--data", "udp")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    # The route back stays as it was: only the way to the sensor is narrow.
+    bench.router.ip("link set out mtu 1300")
+    time.sleep(1)
+    before = bench.forwarded()
+    wait_for("packets are forwarded", lambda: bench.forwarded() >= before + 200)
+    bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(totals["packets"] >= 200, "too few packets arrived")
+    with bench.pod, open("/proc/thread-self/net/snmp", encoding="ascii") as file:
+        names, values = [line.split() for line in file if line.startswith("Ip:")]
+    created = int(values[names.index("FragCreates")])
+    expect(created == 0, f"{created} fragments were sent")
+
+
+def interface_down_and_up(bench):
+    """The tap outlives its interface going down."""
+    sensor = bench.start_sensor("--data", "udp")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.pod.ip("link set eth0 down")
+    time.sleep(1)
+    bench.pod.ip("link set eth0 up", "route add default via 10.99.0.1")
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    bench.stop_tap()
+    bench.stop_sensor(sensor)
+
+
+def failover(bench):
+    """The second sensor gets the packets while the first is away, and no longer."""
+    second = bench.start_sensor(address=OTHER_SENSOR)
+    bench.start_tap("--sensor-mode", "failover", sensor=f"{SENSOR},{OTHER_SENSOR}")
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    first = bench.start_sensor()
+    wait_for("the first takes over", lambda: bench.metrics().get(
+        f'sidetap_session_dials_total{{sensor="{SENSOR}:2003"}}', 0) >= 2 and "forwarding to sensor sensor=\""
+        + SENSOR in bench.text("tap.log"))
+    wait_for("the second is let go", lambda: bench.capturing() == 1)
+    bench.wait_for_packets()
+    bench.stop_tap(sensors=2)
+    expect(bench.stop_sensor(first)["packets"] >= 50, "the first sensor got nothing")
+    bench.stop_sensor(second)
+
+
+FAULTS = [no_fault, killed, dead, port_unreachable, hung, stops_reading, refusing, name_changing, datagrams_dropped,
+          path_mtu_lowered, interface_down_and_up, failover]
+
+
+def main():
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bin", default=os.path.join(root, "build", "release", "bin"), metavar="DIR",
+                        help="where the programs are (default build/release/bin)")
+    parser.add_argument("fault", nargs="*", help="only these: " + ", ".join(fault.__name__ for fault in FAULTS))
+    arguments = parser.parse_args()
+    # Mounts of these tests stay theirs.
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    failures = 0
+    for fault in FAULTS:
+        if arguments.fault and fault.__name__ not in arguments.fault:
+            continue
+        # Large enough that a narrower path matters.
+        bench = Bench(arguments.bin, size=1200)
+        begin = time.monotonic()
+        try:
+            fault(bench)
+            print(f"ok    {fault.__name__}: {fault.__doc__} ({time.monotonic() - begin:.1f} s; the application's slowest"
+                  f" answer took {bench.application.slowest * 1000:.0f} ms)", flush=True)
+        except (Failure, OSError, RuntimeError) as reason:
+            failures += 1
+            print(f"FAIL  {fault.__name__}: {reason}\n{bench.text('tap.log')}", flush=True)
+        finally:
+            bench.close()
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
