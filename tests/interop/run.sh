@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Tests the tap against other peers. Usage: tests/interop/run.sh BINARIES [TEST...]
+set -euo pipefail
+
+test=$(cd "$(dirname "$0")" && pwd)/interop_test.py
+# Exit status 77 tells ctest that the test was skipped.
+if ! unshare --net --mount true 2>/dev/null; then
+  echo "skipped: network namespaces cannot be made here (no CAP_SYS_ADMIN)"
+  exit 77
+fi
+exec unshare --net --mount python3 -B "$test" "$@"
