@@ -18,6 +18,9 @@ namespace asio = boost::asio;
 using ErrorCode = boost::system::error_code;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
+// OpenSSL knows the descriptor by its number, which may be another's once the socket is closed.
+const TlsStep kClosed{0, TlsStep::Want::kNothing, asio::error::eof};
+
 ErrorCode last_tls_error() {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();
@@ -69,12 +72,14 @@ TlsStep TlsStream::result_of(int returned, std::size_t bytes) {
 }
 
 TlsStep TlsStream::handshake_step() {
+  if (!socket_.is_open()) return kClosed;
   ERR_clear_error();
   errno = 0;
   return result_of(SSL_do_handshake(session_), 0);
 }
 
 TlsStep TlsStream::read_step(std::span<char> into) {
+  if (!socket_.is_open()) return kClosed;
   ERR_clear_error();
   errno = 0;
   std::size_t bytes = 0;
@@ -83,6 +88,7 @@ TlsStep TlsStream::read_step(std::span<char> into) {
 }
 
 TlsStep TlsStream::write_step(std::span<const char> from) {
+  if (!socket_.is_open()) return kClosed;
   ERR_clear_error();
   errno = 0;
   std::size_t bytes = 0;
@@ -93,6 +99,7 @@ TlsStep TlsStream::write_step(std::span<const char> from) {
 bool TlsStream::has_pending() const { return SSL_has_pending(session_) == 1; }
 
 void TlsStream::shutdown() {
+  if (!socket_.is_open()) return;
   if (SSL_is_init_finished(session_)) SSL_shutdown(session_);
   ERR_clear_error();
   ErrorCode ignored;

@@ -1,0 +1,354 @@
+// The registry's server against the taps' own client, and against what is no tap.
+#include "webhook/registry/server.h"
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "shared/http/https_server.h"
+#include "sidecar/registry/client.h"
+#include "tests/support/tls_client.h"
+
+namespace sidetap::webhook::registry {
+namespace {
+
+namespace asio = boost::asio;
+namespace tap = sidetap::registry;
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+using testing::StartsWith;
+using testing_support::TlsClient;
+using Addresses = std::vector<net::IpAddress>;
+
+net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
+
+/// A tap's client on a thread of its own.
+class Tap {
+ public:
+  Tap(tap::ClientConfig config) {
+    tap::ClientCallbacks callbacks;
+    callbacks.on_peers = [this](std::shared_ptr<const Addresses> peers) {
+      const std::lock_guard lock(mutex_);
+      peers_ = *peers;
+      changed_.notify_all();
+    };
+    client_ = std::make_unique<tap::Client>(context_.get_executor(), std::move(config),
+                                            std::move(callbacks), &metrics_);
+    client_->start().value();
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  ~Tap() { end(); }
+
+  void end() {
+    if (!thread_.joinable()) return;
+    asio::co_spawn(context_, client_->stop(), asio::use_future).wait();
+    guard_.reset();
+    context_.stop();
+    thread_.join();
+  }
+  void forward(bool forwarding) {
+    asio::post(context_, [this, forwarding] { client_->set_forwarding(forwarding); });
+  }
+  void leave() {
+    asio::co_spawn(context_, client_->leave(milliseconds(10'000)), asio::use_future).wait();
+  }
+  bool sees(const Addresses& wanted) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return peers_ == wanted; });
+  }
+  bool counts(const std::string& line) {
+    for (int i = 0; i < 1000; ++i) {
+      if (metrics_.text().find(line) != std::string::npos) return true;
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    return false;
+  }
+
+ private:
+  telemetry::MetricsRegistry metrics_;
+  asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Addresses> peers_;
+  std::unique_ptr<tap::Client> client_;
+  std::thread thread_;
+};
+
+class RegistryServer : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(tls_.replace({leaf_.certificate, leaf_.key})); }
+
+  void serve(ServerConfig config = {}) {
+    config.listen = {"127.0.0.1", 0};
+    config.pace = milliseconds(20);
+    config.gather = milliseconds(1);
+    server_ = std::make_unique<Server>(std::move(config), tls_, metrics_);
+    port_ = server_->start().value();
+  }
+  /// With an API server that knows two tokens: "good" of a pod that has 10.0.0.9, and "user".
+  void serve_with_tokens() {
+    api_ = std::make_unique<http::HttpsServer>(
+        net::HostPort{"127.0.0.1", 0}, 1, http::ServerLimits{}, tls_,
+        [this](const http::HttpRequest& request) { return api_answer(request); });
+    const std::uint16_t port = api_->start().value();
+    ServerConfig config;
+    config.credentials = kube::Credentials{{"127.0.0.1", port},
+                                           folder_.write("ca.crt", ca_.certificate),
+                                           folder_.write("me", "me"),
+                                           "ns"};
+    serve(std::move(config));
+  }
+  http::HttpAnswer api_answer(const http::HttpRequest& request) {
+    using nlohmann::json;
+    ++api_requests_;
+    const auto answer = [](unsigned status, const json& body) {
+      return http::HttpAnswer{status, "application/json", {}, body.dump()};
+    };
+    if (request.target == "/api/v1/namespaces/shop/pods/web-1") {
+      if (!may_get_pods_) return answer(403, json::object());
+      return answer(200, json::parse(R"({"metadata":{"uid":"u-1"},
+          "status":{"podIPs":[{"ip":"127.0.0.1"},{"ip":"10.0.0.9"}]}})"));
+    }
+    if (request.target != "/apis/authentication.k8s.io/v1/tokenreviews") {
+      return answer(404, json::object());
+    }
+    const json review = json::parse(request.body);
+    const std::string token = review["spec"]["token"];
+    if (token == "down") return answer(500, json::object());
+    if (token == "good") {
+      return answer(201, json::parse(R"({"status":{"authenticated":true,"audiences":["sidetap"],
+          "user":{"username":"system:serviceaccount:shop:default",
+            "extra":{"authentication.kubernetes.io/pod-name":["web-1"],
+                     "authentication.kubernetes.io/pod-uid":["u-1"]}}}})"));
+    }
+    if (token == "user") {
+      return answer(201, json::parse(R"({"status":{"authenticated":true,"audiences":["sidetap"],
+          "user":{"username":"alice"}}})"));
+    }
+    return answer(201,
+                  json::parse(R"({"status":{"authenticated":false,"audiences":["sidetap"]}})"));
+  }
+  std::unique_ptr<Tap> tap(const Addresses& addresses, const std::string& token = "") {
+    tap::ClientConfig config;
+    config.registry = {"127.0.0.1", port_};
+    config.ca = ca_.certificate;
+    if (!token.empty()) config.token_file = folder_.write("token-" + token, token);
+    config.addresses = addresses;
+    config.grace = milliseconds(300);
+    config.resolve_interval = milliseconds(50);
+    config.backoff = {milliseconds(10), milliseconds(50)};
+    return std::make_unique<Tap>(std::move(config));
+  }
+  bool shows(const std::string& line) {
+    for (int i = 0; i < 1000; ++i) {
+      if (metrics_.text().find(line) != std::string::npos) return true;
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    return false;
+  }
+  std::string ask(const std::string& request) { return testing_support::ask_tls(port_, request); }
+  static std::string upgrade(const std::string& more = "") {
+    return "GET /v1/taps HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+           more + "\r\n";
+  }
+
+  testing_support::KeyPair ca_ = testing_support::make_ca("CA");
+  testing_support::KeyPair leaf_ = testing_support::make_leaf(ca_, {"IP:127.0.0.1"});
+  testing_support::TemporaryFolder folder_;
+  http::TlsStore tls_;
+  telemetry::MetricsRegistry metrics_;
+  std::atomic<int> api_requests_{0};
+  std::atomic<bool> may_get_pods_{true};
+  std::unique_ptr<http::HttpsServer> api_;
+  std::unique_ptr<Server> server_;
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(RegistryServer, TapsLearnOfEachOther) {
+  serve();
+  const auto a = tap({ip("10.0.0.1")});
+  const auto b = tap({ip("10.0.0.2"), ip("fd00::2")});
+  EXPECT_TRUE(a->sees({}));
+  b->forward(true);
+  EXPECT_TRUE(a->sees({ip("10.0.0.2"), ip("fd00::2")}));
+  a->forward(true);
+  EXPECT_TRUE(b->sees({ip("10.0.0.1")}));  // A tap is no peer of its own.
+  const auto late = tap({ip("10.0.0.3")});
+  EXPECT_TRUE(late->sees({ip("10.0.0.1"), ip("10.0.0.2"), ip("fd00::2")}));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"forwarding\"} 2"));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 1"));
+  EXPECT_TRUE(shows("sidetap_registry_addresses 3"));
+}
+
+TEST_F(RegistryServer, ATapLeavesByItsWordAndByItsEnd) {
+  serve();
+  const auto watcher = tap({ip("10.0.0.1")});
+  const auto polite = tap({ip("10.0.0.2")});
+  const auto abrupt = tap({ip("10.0.0.3")});
+  polite->forward(true);
+  abrupt->forward(true);
+  EXPECT_TRUE(watcher->sees({ip("10.0.0.2"), ip("10.0.0.3")}));
+  EXPECT_TRUE(polite->sees({ip("10.0.0.3")}));
+  polite->leave();  // Returns when the registry lists it no more.
+  EXPECT_TRUE(watcher->sees({ip("10.0.0.3")}));
+  abrupt->end();
+  EXPECT_TRUE(watcher->sees({}));
+}
+
+TEST_F(RegistryServer, AnAddressInNewHandsIsTheNewTaps) {
+  serve();
+  const auto watcher = tap({ip("10.0.0.1")});
+  const auto old_one = tap({ip("10.0.0.2")});
+  old_one->forward(true);
+  EXPECT_TRUE(watcher->sees({ip("10.0.0.2")}));
+  const auto new_one = tap({ip("10.0.0.2")});
+  EXPECT_TRUE(watcher->sees({}));
+  new_one->forward(true);
+  EXPECT_TRUE(watcher->sees({ip("10.0.0.2")}));
+}
+
+TEST_F(RegistryServer, WhatAReplicaSaidEndsWithIt) {
+  serve();
+  const auto a = tap({ip("10.0.0.1")});
+  const auto b = tap({ip("10.0.0.2")});
+  b->forward(true);
+  EXPECT_TRUE(a->sees({ip("10.0.0.2")}));
+  server_->stop();
+  EXPECT_TRUE(a->sees({}));  // Nobody vouches for anyone any more.
+}
+
+TEST_F(RegistryServer, TapsFollowTheAuthority) {
+  serve();
+  const auto a = tap({ip("10.0.0.1")});
+  EXPECT_TRUE(a->sees({}));
+  const auto next = testing_support::make_ca("next");
+  server_->set_ca(ca_.certificate + next.certificate);
+  const auto b = tap({ip("10.0.0.2")});
+  b->forward(true);
+  EXPECT_TRUE(a->sees({ip("10.0.0.2")}));  // By now it has heard of the authority, too.
+  b->end();
+  EXPECT_TRUE(a->sees({}));
+  const auto leaf = testing_support::make_leaf(next, {"IP:127.0.0.1"});
+  ASSERT_TRUE(tls_.replace({leaf.certificate, leaf.key}));
+  // Its next connection is to a server that only the new authority has signed.
+  const std::uint16_t port = port_;
+  server_.reset();
+  ServerConfig config;
+  config.listen = {"127.0.0.1", port};
+  telemetry::MetricsRegistry metrics;
+  Server again(std::move(config), tls_, metrics);
+  ASSERT_TRUE(again.start());
+  a->forward(true);
+  for (int i = 0; i < 1000; ++i) {
+    if (metrics.text().find("sidetap_registry_addresses 1") != std::string::npos) return;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  FAIL() << metrics.text();
+}
+
+TEST_F(RegistryServer, ATokenProvesAPodAndItsAddresses) {
+  serve_with_tokens();
+  // One address by the connection, one by the pod's status, one by nothing.
+  const auto liar = tap({ip("127.0.0.1"), ip("10.0.0.9"), ip("10.0.0.66")}, "good");
+  liar->forward(true);
+  EXPECT_TRUE(shows("sidetap_registry_addresses 2"));
+  EXPECT_TRUE(shows("sidetap_registry_unproven_addresses_total"));
+}
+
+TEST_F(RegistryServer, WithoutTheRightToGetPodsTheConnectionsAddressIsProof) {
+  may_get_pods_ = false;
+  serve_with_tokens();
+  const auto a = tap({ip("127.0.0.1"), ip("10.0.0.9")}, "good");
+  a->forward(true);
+  EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
+  const auto forger = tap({ip("10.0.0.66")}, "good");
+  forger->forward(true);
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"addresses\"}"));
+  EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
+}
+
+TEST_F(RegistryServer, ATokenIsReviewedOnce) {
+  serve_with_tokens();
+  for (int i = 0; i < 3; ++i) {
+    const auto a = tap({ip("127.0.0.1")}, "good");
+    a->forward(true);
+    EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
+    a->end();
+    EXPECT_TRUE(shows("sidetap_registry_addresses 0"));
+  }
+  EXPECT_EQ(api_requests_, 1);
+}
+
+TEST_F(RegistryServer, DeclinesWhoIsNoPod) {
+  serve_with_tokens();
+  EXPECT_THAT(ask(upgrade()), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(ask(upgrade("Authorization: Basic eDp5\r\n")), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(ask(upgrade("Authorization: Bearer bad\r\n")), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(ask(upgrade("Authorization: Bearer user\r\n")), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(ask(upgrade("Authorization: Bearer down\r\n")), StartsWith("HTTP/1.1 503 "));
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"token\"} 2"));
+  EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+}
+
+TEST_F(RegistryServer, DeclinesWhatIsNotItsProtocol) {
+  serve();
+  EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask("GET /v1/taps HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_EQ(ask("\x01\x02\x03\r\n\r\n"), "");
+  EXPECT_EQ(ask("GET /" + std::string(100'000, 'x')), "");
+  EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+}
+
+TEST_F(RegistryServer, EndsWhoSaysNoHello) {
+  ServerConfig config;
+  config.handshake = config.silence = milliseconds(200);
+  serve(std::move(config));
+  TlsClient silent(port_);
+  EXPECT_EQ(silent.read_all(), "");
+  TlsClient mute(port_);
+  mute.send(upgrade());
+  EXPECT_THAT(mute.read_answer(), StartsWith("HTTP/1.1 101 "));
+  mute.read_all();  // Its pings are not answered.
+  EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+}
+
+TEST_F(RegistryServer, RefusesWordsThatAreNone) {
+  serve();
+  for (const std::string& text : {std::string("nonsense"), std::string(R"({"type":"resync"})"),
+                                  std::string(R"({"type":"hello","version":9})")}) {
+    TlsClient client(port_);
+    client.send(upgrade());
+    EXPECT_THAT(client.read_answer(), StartsWith("HTTP/1.1 101 "));
+    // A masked text frame, the mask being zeros.
+    client.send(std::string("\x81") + static_cast<char>(0x80 | text.size()) + std::string(4, '\0') +
+                text);
+    EXPECT_THAT(client.read_all(), HasSubstr("\"type\":\"refused\""));
+  }
+  EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"protocol\"} 3"));
+}
+
+TEST_F(RegistryServer, HoldsNoMoreConnectionsThanAllowed) {
+  ServerConfig config;
+  config.most_connections = 2;
+  serve(std::move(config));
+  TlsClient first(port_);
+  TlsClient second(port_);
+  EXPECT_THROW(TlsClient{port_}, std::runtime_error);
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"too-many\"} 1"));
+}
+
+}  // namespace
+}  // namespace sidetap::webhook::registry

@@ -1,0 +1,105 @@
+#include "webhook/registry/authenticator.h"
+
+#include <array>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <openssl/sha.h>
+
+namespace sidetap::webhook::registry {
+namespace {
+
+namespace asio = boost::asio;
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+std::string digest(const std::string& text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> bytes{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), bytes.data());
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// "shop" of "system:serviceaccount:shop:default".
+std::string namespace_of(const std::string& user) {
+  constexpr std::string_view kPrefix = "system:serviceaccount:";
+  if (!user.starts_with(kPrefix)) return {};
+  const auto end = user.find(':', kPrefix.size());
+  return user.substr(kPrefix.size(), end - kPrefix.size());
+}
+
+std::vector<net::IpAddress> addresses_in(const nlohmann::json& pod, const std::string& uid) {
+  std::vector<net::IpAddress> found;
+  const auto text = [](const nlohmann::json& object, const char* key) {
+    const auto member = object.is_object() ? object.find(key) : object.end();
+    return object.is_object() && member != object.end() && member->is_string()
+               ? member->get<std::string>()
+               : std::string();
+  };
+  // A pod of the same name may have come after the token's.
+  if (!pod.is_object() || !pod.contains("metadata") || text(pod["metadata"], "uid") != uid ||
+      !pod.contains("status") || !pod["status"].is_object() || !pod["status"].contains("podIPs")) {
+    return found;
+  }
+  for (const auto& item : pod["status"]["podIPs"]) {
+    if (const auto address = net::IpAddress::parse(text(item, "ip"))) found.push_back(*address);
+  }
+  return found;
+}
+
+}  // namespace
+
+Authenticator::Authenticator(asio::any_io_executor executor, const kube::Credentials& credentials,
+                             AuthenticatorConfig config)
+    : config_(std::move(config)), freed_(executor) {
+  freed_.expires_at(asio::steady_timer::time_point::max());
+  for (std::size_t i = 0; i < config_.connections; ++i) {
+    idle_.push_back(std::make_unique<kube::Client>(executor, credentials));
+  }
+}
+
+asio::awaitable<std::unique_ptr<kube::Client>> Authenticator::borrow() {
+  while (idle_.empty()) co_await freed_.async_wait(kTuple);
+  auto client = std::move(idle_.back());
+  idle_.pop_back();
+  co_return client;
+}
+
+void Authenticator::give_back(std::unique_ptr<kube::Client> client) {
+  idle_.push_back(std::move(client));
+  freed_.cancel_one();
+}
+
+void Authenticator::forget_old() {
+  const auto now = Clock::now();
+  std::erase_if(known_, [now](const auto& item) { return item.second.until <= now; });
+  if (known_.size() >= config_.most_remembered) known_.clear();
+}
+
+asio::awaitable<Result<kube::TokenIdentity>> Authenticator::identify(std::string token) {
+  const std::string key = digest(token);
+  const auto found = known_.find(key);
+  if (found != known_.end() && Clock::now() < found->second.until) {
+    co_return found->second.identity;
+  }
+  auto client = co_await borrow();
+  auto identity = co_await kube::review_token(*client, std::move(token), config_.audience);
+  give_back(std::move(client));
+  if (!identity) co_return identity.error();
+  if (known_.size() >= config_.most_remembered) forget_old();
+  known_[key] = {*identity, Clock::now() + config_.remember};
+  co_return std::move(*identity);
+}
+
+asio::awaitable<std::vector<net::IpAddress>> Authenticator::addresses_of(
+    kube::TokenIdentity identity) {
+  const std::string name_space = namespace_of(identity.user);
+  if (name_space.empty() || identity.pod_name.empty()) co_return std::vector<net::IpAddress>();
+  auto client = co_await borrow();
+  std::string path = "/api/v1/namespaces/" + name_space + "/pods/" + identity.pod_name;
+  const auto read = co_await client->get(std::move(path));
+  give_back(std::move(client));
+  if (!read || !read->ok()) co_return std::vector<net::IpAddress>();
+  co_return addresses_in(read->body, identity.pod_uid);
+}
+
+}  // namespace sidetap::webhook::registry

@@ -1,0 +1,55 @@
+// The registry's server: WebSockets of taps, what they say, and who is told what.
+//
+// Everything runs on one thread of its own, apart from the admission reviews. A tap is told of a
+// new version when it is ready to hear; one that is slow gets a snapshot instead of what it missed,
+// so nothing piles up.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "shared/http/tls_context.h"
+#include "shared/kube/credentials.h"
+#include "shared/net/host_port.h"
+#include "shared/result.h"
+#include "shared/telemetry/metrics.h"
+
+namespace sidetap::webhook::registry {
+
+struct ServerConfig {
+  net::HostPort listen;
+  /// To the API server, which is asked whose a tap's token is. None: anybody may register any
+  /// address; for demonstrations on one machine.
+  std::optional<kube::Credentials> credentials;
+  std::string audience = "sidetap";
+  std::size_t most_connections = 20'000;
+  std::chrono::milliseconds handshake{10'000};  ///< Until a tap has said hello.
+  std::chrono::milliseconds silence{10'000};    ///< Without an answer to a ping a tap is gone.
+  std::chrono::milliseconds pace{1'000};        ///< At most one change in so long.
+  std::chrono::milliseconds gather{20};  ///< From a change to its publication, if pace allows.
+};
+
+class Server {
+ public:
+  /// `tls` holds a context before start(). Both references outlive the server.
+  Server(ServerConfig config, const http::TlsStore& tls, telemetry::MetricsRegistry& metrics);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Listens and starts the thread; the bound port.
+  Result<std::uint16_t> start();
+  /// Taps trust these authorities (PEM) from now on; connected ones are told. Any thread.
+  void set_ca(std::string bundle);
+  /// Ends every connection and the thread.
+  void stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sidetap::webhook::registry

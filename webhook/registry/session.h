@@ -1,0 +1,70 @@
+// One tap's connection to the registry.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/websocket/stream.hpp>
+
+#include "shared/http/tls_async_stream.h"
+#include "webhook/registry/messages.h"
+
+namespace sidetap::webhook::registry {
+
+using Request = boost::beast::http::request<boost::beast::http::string_body>;
+
+/// What every tap is told, made once. Immutable.
+struct News {
+  std::uint64_t version = 0;
+  std::shared_ptr<const std::string> snapshot;
+  /// From the version before; null when there was none.
+  std::shared_ptr<const std::string> change;
+  std::uint64_t change_from = 0;
+  std::shared_ptr<const std::string> ca;  ///< Null: none to tell.
+};
+
+/// The registry's thread only. Kept alive by its coroutines.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(ConnectionId id, boost::asio::ip::tcp::socket socket, const http::TlsContext& tls);
+
+  ConnectionId id() const { return id_; }
+  /// Of the other end; nothing when it is gone already.
+  std::optional<net::IpAddress> source() const { return source_; }
+
+  /// TLS and the HTTP request of the upgrade; nothing when either fails.
+  boost::asio::awaitable<std::optional<Request>> greet();
+  boost::asio::awaitable<void> decline(unsigned status, std::string reason);
+  boost::asio::awaitable<bool> accept(const Request& request, std::chrono::milliseconds silence);
+  /// The next message's text, valid until the next call; nothing at the end.
+  boost::asio::awaitable<std::optional<std::string>> read();
+  /// From now on this tap is told what there is.
+  void subscribe(std::shared_ptr<const News> news);
+  /// There is something new. Does nothing before subscribe().
+  void tell(std::shared_ptr<const News> news);
+  /// The next thing it is told is everything.
+  void resync();
+  boost::asio::awaitable<void> refuse(std::string reason);
+  void cut();
+
+ private:
+  boost::asio::awaitable<void> write();
+  std::shared_ptr<const std::string> next_text();
+
+  const ConnectionId id_;
+  std::optional<net::IpAddress> source_;
+  boost::beast::websocket::stream<http::TlsAsyncStream, false> stream_;
+  boost::beast::flat_buffer buffer_;
+  std::shared_ptr<const News> news_;
+  std::optional<std::uint64_t> told_;
+  std::shared_ptr<const std::string> told_ca_;
+  bool writing_ = false;
+  bool open_ = false;
+};
+
+}  // namespace sidetap::webhook::registry
