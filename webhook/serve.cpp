@@ -23,6 +23,7 @@
 #include "shared/telemetry/metrics.h"
 #include "webhook/certificates/keeper.h"
 #include "webhook/configuration_store.h"
+#include "webhook/registry/server.h"
 
 namespace sidetap::webhook {
 namespace {
@@ -92,11 +93,13 @@ class Webhook {
  private:
   Result<void> start() {
     if (auto loaded = configuration_.reload(); !loaded) return loaded;
+    reload_registry_ca();
     if (options_.self_managed.enabled) {
       // The server starts with the first certificate.
       if (auto started = start_keeper(); !started) return started;
     } else {
       if (auto loaded = tls_.reload(options_.tls); !loaded) return loaded;
+      reload_tls();
       if (auto started = start_server(); !started) return started;
     }
     follow_files();
@@ -122,7 +125,48 @@ class Webhook {
     auto port = server_->start();
     if (!port) return port.error();
     telemetry::info("serving admission reviews", {{"port", *port}, {"threads", options_.threads}});
+    return start_registry();
+  }
+
+  /// After the first certificate. A server of its own, without the check of clients' certificates:
+  /// taps have none.
+  Result<void> start_registry() {
+    if (!options_.registry.listen) return {};
+    registry::ServerConfig config;
+    config.listen = *options_.registry.listen;
+    config.audience = options_.registry.audience;
+    if (options_.registry.tokens) {
+      auto credentials = kube::in_cluster_credentials(config::process_environment,
+                                                      options_.self_managed.service_account);
+      if (!credentials) {
+        return Error{credentials.error().text + " (with --registry-auth none, taps need no token)"};
+      }
+      config.credentials = std::move(*credentials);
+    }
+    registry_ = std::make_unique<registry::Server>(std::move(config), registry_tls_, metrics_);
+    if (!registry_ca_.empty()) registry_->set_ca(registry_ca_);
+    auto port = registry_->start();
+    if (!port) return port.error();
+    telemetry::info("serving the registry of taps", {{"port", *port}});
     return {};
+  }
+
+  /// Whom taps trust, from now on.
+  void set_registry_ca(std::string bundle) {
+    if (bundle.empty() || bundle == registry_ca_) return;
+    registry_ca_ = std::move(bundle);
+    configuration_.set_registry_ca(registry_ca_);
+    if (registry_) registry_->set_ca(registry_ca_);
+  }
+  void reload_registry_ca() {
+    if (options_.registry.ca_file.empty()) return;
+    auto text = kube::read_trimmed(options_.registry.ca_file);
+    if (text) {
+      set_registry_ca(*text + "\n");
+    } else {
+      telemetry::warn("the registry's CA file cannot be read, the old one stays",
+                      {{"reason", text.error().text}});
+    }
   }
 
   Result<void> start_keeper() {
@@ -143,7 +187,7 @@ class Webhook {
 
   void serve_with(const certificates::State& state) {
     managed_ = http::TlsMaterial{state.leaf.certificate, state.leaf.key, {}};
-    configuration_.set_registry_ca(state.bundle());
+    if (options_.registry.ca_file.empty()) set_registry_ca(state.bundle());
     reload_tls();
     if (server_ || !tls_.current()) return;
     if (auto started = start_server(); !started) {
@@ -157,8 +201,12 @@ class Webhook {
   void reload_tls() {
     if (!options_.self_managed.enabled) {
       static_cast<void>(tls_.reload(options_.tls));
+      if (options_.registry.listen) {
+        static_cast<void>(registry_tls_.reload({options_.tls.certificate, options_.tls.key}));
+      }
     } else if (managed_) {
       static_cast<void>(tls_.reload_with(*managed_, options_.tls.client_ca));
+      if (options_.registry.listen) static_cast<void>(registry_tls_.replace(*managed_));
     }
   }
 
@@ -178,11 +226,12 @@ class Webhook {
   void follow_files() {
     std::vector<std::string> files;
     for (const auto& file : {options_.tls.certificate, options_.tls.key, options_.tls.client_ca,
-                             options_.configuration}) {
+                             options_.configuration, options_.registry.ca_file}) {
       if (!file.empty()) files.push_back(file);
     }
     watch_ = std::make_unique<http::FileWatch>(context_.get_executor(), std::move(files), [this] {
       reload_tls();
+      reload_registry_ca();
       static_cast<void>(configuration_.reload());
     });
     watch_->start();
@@ -226,6 +275,7 @@ class Webhook {
     signals_.cancel();
     keeper_end_.emit(asio::cancellation_type::terminal);
     if (server_) server_->stop();
+    registry_.reset();
     trim_timer_.cancel();
     watch_.reset();
     status_.reset();
@@ -234,6 +284,7 @@ class Webhook {
   const ServeOptions& options_;
   telemetry::MetricsRegistry metrics_;
   http::TlsStore tls_;
+  http::TlsStore registry_tls_;
   ConfigurationStore configuration_;
   ReviewService service_;
   asio::io_context context_{1};
@@ -245,6 +296,8 @@ class Webhook {
   int exit_code_ = 0;
   std::optional<http::TlsMaterial> managed_;
   std::unique_ptr<certificates::Keeper> keeper_;
+  std::string registry_ca_;
+  std::unique_ptr<registry::Server> registry_;
   std::unique_ptr<http::HttpsServer> server_;
   std::unique_ptr<http::FileWatch> watch_;
   std::unique_ptr<http::StatusServer> status_;

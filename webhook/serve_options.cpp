@@ -74,6 +74,35 @@ void declare_tls(config::OptionSet& options, ServeOptions& into) {
       config::readable_file(), into.tls.client_ca);
 }
 
+void declare_registry(config::OptionSet& options, RegistryOptions& into) {
+  options.add<std::optional<net::HostPort>>(
+      {.flag = "--registry-listen",
+       .env = "SIDETAP_REGISTRY_LISTEN",
+       .value = "[HOST]:PORT",
+       .help = "where taps learn which peers are tapped (WebSocket over TLS); none: nowhere"},
+      optional_host_port(), into.listen);
+  options.add<bool>({.flag = "--registry-auth",
+                     .env = "SIDETAP_REGISTRY_AUTH",
+                     .value = "HOW",
+                     .fallback = "token",
+                     .help = "token: a tap proves by its service account token which pod it is; "
+                             "none: anybody may register, for demonstrations on one machine"},
+                    word<bool>({{"token", true}, {"none", false}}), into.tokens);
+  options.add<std::string>({.flag = "--registry-audience",
+                            .env = "SIDETAP_REGISTRY_AUDIENCE",
+                            .value = "NAME",
+                            .fallback = "sidetap",
+                            .help = "audience that a tap's token must have"},
+                           config::any_text(), into.audience);
+  options.add<std::string>({.flag = "--registry-ca",
+                            .env = "SIDETAP_REGISTRY_CA",
+                            .value = "FILE",
+                            .help = "CAs, PEM, by which taps know the registry; followed when it "
+                                    "changes; none: the self-managed bundle, or the "
+                                    "configuration's"},
+                           config::readable_file(), into.ca_file);
+}
+
 void declare_limits(config::OptionSet& options, ServeOptions& into) {
   options.add<unsigned>({.flag = "--threads",
                          .env = "SIDETAP_THREADS",
@@ -203,6 +232,7 @@ config::ParseResult parse_serve_options(std::span<const char* const> arguments,
        .help = "what to inject and where, JSON or YAML; followed when it changes; none: built-in "
                "defaults"},
       config::readable_file(), into.configuration);
+  declare_registry(options, into.registry);
   declare_limits(options, into);
   declare_log(options, into);
   const auto result = options.parse(arguments, environment);

@@ -25,11 +25,20 @@ struct SelfManagedOptions {
   std::string service_account;  ///< Folder of token and CA of the API server.
 };
 
+/// The registry of taps, on a port of its own.
+struct RegistryOptions {
+  std::optional<net::HostPort> listen;
+  bool tokens = true;  ///< Taps prove themselves by service account tokens.
+  std::string audience;
+  std::string ca_file;  ///< Whom taps trust; empty: the self-managed bundle, or the configuration.
+};
+
 struct ServeOptions {
   net::HostPort listen;
   std::optional<net::HostPort> status_listen;
   http::TlsFiles tls;  ///< Certificate and key are empty when self-managed.
   SelfManagedOptions self_managed;
+  RegistryOptions registry;
   std::string configuration;  ///< Empty: built-in defaults.
   unsigned threads = 2;
   std::uint32_t drain_seconds = 0;

@@ -125,7 +125,8 @@ asio::awaitable<void> Session::refuse(std::string reason) {
   if (!open_ || std::exchange(writing_, true)) co_return;
   const std::string text = refused_text(reason);
   auto [write_error, size] = co_await stream_.async_write(asio::buffer(text), kTuple);
-  if (!write_error) co_await stream_.async_close(websocket::close_code::policy_error, kTuple);
+  // No closing handshake: whoever is refused has nothing more to say.
+  if (!write_error) stream_.next_layer().tls().shutdown();
   open_ = false;
 }
 
