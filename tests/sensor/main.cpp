@@ -146,8 +146,8 @@ class Sensor {
   }
 
   const Options& options_;
+  asio::io_context context_{1};  // before all that holds sockets of it
   Common common_;
-  asio::io_context context_{1};
   asio::signal_set signals_{context_, SIGINT, SIGTERM};
   tcp::acceptor acceptor_{context_};
   asio::steady_timer deadline_{context_};

@@ -159,7 +159,7 @@ class SensorTest(unittest.TestCase):
         self.process.send_signal(signal.SIGTERM)
 
     def totals(self):
-        self.process.wait(15)
+        self.assertEqual(self.process.wait(15), 0)
         with open(self.json, encoding="utf-8") as file:
             return json.load(file)
 
