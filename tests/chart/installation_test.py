@@ -127,6 +127,15 @@ class Installation:
     def has_bundle(self):
         return all("caBundle" in entry["clientConfig"] for entry in self.entries())
 
+    def tap_environment(self):
+        """The variables of the tap in a pod that asks for one."""
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-", "annotations": {"sidetap.io/inject": "true"}},
+               "spec": {"containers": [{"name": "web", "image": "nginx"}]}}
+        code, pod = self.api.create_pod("default", pod, "dryRun=All")
+        assert code == 201, pod
+        tap, = [container for container in pod["spec"]["initContainers"] if container["name"] == "sidetap"]
+        return {variable["name"]: variable.get("value") for variable in tap["env"]}
+
     def helm_test(self):
         """The test pod's command, in its service account."""
         pod = of_kind(self.docs, "Pod")[0]["spec"]
@@ -151,17 +160,22 @@ class SelfManaged(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr + installation.logs())
         self.assertIn("The trial pod got its tap, as a native sidecar", result.stdout)
         self.assertEqual(installation.api.refused, [])
+        # Taps find the registry, and trust it.
+        tap = installation.tap_environment()
+        self.assertEqual(tap["REGISTRY"], f"sidetap-registry.{NAMESPACE}.svc:8444")
+        bundle = base64.b64decode(installation.entries()[0]["clientConfig"]["caBundle"]).decode()
+        self.assertEqual(tap["REGISTRY_CA"].strip(), bundle.strip())
 
     def test_every_replica_shows_a_certificate_that_the_bundle_trusts_for_both_services(self):
         installation = self.install()
         eventually(installation.has_bundle, "the caBundle is there")
         bundle = base64.b64decode(installation.entries()[0]["clientConfig"]["caBundle"]).decode()
         names = [service["metadata"]["name"] for service in of_kind(installation.docs, "Service")]
-        self.assertEqual(len(names), 2)
+        self.assertEqual(names, ["sidetap-webhook", "sidetap-registry"])
         for _, ports in installation.replicas:
-            for name in names:
+            for name, flag in zip(names, ("--listen", "--registry-listen")):
                 context = ssl.create_default_context(cadata=bundle)
-                with socket.create_connection(("127.0.0.1", ports["--listen"]), 5) as connection:
+                with socket.create_connection(("127.0.0.1", ports[flag]), 5) as connection:
                     with context.wrap_socket(connection, server_hostname=f"{name}.{NAMESPACE}.svc") as tls:
                         self.assertEqual(dict(part[0] for part in tls.getpeercert()["issuer"]).keys(), {"commonName"})
 
@@ -191,10 +205,10 @@ class SelfManaged(unittest.TestCase):
 
 class ExistingSecret(unittest.TestCase):
     def test_certificates_of_the_scripts_serve_an_installation(self):
-        installation = Installation(self, "--set", "certificates.mode=existingSecret", "--set", "registry.enabled=false")
+        installation = Installation(self, "--set", "certificates.mode=existingSecret")
         certificates = installation.folder / "certificates"
-        subprocess.run([ROOT / "certs-scripts/generate.sh", "--out", certificates, "--namespace", NAMESPACE], check=True,
-                       capture_output=True)
+        subprocess.run([ROOT / "certs-scripts/generate.sh", "--out", certificates, "--namespace", NAMESPACE,
+                        "--san", f"sidetap-registry.{NAMESPACE}.svc"], check=True, capture_output=True)
         installation.start_replica({"/etc/sidetap-tls/": f"{certificates}/"})
         installation.wait_ready()
         # As install.sh does it.
@@ -204,6 +218,8 @@ class ExistingSecret(unittest.TestCase):
         result = installation.helm_test()
         self.assertEqual(result.returncode, 0, result.stderr + installation.logs())
         self.assertEqual(installation.api.refused, [])
+        self.assertEqual(installation.tap_environment()["REGISTRY_CA"].strip(),
+                         (certificates / "ca.crt").read_text().strip())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,13 @@
 - --tls-cert=/etc/sidetap-tls/tls.crt
 - --tls-key=/etc/sidetap-tls/tls.key
 {{- end }}
+{{- if .Values.registry.enabled }}
+- --registry-listen=:{{ .Values.registry.port }}
+- --registry-auth={{ .Values.registry.auth }}
+{{- if ne .Values.certificates.mode "selfManaged" }}
+- --registry-ca=/etc/sidetap-tls/ca.crt
+{{- end }}
+{{- end }}
 - --threads={{ .Values.webhook.threads }}
 - --drain-seconds={{ .Values.webhook.drainSeconds }}
 - --log-level={{ .Values.webhook.logLevel }}
