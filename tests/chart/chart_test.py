@@ -563,8 +563,9 @@ class Monitoring(unittest.TestCase):
 
 
 class Rights(unittest.TestCase):
-    # What no rule on names can hold: token reviews are created, not read.
+    # What no rule on names can hold: token reviews are created, not read; pods have any name.
     UNNAMED = {("tokenreviews", "create")}
+    OF_DUAL_STACK = {("pods", "get")}
 
     def test_rules_name_what_they_allow(self):
         for label, docs in rendering.renderings():
@@ -576,7 +577,19 @@ class Rights(unittest.TestCase):
                         self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
                         if "resourceNames" not in rule:
                             granted = set(itertools.product(rule["resources"], rule["verbs"]))
-                            self.assertLessEqual(granted, self.UNNAMED)
+                            dual = self.OF_DUAL_STACK if "everything" in label else set()
+                            self.assertLessEqual(granted, self.UNNAMED | dual)
+
+    def test_pods_are_read_where_they_have_two_addresses_only(self):
+        def reads(*arguments):
+            docs = documents(template(*REQUIRED, *arguments))
+            return any("pods" in rule["resources"] for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
+        dual = ["--set", "subnets.pods={10.244.0.0/16,fd00::/56}"]
+        self.assertFalse(reads())
+        self.assertTrue(reads(*dual))
+        self.assertFalse(reads(*dual, "--set", "registry.readPods=never"))
+        self.assertFalse(reads(*dual, "--set", "registry.auth=none"))
+        self.assertTrue(reads("--set", "registry.readPods=always"))
 
     def test_the_names_are_those_of_the_objects(self):
         docs = documents(template(*REQUIRED))

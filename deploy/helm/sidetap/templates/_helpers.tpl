@@ -33,6 +33,14 @@
 {{- if or (eq .Values.certificates.mode "selfManaged") (and .Values.registry.enabled (eq .Values.registry.auth "token")) -}}yes{{- end -}}
 {{- end -}}
 
+{{/* May the registry look at pods? A connection proves one address; of dual-stack pods the other one is asked for. */}}
+{{- define "sidetap.readsPods" -}}
+{{- $pods := join "," .Values.subnets.pods -}}
+{{- $dual := and (contains ":" $pods) (contains "." $pods) -}}
+{{- $wanted := or (eq .Values.registry.readPods "always") (and (eq .Values.registry.readPods "auto") $dual) -}}
+{{- if and .Values.registry.enabled (eq .Values.registry.auth "token") $wanted -}}yes{{- end -}}
+{{- end -}}
+
 {{/* Labels and annotations. */}}
 {{- define "sidetap.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "sidetap.name" . }}
