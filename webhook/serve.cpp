@@ -44,18 +44,23 @@ const MetricSpec kReady{"sidetap_webhook_ready", MetricType::kGauge,
 constexpr rlim_t kOtherFiles = 64;
 constexpr auto kTrimPeriod = std::chrono::seconds(2);
 
-/// As many connections as the process may have files, the hard limit being the host's word.
-std::size_t allowed_connections(std::size_t wanted) {
+/// As many connections as the process may have files, the hard limit being the host's word;
+/// `others` are those of the registry.
+std::size_t allowed_connections(std::size_t wanted, std::size_t others) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
-  if (const rlim_t needed = wanted + kOtherFiles; files.rlim_cur < needed) {
+  const rlim_t needed = wanted + others + kOtherFiles;
+  if (files.rlim_cur < needed) {
     files.rlim_cur = std::min(needed, files.rlim_max);
     ::setrlimit(RLIMIT_NOFILE, &files);
     ::getrlimit(RLIMIT_NOFILE, &files);
   }
-  if (files.rlim_cur >= wanted + kOtherFiles) return wanted;
+  if (files.rlim_cur >= needed) return wanted;
+  // The reviews must not go without because of the taps, nor the other way round.
+  const std::size_t share = others > 0 ? 2 : 1;
   const std::size_t allowed =
-      files.rlim_cur > 2 * kOtherFiles ? files.rlim_cur - kOtherFiles : kOtherFiles;
+      files.rlim_cur > 2 * kOtherFiles ? (files.rlim_cur - kOtherFiles) / share : kOtherFiles;
+  if (allowed >= wanted) return wanted;
   telemetry::warn("fewer connections than asked for: the limit of open files is low",
                   {{"connections", allowed}});
   return allowed;
@@ -111,7 +116,8 @@ class Webhook {
 
   Result<void> start_server() {
     http::ServerLimits limits;
-    limits.connections = allowed_connections(options_.max_connections);
+    limits.connections = allowed_connections(
+        options_.max_connections, options_.registry.listen ? registry::kMostConnections : 0);
     limits.body_bytes = options_.max_body_bytes;
     server_ = std::make_unique<http::HttpsServer>(
         options_.listen, options_.threads, limits, tls_,

@@ -19,13 +19,15 @@
 
 namespace sidetap::webhook::registry {
 
+inline constexpr std::size_t kMostConnections = 20'000;
+
 struct ServerConfig {
   net::HostPort listen;
   /// To the API server, which is asked whose a tap's token is. None: anybody may register any
   /// address; for demonstrations on one machine.
   std::optional<kube::Credentials> credentials;
   std::string audience = "sidetap";
-  std::size_t most_connections = 20'000;
+  std::size_t most_connections = kMostConnections;
   std::chrono::milliseconds handshake{10'000};  ///< Until a tap has said hello.
   std::chrono::milliseconds silence{10'000};    ///< Without an answer to a ping a tap is gone.
   std::chrono::milliseconds pace{1'000};        ///< At most one change in so long.
