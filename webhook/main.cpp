@@ -7,6 +7,7 @@
 #include "shared/config/options.h"
 #include "shared/telemetry/log.h"
 #include "webhook/admit.h"
+#include "webhook/certs.h"
 #include "webhook/configuration/configuration_file.h"
 #include "webhook/offline.h"
 #include "webhook/selftest/selftest.h"
@@ -21,6 +22,7 @@ constexpr std::string_view kUsage =
     "  serve     answer the admission reviews of API servers over HTTPS\n"
     "  inject    do to pods in files what the cluster would do\n"
     "  explain   say whether pods in files would be injected, and why\n"
+    "  certs     look after the self-managed certificates, once\n"
     "  selftest  have the API server make a pod by a dry run, and look for the tap\n"
     "  version   print the version\n"
     "COMMAND --help tells its options.\n";
@@ -64,6 +66,7 @@ int main(int argc, char** argv) try {
   if (command == "serve") return serve(rest);
   if (command == "inject") return sidetap::inject_command(rest);
   if (command == "explain") return sidetap::explain_command(rest);
+  if (command == "certs") return sidetap::webhook::certs_command(rest);
   if (command == "selftest") return sidetap::selftest::command(rest);
   if (command == "version" || command == "--version") {
     std::cout << "sidetap-webhook " << SIDETAP_VERSION << '\n';
@@ -74,7 +77,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
   std::cerr << "sidetap-webhook: '" << command
-            << "' is no command; serve, inject, explain, selftest and version are\n";
+            << "' is no command; serve, inject, explain, certs, selftest and version are\n";
   return 2;
 } catch (const std::exception& e) {
   sidetap::telemetry::error("cannot go on", {{"reason", e.what()}});

@@ -66,16 +66,6 @@ std::size_t allowed_connections(std::size_t wanted, std::size_t others) {
   return allowed;
 }
 
-certificates::KeeperConfig keeper_config(const SelfManagedOptions& options,
-                                         const std::string& own_namespace) {
-  certificates::KeeperConfig config;
-  config.name_space = options.name_space.empty() ? own_namespace : options.name_space;
-  config.secret = options.secret;
-  config.services = options.services;
-  config.webhook_configuration = options.webhook_configuration;
-  return config;
-}
-
 class Webhook {
  public:
   Webhook(const ServeOptions& options, const ReviewFactory& factory)

@@ -217,6 +217,16 @@ void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) 
                            config::any_text(), into.service_account);
 }
 
+certificates::KeeperConfig keeper_config(const SelfManagedOptions& options,
+                                         const std::string& own_namespace) {
+  certificates::KeeperConfig config;
+  config.name_space = options.name_space.empty() ? own_namespace : options.name_space;
+  config.secret = options.secret;
+  config.services = options.services;
+  config.webhook_configuration = options.webhook_configuration;
+  return config;
+}
+
 config::ParseResult parse_serve_options(std::span<const char* const> arguments,
                                         const config::OptionSet::Environment& environment,
                                         ServeOptions& into) {

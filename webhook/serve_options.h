@@ -12,6 +12,7 @@
 #include "shared/http/tls_context.h"
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
+#include "webhook/certificates/keeper.h"
 
 namespace sidetap::webhook {
 
@@ -50,6 +51,10 @@ struct ServeOptions {
 
 /// Declares the options of self-managed certificates.
 void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into);
+
+/// `own_namespace`: where none is given.
+certificates::KeeperConfig keeper_config(const SelfManagedOptions& options,
+                                         const std::string& own_namespace);
 
 /// Prints help or an error line itself, as OptionSet::parse.
 config::ParseResult parse_serve_options(std::span<const char* const> arguments,

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import ssl
+import subprocess
 import threading
 import unittest
 
@@ -141,6 +142,19 @@ class SelfManaged(unittest.TestCase):
         (self.account / "token").write_text("the-token")
         live.eventually(webhook.ready, "ready")
         self.serial(webhook)
+
+    def test_the_command_does_once_what_the_webhook_does(self):
+        command = [live.PROGRAM, "certs", "--service-account", self.account]
+        done = subprocess.run(command, env=self.environment, capture_output=True, check=True, text=True)
+        self.assertIn("sidetap-webhook.sidetap-system.svc", done.stdout)
+        self.assertIn("the caBundle is right", done.stdout)
+        bundle = self.api.bundle()
+        subprocess.run(command, env=self.environment, capture_output=True, check=True)
+        self.assertEqual(self.api.bundle(), bundle)
+        (self.account / "token").write_text("another")
+        refused = subprocess.run(command, env=self.environment, capture_output=True, check=False, text=True)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("401", refused.stderr)
 
     def test_it_ends_in_order_while_the_api_server_refuses(self):
         (self.account / "token").write_text("another")

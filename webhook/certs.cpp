@@ -1,0 +1,79 @@
+#include "webhook/certs.h"
+
+#include <ctime>
+#include <iostream>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "shared/kube/credentials.h"
+#include "webhook/certificates/keeper.h"
+#include "webhook/serve_options.h"
+
+namespace sidetap::webhook {
+namespace {
+
+namespace asio = boost::asio;
+using certificates::TimePoint;
+
+/// "2026-11-24T01:02:03Z"
+std::string text_of(TimePoint time) {
+  const std::time_t seconds = certificates::Clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+void print(const certificates::State& state) {
+  const auto authority = certificates::read_facts(state.authority.certificate);
+  const auto leaf = certificates::read_facts(state.leaf.certificate);
+  if (!authority || !leaf) return;
+  std::cout << "certificate until " << text_of(leaf->not_after) << " for";
+  for (const auto& name : leaf->dns_names) std::cout << ' ' << name;
+  std::cout << "\nauthority until " << text_of(authority->not_after) << '\n';
+}
+
+}  // namespace
+
+int certs_command(std::span<const char* const> arguments) {
+  SelfManagedOptions wanted;
+  config::OptionSet options("sidetap-webhook certs",
+                            "Looks after the self-managed certificates, once.");
+  declare_self_managed(options, wanted);
+  switch (options.parse(arguments, config::process_environment)) {
+    case config::ParseResult::kHelp:
+      return 0;
+    case config::ParseResult::kError:
+      return 2;
+    case config::ParseResult::kRun:
+      break;
+  }
+  auto credentials =
+      kube::in_cluster_credentials(config::process_environment, wanted.service_account);
+  if (!credentials) {
+    std::cerr << "sidetap-webhook certs: " << credentials.error().text << '\n';
+    return 1;
+  }
+  certificates::KeeperConfig config = keeper_config(wanted, credentials->pod_namespace);
+  asio::io_context context{1};
+  certificates::Keeper keeper(kube::Client(context.get_executor(), std::move(*credentials)),
+                              std::move(config), print);
+  std::optional<Result<TimePoint>> due;
+  asio::co_spawn(
+      context, [&]() -> asio::awaitable<void> { due.emplace(co_await keeper.reconcile()); },
+      [](const std::exception_ptr& fault) {
+        if (fault) std::rethrow_exception(fault);
+      });
+  context.run();
+  if (!due || !*due) {
+    std::cerr << "sidetap-webhook certs: " << (due ? due->error().text : "interrupted") << '\n';
+    return 1;
+  }
+  std::cout << "the caBundle is right; next step due " << text_of(**due) << '\n';
+  return 0;
+}
+
+}  // namespace sidetap::webhook
