@@ -101,6 +101,12 @@ struct CaptureLoop::Impl {
     changed.wait(lock, [&] { return done; });
   }
 
+  std::uint64_t add(std::shared_ptr<Forwarder> forwarder, const std::string& key) {
+    on_packet_path([&] { pipeline.add(forwarder, key); });
+    captures.emplace(next_capture, std::move(forwarder));
+    return next_capture++;
+  }
+
   Result<std::vector<capture::BpfInstruction>> build_filter() const {
     capture::FilterConfig filter;
     filter.link = link.load(std::memory_order_relaxed);
@@ -332,12 +338,14 @@ Result<std::uint64_t> CaptureLoop::start(session::CaptureOrder order) {
   const std::string key = order.sensor;
   const rpcap::Sampling sampling = order.sampling;
   const std::uint32_t snaplen = std::min(order.snaplen, impl_->config.snaplen);
-  auto forwarder =
-      std::make_shared<Forwarder>(make_output(order), std::move(*filter), sampling, snaplen);
-  impl_->on_packet_path([&] { impl_->pipeline.add(forwarder, key); });
-  const std::uint64_t id = impl_->next_capture++;
-  impl_->captures.emplace(id, std::move(forwarder));
-  return id;
+  return impl_->add(
+      std::make_shared<Forwarder>(make_output(order), std::move(*filter), sampling, snaplen), key);
+}
+
+void CaptureLoop::add_output(std::unique_ptr<forwarding::Output> output, const std::string& key) {
+  impl_->add(std::make_shared<Forwarder>(std::move(output), forwarding::SensorFilter(),
+                                         rpcap::Sampling(), impl_->config.snaplen),
+             key);
 }
 
 Result<void> CaptureLoop::update_filter(std::uint64_t capture,

@@ -13,6 +13,10 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return h ^ (h >> 32);
 }
 
+std::uint64_t time_us(const capture::CapturedPacket& packet) {
+  return packet.seconds * 1'000'000ULL + packet.nanoseconds / 1000;
+}
+
 std::uint64_t hash_of(const std::string& text) {
   std::uint64_t h = 0xcbf29ce484222325ULL;  // FNV-1a: the same in every tap and every build
   for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
@@ -38,11 +42,31 @@ std::uint64_t flow_hash(const capture::PacketView& view) {
   return mix(source + destination, 1);  // a sum is the same in both directions
 }
 
+/// What was kept during an outage is owned already, and within the rate.
+class Pipeline::Replay final : public capture::PacketHandler {
+ public:
+  explicit Replay(Pipeline& pipeline) : pipeline_(pipeline) {}
+  void on_packet(const capture::CapturedPacket& packet) override {
+    pipeline_.ledger_.replayed.add();
+    const auto view = capture::parse_packet(pipeline_.config_.link, packet.bytes);
+    pipeline_.deliver(packet, flow_hash(view));
+  }
+
+ private:
+  Pipeline& pipeline_;
+};
+
 Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
-    : config_(config), engine_(engine) {}
+    : config_(config),
+      engine_(engine),
+      limiter_(config.rate_limit),
+      outage_(config.outage_buffer) {}
 
 void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key) {
   targets_.push_back({std::move(forwarder), hash_of(key)});
+  if (outage_.packets() == 0) return;
+  Replay replay(*this);
+  outage_.replay(replay);
 }
 
 void Pipeline::remove(const forwarding::Forwarder* forwarder) {
@@ -60,25 +84,37 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     return;
   }
   ledger_.owned[rule].add();
-  if (targets_.empty()) {
+  const bool limited = config_.rate_limit.any();
+  const std::uint64_t flow = limited || config_.balance || config_.spread ? flow_hash(view) : 0;
+  if (limited && !limiter_.admit(flow, packet.length, time_us(packet))) {
+    ledger_.rate_limited.add();
+    return;
+  }
+  if (!targets_.empty()) {
+    deliver(packet, flow);
+  } else if (outage_.keep(packet)) {
+    ledger_.kept.add();
+  } else {
     ledger_.no_session.add();
-    return;
   }
-  ledger_.taken.add();
-  if (config_.balance) {
-    hand_over(packet, choose(view));
-    return;
-  }
-  for (const Target& target : targets_) hand_over(packet, *target.forwarder);
 }
 
-void Pipeline::hand_over(const capture::CapturedPacket& packet, forwarding::Forwarder& forwarder) {
-  if (forwarder.wants(packet)) forwarder.forward(packet, {}, packet.bytes, packet.length);
+void Pipeline::deliver(const capture::CapturedPacket& packet, std::uint64_t flow) {
+  ledger_.taken.add();
+  if (config_.balance) {
+    hand_over(packet, flow, choose(flow));
+    return;
+  }
+  for (const Target& target : targets_) hand_over(packet, flow, *target.forwarder);
+}
+
+void Pipeline::hand_over(const capture::CapturedPacket& packet, std::uint64_t flow,
+                         forwarding::Forwarder& forwarder) {
+  if (forwarder.wants(packet)) forwarder.forward(packet, {}, packet.bytes, packet.length, flow);
 }
 
 // Rendezvous hashing: when a capture goes, only its own flows move.
-forwarding::Forwarder& Pipeline::choose(const capture::PacketView& view) {
-  const std::uint64_t flow = flow_hash(view);
+forwarding::Forwarder& Pipeline::choose(std::uint64_t flow) {
   return *std::max_element(targets_.begin(), targets_.end(),
                            [flow](const Target& a, const Target& b) {
                              return mix(flow, a.key_hash) < mix(flow, b.key_hash);

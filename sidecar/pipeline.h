@@ -11,20 +11,25 @@
 
 #include "sidecar/capture/packet_source.h"
 #include "sidecar/forwarding/forwarder.h"
+#include "sidecar/forwarding/outage_buffer.h"
+#include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/ownership/engine.h"
 
 namespace sidetap {
 
 /// What became of the packets that the process has read; written by the packet path, read by any
 /// thread. With what the forwarders count it balances:
-///   read = not owned + no session + taken
+///   read = not owned + rate limited + no session + kept + taken
 ///   taken = filtered + sampled + forwarded + dropped        (of each forwarder, since it began)
 struct Ledger {
   telemetry::HotCounter read;
   std::array<telemetry::HotCounter, ownership::kRuleCount> owned;
   std::array<telemetry::HotCounter, ownership::kRuleCount> not_owned;
+  telemetry::HotCounter rate_limited;
   telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
-  telemetry::HotCounter taken;       ///< Owned, and handed to the captures that ran.
+  telemetry::HotCounter kept;        ///< Of those, taken into the outage buffer; then `taken`.
+  telemetry::HotCounter replayed;
+  telemetry::HotCounter taken;  ///< Owned, and handed to the captures that ran.
 
   std::uint64_t owned_total() const { return sum(owned); }
   std::uint64_t not_owned_total() const { return sum(not_owned); }
@@ -36,6 +41,9 @@ struct Ledger {
 struct PipelineConfig {
   capture::LinkType link = capture::LinkType::kEthernet;
   bool balance = false;  ///< Each flow to one capture, instead of every packet to every capture.
+  bool spread = false;   ///< Outputs want to know flows (OutgoingPacket::flow).
+  forwarding::RateLimit rate_limit;
+  std::size_t outage_buffer = 0;  ///< Bytes for packets that come while no capture runs.
 };
 
 /// One thread, but for ledger().
@@ -65,12 +73,17 @@ class Pipeline final : public capture::PacketHandler {
     std::shared_ptr<forwarding::Forwarder> forwarder;
     std::uint64_t key_hash = 0;
   };
-  void hand_over(const capture::CapturedPacket& packet, forwarding::Forwarder& forwarder);
-  forwarding::Forwarder& choose(const capture::PacketView& view);
+  class Replay;
+  void deliver(const capture::CapturedPacket& packet, std::uint64_t flow);
+  void hand_over(const capture::CapturedPacket& packet, std::uint64_t flow,
+                 forwarding::Forwarder& forwarder);
+  forwarding::Forwarder& choose(std::uint64_t flow);
 
   PipelineConfig config_;
   ownership::Engine& engine_;
   std::vector<Target> targets_;
+  forwarding::RateLimiter limiter_;
+  forwarding::OutageBuffer outage_;
   Ledger ledger_;
 };
 

@@ -28,12 +28,20 @@ const MetricSpec kBytes{"sidetap_sent_bytes_total", MetricType::kCounter,
                         "Bytes given to data sockets, RPCAP headers included"};
 const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter,
                             "Datagrams given to data sockets"};
+const MetricSpec kWaiting{"sidetap_packets_waiting", MetricType::kGauge,
+                          "Packets in the outage buffer, until a sensor takes them"};
 const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
                            "Captures that sensors have started and not ended"};
 const MetricSpec kOpen{"sidetap_interface_open", MetricType::kGauge,
                        "1 while the interface is open for capture"};
 const MetricSpec kReopened{"sidetap_interface_reopened_total", MetricType::kCounter,
                            "Times that the interface was opened anew"};
+
+std::uint64_t waiting(const Ledger& ledger) {
+  // In this order, so that the difference is never below zero.
+  const std::uint64_t replayed = ledger.replayed.value();
+  return ledger.kept.value() - replayed;
+}
 
 constexpr std::string_view kDroppedFields[forwarding::kDropCauseCount] = {
     "dropped_socket_full", "dropped_too_large", "dropped_send_error", "dropped_disconnected"};
@@ -73,6 +81,9 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
          [](const Row& x) { return x.counts.source.dropped; });
     show(kDropped, with("cause", "no-session"),
          [](const Row& x) { return x.loop->ledger().no_session.value(); });
+    show(kDropped, with("cause", "rate-limit"),
+         [](const Row& x) { return x.loop->ledger().rate_limited.value(); });
+    show(kWaiting, interface, [](const Row& x) { return waiting(x.loop->ledger()); });
     for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
       show(kDropped,
            with("cause", forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
@@ -97,14 +108,17 @@ void TapMetrics::log_summary() {
   refresh();
   for (const auto& row : rows_) {
     const Ledger& ledger = row->loop->ledger();
-    std::vector<telemetry::Field> fields{{"interface", row->loop->name()},
-                                         {"seen", row->counts.source.accepted},
-                                         {"not_owned", ledger.not_owned_total()},
-                                         {"owned", ledger.owned_total()},
-                                         {"forwarded", row->counts.forwarded},
-                                         {"filtered", row->counts.filtered + row->counts.sampled},
-                                         {"dropped_kernel_ring", row->counts.source.dropped},
-                                         {"dropped_no_session", ledger.no_session.value()}};
+    std::vector<telemetry::Field> fields{
+        {"interface", row->loop->name()},
+        {"seen", row->counts.source.accepted},
+        {"not_owned", ledger.not_owned_total()},
+        {"owned", ledger.owned_total()},
+        {"forwarded", row->counts.forwarded},
+        {"filtered", row->counts.filtered + row->counts.sampled},
+        {"dropped_kernel_ring", row->counts.source.dropped},
+        {"dropped_rate_limit", ledger.rate_limited.value()},
+        // What waits for a sensor when the tap ends never gets one.
+        {"dropped_no_session", ledger.no_session.value() + waiting(ledger)}};
     for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause) {
       fields.emplace_back(kDroppedFields[cause], row->counts.dropped[cause]);
     }
