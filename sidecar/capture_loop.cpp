@@ -416,6 +416,10 @@ void CaptureLoop::set_self(ownership::Self self) {
   impl_->renew_filter();
 }
 
+void CaptureLoop::set_mtu(std::uint32_t mtu) {
+  impl_->on_packet_path([&] { impl_->pipeline.set_mtu(mtu); });
+}
+
 void CaptureLoop::set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers) {
   impl_->engine.set_tapped_peers(std::move(peers));
 }

@@ -78,6 +78,8 @@ class CaptureLoop final : public session::CaptureControl {
   void add_output(std::unique_ptr<forwarding::Output> output, const std::string& key);
   /// The interface's addresses have changed, or it was opened late and its link layer is another.
   void set_self(ownership::Self self);
+  /// Its MTU, bytes: what is captured longer than that was split on the wire.
+  void set_mtu(std::uint32_t mtu);
   void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers);
   /// Replaces the peers that the kernel's filter may drop.
   void set_unowned_peers(std::vector<net::Cidr> peers);

@@ -1,6 +1,7 @@
 #include "sidecar/options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -202,6 +203,67 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
                             config::duration_ms(1, 1000), into.flush_interval_ms);
 }
 
+/// "250M", "1.5G" are not counts of bytes: powers of 1000, as network people count bits.
+config::Parser<std::uint64_t> bit_rate() {
+  return [](std::string_view text) -> Result<std::uint64_t> {
+    const Error accepted{"bits per second, for example 64K, 100M or 2G; 0 for no bound"};
+    std::uint64_t unit = 1;
+    if (!text.empty()) {
+      const char last = text.back();
+      unit = last == 'K' ? 1'000 : last == 'M' ? 1'000'000 : last == 'G' ? 1'000'000'000 : 1;
+      if (unit != 1) text.remove_suffix(1);
+    }
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value > 1'000'000'000'000)
+      return accepted;
+    return value * unit;
+  };
+}
+
+void declare_load(config::OptionSet& options, RunOptions& into) {
+  options.add<std::uint64_t>(
+      {.flag = "--max-rate",
+       .env = "MAX_RATE",
+       .value = "BITS",
+       .fallback = "0",
+       .help = "bits per second that are forwarded at most, whole flows where "
+               "possible; 0: no bound"},
+      bit_rate(), into.rate_limit.bits_per_second);
+  options.add<std::uint64_t>({.flag = "--max-packet-rate",
+                              .env = "MAX_PACKET_RATE",
+                              .value = "PACKETS",
+                              .fallback = "0",
+                              .help = "packets per second that are forwarded at most; 0: no bound"},
+                             config::number<std::uint64_t>(0, 1'000'000'000, "packets per second"),
+                             into.rate_limit.packets_per_second);
+  options.add<std::uint64_t>(
+      {.flag = "--outage-buffer",
+       .env = "OUTAGE_BUFFER",
+       .value = "BYTES",
+       .fallback = "0",
+       .help = "memory for packets that come while no sensor takes them; 0: they are dropped"},
+      config::byte_size(0, 1U << 30), into.outage_buffer);
+  options.add<fidelity::SegmentMode>(
+      {.flag = "--segment",
+       .env = "SEGMENT",
+       .value = "auto|on|off",
+       .fallback = "auto",
+       .help =
+           "split packets that offloads made larger than the MTU into what was on the wire; on: "
+           "by 1500 bytes too where no MTU is known"},
+      word<fidelity::SegmentMode>({{"auto", fidelity::SegmentMode::kAuto},
+                                   {"on", fidelity::SegmentMode::kOn},
+                                   {"off", fidelity::SegmentMode::kOff}}),
+      into.fidelity.segment);
+  options.add<bool>({.flag = "--checksums",
+                     .env = "CHECKSUMS",
+                     .value = "on|off",
+                     .fallback = "on",
+                     .help = "fill in checksums that were left to the network card"},
+                    word<bool>({{"on", true}, {"off", false}}), into.fidelity.checksums);
+}
+
 void declare_pod(config::OptionSet& options, RunOptions& into) {
   options.add<std::string>({.flag = "--pod-name",
                             .env = "POD_NAME",
@@ -287,6 +349,7 @@ void declare(config::OptionSet& options, RunOptions& into) {
   declare_ownership(options, into.ownership);
   declare_registry(options, into.registry);
   declare_capture(options, into);
+  declare_load(options, into);
   declare_tls(options, into.sessions.tls);
   declare_pod(options, into);
   declare_process(options, into);

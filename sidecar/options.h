@@ -11,6 +11,8 @@
 #include "shared/config/options.h"
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
+#include "sidecar/fidelity/restorer.h"
+#include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/ownership_options.h"
 #include "sidecar/registry_options.h"
 #include "sidecar/session/sessions.h"
@@ -30,6 +32,9 @@ struct RunOptions {
   std::vector<std::string> interfaces;  ///< Empty: the one that holds the pod's address.
   std::uint64_t buffer_size = 0;
   std::int64_t flush_interval_ms = 0;
+  fidelity::RestorerConfig fidelity;
+  forwarding::RateLimit rate_limit;
+  std::uint64_t outage_buffer = 0;  ///< Bytes.
 
   std::optional<net::HostPort> status_listen;
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;

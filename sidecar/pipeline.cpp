@@ -49,7 +49,7 @@ class Pipeline::Replay final : public capture::PacketHandler {
   void on_packet(const capture::CapturedPacket& packet) override {
     pipeline_.ledger_.replayed.add();
     const auto view = capture::parse_packet(pipeline_.config_.link, packet.bytes);
-    pipeline_.deliver(packet, flow_hash(view));
+    pipeline_.deliver(packet, view, flow_hash(view));
   }
 
  private:
@@ -59,11 +59,13 @@ class Pipeline::Replay final : public capture::PacketHandler {
 Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
     : config_(config),
       engine_(engine),
+      restorer_(config.fidelity),
       limiter_(config.rate_limit),
       outage_(config.outage_buffer) {}
 
 void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key) {
   targets_.push_back({std::move(forwarder), hash_of(key)});
+  wanting_.reserve(targets_.size());
   if (outage_.packets() == 0) return;
   Replay replay(*this);
   outage_.replay(replay);
@@ -91,7 +93,7 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     return;
   }
   if (!targets_.empty()) {
-    deliver(packet, flow);
+    deliver(packet, view, flow);
   } else if (outage_.keep(packet)) {
     ledger_.kept.add();
   } else {
@@ -99,18 +101,26 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   }
 }
 
-void Pipeline::deliver(const capture::CapturedPacket& packet, std::uint64_t flow) {
+void Pipeline::deliver(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                       std::uint64_t flow) {
   ledger_.taken.add();
+  wanting_.clear();
   if (config_.balance) {
-    hand_over(packet, flow, choose(flow));
-    return;
+    if (forwarding::Forwarder& chosen = choose(flow); chosen.wants(packet))
+      wanting_.push_back(&chosen);
+  } else {
+    for (const Target& target : targets_) {
+      if (target.forwarder->wants(packet)) wanting_.push_back(target.forwarder.get());
+    }
   }
-  for (const Target& target : targets_) hand_over(packet, flow, *target.forwarder);
-}
-
-void Pipeline::hand_over(const capture::CapturedPacket& packet, std::uint64_t flow,
-                         forwarding::Forwarder& forwarder) {
-  if (forwarder.wants(packet)) forwarder.forward(packet, {}, packet.bytes, packet.length, flow);
+  if (wanting_.empty()) return;
+  const std::uint32_t count = restorer_.begin(view, packet);
+  if (count > 1) ledger_.segments.add(count - 1);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const fidelity::WirePacket wire = restorer_.next();
+    for (forwarding::Forwarder* forwarder : wanting_)
+      forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
+  }
 }
 
 // Rendezvous hashing: when a capture goes, only its own flows move.

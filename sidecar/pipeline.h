@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sidecar/capture/packet_source.h"
+#include "sidecar/fidelity/restorer.h"
 #include "sidecar/forwarding/forwarder.h"
 #include "sidecar/forwarding/outage_buffer.h"
 #include "sidecar/forwarding/rate_limiter.h"
@@ -20,7 +21,8 @@ namespace sidetap {
 /// What became of the packets that the process has read; written by the packet path, read by any
 /// thread. With what the forwarders count it balances:
 ///   read = not owned + rate limited + no session + kept + taken
-///   taken = filtered + sampled + forwarded + dropped        (of each forwarder, since it began)
+///   taken + segments = filtered + sampled + forwarded + dropped   (with one capture; of several,
+///   each counts for itself)
 struct Ledger {
   telemetry::HotCounter read;
   std::array<telemetry::HotCounter, ownership::kRuleCount> owned;
@@ -29,7 +31,8 @@ struct Ledger {
   telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
   telemetry::HotCounter kept;        ///< Of those, taken into the outage buffer; then `taken`.
   telemetry::HotCounter replayed;
-  telemetry::HotCounter taken;  ///< Owned, and handed to the captures that ran.
+  telemetry::HotCounter taken;     ///< Owned, and handed to the captures that ran.
+  telemetry::HotCounter segments;  ///< Packets more than were captured, by splitting large ones.
 
   std::uint64_t owned_total() const { return sum(owned); }
   std::uint64_t not_owned_total() const { return sum(not_owned); }
@@ -42,6 +45,7 @@ struct PipelineConfig {
   capture::LinkType link = capture::LinkType::kEthernet;
   bool balance = false;  ///< Each flow to one capture, instead of every packet to every capture.
   bool spread = false;   ///< Outputs want to know flows (OutgoingPacket::flow).
+  fidelity::RestorerConfig fidelity;
   forwarding::RateLimit rate_limit;
   std::size_t outage_buffer = 0;  ///< Bytes for packets that come while no capture runs.
 };
@@ -66,6 +70,7 @@ class Pipeline final : public capture::PacketHandler {
   void collect_blocked(std::vector<int>& descriptors) const;
 
   void set_link_type(capture::LinkType link) { config_.link = link; }
+  void set_mtu(std::uint32_t mtu) { restorer_.set_mtu(mtu); }
   const Ledger& ledger() const { return ledger_; }
 
  private:
@@ -74,14 +79,15 @@ class Pipeline final : public capture::PacketHandler {
     std::uint64_t key_hash = 0;
   };
   class Replay;
-  void deliver(const capture::CapturedPacket& packet, std::uint64_t flow);
-  void hand_over(const capture::CapturedPacket& packet, std::uint64_t flow,
-                 forwarding::Forwarder& forwarder);
+  void deliver(const capture::CapturedPacket& packet, const capture::PacketView& view,
+               std::uint64_t flow);
   forwarding::Forwarder& choose(std::uint64_t flow);
 
   PipelineConfig config_;
   ownership::Engine& engine_;
   std::vector<Target> targets_;
+  std::vector<forwarding::Forwarder*> wanting_;  // of the packet at hand
+  fidelity::Restorer restorer_;
   forwarding::RateLimiter limiter_;
   forwarding::OutageBuffer outage_;
   Ledger ledger_;

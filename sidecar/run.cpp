@@ -114,6 +114,10 @@ class Tap {
     CaptureLoopConfig config;
     config.interface = name;
     config.description = pod_description(options_);
+    config.pipeline.fidelity = options_.fidelity;
+    config.pipeline.fidelity.mtu = facts.mtu;
+    config.pipeline.rate_limit = options_.rate_limit;
+    config.pipeline.outage_buffer = options_.outage_buffer;
     config.pipeline.balance = options_.sessions.mode == session::SensorMode::kBalance;
     config.engine = make_engine_config(options_.ownership, facts, net::default_gateways());
     config.engine.ephemeral = ephemeral_;
@@ -158,7 +162,9 @@ class Tap {
     for (const auto& path : paths_) {
       const auto found = std::find_if(interfaces->begin(), interfaces->end(),
                                       [&](const auto& i) { return i.name == path->loop->name(); });
-      if (found != interfaces->end()) path->loop->set_self(make_self(options_.ownership, *found));
+      if (found == interfaces->end()) continue;
+      path->loop->set_self(make_self(options_.ownership, *found));
+      path->loop->set_mtu(found->mtu);
     }
   }
 

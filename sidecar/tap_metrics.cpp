@@ -28,6 +28,9 @@ const MetricSpec kBytes{"sidetap_sent_bytes_total", MetricType::kCounter,
                         "Bytes given to data sockets, RPCAP headers included"};
 const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter,
                             "Datagrams given to data sockets"};
+const MetricSpec kSegments{"sidetap_segments_added_total", MetricType::kCounter,
+                           "Packets more than were captured, by splitting those that offloads made "
+                           "larger than the MTU"};
 const MetricSpec kWaiting{"sidetap_packets_waiting", MetricType::kGauge,
                           "Packets in the outage buffer, until a sensor takes them"};
 const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
@@ -83,6 +86,7 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
          [](const Row& x) { return x.loop->ledger().no_session.value(); });
     show(kDropped, with("cause", "rate-limit"),
          [](const Row& x) { return x.loop->ledger().rate_limited.value(); });
+    show(kSegments, interface, [](const Row& x) { return x.loop->ledger().segments.value(); });
     show(kWaiting, interface, [](const Row& x) { return waiting(x.loop->ledger()); });
     for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
       show(kDropped,
@@ -113,6 +117,7 @@ void TapMetrics::log_summary() {
         {"seen", row->counts.source.accepted},
         {"not_owned", ledger.not_owned_total()},
         {"owned", ledger.owned_total()},
+        {"segments_added", ledger.segments.value()},
         {"forwarded", row->counts.forwarded},
         {"filtered", row->counts.filtered + row->counts.sampled},
         {"dropped_kernel_ring", row->counts.source.dropped},

@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Runs the whole product on one machine: reviews, patched pods, taps, a sensor, traffic, and the count at the end."""
+import argparse
+import contextlib
+import difflib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+DEMO = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(DEMO))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lab"))
+sys.dont_write_bytecode = True
+import kubernetes  # noqa: E402
+import yaml  # noqa: E402
+from sidetap_lab import cluster as places  # noqa: E402
+from sidetap_lab.capture import PcapFolder, WireCapture  # noqa: E402
+from sidetap_lab.cluster import Cluster, Pod, Service  # noqa: E402
+from sidetap_lab.judge import Judge, Verdict  # noqa: E402
+from sidetap_lab.namespaces import Namespace, why_not  # noqa: E402
+from sidetap_lab.taps import Program, Sensor, Tap  # noqa: E402
+
+WEBHOOK_PORT = 8443
+_started = time.monotonic()
+
+
+def say(text):
+    print(f"[{time.monotonic() - _started:5.1f} s] {text}", flush=True)
+
+
+class Application(Program):
+    """A demo application in a pod, or outside; ask() tells it to ask somebody else."""
+
+    def __init__(self, name, namespace, argv, environment, folder):
+        self.name, self.log_path = name, os.path.join(folder, f"application-{name}.log")
+        with open(self.log_path, "ab") as log:
+            self._process = namespace.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                                            env=environment, text=True)
+        self._answer("ready")
+
+    def _answer(self, wanted):
+        line = self._process.stdout.readline().strip()
+        if line != wanted:
+            raise RuntimeError(f"{self.name}: {line or self.log()}")
+
+    def ask(self, **order):
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        self._answer("ok")
+
+
+class Demo:
+    def __init__(self, binaries, folder):
+        self._binaries, self._folder = binaries, folder
+        self._closing = contextlib.ExitStack()
+        self._applications, self._taps = {}, {}
+        self._objects = kubernetes.manifests(DEMO)
+        self._labels = {namespace["metadata"]["name"]: namespace["metadata"].get("labels", {})
+                        for namespace in self._objects["Namespace"]}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *details):
+        return self._closing.__exit__(*details)
+
+    def _binary(self, name):
+        return os.path.join(self._binaries, name)
+
+    def plan(self):
+        """Places every pod on its node and gives it its addresses, as a scheduler and a network plugin would."""
+        self._pods = {}
+        for number, pod in enumerate(self._objects["Pod"]):
+            name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+            wanted = (self._labels[namespace].get(kubernetes.INJECT) == "enabled" and
+                      pod["metadata"].get("annotations", {}).get(kubernetes.INJECT) != "false")
+            node = int(pod["spec"]["nodeSelector"]["kubernetes.io/hostname"].removeprefix("node"))
+            self._pods[name] = Pod(name, node, 10 + 7 * number, tapped=wanted)
+        services = []
+        for service in self._objects["Service"]:
+            spec, (port,) = service["spec"], service["spec"]["ports"]
+            backends = [(pod["metadata"]["name"], port["targetPort"]) for pod in self._objects["Pod"]
+                        if pod["metadata"]["labels"] == spec["selector"]]
+            services.append(Service(service["metadata"]["name"], int(spec["clusterIPs"][0].rsplit(".", 1)[1]),
+                                    port["protocol"].lower(), port["port"], backends, port.get("nodePort", 0)))
+        self._cluster = Cluster(self._pods.values(), services)
+
+    def start_webhook(self):
+        certificates = os.path.join(self._folder, "certificates")
+        subprocess.run([os.path.join(ROOT, "certs-scripts", "generate.sh"), "--out", certificates],
+                       check=True, stdout=subprocess.DEVNULL)
+        configuration = os.path.join(self._folder, "webhook.yaml")
+        with open(configuration, "w", encoding="utf-8") as file:
+            yaml.safe_dump(self._configuration(), file, sort_keys=False)
+        control = Namespace("control plane")
+        self._closing.callback(control.close)
+        control.ip("link set lo up")
+        program = Program("sidetap-webhook", control, [
+            self._binary("sidetap-webhook"), "serve", "--listen", f"127.0.0.1:{WEBHOOK_PORT}",
+            "--tls-cert", os.path.join(certificates, "tls.crt"), "--tls-key", os.path.join(certificates, "tls.key"),
+            "--config", configuration, "--drain-seconds", "0"], os.path.join(self._folder, "webhook.log"))
+        self._closing.callback(program.stop)
+        self._webhook = kubernetes.Webhook(control, WEBHOOK_PORT, os.path.join(certificates, "ca.crt"))
+        program.wait_until(self._webhook.answers, "answering over HTTPS")
+
+    def _configuration(self):
+        tapped = [address for pod in self._pods.values() if pod.tapped for address in (pod.v4, pod.v6)]
+        return {
+            "sensor": {"address": places.SENSOR[0], "port": places.SENSOR_PORT},
+            "subnets": {"pods": list(places.POD_SUBNETS), "services": list(places.SERVICE_SUBNETS)},
+            "sidecar": {"tappedPeers": ",".join(tapped)},
+            "injection": {"serverVersion": "v1.36.2"},
+        }
+
+    def admit(self):
+        """Plays the API server: one review for each pod. Shows what has become of one of them."""
+        self._admitted, shown = {}, False
+        for pod in self._objects["Pod"]:
+            name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+            patched, patch, warnings = self._webhook.admit(pod, self._labels[namespace])
+            self._admitted[name] = patched
+            print(f"          {namespace}/{name}: {f'{len(patch)} operations' if patch else 'left alone'}"
+                  f"{''.join(f' (warning: {warning})' for warning in warnings)}")
+            if bool(patch) != self._pods[name].tapped:
+                raise RuntimeError(f"{namespace}/{name} should {'' if self._pods[name].tapped else 'not '}have a tap")
+            if patch and not shown:
+                shown = True
+                before, after = (yaml.safe_dump(version, sort_keys=False).splitlines() for version in (pod, patched))
+                for line in difflib.unified_diff(before, after, f"{name} as written", f"{name} as admitted", lineterm="", n=1):
+                    print(f"            {line}")
+
+    def start_cluster(self):
+        self._closing.callback(self._cluster.close)
+        self._cluster.build()
+        self._wire = WireCapture({pod.name: pod.namespace for pod in self._pods.values()})
+        self._closing.callback(self._wire.close)
+        self._sensor = Sensor(self._binaries, self._cluster, self._folder)
+        self._closing.callback(self._sensor.stop)
+        tapped = [pod.name for pod in self._pods.values() if pod.tapped]
+        self._judge = Judge(self._wire, PcapFolder(self._sensor.captures), tapped,
+                            {pod.name: pod.mac for pod in self._pods.values()}, places.SERVICE_SUBNETS, [], places.SENSOR)
+
+    def start_pods(self):
+        application = [sys.executable, "-B", os.path.join(DEMO, "application.py")]
+        programs = {"/usr/bin/sidetap-sidecar": [self._binary("sidetap-sidecar")], "/usr/bin/demo-application": application}
+        for name, manifest in self._admitted.items():
+            pod = self._pods[name]
+            for container, sidecar in kubernetes.containers(manifest):
+                argv, environment = kubernetes.command_line(container, manifest, [pod.v4, pod.v6], f"node{pod.node}", programs)
+                if container["command"][0] == "/usr/bin/sidetap-sidecar":
+                    self._taps[name] = Tap(self._binaries, pod, environment, self._folder, argv,
+                                           container.get("securityContext", {}))
+                    self._closing.callback(self._taps[name].stop)
+                    self._taps[name].wait_forwarding()
+                else:
+                    self._start_application(name, pod.namespace, argv, environment)
+        self._start_application("outside", self._cluster.outside, [*application, "--http", "80"], dict(os.environ))
+        if set(self._taps) != {name for name, pod in self._pods.items() if pod.tapped}:
+            raise RuntimeError(f"taps run in {sorted(self._taps)} only")
+
+    def _start_application(self, name, namespace, argv, environment):
+        self._applications[name] = Application(name, namespace, argv, environment, self._folder)
+        self._closing.callback(self._applications[name].stop)
+
+    def flows(self):
+        """(name, who asks, what)."""
+        for family in (4, 6):
+            def host(name, family=family):
+                address = (places.OUTSIDE[family == 6] if name == "outside" else
+                           self._pods[name[4:]].address(family) if name.startswith("pod/") else
+                           self._cluster.services[name].address(family))
+                return address if family == 4 else f"[{address}]"
+
+            def http(to, port):
+                return {"ask": "http", "url": f"http://{host(to)}:{port}", "times": 5}
+            dns = {"ask": "dns", "server": self._cluster.services["dns"].address(family), "name": "web.shop",
+                   "family": family, "times": 20}
+            version = f"IPv{family}"
+            yield f"{version}: client > web, pod to pod", "client", http("pod/web", 50051)
+            yield f"{version}: client > web, through its Service", "client", http("web", 80)
+            yield f"{version}: web > web, through its own Service", "web", http("web", 80)
+            yield f"{version}: client > dns, through its Service", "client", dns
+            yield f"{version}: web > dns on the same node, Service", "web", dns
+            yield f"{version}: client > outside host", "client", http("outside", 80)
+            yield f"{version}: outside host > web, through a NodePort", "outside", {
+                "ask": "http", "times": 5,
+                "url": f"http://{places.node_outer_address(2, 4) if family == 4 else '[' + places.node_outer_address(2, 6) + ']'}:30080"}
+            yield f"{version}: client > ledger (no tap)", "client", http("pod/ledger", 8080)
+            yield f"{version}: ledger (no tap) > web, Service", "ledger", http("web", 80)
+            yield f"{version}: batch (opted out) > web", "batch", http("pod/web", 50051)
+
+    def run_flows(self):
+        """Sends each flow and counts it; returns whether everything was exact."""
+        self._judge.settle()
+        self._judge.open()
+        verdicts = []
+        print(Verdict.heading("flow"))
+        for name, asks, order in self.flows():
+            self._applications[asks].ask(**order)
+            self._judge.settle()
+            verdicts.append(self._judge.verdict(name))
+            self._judge.open()
+            print(verdicts[-1].line(), flush=True)
+        total = Verdict("all")
+        for verdict in verdicts:
+            for field in ("wire", "forwarded", "lost", "doubled", "stray", "spoiled"):
+                setattr(total, field, getattr(total, field) + getattr(verdict, field))
+        print(total.line())
+        if self._wire.dropped():
+            raise RuntimeError("the demo's own capture has lost packets: the comparison is void")
+        return all(verdict.exact for verdict in verdicts)
+
+    def report(self):
+        for tap in self._taps.values():
+            if (status := tap.stop()) != 0:
+                raise RuntimeError(f"{tap.name} ended with status {status} on SIGTERM: {tap.log()}")
+        self._sensor.stop()
+        totals = self._sensor.totals()
+        say(f"the sensor has got {totals['packets']} packets of {len(totals['taps'])} taps, "
+            f"{sum(tap.get('lost_datagrams', 0) for tap in totals['taps'])} datagrams lost on the way")
+        print(f"          captures: {os.path.relpath(self._sensor.captures)}/*.pcap, logs: {os.path.relpath(self._folder)}/*.log")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="deploy/demo/run.sh", description=__doc__)
+    parser.add_argument("--bin", default=os.path.join(ROOT, "build", "release", "bin"), help="where the programs are")
+    parser.add_argument("--out", default=os.path.join(ROOT, "build", "demo"), help="where captures and logs go; emptied first")
+    options = parser.parse_args()
+    if reason := why_not():
+        print(f"the demo cannot run: {reason}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    shutil.rmtree(options.out, ignore_errors=True)
+    os.makedirs(options.out)
+    try:
+        with Demo(options.bin, options.out) as demo:
+            demo.plan()
+            say("certificates, and sidetap-webhook over HTTPS")
+            demo.start_webhook()
+            say("an AdmissionReview for every pod, the patch applied by python3-jsonpatch")
+            demo.admit()
+            say("two nodes, the pods, Services, an outside host and the sensor, in network namespaces")
+            demo.start_cluster()
+            say("the containers of the patched pods")
+            demo.start_pods()
+            say("traffic; what passes the pods' interfaces, and what the sensor gets")
+            exact = demo.run_flows()
+            demo.report()
+        say("every packet came exactly once" if exact else "NOT every packet came exactly once")
+        return 0 if exact else 1
+    except KeyboardInterrupt:
+        print("interrupted; everything is cleaned up", file=sys.stderr)
+        return 130
+    except (RuntimeError, OSError) as error:
+        print(f"the demo failed: {error}\nlogs: {options.out}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

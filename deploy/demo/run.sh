@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and shows the whole product at work on this machine; no Kubernetes needed.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+Usage: deploy/demo/run.sh [-h] [--no-build]
+Makes certificates, starts the webhook, sends it the reviews of the pods in deploy/demo/*.yaml, runs the patched pods
+in network namespaces with a sensor beside them, sends traffic, and counts. Exits 0 only when every packet came once.
+As root, or without where the kernel allows unprivileged user namespaces. Captures and logs stay in build/demo.
+  --no-build  use the programs that are in build/release already
+USAGE
+}
+
+build=yes
+for argument in "$@"; do
+  case "$argument" in
+    -h|--help) usage; exit 0 ;;
+    --no-build) build=no ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+cd "$(dirname "$0")/../.."
+if [ "$(id -u)" -eq 0 ]; then
+  within=(unshare --net --mount)
+else
+  within=(unshare --user --map-root-user --net --mount)
+fi
+if ! "${within[@]}" true 2>/dev/null; then
+  echo "the demo cannot run: this kernel lets $(id -un) make no network namespaces; try as root" >&2
+  exit 1
+fi
+
+. deploy/demo/packages.sh
+install_missing "${SIDETAP_BUILD_PACKAGES[@]}" "${SIDETAP_DEMO_PACKAGES[@]}"
+if [ "$build" = yes ]; then
+  echo "building (build/release)"
+  [ -f build/release/build.ninja ] || cmake --preset release >build-demo.log 2>&1 || { cat build-demo.log >&2; rm -f build-demo.log; exit 1; }
+  rm -f build-demo.log
+  cmake --build --preset release --target sidetap-webhook sidetap-sidecar sidetap-sensor
+fi
+# The distribution's own Python has the distribution's own packages.
+exec "${within[@]}" /usr/bin/python3 -B deploy/demo/demo.py

@@ -1,0 +1,85 @@
+// Gives packets back the form they had on the wire.
+//
+// A tap sees what the kernel leaves for the network card to do: transport checksums that are not
+// filled in, and packets far larger than the MTU that leave as many segments (TSO, UDP GSO).
+// Sensors drop or misread both.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "sidecar/capture/packet_source.h"
+#include "sidecar/capture/packet_view.h"
+
+namespace sidetap::fidelity {
+
+enum class SegmentMode : std::uint8_t {
+  kOff,   ///< Large packets stay as they are.
+  kAuto,  ///< Split what is longer than the interface's MTU.
+  kOn,    ///< The same, and what is longer than 1500 bytes where no MTU is known.
+};
+
+struct RestorerConfig {
+  bool checksums = true;
+  SegmentMode segment = SegmentMode::kAuto;
+  std::uint32_t mtu = 1500;  ///< Of the interface: bytes of an IP packet. 0: not known.
+};
+
+/// A packet as it was on the wire: rewritten headers, then bytes of the capture as they are.
+struct WirePacket {
+  std::span<const std::byte> head;  ///< Valid until the next call.
+  std::span<const std::byte> body;
+  std::uint32_t length = 0;  ///< Bytes on the wire.
+};
+
+/// One thread. Allocates nothing, reads only inside the captured bytes, and passes on untouched
+/// what it does not understand or what was cut by a snaplen.
+class Restorer {
+ public:
+  explicit Restorer(RestorerConfig config) : config_(config) {}
+
+  /// Takes a packet up; returns how many there were on the wire, at least one. `view` is of the
+  /// same bytes.
+  std::uint32_t begin(const capture::PacketView& view, const capture::CapturedPacket& packet);
+  /// The next of them, in order; call it as often as begin() said.
+  WirePacket next();
+
+  void set_mtu(std::uint32_t mtu) { config_.mtu = mtu; }
+
+ private:
+  struct Layout;
+  bool read_layout(const capture::PacketView& view, Layout& layout) const;
+  std::uint32_t segment_payload(const Layout& layout, const capture::CapturedPacket& packet) const;
+  bool checksum_is_partial(const Layout& layout, const capture::Offload& offload) const;
+  std::uint32_t pseudo_sum(std::uint32_t transport_bytes) const;
+  void write_lengths(std::uint32_t payload);
+  void write_transport(std::uint32_t offset, std::uint32_t payload, bool last);
+  void write_checksum(std::span<const std::byte> payload);
+
+  // Enough for a link layer with VLAN tags, either IP header with extensions, and TCP with options.
+  static constexpr std::size_t kMaxHeaders = 512;
+
+  RestorerConfig config_;
+  std::array<std::byte, kMaxHeaders> head_;
+  const capture::CapturedPacket* packet_ = nullptr;
+  bool untouched_ = true;
+  bool v6_ = false;
+  bool segmented_ = false;
+  bool zero_checksum_ = false;  // UDP without a checksum stays so
+  std::uint8_t protocol_ = 0;
+  std::size_t network_ = 0;  // offsets in head_
+  std::size_t transport_ = 0;
+  std::size_t head_size_ = 0;
+  std::uint16_t identification_ = 0;
+  std::uint32_t sequence_ = 0;
+  std::uint8_t tcp_flags_ = 0;
+  std::span<const std::byte> payload_;  // all of it
+  std::span<const std::byte> trailer_;  // link-layer padding behind the IP packet
+  std::uint32_t step_ = 0;              // payload bytes of a segment
+  std::uint32_t at_ = 0;                // payload bytes done
+  std::uint32_t index_ = 0;
+};
+
+}  // namespace sidetap::fidelity
