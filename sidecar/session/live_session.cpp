@@ -250,8 +250,8 @@ LiveSession::Outcome LiveSession::perform(StartCapture& action) {
   order.sampling = action.sampling;
   order.on_fault = [session = weak_from_this(), executor = executor_,
                     number = ++starts_](std::string text) {
-    asio::post(executor, [session, number, text = std::move(text)]() mutable {
-      if (const auto alive = session.lock()) alive->capture_lost(number, std::move(text));
+    asio::post(executor, [session, number, text = std::move(text)] {
+      if (const auto alive = session.lock()) alive->capture_lost(number, text);
     });
   };
   const auto started = parts_.control.start(std::move(order));
@@ -260,7 +260,7 @@ LiveSession::Outcome LiveSession::perform(StartCapture& action) {
   co_return CaptureStarted{};
 }
 
-void LiveSession::capture_lost(std::uint64_t number, std::string text) {
+void LiveSession::capture_lost(std::uint64_t number, const std::string& text) {
   if (number != starts_ || !capture_) return;  // of a capture that is no more
   fault_ = "data connection: " + text;
   parts_.interruption.request();

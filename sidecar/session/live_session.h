@@ -60,7 +60,7 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   boost::asio::awaitable<Result<void>> accept_data();
   /// What an unfinished read means.
   Event event_of(const ChannelOutcome& outcome, bool between_messages);
-  void capture_lost(std::uint64_t number, std::string text);
+  void capture_lost(std::uint64_t number, const std::string& text);
 
   SessionParts parts_;
   Protocol protocol_;

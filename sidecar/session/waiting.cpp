@@ -33,8 +33,8 @@ Error system_error(std::string_view what, int number) {
   return Error{std::string(what) + ": " + std::system_category().message(number)};
 }
 
-AsyncFd::AsyncFd(asio::any_io_executor executor, net::UniqueFd fd)
-    : descriptor_(std::move(executor), fd.release()) {
+AsyncFd::AsyncFd(const asio::any_io_executor& executor, net::UniqueFd fd)
+    : descriptor_(executor, fd.release()) {
   descriptor_.native_non_blocking(true);
 }
 

@@ -63,7 +63,7 @@ class AsyncFd {
   static constexpr Direction kRead = Direction::wait_read;
   static constexpr Direction kWrite = Direction::wait_write;
 
-  AsyncFd(boost::asio::any_io_executor executor, net::UniqueFd fd);
+  AsyncFd(const boost::asio::any_io_executor& executor, net::UniqueFd fd);
   AsyncFd(AsyncFd&&) = default;
   AsyncFd& operator=(AsyncFd&&) = default;
 
