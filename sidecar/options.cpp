@@ -289,6 +289,14 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .value = "[HOST]:PORT",
        .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
       optional_host_port(), into.status_listen);
+  options.add<bool>(
+      {.flag = "--sandbox",
+       .env = "SANDBOX",
+       .value = "on|off",
+       .fallback = "on",
+       .help = "give up every capability and every system call that is not needed any "
+               "more once the interfaces are open"},
+      word<bool>({{"on", true}, {"off", false}}), into.sandbox);
   options.add<telemetry::LogFormat>(
       {.flag = "--log-format",
        .env = "LOG_FORMAT",

@@ -36,6 +36,7 @@ struct RunOptions {
   forwarding::RateLimit rate_limit;
   std::uint64_t outage_buffer = 0;  ///< Bytes.
 
+  bool sandbox = true;
   std::optional<net::HostPort> status_listen;
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;

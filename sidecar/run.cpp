@@ -23,6 +23,7 @@
 #include "sidecar/capture_loop.h"
 #include "sidecar/ownership/kernel_sockets.h"
 #include "sidecar/peer_feed.h"
+#include "sidecar/privilege/privilege.h"
 #include "sidecar/resident_memory.h"
 #include "sidecar/shared_exclusion.h"
 #include "sidecar/tap_metrics.h"
@@ -85,6 +86,7 @@ class Tap {
     std::vector<CaptureLoop*> loops;
     for (const auto& path : paths_) loops.push_back(path->loop.get());
     metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops);
+    drop_rights();
     for (CaptureLoop* loop : loops) loop->run();
 
     if (options_.status_listen) {
@@ -103,7 +105,26 @@ class Tap {
       telemetry::info("stopping", {{"signal", strsignal(signal)}});
       stop();
     });
+    if (confined_) {
+      // Files are read only: no output of this command writes any.
+      if (auto entered = privilege::enter_sandbox(false); !entered)
+        telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
+    }
     return {};
+  }
+
+  /// Before any other thread runs, since each has its own capabilities.
+  void drop_rights() {
+    if (!options_.sandbox) return;
+    for (const auto& path : paths_) {
+      if (path->loop->is_open()) continue;
+      telemetry::warn("rights are kept, so that the interface can be opened later",
+                      {{"interface", path->loop->name()}});
+      return;
+    }
+    confined_ = true;
+    if (auto dropped = privilege::drop_capabilities(); !dropped)
+      telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
   }
 
   void add_interface(const std::string& name, const std::vector<net::Interface>& interfaces) {
@@ -238,6 +259,7 @@ class Tap {
   std::unique_ptr<http::StatusServer> status_;
   std::unique_ptr<PeerFeed> peer_feed_;
   int exit_code_ = 0;
+  bool confined_ = false;  ///< Every interface was open at the start: rights are given up.
   bool stopping_ = false;
 };
 

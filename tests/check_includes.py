@@ -23,6 +23,7 @@ ALLOWED = {
     "sidecar/forwarding": ["sidecar/forwarding", "sidecar/fidelity", "sidecar/capture", "shared/"],
     "sidecar/session": ["sidecar/session", "sidecar/capture/own_endpoint.h", "shared/"],
     "sidecar/registry": ["sidecar/registry", "sidecar/session", "sidecar/capture/own_endpoint.h", "shared/"],
+    "sidecar/privilege": ["sidecar/privilege", "shared/result.h"],
     "sidecar": ["sidecar/", "shared/"],
     "webhook/configuration": ["webhook/configuration", "shared/net", "shared/result.h"],
     "webhook/admission": ["webhook/admission", "webhook/configuration/configuration.h", "shared/net",
