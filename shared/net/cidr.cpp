@@ -1,6 +1,7 @@
 #include "shared/net/cidr.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <optional>
 
@@ -23,6 +24,11 @@ IpAddress next(IpAddress a) {
 
 IpAddress previous(IpAddress a) {
   return IpAddress::v6(a.high() - (a.low() == 0 ? 1 : 0), a.low() - 1);
+}
+
+/// The first of the 64 addresses among which this one is.
+IpAddress block_of(IpAddress address) {
+  return IpAddress::v6(address.high(), address.low() & ~std::uint64_t{63});
 }
 
 const IpAddress kHighest = IpAddress::v6(~0ULL, ~0ULL);
@@ -149,6 +155,63 @@ CidrSet::CidrSet(std::span<const Rule> rules) {
     open.push_back(rule);
   }
   close_up_to(std::nullopt);
+  index();
+}
+
+void CidrSet::index() {
+  constexpr std::size_t kWorthwhile = 16;
+  constexpr std::uint64_t kMostBlocks = 8;  // of one range
+  const auto blocks_of = [](const Range& range) -> std::uint64_t {
+    if (range.first.high() != range.last.high()) return kMostBlocks + 1;
+    return (range.last.low() >> 6) - (range.first.low() >> 6) + 1;
+  };
+  std::size_t blocks = 0;
+  std::size_t shorts = 0;
+  for (const Range& range : ranges_) {
+    if (blocks_of(range) > kMostBlocks) continue;
+    blocks += blocks_of(range);
+    ++shorts;
+  }
+  if (shorts < kWorthwhile) {
+    long_ranges_ = ranges_;
+    return;
+  }
+  blocks_.resize(std::bit_ceil(blocks + blocks / 3));
+  for (const Range& range : ranges_) {
+    if (blocks_of(range) > kMostBlocks) {
+      long_ranges_.push_back(range);
+    } else {
+      add_to_blocks(range);
+    }
+  }
+}
+
+std::size_t CidrSet::place_of(IpAddress block_first) const {
+  const std::uint64_t hash =
+      ((block_first.low() >> 6) ^ std::rotl(block_first.high(), 29)) * 0x9e3779b97f4a7c15ULL;
+  std::size_t place = hash >> 32 & (blocks_.size() - 1);
+  while (blocks_[place].members != 0 && blocks_[place].first != block_first) {
+    place = (place + 1) & (blocks_.size() - 1);
+  }
+  return place;
+}
+
+void CidrSet::add_to_blocks(const Range& range) {
+  for (IpAddress block = block_of(range.first);;
+       block = IpAddress::v6(block.high(), block.low() + 64)) {
+    const bool begins = block == block_of(range.first);
+    const bool ends = block == block_of(range.last);
+    const std::uint64_t from = ~0ULL << (begins ? range.first.low() & 63 : 0);
+    const std::uint64_t to = ~0ULL >> (63 - (ends ? range.last.low() & 63 : 63));
+    Block& place = blocks_[place_of(block)];
+    place.first = block;
+    place.members |= from & to;
+    if (ends) return;
+  }
+}
+
+bool CidrSet::in_blocks(IpAddress address) const {
+  return (blocks_[place_of(block_of(address))].members >> (address.low() & 63) & 1) != 0;
 }
 
 CidrSet::CidrSet(std::span<const Cidr> members) {
@@ -172,9 +235,16 @@ Result<CidrSet> CidrSet::parse(std::string_view text) {
 }
 
 bool CidrSet::contains(IpAddress address) const {
-  auto after = std::upper_bound(ranges_.begin(), ranges_.end(), address,
-                                [](IpAddress a, const Range& range) { return a < range.first; });
-  return after != ranges_.begin() && address <= std::prev(after)->last;
+  if (!blocks_.empty() && in_blocks(address)) return true;
+  const auto after =
+      std::upper_bound(long_ranges_.begin(), long_ranges_.end(), address,
+                       [](IpAddress a, const Range& range) { return a < range.first; });
+  return after != long_ranges_.begin() && address <= std::prev(after)->last;
+}
+
+std::size_t CidrSet::memory() const {
+  return (ranges_.capacity() + long_ranges_.capacity()) * sizeof(Range) +
+         blocks_.capacity() * sizeof(Block);
 }
 
 std::vector<Cidr> CidrSet::prefixes() const {

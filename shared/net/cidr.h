@@ -1,6 +1,7 @@
 // Address prefixes (RFC 4632, RFC 4291) and sets of them with longest-prefix semantics.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -44,7 +45,8 @@ Result<std::vector<Cidr>> parse_cidr_list(std::string_view text);
 std::string to_string(std::span<const Cidr> list);
 
 /// An immutable set of addresses given as prefixes, of which the longest that matches decides.
-/// Lookup is a binary search over disjoint ranges: no allocation, safe from any thread.
+/// Lookup is a binary search over disjoint ranges; where there are many short ones (hosts), they
+/// are found by hash. No allocation, safe from any thread.
 class CidrSet {
  public:
   struct Rule {
@@ -60,6 +62,8 @@ class CidrSet {
 
   bool contains(IpAddress address) const;
   bool empty() const { return ranges_.empty(); }
+  /// Bytes held.
+  std::size_t memory() const;
   /// The fewest prefixes that cover exactly this set, in ascending order.
   std::vector<Cidr> prefixes() const;
 
@@ -71,7 +75,20 @@ class CidrSet {
     IpAddress last;
     friend bool operator==(const Range&, const Range&) = default;
   };
-  std::vector<Range> ranges_;  // ascending, disjoint, never adjacent
+  /// 64 neighbouring addresses, a bit each; all zero: a free place.
+  struct Block {
+    IpAddress first;
+    std::uint64_t members = 0;
+    friend bool operator==(const Block&, const Block&) = default;
+  };
+  void index();
+  std::size_t place_of(IpAddress block_first) const;
+  void add_to_blocks(const Range& range);
+  bool in_blocks(IpAddress address) const;
+
+  std::vector<Range> ranges_;       // ascending, disjoint, never adjacent
+  std::vector<Range> long_ranges_;  // those of ranges_ that are not in blocks_
+  std::vector<Block> blocks_;       // a hash table, a power of two long
 };
 
 }  // namespace sidetap::net

@@ -16,6 +16,7 @@ struct InterfaceAddress {
   IpAddress address;
   unsigned prefix_length = 0;  ///< In the family's own count.
   IpAddress broadcast;         ///< Of the subnet. Unspecified where there is none (IPv6, /31, /32).
+  friend bool operator==(const InterfaceAddress&, const InterfaceAddress&) = default;
 };
 
 struct Interface {
@@ -25,6 +26,7 @@ struct Interface {
   unsigned mtu = 0;    ///< Bytes; 0 when the system does not say.
   std::array<std::byte, 6> mac{};
   std::vector<InterfaceAddress> addresses;
+  friend bool operator==(const Interface&, const Interface&) = default;
 };
 
 /// Every interface, in the system's order. Errors: the system call's.

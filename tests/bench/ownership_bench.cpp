@@ -1,4 +1,6 @@
 // Nanoseconds for parse and decide of one packet.
+#include <random>
+#include <set>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -31,16 +33,26 @@ void run(benchmark::State& state, Pod& pod, const std::vector<Bytes>& packets) {
   }
 }
 
+/// With what a tap has beside the rules: a session's control and data, and the status server.
+EngineConfig tap_config() {
+  using capture::IpProtocol;
+  EngineConfig config = pod_config(1);
+  config.own_endpoints = {{IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
+                          {IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
+                          {IpProtocol::kTcp, {}, 15020, {}, 0}};
+  return config;
+}
+
 void BM_EstablishedFlows(benchmark::State& state) {
   const auto flows = static_cast<std::size_t>(state.range(0));
-  Pod pod{1};
+  Pod pod{tap_config()};
   for (const Bytes& syn : segments(flows, 0x02)) pod.sees(syn);
   run(state, pod, segments(flows, 0x10));
 }
 BENCHMARK(BM_EstablishedFlows)->Arg(1)->Arg(1000)->Arg(100000);
 
 void BM_NewFlows(benchmark::State& state) {
-  EngineConfig config = pod_config(1);
+  EngineConfig config = tap_config();
   config.flow_capacity = 4096;
   Pod pod{config};
   run(state, pod, segments(500000, 0x02));
@@ -48,13 +60,13 @@ void BM_NewFlows(benchmark::State& state) {
 BENCHMARK(BM_NewFlows);
 
 void BM_Datagrams(benchmark::State& state) {
-  Pod pod{1};
+  Pod pod{tap_config()};
   run(state, pod, {packet().from("10.0.0.2").to("10.0.0.1").udp(40000, 53).ethernet()});
 }
 BENCHMARK(BM_Datagrams);
 
 void BM_Fragments(benchmark::State& state) {
-  Pod pod{1};
+  Pod pod{tap_config()};
   const PacketBuilder p = packet().from("10.0.0.2").to("10.0.0.1").udp(40000, 53);
   run(state, pod,
       {PacketBuilder(p).fragment(1, 0, true).ethernet(),
@@ -62,6 +74,32 @@ void BM_Fragments(benchmark::State& state) {
        PacketBuilder(p).fragment(1, 370, false).ethernet()});
 }
 BENCHMARK(BM_Fragments);
+
+/// The set of tapped peers as the registry feeds it, asked without the engine's memory of
+/// addresses: 10,000 pods, half of them members, in 100 nodes' subnets.
+void BM_TappedPeers(benchmark::State& state) {
+  const bool v4 = state.range(0) == 4;
+  std::mt19937 random(1);
+  const auto pod = [&] {
+    const auto node = static_cast<std::uint32_t>(random() % 100);
+    const auto number = static_cast<std::uint32_t>(random() % 256);
+    return v4 ? net::IpAddress::v4(0x0af40000U + node * 256 + number)
+              : net::IpAddress::v6(0xfd00001002440000ULL + node, number);
+  };
+  std::set<net::IpAddress> members;
+  while (members.size() < 10000) members.insert(pod());
+  std::vector<net::Cidr> hosts;
+  for (net::IpAddress member : members) hosts.push_back(net::Cidr::host(member));
+  const net::CidrSet set{std::span<const net::Cidr>(hosts)};
+  std::vector<net::IpAddress> asked(4096);
+  for (net::IpAddress& address : asked) address = pod();
+  std::size_t i = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(set.contains(asked[i]));
+    i = (i + 1) % asked.size();
+  }
+}
+BENCHMARK(BM_TappedPeers)->Arg(4)->Arg(6);
 
 }  // namespace
 }  // namespace sidetap::ownership

@@ -62,13 +62,13 @@ Result<std::string> check_sensor(std::string_view text, std::uint16_t default_po
   bool good = true;
   each_item(text, [&](std::string_view item) {
     const auto sensor = net::parse_host_port(item, default_port);
-    if (!sensor || sensor->host.empty()) {
+    if (!sensor || sensor->host.empty() || sensor->port == 0) {
       good = false;
       return;
     }
     sensors += (count++ == 0 ? "" : ",") + sensor->to_string();
   });
-  if (!good || count > kMostSensors) return wrong;
+  if (!good || count == 0 || count > kMostSensors) return wrong;
   return sensors;
 }
 

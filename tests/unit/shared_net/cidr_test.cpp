@@ -1,6 +1,9 @@
 #include "shared/net/cidr.h"
 
+#include <functional>
 #include <random>
+#include <set>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -101,6 +104,49 @@ TEST(CidrSet, AgreesWithTheDefinitionOnRandomRules) {
       ASSERT_EQ(covering, expected ? 1 : 0) << a.to_string() << " in round " << round;
     }
   }
+}
+
+/// Sets so large that lookups go by slices, against the plain definition.
+TEST(CidrSet, LargeSetsHoldTheirMembersAndNothingElse) {
+  std::mt19937_64 random(20261124);
+  const std::vector<std::function<IpAddress()>> kinds = {
+      [&] { return IpAddress::v4(static_cast<std::uint32_t>(0x0af40000 | random() % 65536)); },
+      [&] { return IpAddress::v4(static_cast<std::uint32_t>(random())); },
+      [&] { return IpAddress::v6(0xfd00001002440000ULL | random() % 100, random() % 200); },
+      [&] { return IpAddress::v6(random(), random()); },
+      [&] { return IpAddress::v6(0, random() % 1000); },
+      [&] { return IpAddress::v6(~0ULL, ~0ULL - random() % 100); },
+  };
+  // Each kind alone, then all together.
+  for (std::size_t kind = 0; kind <= kinds.size(); ++kind) {
+    const auto any = [&] { return kinds[kind < kinds.size() ? kind : random() % kinds.size()](); };
+    std::set<IpAddress> members;
+    std::vector<Cidr> hosts;
+    for (int i = 0; i < 5000; ++i) {
+      const IpAddress address = any();
+      members.insert(address);
+      hosts.push_back(Cidr::host(address));
+    }
+    const CidrSet s{std::span<const Cidr>(hosts)};
+    for (IpAddress member : members) ASSERT_TRUE(s.contains(member)) << member.to_string();
+    for (int i = 0; i < 20000; ++i) {
+      const IpAddress address = kinds[random() % kinds.size()]();
+      ASSERT_EQ(s.contains(address), members.contains(address)) << address.to_string();
+    }
+  }
+}
+
+TEST(CidrSet, ARangeAcrossTheFamiliesIsSeenFromBoth) {
+  std::string text = "::/0,!255.255.255.255,!::1:0:0:0";
+  for (int i = 0; i < 100; ++i) text += ",!10.0.0." + std::to_string(2 * i);
+  const CidrSet s = set(text);
+  EXPECT_TRUE(s.contains(ip("0.0.0.0")));
+  EXPECT_TRUE(s.contains(ip("9.0.0.1")));
+  EXPECT_FALSE(s.contains(ip("10.0.0.198")));
+  EXPECT_TRUE(s.contains(ip("11.0.0.0")));
+  EXPECT_FALSE(s.contains(ip("255.255.255.255")));
+  EXPECT_TRUE(s.contains(ip("fd00::1")));
+  EXPECT_TRUE(s.contains(ip("::1")));
 }
 
 }  // namespace

@@ -1,0 +1,53 @@
+// Any JSON as a pod. The patch applies to it, as an independent implementation of JSON Patch says,
+// and a second review of the result changes nothing more.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "webhook/admit.h"
+
+namespace {
+
+using nlohmann::json;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+std::string review_of(const json& pod) {
+  return json{{"apiVersion", "admission.k8s.io/v1"},
+              {"kind", "AdmissionReview"},
+              {"request",
+               {{"uid", "1"},
+                {"kind", {{"group", ""}, {"version", "v1"}, {"kind", "Pod"}}},
+                {"resource", {{"group", ""}, {"version", "v1"}, {"resource", "pods"}}},
+                {"namespace", "shop"},
+                {"operation", "CREATE"},
+                {"object", pod}}}}
+      .dump();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const sidetap::configuration::Configuration kConfiguration;
+  // Deep nesting is the decoder's to refuse, and has a fuzzer of its own.
+  if (size > 65'536) return 0;
+  const json pod = json::parse(data, data + size, nullptr, false);
+  if (!pod.is_object()) return 0;
+  const auto rule = sidetap::admission::Rule::kNamespace;
+  std::string review;
+  try {
+    review = review_of(pod);
+  } catch (const json::exception&) {
+    return 0;  // text that is no UTF-8
+  }
+  const sidetap::Outcome outcome = sidetap::admit(review, rule, kConfiguration);
+  if (outcome.patch.empty()) return 0;
+  const json patched = pod.patch(json::parse(outcome.patch));
+  const sidetap::Outcome again = sidetap::admit(review_of(patched), rule, kConfiguration);
+  require(again.patch.empty());
+  return 0;
+}

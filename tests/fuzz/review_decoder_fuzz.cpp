@@ -1,0 +1,38 @@
+// Any bytes as an admission review. Whatever they are, the answer is well-formed, its patch only
+// adds, and no warning is longer than an API server takes.
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "webhook/admit.h"
+
+namespace {
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using nlohmann::json;
+  static const sidetap::configuration::Configuration kConfiguration;
+  const std::string_view review(reinterpret_cast<const char*>(data), size);
+  for (const auto rule : {sidetap::admission::Rule::kNamespace, sidetap::admission::Rule::kPod}) {
+    const sidetap::Outcome outcome = sidetap::admit(review, rule, kConfiguration);
+    require(outcome.status == 200 || outcome.status == 400);
+    require(!outcome.body.empty());
+    for (const auto& warning : outcome.warnings) require(warning.size() <= 120);
+    if (outcome.status != 200) continue;
+    const json answer = json::parse(outcome.body, nullptr, false);
+    require(answer.is_object() && answer["response"]["allowed"] == true);
+    require(answer["response"].contains("patch") == !outcome.patch.empty());
+    if (outcome.patch.empty()) continue;
+    const json patch = json::parse(outcome.patch, nullptr, false);
+    require(patch.is_array());
+    for (const auto& operation : patch) require(operation["op"] == "add");
+  }
+  return 0;
+}

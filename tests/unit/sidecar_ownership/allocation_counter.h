@@ -1,0 +1,11 @@
+// Replaces the program's operator new by one that counts.
+#pragma once
+
+#include <cstddef>
+
+namespace sidetap::test {
+
+/// Since the program began.
+std::size_t allocation_count();
+
+}  // namespace sidetap::test

@@ -1,0 +1,326 @@
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/review_builder.h"
+
+namespace sidetap {
+namespace {
+
+using admission::Decision;
+using admission::Reason;
+using admission::Rule;
+using configuration::Configuration;
+using configuration::Native;
+using configuration::Version;
+using test::admit_pod;
+using test::Json;
+using test::pod;
+using test::PodBuilder;
+using test::test_configuration;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Json patched(const PodBuilder& before, const Configuration& configuration = test_configuration()) {
+  const Outcome outcome = admit_pod(before, Rule::kNamespace, configuration);
+  if (outcome.patch.empty()) return before.json();
+  return before.json().patch(Json::parse(outcome.patch));
+}
+
+/// The sidecar of a patched pod, wherever it stands.
+Json sidecar(const Json& pod) {
+  for (const char* list : {"initContainers", "containers"})
+    if (pod["spec"].contains(list))
+      for (const Json& one : pod["spec"][list])
+        if (one["name"] == "sidetap") return one;
+  return nullptr;
+}
+Json sidecar(const PodBuilder& before, const Configuration& configuration = test_configuration()) {
+  return sidecar(patched(before, configuration));
+}
+
+std::string variable(const Json& container, const std::string& name) {
+  for (const Json& one : container["env"])
+    if (one["name"] == name)
+      return one.contains("value") ? one["value"].get<std::string>() : one["valueFrom"].dump();
+  return "(not set)";
+}
+
+Configuration with_version(Version version, Native native = Native::kAuto) {
+  Configuration configuration = test_configuration();
+  configuration.injection.server_version = version;
+  configuration.sidecar.native = native;
+  return configuration;
+}
+
+bool becomes_native(const Configuration& configuration, const PodBuilder& before = pod()) {
+  return patched(before, configuration)["spec"].contains("initContainers");
+}
+
+TEST(NativeSidecar, IsChosenByTheServersVersion) {
+  EXPECT_TRUE(becomes_native(with_version({1, 36})));
+  EXPECT_TRUE(becomes_native(with_version({1, 32})));
+  EXPECT_TRUE(becomes_native(with_version({2, 0})));
+  EXPECT_FALSE(becomes_native(with_version({1, 31}))) << "its kubelets may be 1.28";
+  EXPECT_TRUE(becomes_native(with_version({1, 29}, Native::kAlways)));
+  EXPECT_FALSE(becomes_native(with_version({1, 36}, Native::kNever)));
+  Configuration unknown = test_configuration();
+  unknown.injection.server_version.reset();
+  EXPECT_FALSE(becomes_native(unknown)) << "where it is not known, it would block the pod";
+}
+
+TEST(NativeSidecar, IsTheFirstInitContainerAndStays) {
+  const Json after = patched(pod().set("/spec/initContainers", Json::parse(R"([{"name":"a"}])")));
+  EXPECT_EQ(after["spec"]["initContainers"][0]["name"], "sidetap");
+  EXPECT_EQ(after["spec"]["initContainers"][0]["restartPolicy"], "Always");
+  EXPECT_EQ(after["spec"]["initContainers"][1]["name"], "a");
+  EXPECT_EQ(after["spec"]["containers"].size(), 1U);
+}
+
+TEST(NativeSidecar, ReplacesANullList) {
+  const Json after = patched(pod().set("/spec/initContainers", nullptr));
+  EXPECT_EQ(after["spec"]["initContainers"].size(), 1U);
+}
+
+TEST(NativeSidecar, GetsItsRestartPolicyBack) {
+  Json stripped = patched(pod());
+  stripped["spec"]["initContainers"].insert(stripped["spec"]["initContainers"].begin(),
+                                            Json{{"name", "mesh-init"}});
+  stripped["spec"]["initContainers"][1].erase("restartPolicy");
+  const Outcome outcome =
+      admit(test::review_of(stripped).dump(), Rule::kNamespace, test_configuration());
+  EXPECT_EQ(outcome.decision, Decision::kRestore);
+  EXPECT_EQ(outcome.reason, Reason::kRestartPolicyRemoved);
+  EXPECT_EQ(Json::parse(outcome.patch),
+            Json::parse(R"([{"op":"add","path":"/spec/initContainers/1/restartPolicy",
+                             "value":"Always"}])"));
+}
+
+TEST(PlainContainer, IsTheLastAndHasNoRestartPolicy) {
+  const Json after = patched(pod(), with_version({1, 28}));
+  ASSERT_EQ(after["spec"]["containers"].size(), 2U);
+  EXPECT_EQ(after["spec"]["containers"][0]["name"], "web");
+  EXPECT_EQ(after["spec"]["containers"][1]["name"], "sidetap");
+  EXPECT_FALSE(after["spec"]["containers"][1].contains("restartPolicy"));
+}
+
+TEST(PlainContainer, WarnsWhereThePodIsMeantToEnd) {
+  const auto outcome =
+      admit_pod(pod().set("/spec/restartPolicy", "Never"), Rule::kNamespace, with_version({1, 28}));
+  EXPECT_EQ(outcome.decision, Decision::kInject);
+  EXPECT_THAT(outcome.warnings, ElementsAre(HasSubstr("from finishing")));
+}
+
+TEST(Container, MayCaptureAndNothingElse) {
+  EXPECT_EQ(sidecar(pod())["securityContext"], Json::parse(R"({
+    "runAsUser": 0, "runAsNonRoot": false, "privileged": false, "allowPrivilegeEscalation": false,
+    "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]},
+    "seccompProfile": {"type": "RuntimeDefault"}})"));
+}
+
+TEST(Container, PassesTheBaselineLevelWithTheRuntimesCapabilities) {
+  Configuration configuration = test_configuration();
+  configuration.sidecar.capabilities = configuration::Capabilities::kRuntimeDefault;
+  const Json security = sidecar(pod(), configuration)["securityContext"];
+  EXPECT_FALSE(security.contains("capabilities"));
+  EXPECT_EQ(security["runAsUser"], 0);
+}
+
+TEST(Container, LearnsAboutItsPodFromTheDownwardApi) {
+  const Json tap = sidecar(pod());
+  EXPECT_THAT(variable(tap, "POD_NAME"), HasSubstr("metadata.name"));
+  EXPECT_THAT(variable(tap, "POD_NAMESPACE"), HasSubstr("metadata.namespace"));
+  EXPECT_THAT(variable(tap, "NODE_NAME"), HasSubstr("spec.nodeName"));
+  EXPECT_THAT(variable(tap, "POD_IPS"), HasSubstr("status.podIPs"));
+}
+
+TEST(Container, IsToldWhatTheOperatorConfigured) {
+  Configuration configuration = test_configuration();
+  configuration.sensor_mode = "failover";
+  configuration.sidecar.interface = "eth0";
+  configuration.sidecar.buffer_size = "4M";
+  configuration.sidecar.data_mtu = 1400;
+  configuration.sidecar.env = {{"EXTRA", "x"}, {"LOG_LEVEL", "debug"}};
+  const Json tap = sidecar(pod(), configuration);
+  EXPECT_EQ(variable(tap, "SENSOR"), "10.10.10.10:2003");
+  EXPECT_EQ(variable(tap, "SENSOR_MODE"), "failover");
+  EXPECT_EQ(variable(tap, "PODNET"), "10.244.0.0/16");
+  EXPECT_EQ(variable(tap, "SVCNET"), "10.96.0.0/12");
+  EXPECT_EQ(variable(tap, "TAPPED_PEERS"), "none");
+  EXPECT_EQ(variable(tap, "SERVICE_VIEW"), "auto");
+  EXPECT_EQ(variable(tap, "INTERFACE"), "eth0");
+  EXPECT_EQ(variable(tap, "SNAPLEN"), "262144");
+  EXPECT_EQ(variable(tap, "BUFFER_SIZE"), "4M");
+  EXPECT_EQ(variable(tap, "DATA_MTU"), "1400");
+  EXPECT_EQ(variable(tap, "STATUS_LISTEN"), ":15020");
+  EXPECT_EQ(variable(tap, "EXTRA"), "x");
+  EXPECT_EQ(variable(tap, "LOG_LEVEL"), "debug");
+  EXPECT_EQ(variable(tap, "REGISTRY"), "(not set)");
+  std::set<std::string> names;
+  for (const Json& one : tap["env"]) EXPECT_TRUE(names.insert(one["name"]).second) << one;
+  EXPECT_EQ(tap["command"], Json::parse(R"(["/usr/bin/sidetap-sidecar"])"));
+  EXPECT_EQ(tap["args"], Json::parse(R"(["run"])"));
+}
+
+TEST(Container, TakesTheOperatorsFieldsInPlaceOfItsOwn) {
+  Configuration configuration = test_configuration();
+  configuration.sidecar.fields = {{"livenessProbe", R"({"exec":{}})"},
+                                  {"lifecycle", R"({"preStop":{"sleep":{"seconds":1}}})"}};
+  const Json tap = sidecar(pod(), configuration);
+  EXPECT_EQ(tap["livenessProbe"], Json::parse(R"({"exec":{}})"));
+  EXPECT_EQ(tap["lifecycle"]["preStop"]["sleep"]["seconds"], 1);
+}
+
+TEST(StatusPort, IsProbedForLifeOnly) {
+  const Json tap = sidecar(pod());
+  EXPECT_EQ(tap["livenessProbe"]["httpGet"],
+            Json::parse(R"({"path":"/healthz","port":"sidetap-status"})"));
+  EXPECT_FALSE(tap.contains("readinessProbe")) << "a sensor that is away must not stop the pod";
+  EXPECT_FALSE(tap.contains("startupProbe"));
+  EXPECT_EQ(tap["ports"], Json::parse(R"([{"name":"sidetap-status","containerPort":15020,
+                                           "protocol":"TCP"}])"));
+}
+
+TEST(StatusPort, EvadesThePortsOfThePod) {
+  const Json tap = sidecar(pod()
+                               .set("/spec/containers/0/ports/0", {{"containerPort", 15'020}})
+                               .set("/spec/initContainers/0", {{"name", "i"}})
+                               .set("/spec/initContainers/0/ports/0", {{"containerPort", 15'021}}));
+  EXPECT_EQ(tap["ports"][0]["containerPort"], 15'022);
+  EXPECT_EQ(variable(tap, "STATUS_LISTEN"), ":15022");
+}
+
+TEST(Resources, AreAlwaysBounded) {
+  EXPECT_EQ(sidecar(pod())["resources"], Json::parse(R"({
+    "requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}})"));
+}
+
+Json resources(const char* cpu, const char* memory, const char* cpu_limit,
+               const char* memory_limit) {
+  return {{"requests", {{"cpu", cpu}, {"memory", memory}}},
+          {"limits", {{"cpu", cpu_limit}, {"memory", memory_limit}}}};
+}
+
+bool stays_guaranteed(const PodBuilder& before) {
+  const Json amounts = sidecar(before)["resources"];
+  return amounts["requests"] == amounts["limits"];
+}
+
+TEST(Resources, KeepAGuaranteedPodGuaranteed) {
+  const char* const at = "/spec/containers/0/resources";
+  EXPECT_TRUE(stays_guaranteed(pod().set(at, resources("1", "1Gi", "1", "1Gi"))));
+  EXPECT_TRUE(stays_guaranteed(pod().set(at, resources("0.5", "1024Mi", "500m", "1Gi"))));
+  EXPECT_TRUE(stays_guaranteed(pod().set(at, {{"limits", {{"cpu", 1}, {"memory", "1Gi"}}}})))
+      << "missing requests are filled from the limits";
+}
+
+TEST(Resources, LeaveABurstablePodBurstable) {
+  const char* const at = "/spec/containers/0/resources";
+  EXPECT_FALSE(stays_guaranteed(pod().set(at, resources("1", "1Gi", "2", "1Gi"))));
+  EXPECT_FALSE(stays_guaranteed(pod().set(at, resources("1", "1Gi", "1", "2Gi"))));
+  EXPECT_FALSE(stays_guaranteed(pod().set(at, {{"limits", {{"cpu", "1"}}}})));
+  EXPECT_FALSE(stays_guaranteed(pod()
+                                    .set(at, resources("1", "1Gi", "1", "1Gi"))
+                                    .set("/spec/initContainers/0", {{"name", "i"}})))
+      << "init containers count";
+}
+
+TEST(Resources, AreLeftToAPodThatHasItsOwnAsAWhole) {
+  EXPECT_FALSE(
+      sidecar(pod().set("/spec/resources", {{"limits", {{"cpu", "1"}}}})).contains("resources"));
+}
+
+Configuration with_registry() {
+  Configuration configuration = test_configuration();
+  configuration.registry.address = "sidetap-registry.sidetap.svc:8444";
+  configuration.registry.ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+  return configuration;
+}
+
+TEST(Registry, GivesTheTapAloneAToken) {
+  const Json after = patched(pod(), with_registry());
+  EXPECT_EQ(after["spec"]["volumes"], Json::parse(R"([{"name": "sidetap-token", "projected":
+    {"sources": [{"serviceAccountToken":
+      {"audience": "sidetap", "expirationSeconds": 3600, "path": "token"}}]}}])"));
+  EXPECT_FALSE(after["spec"]["containers"][0].contains("volumeMounts"));
+  const Json tap = sidecar(after);
+  EXPECT_EQ(tap["volumeMounts"], Json::parse(R"([{"name": "sidetap-token",
+    "mountPath": "/var/run/secrets/sidetap", "readOnly": true}])"));
+  EXPECT_EQ(variable(tap, "REGISTRY"), "sidetap-registry.sidetap.svc:8444");
+  EXPECT_EQ(variable(tap, "REGISTRY_TOKEN_FILE"), "/var/run/secrets/sidetap/token");
+  EXPECT_THAT(variable(tap, "REGISTRY_CA"), HasSubstr("BEGIN CERTIFICATE"));
+}
+
+TEST(Registry, TokenVolumeTakesAFreeName) {
+  const Json after = patched(
+      pod().set("/spec/volumes", Json::parse(R"([{"name":"sidetap-token"}])")), with_registry());
+  EXPECT_EQ(after["spec"]["volumes"][1]["name"], "sidetap-token-2");
+  EXPECT_EQ(sidecar(after)["volumeMounts"][0]["name"], "sidetap-token-2");
+}
+
+TEST(Registry, WithoutTokensAddsNoVolume) {
+  Configuration configuration = with_registry();
+  configuration.registry.token = false;
+  const Json after = patched(pod(), configuration);
+  EXPECT_FALSE(after["spec"].contains("volumes"));
+  EXPECT_FALSE(sidecar(after).contains("volumeMounts"));
+  EXPECT_EQ(after["metadata"]["annotations"].size(), 1U);
+}
+
+constexpr auto kSafe = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
+
+TEST(Annotations, LetTheAutoscalerEvictThePodDespiteTheVolume) {
+  EXPECT_EQ(patched(pod(), with_registry())["metadata"]["annotations"][kSafe], "sidetap-token");
+  EXPECT_EQ(
+      patched(pod().annotation(kSafe, "a,b"), with_registry())["metadata"]["annotations"][kSafe],
+      "a,b,sidetap-token");
+}
+
+TEST(Annotations, SayWhatWasDone) {
+  const Json annotations = patched(pod().annotation("own", "x"))["metadata"]["annotations"];
+  EXPECT_EQ(annotations["own"], "x");
+  const Json status = Json::parse(annotations["sidetap.io/status"].get<std::string>());
+  EXPECT_EQ(status["form"], "native");
+  EXPECT_EQ(status["container"], "sidetap");
+  EXPECT_EQ(status["version"], SIDETAP_VERSION);
+  EXPECT_EQ(status["statusPort"], 15'020);
+}
+
+TEST(Annotations, AreMadeWhereThereAreNone) {
+  for (const char* pointer : {"/metadata/annotations", "/metadata"}) {
+    const Json after = patched(pod().set(pointer, nullptr));
+    EXPECT_EQ(after["metadata"]["annotations"].size(), 1U) << pointer;
+  }
+  Json bare = test::plain_pod();
+  bare.erase("metadata");
+  const Outcome outcome =
+      admit(test::review_of(bare).dump(), Rule::kNamespace, test_configuration());
+  EXPECT_TRUE(bare.patch(Json::parse(outcome.patch))["metadata"]["annotations"].contains(
+      "sidetap.io/status"));
+}
+
+TEST(PullSecrets, AreMergedIntoThePods) {
+  Configuration configuration = test_configuration();
+  configuration.sidecar.image_pull_secrets = {"shared", "regcred"};
+  EXPECT_EQ(patched(pod(), configuration)["spec"]["imagePullSecrets"],
+            Json::parse(R"([{"name":"shared"},{"name":"regcred"}])"));
+  EXPECT_EQ(patched(pod().set("/spec/imagePullSecrets",
+                              Json::parse(R"([{"name":"own"},{"name":"shared"}])")),
+                    configuration)["spec"]["imagePullSecrets"],
+            Json::parse(R"([{"name":"own"},{"name":"shared"},{"name":"regcred"}])"));
+  EXPECT_FALSE(patched(pod())["spec"].contains("imagePullSecrets"));
+}
+
+TEST(Sidecar, MayBearAnotherName) {
+  Configuration configuration = test_configuration();
+  configuration.sidecar.name = "packet-tap";
+  const Json after = patched(pod(), configuration);
+  EXPECT_EQ(after["spec"]["initContainers"][0]["name"], "packet-tap");
+  EXPECT_EQ(admit(test::review_of(after).dump(), Rule::kNamespace, configuration).reason,
+            Reason::kAlreadyInjected);
+}
+
+}  // namespace
+}  // namespace sidetap
