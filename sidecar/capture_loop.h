@@ -74,8 +74,6 @@ class CaptureLoop final : public session::CaptureControl {
   rpcap::Interface interface() override;
   std::int32_t link_type() override;
 
-  /// Forwards to an output that needs no session, from now until finish(). `key` as in balancing.
-  void add_output(std::unique_ptr<forwarding::Output> output, const std::string& key);
   /// The interface's addresses have changed, or it was opened late and its link layer is another.
   void set_self(ownership::Self self);
   /// Its MTU, bytes: what is captured longer than that was split on the wire.

@@ -141,10 +141,9 @@ DropCause DatagramSender::cause_of(int error) {
     case ECONNREFUSED:
     case ENOTCONN:
     case EBADF:
-      if (on_fault_) {
-        dead_ = true;
+      dead_ = true;
+      if (on_fault_)
         on_fault_(std::string("the data port does not answer: ") + std::strerror(error));
-      }
       return DropCause::kDisconnected;
     default:
       return DropCause::kSendError;

@@ -89,7 +89,7 @@ bool Forwarder::wants(const capture::CapturedPacket& packet) {
 }
 
 void Forwarder::forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
-                        std::span<const std::byte> body, std::uint32_t length, std::uint64_t flow) {
+                        std::span<const std::byte> body, std::uint32_t length) {
   head = head.first(std::min<std::size_t>(head.size(), snaplen_));
   body = body.first(std::min<std::size_t>(body.size(), snaplen_ - head.size()));
   output_->add({.header = {.seconds = packet.seconds,
@@ -97,7 +97,6 @@ void Forwarder::forward(const capture::CapturedPacket& packet, std::span<const s
                            .captured = static_cast<std::uint32_t>(head.size() + body.size()),
                            .length = length,
                            .number = ++number_},
-                .flow = flow,
                 .head = head,
                 .body = body});
 }

@@ -17,7 +17,6 @@ namespace sidetap::forwarding {
 /// header's `captured` is the size of both.
 struct OutgoingPacket {
   rpcap::PacketHeader header;
-  std::uint64_t flow = 0;  ///< The same for both directions of a flow; 0 where nobody asked for it.
   std::span<const std::byte> head;
   std::span<const std::byte> body;
 };
