@@ -70,7 +70,8 @@ TEST_P(Golden, PatchOnlyAdds) {
 // What was there is there, value by value; what is new is the sidecar's.
 TEST_P(Golden, NothingIsLost) {
   const Json after = patched().flatten();
-  for (const auto& [pointer, value] : review_["request"]["object"].flatten().items()) {
+  const Json before = review_["request"]["object"].flatten();
+  for (const auto& [pointer, value] : before.items()) {
     // The sidecar is the first init container: the others move by one.
     if (pointer.starts_with("/spec/initContainers/") && !outcome_.patch.empty()) continue;
     // An empty parent that the sidecar fills, and a list that the pod's own goes on.
