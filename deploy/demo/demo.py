@@ -24,7 +24,9 @@ from sidetap_lab.judge import Judge, Verdict  # noqa: E402
 from sidetap_lab.namespaces import Namespace, why_not  # noqa: E402
 from sidetap_lab.taps import Program, Sensor, Tap  # noqa: E402
 
-WEBHOOK_PORT = 8443
+WEBHOOK_PORT, REGISTRY_PORT = 8443, 8444
+CONTROL = ("172.18.0.200", "fd00:18::200")  # where the webhook runs
+REGISTRY_HOST = "sidetap-registry.sidetap-system.svc"
 _started = time.monotonic()
 
 
@@ -91,28 +93,36 @@ class Demo:
 
     def start_webhook(self):
         certificates = os.path.join(self._folder, "certificates")
-        subprocess.run([os.path.join(ROOT, "certs-scripts", "generate.sh"), "--out", certificates],
-                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([os.path.join(ROOT, "certs-scripts", "generate.sh"), "--out", certificates,
+                        "--san", REGISTRY_HOST], check=True, stdout=subprocess.DEVNULL)
+        self._lead_to_registry()
+        authority = os.path.join(certificates, "ca.crt")
         configuration = os.path.join(self._folder, "webhook.yaml")
         with open(configuration, "w", encoding="utf-8") as file:
             yaml.safe_dump(self._configuration(), file, sort_keys=False)
-        control = Namespace("control plane")
-        self._closing.callback(control.close)
-        control.ip("link set lo up")
-        program = Program("sidetap-webhook", control, [
-            self._binary("sidetap-webhook"), "serve", "--listen", f"127.0.0.1:{WEBHOOK_PORT}",
+        program = Program("sidetap-webhook", self._control, [
+            self._binary("sidetap-webhook"), "serve", "--listen", f":{WEBHOOK_PORT}",
             "--tls-cert", os.path.join(certificates, "tls.crt"), "--tls-key", os.path.join(certificates, "tls.key"),
+            "--registry-listen", f":{REGISTRY_PORT}", "--registry-ca", authority, "--registry-auth", "none",
             "--config", configuration, "--drain-seconds", "0"], os.path.join(self._folder, "webhook.log"))
         self._closing.callback(program.stop)
-        self._webhook = kubernetes.Webhook(control, WEBHOOK_PORT, os.path.join(certificates, "ca.crt"))
+        self._webhook = kubernetes.Webhook(self._control, WEBHOOK_PORT, authority)
         program.wait_until(self._webhook.answers, "answering over HTTPS")
 
+    def _lead_to_registry(self):
+        """What the cluster's DNS does: the name of the registry's Service leads to the webhook."""
+        hosts = os.path.join(self._folder, "hosts")
+        shutil.copyfile("/etc/hosts", hosts)
+        with open(hosts, "a", encoding="ascii") as file:
+            file.write(f"\n{CONTROL[0]} {REGISTRY_HOST}\n")
+        subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)  # in our own mount namespace
+        self._closing.callback(subprocess.run, ["umount", "/etc/hosts"], check=True)
+
     def _configuration(self):
-        tapped = [address for pod in self._pods.values() if pod.tapped for address in (pod.v4, pod.v6)]
         return {
             "sensor": {"address": places.SENSOR[0], "port": places.SENSOR_PORT},
             "subnets": {"pods": list(places.POD_SUBNETS), "services": list(places.SERVICE_SUBNETS)},
-            "sidecar": {"tappedPeers": ",".join(tapped)},
+            "registry": {"address": f"{REGISTRY_HOST}:{REGISTRY_PORT}", "auth": "none"},
             "injection": {"serverVersion": "v1.36.2"},
         }
 
@@ -136,13 +146,15 @@ class Demo:
     def start_cluster(self):
         self._closing.callback(self._cluster.close)
         self._cluster.build()
+        self._control = self._cluster.plug("control", [f"{CONTROL[0]}/24", f"{CONTROL[1]}/64"])
         self._wire = WireCapture({pod.name: pod.namespace for pod in self._pods.values()})
         self._closing.callback(self._wire.close)
         self._sensor = Sensor(self._binaries, self._cluster, self._folder)
         self._closing.callback(self._sensor.stop)
         tapped = [pod.name for pod in self._pods.values() if pod.tapped]
         self._judge = Judge(self._wire, PcapFolder(self._sensor.captures), tapped,
-                            {pod.name: pod.mac for pod in self._pods.values()}, places.SERVICE_SUBNETS, [], places.SENSOR)
+                            {pod.name: pod.mac for pod in self._pods.values()}, places.SERVICE_SUBNETS, [],
+                            [*places.SENSOR, *CONTROL])
 
     def start_pods(self):
         application = [sys.executable, "-B", os.path.join(DEMO, "application.py")]
@@ -155,12 +167,19 @@ class Demo:
                     self._taps[name] = Tap(self._binaries, pod, environment, self._folder, argv,
                                            container.get("securityContext", {}))
                     self._closing.callback(self._taps[name].stop)
-                    self._taps[name].wait_forwarding()
                 else:
                     self._start_application(name, pod.namespace, argv, environment)
         self._start_application("outside", self._cluster.outside, [*application, "--http", "80"], dict(os.environ))
         if set(self._taps) != {name for name, pod in self._pods.items() if pod.tapped}:
             raise RuntimeError(f"taps run in {sorted(self._taps)} only")
+
+    def wait_for_taps(self):
+        """Until every tap forwards and has been told of both addresses of every other one. Says what they know."""
+        for tap in self._taps.values():
+            tap.wait_forwarding()
+        for tap in self._taps.values():
+            tap.wait_for_peers(2 * (len(self._taps) - 1))
+        say(f"{len(self._taps)} taps forward, and each knows the others' addresses from the registry (none is configured)")
 
     def _start_application(self, name, namespace, argv, environment):
         self._applications[name] = Application(name, namespace, argv, environment, self._folder)
@@ -216,6 +235,8 @@ class Demo:
 
     def report(self):
         for tap in self._taps.values():
+            tap.tell()
+        for tap in self._taps.values():
             if (status := tap.stop()) != 0:
                 raise RuntimeError(f"{tap.name} ended with status {status} on SIGTERM: {tap.log()}")
         self._sensor.stop()
@@ -239,14 +260,15 @@ def main():
     try:
         with Demo(options.bin, options.out) as demo:
             demo.plan()
-            say("certificates, and sidetap-webhook over HTTPS")
+            say("two nodes, the pods, Services, an outside host and the sensor, in network namespaces")
+            demo.start_cluster()
+            say("certificates, and sidetap-webhook: reviews over HTTPS, and the registry of taps")
             demo.start_webhook()
             say("an AdmissionReview for every pod, the patch applied by python3-jsonpatch")
             demo.admit()
-            say("two nodes, the pods, Services, an outside host and the sensor, in network namespaces")
-            demo.start_cluster()
             say("the containers of the patched pods")
             demo.start_pods()
+            demo.wait_for_taps()
             say("traffic; what passes the pods' interfaces, and what the sensor gets")
             exact = demo.run_flows()
             demo.report()

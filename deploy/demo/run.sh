@@ -5,8 +5,9 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 Usage: deploy/demo/run.sh [-h] [--no-build]
-Makes certificates, starts the webhook, sends it the reviews of the pods in deploy/demo/*.yaml, runs the patched pods
-in network namespaces with a sensor beside them, sends traffic, and counts. Exits 0 only when every packet came once.
+Makes certificates, starts the webhook and its registry of taps, sends it the reviews of the pods in
+deploy/demo/*.yaml, runs the patched pods in network namespaces with a sensor beside them, waits until the taps know
+each other, sends traffic, and counts. Exits 0 only when every packet came once.
 As root, or without where the kernel allows unprivileged user namespaces. Captures and logs stay in build/demo.
   --no-build  use the programs that are in build/release already
 USAGE

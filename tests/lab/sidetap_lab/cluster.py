@@ -97,6 +97,7 @@ class Cluster:
         self.services = {service.name: service for service in services}
         self.nodes = {}
         self.underlay = self.outside = self.sensor = None
+        self._plugged = []
 
     def namespaces(self):
         """Every place where traffic starts or ends, by name."""
@@ -110,8 +111,8 @@ class Cluster:
         self.underlay.ip("link add ub0 type bridge mcast_snooping 0", "link set ub0 up")
         # The underlay is a cable, not a node.
         self.underlay.sysctl({f"bridge/bridge-nf-call-{table}": 0 for table in ("iptables", "ip6tables", "arptables")})
-        self.outside = self._plug("outside", [f"{OUTSIDE[0]}/24", f"{OUTSIDE[1]}/64"])
-        self.sensor = self._plug("sensor", [f"{SENSOR[0]}/24", f"{SENSOR[1]}/64"])
+        self.outside = self.plug("outside", [f"{OUTSIDE[0]}/24", f"{OUTSIDE[1]}/64"])
+        self.sensor = self.plug("sensor", [f"{SENSOR[0]}/24", f"{SENSOR[1]}/64"])
         for number in (1, 2):
             self._build_node(number)
         for pod in self.pods.values():
@@ -121,7 +122,7 @@ class Cluster:
             node.nft(self._rules(6))
 
     def close(self):
-        for namespace in [self.underlay, self.sensor, *self.namespaces().values()]:
+        for namespace in [self.underlay, *self._plugged, *(pod.namespace for pod in self.pods.values())]:
             if namespace is not None:
                 namespace.close()
 
@@ -131,9 +132,10 @@ class Cluster:
         namespace.ip("link set lo up")
         return namespace
 
-    def _plug(self, name, addresses):
-        """A namespace whose eth0 is on the underlay."""
+    def plug(self, name, addresses):
+        """A namespace whose eth0 is on the underlay, with ways to every pod."""
         namespace = self._namespace(name)
+        self._plugged.append(namespace)
         self.underlay.ip(f"link add p-{name} type veth peer name eth0 netns {namespace.path}",
                          f"link set p-{name} master ub0 up")
         namespace.ip(*[f"address add {address} dev eth0{' nodad' if ':' in address else ''}" for address in addresses],
@@ -145,7 +147,7 @@ class Cluster:
         return namespace
 
     def _build_node(self, number):
-        node = self._plug(f"node{number}", [
+        node = self.plug(f"node{number}", [
             f"{node_address(number, 4)}/24", f"{node_outer_address(number, 4)}/24",
             f"{node_address(number, 6)}/64", f"{node_outer_address(number, 6)}/64"])
         self.nodes[number] = node

@@ -40,10 +40,14 @@ class Program:
                 raise RuntimeError(f"{self.name}: not {what} after {patience:.0f} s: {self.log()}")
             time.sleep(0.03)
 
-    def stop(self, grace=10.0, number=signal.SIGTERM):
-        """Ends it; returns its exit status, or None when it had to be killed."""
+    def tell(self, number=signal.SIGTERM):
+        """Sends it a signal, without waiting for what comes of it."""
         if not self.ended():
             self._process.send_signal(number)
+
+    def stop(self, grace=10.0, number=signal.SIGTERM):
+        """Ends it; returns its exit status, or None when it had to be killed."""
+        self.tell(number)
         try:
             return self._process.wait(grace)
         except subprocess.TimeoutExpired:
@@ -71,19 +75,26 @@ class Sensor(Program):
             return json.load(file)
 
 
-def is_forwarding(namespace, address="127.0.0.1", port=STATUS_PORT):
-    """Whether the tap in this pod has a capture that a sensor asked for. (/readyz says less: a pod must not depend on
-    a sensor to be ready.)"""
+def metrics(namespace, address="127.0.0.1", port=STATUS_PORT):
+    """Name and labels to value, of the program whose status port this is; empty while it does not answer."""
     with namespace:
         connection = http.client.HTTPConnection(address, port, timeout=1)
         try:
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
         except (OSError, http.client.HTTPException):
-            return False
+            return {}
         finally:
             connection.close()
-    return any(float(line.split()[-1]) >= 1 for line in text.splitlines() if line.startswith("sidetap_captures"))
+    return {name: float(value) for name, value in
+            (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))}
+
+
+def is_forwarding(namespace, address="127.0.0.1", port=STATUS_PORT):
+    """Whether the tap in this pod has a capture that a sensor asked for. (/readyz says less: a pod must not depend on
+    a sensor to be ready.)"""
+    return any(value >= 1 for name, value in metrics(namespace, address, port).items()
+               if name.startswith("sidetap_captures"))
 
 
 def environment(pod, tapped, untapped_services=()):
@@ -131,3 +142,11 @@ class Tap(Program):
 
     def wait_forwarding(self):
         self.wait_until(lambda: is_forwarding(self.pod.namespace), "forwarding")
+
+    def metric(self, name):
+        """None while the tap does not answer, or has no such metric."""
+        return metrics(self.pod.namespace).get(name)
+
+    def wait_for_peers(self, count):
+        """Until the registry has told it so many addresses of tapped peers."""
+        self.wait_until(lambda: self.metric("sidetap_registry_peers") == count, f"aware of {count} tapped addresses")
