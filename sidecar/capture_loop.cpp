@@ -148,6 +148,7 @@ struct CaptureLoop::Impl {
   Result<void> open() {
     capture::DeviceConfig device;
     device.interface = config.interface.c_str();
+    device.method = config.method;
     device.snaplen = config.snaplen;
     device.buffer_bytes = config.buffer_bytes;
     device.block_timeout_ms = kBlockTimeoutMs;

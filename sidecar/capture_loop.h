@@ -27,6 +27,7 @@ struct CaptureLoopConfig {
   /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
   std::vector<net::Cidr> unowned_peers;
   std::uint32_t snaplen = 262'144;
+  capture::CaptureMethod method = capture::CaptureMethod::kAuto;
   std::size_t buffer_bytes = 2U << 20;
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
   /// Called on the capture thread each time the interface was opened there, and when it has gone

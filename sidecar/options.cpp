@@ -189,6 +189,18 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
                               .help = "bytes kept of each packet; the sensor may ask for fewer"},
                              config::number<std::uint32_t>(64, 262'144, "bytes"),
                              into.sessions.snaplen);
+  options.add<capture::CaptureMethod>(
+      {.flag = "--capture",
+       .env = "CAPTURE",
+       .value = "METHOD",
+       .fallback = "auto",
+       .help = "how packets are read; ring: from a ring of our own, with the sizes of segments as "
+               "the kernel knows them (Ethernet, Linux 6.2 or newer); libpcap: through it; auto: "
+               "the ring where it can be used"},
+      word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
+                                    {"ring", capture::CaptureMethod::kRing},
+                                    {"libpcap", capture::CaptureMethod::kLibpcap}}),
+      into.capture_method);
   options.add<std::uint64_t>({.flag = "--buffer-size",
                               .env = "BUFFER_SIZE",
                               .value = "BYTES",

@@ -11,6 +11,7 @@
 #include "shared/config/options.h"
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
+#include "sidecar/capture/packet_source.h"
 #include "sidecar/fidelity/restorer.h"
 #include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/ownership_options.h"
@@ -30,6 +31,7 @@ struct RunOptions {
   OwnershipOptions ownership;
   RegistryOptions registry;
   std::vector<std::string> interfaces;  ///< Empty: the one that holds the pod's address.
+  capture::CaptureMethod capture_method = capture::CaptureMethod::kAuto;
   std::uint64_t buffer_size = 0;
   std::int64_t flush_interval_ms = 0;
   fidelity::RestorerConfig fidelity;

@@ -19,7 +19,7 @@
 #include "shared/net/interfaces.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
-#include "sidecar/capture/pcap_source.h"
+#include "sidecar/capture/device.h"
 #include "sidecar/capture_loop.h"
 #include "sidecar/ownership/kernel_sockets.h"
 #include "sidecar/peer_feed.h"
@@ -145,6 +145,7 @@ class Tap {
     config.engine.hash_seed = std::random_device{}() * 0x100000001ULL ^ std::random_device{}();
     config.unowned_peers = unowned_peers(options_.ownership);
     config.snaplen = options_.sessions.snaplen;
+    config.method = options_.capture_method;
     config.buffer_bytes = options_.buffer_size;
     config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
     config.on_open = [this] { asio::post(context_, [this] { renew_addresses(); }); };

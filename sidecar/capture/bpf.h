@@ -10,5 +10,7 @@ using BpfInstruction = rpcap::BpfInstruction;
 
 /// The kernel refuses longer programs (BPF_MAXINSNS).
 inline constexpr unsigned kMaxBpfInstructions = 4096;
+/// Of these, what a packet source may put before a program that is built for it.
+inline constexpr unsigned kSourceBpfInstructions = 16;
 
 }  // namespace sidetap::capture

@@ -10,6 +10,8 @@
 namespace sidetap::capture {
 namespace {
 
+constexpr unsigned kMaxFilter = kMaxBpfInstructions - kSourceBpfInstructions;
+
 /// A place in the program, to be bound later. All jumps go forward, as the kernel demands.
 using Label = std::size_t;
 
@@ -408,14 +410,13 @@ Result<std::vector<BpfInstruction>> build_kernel_filter(const FilterConfig& conf
   FilterConfig left = config;
   for (const Parts parts : {Parts{true, true}, Parts{true, false}, Parts{false, false}}) {
     auto program = FilterBuilder(left, parts).build();
-    if (program.size() <= kMaxBpfInstructions) return program;
+    if (program.size() <= kMaxFilter) return program;
   }
   left.self.clear();
   auto program = FilterBuilder(left, Parts{false, false}).build();
-  if (program.size() <= kMaxBpfInstructions) return program;
+  if (program.size() <= kMaxFilter) return program;
   return Error{"kernel filter: " + std::to_string(config.own.size()) +
-               " own connections do not fit into " + std::to_string(kMaxBpfInstructions) +
-               " instructions"};
+               " own connections do not fit into " + std::to_string(kMaxFilter) + " instructions"};
 }
 
 }  // namespace sidetap::capture

@@ -59,7 +59,15 @@ class PacketSource {
   virtual SourceCounts counts() = 0;
 };
 
+/// How an interface is read.
+enum class CaptureMethod : std::uint8_t {
+  kAuto,     ///< The ring where it is right for kernel and interface, else libpcap.
+  kRing,     ///< ring_source.h
+  kLibpcap,  ///< pcap_source.h
+};
+
 struct DeviceConfig {
+  CaptureMethod method = CaptureMethod::kAuto;
   const char* interface = "";
   std::uint32_t snaplen = 262'144;         ///< Bytes kept of each packet.
   std::size_t buffer_bytes = 2U << 20;     ///< Of the ring shared with the kernel.

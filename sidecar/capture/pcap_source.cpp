@@ -107,7 +107,7 @@ Error device_error(const std::string& name, pcap_t* handle, int status) {
 
 }  // namespace
 
-Result<std::unique_ptr<PacketSource>> open_device(const DeviceConfig& config) {
+Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config) {
   const std::string name = config.interface;
   char error[PCAP_ERRBUF_SIZE] = "";
   PcapHandle handle(pcap_create(name.c_str(), error));

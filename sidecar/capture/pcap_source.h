@@ -10,7 +10,7 @@
 namespace sidetap::capture {
 
 /// Errors name the device and, where a right is missing, NET_RAW.
-Result<std::unique_ptr<PacketSource>> open_device(const DeviceConfig& config);
+Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config);
 
 /// pcap and pcapng. Errors: cannot be read, or a link layer that the parser does not know.
 Result<std::unique_ptr<PacketSource>> open_file(const std::string& path);

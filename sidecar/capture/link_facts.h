@@ -1,0 +1,23 @@
+// What the kernel says about one link, beyond its addresses.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "shared/result.h"
+
+namespace sidetap::capture {
+
+struct LinkFacts {
+  int index = 0;
+  /// ARPHRD_* of net/if_arp.h.
+  unsigned hardware_type = 0;
+  /// Bytes of the longest packet that the stack hands the link, or makes of what comes from it, for
+  /// the card or the driver to split (64 KiB, more with BIG TCP).
+  std::uint32_t longest_packet = 65'536;
+};
+
+/// Asks through rtnetlink(7); needs no capability. Errors: there is no such link.
+Result<LinkFacts> read_link_facts(const std::string& name);
+
+}  // namespace sidetap::capture

@@ -1,0 +1,204 @@
+#include "sidecar/capture/ring.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+namespace sidetap::capture {
+namespace {
+
+// struct virtio_net_hdr and its values; linux/virtio_net.h itself is no C++.
+struct OffloadHeader {
+  std::uint8_t flags;
+  std::uint8_t gso_type;
+  std::uint16_t header_bytes;
+  std::uint16_t gso_size;
+  std::uint16_t checksum_start;
+  std::uint16_t checksum_offset;
+};
+static_assert(sizeof(OffloadHeader) == 10);
+constexpr std::uint8_t kNeedsChecksum = 1;
+constexpr std::uint8_t kGsoUdpFragments = 3;
+constexpr std::uint8_t kGsoUdpSegments = 5;
+constexpr std::uint8_t kGsoEcn = 0x80;
+
+constexpr std::size_t kVlanTag = 4;
+constexpr std::size_t kMacs = 12;
+
+Error failed(const std::string& what) { return {what + ": " + std::strerror(errno)}; }
+
+template <class Value>
+bool set_option(int descriptor, int option, const Value& value) {
+  return setsockopt(descriptor, SOL_PACKET, option, &value, sizeof value) == 0;
+}
+
+/// The word by which kernel and process pass a block to each other.
+std::atomic_ref<std::uint32_t> status_of(std::byte* block) {
+  return std::atomic_ref(reinterpret_cast<tpacket_block_desc*>(block)->hdr.bh1.block_status);
+}
+
+Offload read_offload(const std::byte* bytes) {
+  OffloadHeader header;
+  std::memcpy(&header, bytes, sizeof header);
+  Offload offload;
+  offload.known = true;
+  offload.checksum_partial = (header.flags & kNeedsChecksum) != 0;
+  offload.checksum_start = header.checksum_start;
+  offload.checksum_offset = header.checksum_offset;
+  const int type = header.gso_type & ~kGsoEcn;
+  offload.segment_size = type == 0 ? 0 : header.gso_size;
+  offload.udp_segments = type == kGsoUdpSegments || type == kGsoUdpFragments;
+  return offload;
+}
+
+Result<void> attach(int descriptor, std::span<const BpfInstruction> program) {
+  std::vector<sock_filter> instructions;
+  instructions.reserve(program.size());
+  for (const BpfInstruction& i : program)
+    instructions.push_back({.code = i.code, .jt = i.jt, .jf = i.jf, .k = i.k});
+  const sock_fprog filter{static_cast<unsigned short>(instructions.size()), instructions.data()};
+  if (setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+    return failed("the kernel refuses the capture filter");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Ring>> Ring::open(const RingConfig& config) {
+  // Protocol 0: nothing is captured until bind(), when filter and ring stand.
+  net::UniqueFd socket_fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int descriptor = socket_fd.get();
+  if (descriptor < 0) {
+    Error error = failed("packet socket");
+    if (errno == EPERM || errno == EACCES)
+      error.text += "; the container needs the capability NET_RAW";
+    return error;
+  }
+  // A VLAN tag, which the kernel keeps beside the packet, goes back into it: there must be room.
+  if (!set_option(descriptor, PACKET_VERSION, int{TPACKET_V3}) ||
+      !set_option(descriptor, PACKET_RESERVE, unsigned{kVlanTag}))
+    return failed("packet socket: TPACKET_V3");
+  if (config.offloads && !set_option(descriptor, PACKET_VNET_HDR, 1))
+    return failed("packet socket: PACKET_VNET_HDR");
+  if (auto attached = attach(descriptor, config.filter); !attached) return attached.error();
+
+  tpacket_req3 request{};
+  request.tp_block_size = static_cast<unsigned>(config.block_bytes);
+  request.tp_block_nr = config.blocks;
+  // In version 3 frames have the size of their packet; the kernel checks the product all the same.
+  request.tp_frame_size = request.tp_block_size;
+  request.tp_frame_nr = config.blocks;
+  request.tp_retire_blk_tov = config.block_timeout_ms;
+  if (!set_option(descriptor, PACKET_RX_RING, request)) return failed("packet ring");
+
+  std::unique_ptr<Ring> ring(new Ring(std::move(socket_fd), config));
+  void* memory = mmap(nullptr, config.block_bytes * config.blocks, PROT_READ | PROT_WRITE,
+                      MAP_SHARED, descriptor, 0);
+  if (memory == MAP_FAILED) return failed("packet ring");
+  ring->memory_ = static_cast<std::byte*>(memory);
+
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(ETH_P_ALL);
+  address.sll_ifindex = config.interface_index;
+  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return failed("packet socket: bind");
+  return ring;
+}
+
+Ring::Ring(net::UniqueFd socket, const RingConfig& config)
+    : socket_(std::move(socket)),
+      block_bytes_(config.block_bytes),
+      blocks_(config.blocks),
+      offloads_(config.offloads) {}
+
+Ring::~Ring() {
+  if (memory_) munmap(memory_, block_bytes_ * blocks_);
+}
+
+std::size_t Ring::read(PacketHandler& handler, std::size_t most) {
+  std::size_t done = 0;
+  while (done < most) {
+    std::byte* block = memory_ + block_ * block_bytes_;
+    if (!packet_) {
+      if ((status_of(block).load(std::memory_order_acquire) & TP_STATUS_USER) == 0) break;
+      const auto& header = reinterpret_cast<const tpacket_block_desc*>(block)->hdr.bh1;
+      left_ = header.num_pkts;
+      packet_ = block + header.offset_to_first_pkt;
+    }
+    for (; left_ != 0 && done < most; --left_, ++done) {
+      std::byte* packet = packet_;
+      packet_ += reinterpret_cast<const tpacket3_hdr*>(packet)->tp_next_offset;
+      __builtin_prefetch(packet_);
+      deliver(packet, handler);
+    }
+    if (left_ != 0) break;
+    packet_ = nullptr;
+    status_of(block).store(TP_STATUS_KERNEL, std::memory_order_release);
+    block_ = (block_ + 1) % blocks_;
+  }
+  return done;
+}
+
+void Ring::deliver(std::byte* packet, PacketHandler& handler) const {
+  const auto& header = *reinterpret_cast<const tpacket3_hdr*>(packet);
+  std::byte* bytes = packet + header.tp_mac;
+  std::size_t captured = header.tp_snaplen;
+  CapturedPacket captured_packet;
+  captured_packet.length = header.tp_len;
+  captured_packet.seconds = header.tp_sec;
+  captured_packet.nanoseconds = header.tp_nsec;
+  if (offloads_) captured_packet.offload = read_offload(bytes - sizeof(OffloadHeader));
+  if ((header.tp_status & TP_STATUS_VLAN_VALID) != 0 && captured >= kMacs) {
+    const std::uint32_t protocol =
+        (header.tp_status & TP_STATUS_VLAN_TPID_VALID) ? header.hv1.tp_vlan_tpid : ETH_P_8021Q;
+    const std::uint32_t tag = protocol << 16 | (header.hv1.tp_vlan_tci & 0xffff);
+    std::memmove(bytes - kVlanTag, bytes, kMacs);
+    bytes -= kVlanTag;
+    const std::uint32_t wire = htonl(tag);
+    std::memcpy(bytes + kMacs, &wire, sizeof wire);
+    captured += kVlanTag;
+    captured_packet.length += kVlanTag;
+    captured_packet.offload.checksum_start =
+        static_cast<std::uint16_t>(captured_packet.offload.checksum_start + kVlanTag);
+  }
+  captured_packet.bytes = {bytes, captured};
+  handler.on_packet(captured_packet);
+}
+
+Result<void> Ring::set_filter(std::span<const BpfInstruction> program) {
+  return attach(descriptor(), program);
+}
+
+Result<void> Ring::check() {
+  int code = 0;
+  socklen_t size = sizeof code;
+  // Reading the error clears it: otherwise poll() would not wait any more.
+  if (getsockopt(descriptor(), SOL_SOCKET, SO_ERROR, &code, &size) != 0 || code == 0) return {};
+  sockaddr_ll address{};
+  size = sizeof address;
+  if (getsockname(descriptor(), reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+      address.sll_ifindex > 0)
+    return {};  // It is down, and the kernel resumes when it is up again.
+  return Error{std::string("the interface has gone (") + std::strerror(code) + ")"};
+}
+
+void Ring::add_counts(SourceCounts& counts) {
+  tpacket_stats_v3 stats{};  // The kernel starts at zero again with each reading.
+  socklen_t size = sizeof stats;
+  if (getsockopt(descriptor(), SOL_PACKET, PACKET_STATISTICS, &stats, &size) != 0) return;
+  counts.accepted += stats.tp_packets;
+  counts.dropped += stats.tp_drops;
+}
+
+}  // namespace sidetap::capture

@@ -1,0 +1,57 @@
+// One packet socket and the memory that the kernel fills with what passes it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "shared/net/unique_fd.h"
+#include "shared/result.h"
+#include "sidecar/capture/packet_source.h"
+
+struct tpacket3_hdr;
+
+namespace sidetap::capture {
+
+struct RingConfig {
+  int interface_index = 0;
+  std::size_t block_bytes = 128U << 10;  ///< A power of two, a multiple of the page size.
+  unsigned blocks = 16;
+  unsigned block_timeout_ms = 5;
+  bool offloads = true;  ///< Each packet comes with its Offload.
+  std::span<const BpfInstruction> filter;
+};
+
+/// One thread.
+class Ring {
+ public:
+  static Result<std::unique_ptr<Ring>> open(const RingConfig& config);
+  ~Ring();
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  /// Hands over up to `most` packets of the blocks that the kernel has released.
+  std::size_t read(PacketHandler& handler, std::size_t most);
+  Result<void> set_filter(std::span<const BpfInstruction> program);
+  /// Error: the interface has gone. Takes note that it went down, which it may come back from.
+  Result<void> check();
+  /// Adds what was counted since the last call.
+  void add_counts(SourceCounts& counts);
+  int descriptor() const { return socket_.get(); }
+
+ private:
+  Ring(net::UniqueFd socket, const RingConfig& config);
+  void deliver(std::byte* packet, PacketHandler& handler) const;
+
+  net::UniqueFd socket_;
+  std::size_t block_bytes_;
+  unsigned blocks_;
+  bool offloads_;
+  std::byte* memory_ = nullptr;
+  unsigned block_ = 0;           // the next to be read, or being read
+  std::byte* packet_ = nullptr;  // the next of the block being read
+  std::uint32_t left_ = 0;       // packets of it that are not handed over
+};
+
+}  // namespace sidetap::capture

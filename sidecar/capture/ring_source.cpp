@@ -1,0 +1,174 @@
+#include "sidecar/capture/ring_source.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <net/if_arp.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/utsname.h>
+
+#include "shared/net/unique_fd.h"
+#include "sidecar/capture/ring.h"
+
+namespace sidetap::capture {
+namespace {
+
+// Offsets in an untagged Ethernet frame.
+constexpr std::uint32_t kEtherType = 12;
+constexpr std::uint32_t kIpv4Protocol = 14 + 9;
+constexpr std::uint32_t kIpv6NextHeader = 14 + 6;
+constexpr std::size_t kMinBlock = 128U << 10;
+constexpr std::size_t kMaxBlock = 1U << 20;
+// Of a block, for the kernel's headers and the link layer.
+constexpr std::size_t kBlockOverhead = 512;
+constexpr unsigned kSctpBlocks = 2;
+
+/// `program` behind a test for SCTP right behind an IP header: what it is, or what it is not.
+std::vector<BpfInstruction> split(std::span<const BpfInstruction> program, bool sctp) {
+  constexpr auto load_half = static_cast<std::uint16_t>(BPF_LD | BPF_H | BPF_ABS);
+  constexpr auto load_byte = static_cast<std::uint16_t>(BPF_LD | BPF_B | BPF_ABS);
+  constexpr auto equal = static_cast<std::uint16_t>(BPF_JMP | BPF_JEQ | BPF_K);
+  constexpr auto jump = static_cast<std::uint16_t>(BPF_JMP | BPF_JA);
+  constexpr auto answer = static_cast<std::uint16_t>(BPF_RET | BPF_K);
+  // The last of these refuses the packet, what stands behind it is `program`.
+  const std::uint8_t is = sctp ? 1 : 0;
+  const std::uint8_t is_not = sctp ? 0 : 1;
+  std::vector<BpfInstruction> whole = {
+      {load_half, 0, 0, kEtherType},
+      {equal, 0, 2, ETH_P_IP},
+      {load_byte, 0, 0, kIpv4Protocol},
+      {jump, 0, 0, 2},
+      {equal, 0, static_cast<std::uint8_t>(2 + is_not), ETH_P_IPV6},
+      {load_byte, 0, 0, kIpv6NextHeader},
+      {equal, is, is_not, IPPROTO_SCTP},
+      {answer, 0, 0, 0},
+  };
+  whole.insert(whole.end(), program.begin(), program.end());
+  return whole;
+}
+
+std::uint64_t read_number(const std::string& path) {
+  std::uint64_t number = 0;
+  std::ifstream(path) >> number;
+  return number;
+}
+
+/// Packets that the driver had no room for, as the kernel counts them.
+class InterfaceDrops {
+ public:
+  explicit InterfaceDrops(const std::string& name)
+      : folder_("/sys/class/net/" + name + "/statistics/"), start_(total()) {}
+  std::uint64_t count() const { return total() - start_; }
+
+ private:
+  std::uint64_t total() const {
+    return read_number(folder_ + "rx_missed_errors") + read_number(folder_ + "rx_fifo_errors");
+  }
+  std::string folder_;
+  std::uint64_t start_;
+};
+
+class RingSource final : public PacketSource {
+ public:
+  RingSource(std::unique_ptr<Ring> main, std::unique_ptr<Ring> sctp, net::UniqueFd ready,
+             const std::string& name)
+      : main_(std::move(main)), sctp_(std::move(sctp)), ready_(std::move(ready)), drops_(name) {}
+
+  LinkType link_type() const override { return LinkType::kEthernet; }
+  int descriptor() const override { return ready_.get(); }
+
+  Result<std::size_t> read(PacketHandler& handler, std::size_t most) override {
+    const std::size_t done = main_->read(handler, most) + sctp_->read(handler, most);
+    if (done != 0) return done;
+    for (Ring* ring : {main_.get(), sctp_.get()}) {
+      if (auto alive = ring->check(); !alive) return alive.error();
+    }
+    return std::size_t{0};
+  }
+
+  Result<void> set_filter(std::span<const BpfInstruction> program) override {
+    if (auto set = main_->set_filter(split(program, false)); !set) return set;
+    return sctp_->set_filter(split(program, true));
+  }
+
+  SourceCounts counts() override {
+    main_->add_counts(counts_);
+    sctp_->add_counts(counts_);
+    counts_.dropped_by_interface = drops_.count();
+    return counts_;
+  }
+
+ private:
+  std::unique_ptr<Ring> main_;
+  std::unique_ptr<Ring> sctp_;
+  net::UniqueFd ready_;
+  InterfaceDrops drops_;
+  SourceCounts counts_;
+};
+
+}  // namespace
+
+bool ring_is_right_for(const LinkFacts& facts) {
+  if (facts.hardware_type != ARPHRD_ETHER) return false;
+  utsname system{};
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (uname(&system) != 0 || std::sscanf(system.release, "%u.%u", &major, &minor) != 2)
+    return false;
+  return major > 6 || (major == 6 && minor >= 2);
+}
+
+Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
+                                                const LinkFacts& facts) {
+  const std::string name = config.interface;
+  const auto failed = [&](const Error& error) {
+    return Error{"cannot capture on " + name + ": " + error.text};
+  };
+  if (facts.hardware_type != ARPHRD_ETHER) return failed({"it is not Ethernet"});
+
+  RingConfig ring;
+  ring.interface_index = facts.index;
+  const std::size_t longest =
+      std::min<std::size_t>(facts.longest_packet, config.snaplen) + kBlockOverhead;
+  ring.block_bytes = std::clamp(std::bit_ceil(longest), kMinBlock, kMaxBlock);
+  ring.block_timeout_ms = config.block_timeout_ms;
+  const std::size_t blocks = config.buffer_bytes / ring.block_bytes;
+  ring.blocks = static_cast<unsigned>(std::max<std::size_t>(blocks, 2 * kSctpBlocks)) - kSctpBlocks;
+
+  constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
+  const auto program =
+      config.filter.empty() ? std::span<const BpfInstruction>(&kEverything, 1) : config.filter;
+  const auto without_sctp = split(program, false);
+  ring.filter = without_sctp;
+  auto main = Ring::open(ring);
+  if (!main) return failed(main.error());
+
+  const auto only_sctp = split(program, true);
+  ring.filter = only_sctp;
+  ring.blocks = kSctpBlocks;
+  ring.offloads = false;
+  auto sctp = Ring::open(ring);
+  if (!sctp) return failed(sctp.error());
+
+  net::UniqueFd ready(epoll_create1(EPOLL_CLOEXEC));
+  for (const int descriptor : {(*main)->descriptor(), (*sctp)->descriptor()}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (epoll_ctl(ready.get(), EPOLL_CTL_ADD, descriptor, &event) != 0)
+      return failed({std::string("epoll: ") + std::strerror(errno)});
+  }
+  return std::unique_ptr<PacketSource>(
+      std::make_unique<RingSource>(std::move(*main), std::move(*sctp), std::move(ready), name));
+}
+
+}  // namespace sidetap::capture
