@@ -25,6 +25,7 @@
 #include "sidecar/peer_feed.h"
 #include "sidecar/privilege/privilege.h"
 #include "sidecar/resident_memory.h"
+#include "sidecar/scheduling.h"
 #include "sidecar/shared_exclusion.h"
 #include "sidecar/tap_metrics.h"
 
@@ -65,6 +66,7 @@ class Tap {
   explicit Tap(RunOptions options) : options_(std::move(options)) {}
 
   int run() {
+    ask_for_short_slices();
     if (auto started = start(); !started) {
       telemetry::error("cannot start", {{"reason", started.error().text}});
       stop_loops();

@@ -17,6 +17,8 @@ macro(sidetap_require_pkgconfig prefix module package)
 endmacro()
 
 sidetap_require_package(Boost libboost1.81-dev 1.81)
+# A quarter of the shared library would be resident in every tap, which uses a tenth of it.
+set(OPENSSL_USE_STATIC_LIBS ${SIDETAP_STATIC_OPENSSL})
 sidetap_require_package(OpenSSL libssl-dev 3.0)
 sidetap_require_package(nlohmann_json nlohmann-json3-dev 3.11)
 sidetap_require_package(simdjson libsimdjson-dev 3.0)

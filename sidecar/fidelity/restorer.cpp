@@ -140,8 +140,14 @@ std::uint32_t Restorer::begin(const capture::PacketView& view,
   packet_ = &packet;
   untouched_ = true;
   index_ = 0;
+  if (packet.bytes.size() != packet.length) return 1;
+  const capture::Offload& offload = packet.offload;
+  if (offload.known && offload.segment_size == 0 && view.protocol != kSctp) {
+    if (config_.checksums && offload.checksum_partial) complete_checksum(packet);
+    return 1;
+  }
   Layout layout;
-  if (packet.bytes.size() != packet.length || !read_layout(view, layout)) return 1;
+  if (!read_layout(view, layout)) return 1;
 
   v6_ = layout.v6;
   protocol_ = layout.protocol;
@@ -155,6 +161,7 @@ std::uint32_t Restorer::begin(const capture::PacketView& view,
   if (!segmented_ && !checksum_is_partial(layout, packet.offload)) return 1;
 
   untouched_ = false;
+  completed_ = false;
   std::memcpy(head_.data(), layout.bytes.data(), head_size_);
   if (layout.jumbo && segmented_) {
     // The header behind the hop-by-hop header takes its place.
@@ -177,6 +184,24 @@ std::uint32_t Restorer::begin(const capture::PacketView& view,
   return static_cast<std::uint32_t>((payload_.size() + step_ - 1) / step_);
 }
 
+// As the kernel's skb_checksum_help() does it: the field holds the sum of what is not in the range,
+// whatever protocol or tunnel that is.
+void Restorer::complete_checksum(const capture::CapturedPacket& packet) {
+  const std::size_t start = packet.offload.checksum_start;
+  const std::size_t behind = start + packet.offload.checksum_offset + 2;
+  if (behind > packet.bytes.size() || behind > kMaxHeaders) return;
+  const auto checksum = static_cast<std::uint16_t>(~fold(sum_words(packet.bytes.subspan(start))));
+  std::memcpy(head_.data(), packet.bytes.data(), behind - 2);
+  put16(head_, behind - 2, checksum == 0 ? 0xffff : checksum);
+  head_size_ = behind;
+  payload_ = packet.bytes.subspan(behind);
+  trailer_ = {};
+  at_ = 0;
+  untouched_ = false;
+  segmented_ = false;
+  completed_ = true;
+}
+
 WirePacket Restorer::next() {
   if (untouched_) return {{}, packet_->bytes, packet_->length};
   const std::size_t left = payload_.size() - at_;
@@ -187,7 +212,7 @@ WirePacket Restorer::next() {
     write_lengths(size);
     write_transport(at_, size, at_ + size == payload_.size());
   }
-  write_checksum(payload);
+  if (!completed_) write_checksum(payload);
   at_ += size;
   ++index_;
   // Padding lies right behind the payload in the capture.

@@ -53,6 +53,7 @@ class Restorer {
   bool read_layout(const capture::PacketView& view, Layout& layout) const;
   std::uint32_t segment_payload(const Layout& layout, const capture::CapturedPacket& packet) const;
   bool checksum_is_partial(const Layout& layout, const capture::Offload& offload) const;
+  void complete_checksum(const capture::CapturedPacket& packet);
   std::uint32_t pseudo_sum(std::uint32_t transport_bytes) const;
   void write_lengths(std::uint32_t payload);
   void write_transport(std::uint32_t offset, std::uint32_t payload, bool last);
@@ -67,6 +68,7 @@ class Restorer {
   bool untouched_ = true;
   bool v6_ = false;
   bool segmented_ = false;
+  bool completed_ = false;      // the checksum stands in head_
   bool zero_checksum_ = false;  // UDP without a checksum stays so
   std::uint8_t protocol_ = 0;
   std::size_t network_ = 0;  // offsets in head_

@@ -252,6 +252,59 @@ TEST(Restorer, SplitsUdpBySegmentsThatTheSourceKnows) {
   }
 }
 
+TEST(Restorer, CompletesWhatTheSourceSaysIsPartialAsItDoesWhatItFindsOut) {
+  for (const Shape& shape : {Shape{.payload = 999}, Shape{.v6 = true, .payload = 0},
+                             Shape{.protocol = 17, .payload = 18},
+                             Shape{.v6 = true, .protocol = 17, .payload = 1400, .vlan = true}}) {
+    const Packet p = offloaded(shape);
+    auto packet = captured(p.bytes);
+    Restorer restorer({});
+    const auto found_out = restored(restorer, packet);
+    packet.offload = {.known = true,
+                      .checksum_partial = true,
+                      .checksum_start = static_cast<std::uint16_t>(p.transport),
+                      .checksum_offset = static_cast<std::uint16_t>(shape.protocol == 6 ? 16 : 6)};
+    const auto told = restored(restorer, packet);
+    EXPECT_EQ(told, found_out);
+    expect_valid(told.at(0), p, shape.v6, shape.protocol);
+  }
+}
+
+TEST(Restorer, CompletesAChecksumInsideATunnel) {
+  const Packet inner = offloaded({.payload = 300});
+  // VXLAN without a checksum of its own (RFC 7348); the kernel leaves the inner one to the card.
+  Packet outer = offloaded({.protocol = 17, .payload = 0});
+  outer.bytes[outer.transport + 6] = outer.bytes[outer.transport + 7] = std::byte{0};
+  Bytes whole = outer.bytes;
+  whole.insert(whole.end(), 8, std::byte{8});
+  const std::size_t at = whole.size();
+  whole.insert(whole.end(), inner.bytes.begin(), inner.bytes.end());
+  auto packet = captured(whole);
+  packet.offload = {.known = true,
+                    .checksum_partial = true,
+                    .checksum_start = static_cast<std::uint16_t>(at + inner.transport),
+                    .checksum_offset = 16};
+  Restorer restorer({});
+  const auto wire = restored(restorer, packet);
+  ASSERT_EQ(wire.size(), 1u);
+  EXPECT_TRUE(
+      std::equal(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(at), wire[0].begin()));
+  expect_valid(Bytes(wire[0].begin() + static_cast<std::ptrdiff_t>(at), wire[0].end()), inner,
+               false, 6);
+}
+
+TEST(Restorer, ToldOffsetsThatPointOutsideAreIgnored) {
+  const Packet p = offloaded({.protocol = 17, .payload = 700});
+  for (const std::uint16_t start :
+       {std::uint16_t{700}, std::uint16_t{745}, std::uint16_t{65'535}}) {
+    auto packet = captured(p.bytes);
+    packet.offload = {
+        .known = true, .checksum_partial = true, .checksum_start = start, .checksum_offset = 6};
+    Restorer restorer({});
+    EXPECT_EQ(restored(restorer, packet).at(0), p.bytes);
+  }
+}
+
 TEST(Restorer, WhatASnaplenCutStaysAsItIs) {
   const Packet p = offloaded({.payload = 4000});
   auto packet = captured(p.bytes);
