@@ -114,6 +114,7 @@ class Engine {
   Decision decide_quote(const capture::PacketView& packet, const Flow& flow);
 
   EngineConfig config_;
+  std::uint64_t own_ports_ = 0;  // see port_mask()
   ListeningSockets& listening_;
   std::shared_ptr<const TappedPeers> tapped_;
   AddressBook addresses_;

@@ -84,6 +84,10 @@ class PacketBuilder {
     return icmp(source_.is_v4() ? (request ? 8 : 0) : (request ? 128 : 129));
   }
   PacketBuilder& payload(Bytes bytes) { return transport_ = std::move(bytes), *this; }
+  /// So many bytes behind what there is.
+  PacketBuilder& data(std::size_t count) {
+    return transport_.insert(transport_.end(), count, std::byte{0x5a}), *this;
+  }
   PacketBuilder& ip_options(unsigned words) { return option_words_ = words, *this; }
   /// `offset` in units of 8 bytes. Later parts carry data instead of a transport header.
   PacketBuilder& fragment(std::uint32_t id, unsigned offset, bool more) {

@@ -1,0 +1,92 @@
+// Nanoseconds that a packet costs the process between ring and socket: parse, decide, restore what
+// offloads left undone, pack. Neither the kernel's filter nor system calls are part of it.
+#include <memory>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "shared/rpcap/udpstr_packer.h"
+#include "sidecar/pipeline.h"
+#include "tests/unit/sidecar_ownership/pod.h"
+
+namespace sidetap {
+namespace {
+
+using namespace sidetap::test;
+
+class Discard final : public forwarding::Output {
+ public:
+  void add(const forwarding::OutgoingPacket& packet) override {
+    packer_.add(packet.header, packet.head, packet.body, [this] { packer_.clear(); });
+  }
+  void flush() override { packer_.clear(); }
+  bool pending() const override { return false; }
+
+ private:
+  rpcap::UdpstrPacker packer_{1472, 64 * 1024};
+};
+
+struct NobodyListens final : ownership::ListeningSockets {
+  bool is_listening(net::IpAddress, std::uint16_t) override { return false; }
+};
+
+/// `packet` is from the pod to an untapped peer, as one that the pod sends.
+void run(benchmark::State& state, const Bytes& bytes, const capture::Offload& offload) {
+  NobodyListens sockets;
+  ownership::EngineConfig config;
+  config.self.addresses = {ip("10.0.0.1")};
+  config.own_endpoints = {
+      {capture::IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
+      {capture::IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
+      {capture::IpProtocol::kTcp, {}, 15020, {}, 0}};
+  ownership::Engine engine(config, sockets);
+  Pipeline pipeline({}, engine);
+  pipeline.add(std::make_shared<forwarding::Forwarder>(std::make_unique<Discard>(),
+                                                       forwarding::SensorFilter{},
+                                                       rpcap::Sampling{}, 262'144),
+               "sensor");
+  capture::CapturedPacket packet;
+  packet.bytes = bytes;
+  packet.length = static_cast<std::uint32_t>(bytes.size());
+  packet.offload = offload;
+  for (auto _ : state) pipeline.on_packet(packet);
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(bytes.size()));
+}
+
+Bytes udp(std::size_t payload) {
+  return packet().from("10.0.0.1").to("198.51.100.7").udp(40000, 53).data(payload).ethernet();
+}
+
+constexpr capture::Offload kPartial{
+    .known = true, .checksum_partial = true, .checksum_start = 34, .checksum_offset = 6};
+
+void BM_SmallDatagram(benchmark::State& state) { run(state, udp(18), kPartial); }
+BENCHMARK(BM_SmallDatagram);
+
+void BM_SmallDatagramOfLibpcap(benchmark::State& state) { run(state, udp(18), {}); }
+BENCHMARK(BM_SmallDatagramOfLibpcap);
+
+void BM_LargeDatagram(benchmark::State& state) { run(state, udp(1400), kPartial); }
+BENCHMARK(BM_LargeDatagram);
+
+void BM_LargeDatagramComplete(benchmark::State& state) { run(state, udp(1400), {.known = true}); }
+BENCHMARK(BM_LargeDatagramComplete);
+
+void BM_SegmentsOf64K(benchmark::State& state) {
+  const Bytes bytes = packet()
+                          .from("10.0.0.1")
+                          .to("198.51.100.7")
+                          .tcp(40000, 443, 0x10)
+                          .data(44 * 1460)
+                          .ethernet();
+  run(state, bytes,
+      {.known = true,
+       .checksum_partial = true,
+       .checksum_start = 34,
+       .checksum_offset = 16,
+       .segment_size = 1460});
+}
+BENCHMARK(BM_SegmentsOf64K);
+
+}  // namespace
+}  // namespace sidetap
