@@ -26,6 +26,7 @@ using forwarding::Forwarder;
 
 // After this many packets the loop looks at the clock and at its commands.
 constexpr std::size_t kPacketsPerRead = 256;
+// Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a CPU.
 constexpr unsigned kBlockTimeoutMs = 5;
 constexpr auto kReopenInterval = std::chrono::seconds(1);
 constexpr int kReopenAttempts = 60;
@@ -245,7 +246,7 @@ struct CaptureLoop::Impl {
   /// Reads what was captured up to now. The kernel hands a block over when it is full or its time
   /// is up: so the last one takes a moment.
   void drain() {
-    const auto deadline = Clock::now() + std::chrono::milliseconds(3 * kBlockTimeoutMs);
+    const auto deadline = Clock::now() + std::chrono::milliseconds(4 * kBlockTimeoutMs);
     while (source && Clock::now() < deadline) {
       if (read_some()) continue;
       if (!source) return;

@@ -23,23 +23,32 @@ cd "$(dirname "$0")/.."
 . deploy/demo/packages.sh
 install_missing "${SIDETAP_BUILD_PACKAGES[@]}" "${SIDETAP_TEST_PACKAGES[@]}"
 
-status=0
+failed=()
+# run_tests PRESET OPTIONS...: remembers what failed, for the last lines.
+run_tests() {
+  local folder=build/$1 name
+  local log=$folder/Testing/Temporary/LastTestsFailed.log
+  rm -f "$log"
+  ctest --test-dir "$folder" "${@:2}" --output-on-failure --timeout 600 && return
+  while IFS=: read -r _ name; do failed+=("$1: $name"); done <"$log"
+}
+
 echo "== release: build and every test"
 cmake --preset release
 cmake --build --preset release
-tests/check_includes.py || status=1
-ctest --test-dir build/release --output-on-failure --timeout 600 || status=1
+tests/check_includes.py || failed+=("tests/check_includes.py")
+run_tests release
 
 if [ "$sanitizers" = yes ]; then
   for preset in asan tsan; do
     echo "== $preset: the tests labelled sanitize"
     cmake --preset "$preset"
     cmake --build --preset "$preset" --target sanitized
-    ctest --test-dir "build/$preset" -L sanitize --output-on-failure --timeout 600 || status=1
+    run_tests "$preset" -L sanitize
   done
 fi
 
-if [ "$status" -ne 0 ]; then
-  echo "== some tests failed" >&2
+if [ "${#failed[@]}" -ne 0 ]; then
+  printf '== failed: %s\n' "${failed[@]}" >&2
+  exit 1
 fi
-exit "$status"

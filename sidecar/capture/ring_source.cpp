@@ -31,7 +31,11 @@ constexpr std::size_t kMinBlock = 128U << 10;
 constexpr std::size_t kMaxBlock = 1U << 20;
 // Of a block, for the kernel's headers and the link layer.
 constexpr std::size_t kBlockOverhead = 512;
-constexpr unsigned kSctpBlocks = 2;
+// The kernel takes a new block whenever one has waited for its time, however little is in it. So a
+// reader that waits for a CPU has as many times the timeout as there are blocks, until packets drop:
+// the ring with few blocks waits longer for each.
+constexpr unsigned kSctpBlocks = 4;
+constexpr unsigned kSctpPatience = 3;
 
 /// `program` behind a test for SCTP right behind an IP header: what it is, or what it is not.
 std::vector<BpfInstruction> split(std::span<const BpfInstruction> program, bool sctp) {
@@ -156,6 +160,7 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
   const auto only_sctp = split(program, true);
   ring.filter = only_sctp;
   ring.blocks = kSctpBlocks;
+  ring.block_timeout_ms = config.block_timeout_ms * kSctpPatience;
   ring.offloads = false;
   auto sctp = Ring::open(ring);
   if (!sctp) return failed(sctp.error());

@@ -29,10 +29,8 @@ Error system_error(const char* what) {
 
 }  // namespace
 
-KernelListeningSockets::KernelListeningSockets(std::chrono::milliseconds keep) : keep_(keep) {}
-
 bool KernelListeningSockets::is_listening(net::IpAddress local, std::uint16_t port) {
-  if (!ever_asked_ || std::chrono::steady_clock::now() - asked_ >= keep_) {
+  if (std::chrono::steady_clock::now() >= keep_until_) {
     // An error leaves the last answer, and the flow to the rules for ports.
     static_cast<void>(refresh());
   }
@@ -42,17 +40,22 @@ bool KernelListeningSockets::is_listening(net::IpAddress local, std::uint16_t po
 }
 
 Result<void> KernelListeningSockets::refresh() {
-  ever_asked_ = true;
-  asked_ = std::chrono::steady_clock::now();
+  const auto start = std::chrono::steady_clock::now();
   std::vector<Listener> fresh;
+  Result<void> done;
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-    if (Result<void> done = dump(family, fresh); !done) {
-      socket_.reset();  // a late answer must not be taken for the next one's
-      return done;
-    }
+    done = dump(family, fresh);
+    if (!done) break;
   }
-  listeners_ = std::move(fresh);
-  return {};
+  if (done) {
+    listeners_ = std::move(fresh);
+  } else {
+    socket_.reset();  // a late answer must not be taken for the next one's
+  }
+  const auto end = std::chrono::steady_clock::now();
+  const std::chrono::steady_clock::duration longest = std::chrono::seconds(1);
+  keep_until_ = end + std::min(longest, (end - start) * share_);
+  return done;
 }
 
 Result<void> KernelListeningSockets::dump(std::uint8_t family, std::vector<Listener>& into) {

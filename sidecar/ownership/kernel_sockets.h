@@ -16,11 +16,12 @@
 namespace sidetap::ownership {
 
 /// LISTEN sockets through NETLINK_SOCK_DIAG, which needs no privilege for one's own namespace. The
-/// answer is kept for about a second, so a burst of flows first seen midway costs one dump. When
-/// the kernel does not answer, the last answer stands (at first: nothing listens). One thread.
+/// answer is kept for `share` times as long as it took to get, so that a burst of flows first seen
+/// midway takes no more of the thread than one part in `share`, and for a second at most. When the
+/// kernel does not answer, the last answer stands (at first: nothing listens). One thread.
 class KernelListeningSockets final : public ListeningSockets {
  public:
-  explicit KernelListeningSockets(std::chrono::milliseconds keep = std::chrono::seconds(1));
+  explicit KernelListeningSockets(unsigned share = 50) : share_(share) {}
 
   bool is_listening(net::IpAddress local, std::uint16_t port) override;
   /// Asks again now. On error the last answer stands.
@@ -36,9 +37,8 @@ class KernelListeningSockets final : public ListeningSockets {
   Result<void> dump(std::uint8_t family, std::vector<Listener>& into);
   static void read_answer(std::span<const std::byte> payload, std::vector<Listener>& into);
 
-  std::chrono::milliseconds keep_;
-  std::chrono::steady_clock::time_point asked_;
-  bool ever_asked_ = false;
+  unsigned share_;
+  std::chrono::steady_clock::time_point keep_until_{};
   net::UniqueFd socket_;
   std::uint32_t sequence_ = 0;
   std::vector<Listener> listeners_;

@@ -20,22 +20,30 @@ while [ $# -gt 0 ]; do
   esac
 done
 here=$(cd "$(dirname "$0")" && pwd)
-engine=''
-for candidate in docker podman buildah; do
-  case "$candidate" in
-    docker) docker info >/dev/null 2>&1 || continue ;;
-    *) command -v "$candidate" >/dev/null || continue ;;
-  esac
-  engine=$candidate
-  break
-done
-[ -n "$engine" ] || { echo "skipped: neither docker, podman nor buildah works here"; exit 77; }
-if [ -z "$base" ]; then
-  for base in docker.io/library/debian:bookworm-slim localhost/debian:bookworm-slim none; do
-    [ "$base" = none ] || [ -z "$("$engine" images -q "$base" 2>/dev/null)" ] || break
+# base_of ENGINE: the base image that is asked for, or that the engine has.
+base_of() {
+  local name
+  for name in ${base:-docker.io/library/debian:bookworm-slim localhost/debian:bookworm-slim}; do
+    [ -z "$("$1" images -q "$name" 2>/dev/null)" ] || { echo "$name"; return; }
   done
-fi
-[ "$base" != none ] || { echo "skipped: $engine has no debian:bookworm-slim; tests/images/base.sh makes one"; exit 77; }
+  echo "$base"
+}
+
+# An engine counts that runs a container of that image; buildah needs no runtime and is asked last.
+engine='' reasons=''
+for candidate in docker podman buildah; do
+  command -v "$candidate" >/dev/null || continue
+  found=$(base_of "$candidate")
+  if [ -z "$found" ]; then
+    reasons+="; $candidate has no debian:bookworm-slim"
+  elif [ "$candidate" = buildah ] || reason=$("$candidate" run --rm "$found" true 2>&1); then
+    engine=$candidate base=$found
+    break
+  else
+    reasons+="; $candidate: ${reason##*$'\n'}"
+  fi
+done
+[ -n "$engine" ] || { echo "skipped: no container engine that builds here${reasons} (tests/images/base.sh makes a base image)"; exit 77; }
 
 work=$(mktemp -d)
 tag=test-$$

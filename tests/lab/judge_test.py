@@ -79,7 +79,7 @@ class JudgeTest(unittest.TestCase):
     def test_lost(self):
         self.pass_between(datagram("a", "b", 1))
         verdict = self.verdict([1])
-        self.assertEqual((verdict.lost, verdict.missing_messages, verdict.exact), (1, 1, False))
+        self.assertEqual((verdict.lost, verdict.absent, verdict.exact), (1, [1], False))
 
     def test_doubled(self):
         sent = datagram("a", "b", 1)
@@ -172,6 +172,12 @@ class JudgeTest(unittest.TestCase):
         self.got(*parts)
         verdict = self.verdict([1])
         self.assertEqual((verdict.lost, verdict.stray, verdict.wire), (0, 0, 3))
+
+    def test_no_reply_is_taken_for_a_message(self):
+        for size in range(20):
+            message = marked.make(0x7FFFFFFF, size)
+            self.assertFalse(marked.is_reply(message))
+            self.assertTrue(marked.is_reply(marked.reply(message)))
 
     def test_the_taps_own_traffic_is_left_out(self):
         ADDRESSES[4]["sensor"] = "172.18.0.100"

@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from sidetap_lab.judge import Verdict  # noqa: E402
 from sidetap_lab.lab import Lab  # noqa: E402
 from sidetap_lab.namespaces import why_not  # noqa: E402
+from sidetap_lab.payload import MAX_MARKER  # noqa: E402
 from sidetap_lab.random_traffic import RandomTraffic  # noqa: E402
 from sidetap_lab.scenarios import SCENARIOS  # noqa: E402
 
@@ -51,7 +52,9 @@ def run_random(lab, seconds, seed):
         if not verdict.exact:
             wrong += 1
             report(lab, verdict)
-        for field in ("wire", "forwarded", "lost", "doubled", "stray", "spoiled", "missing_messages"):
+            for marker in verdict.absent[:5]:
+                print(f"    message not seen: {traffic.told.get(marker & MAX_MARKER)}", flush=True)
+        for field in ("wire", "forwarded", "lost", "doubled", "stray", "spoiled", "absent"):
             setattr(total, field, getattr(total, field) + getattr(verdict, field))
     print(f"{total.line()}  {flows} flows in {rounds} rounds", flush=True)
     return wrong

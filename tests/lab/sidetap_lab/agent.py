@@ -62,17 +62,19 @@ class _Programs:
         listener.bind((address, port))
         if protocol == "tcp":
             listener.listen(128)
-        self._listeners[protocol, port, listener.family] = listener
         serve = self._accept if protocol == "tcp" else self._answer
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        self._listeners[protocol, port, listener.family] = listener, thread
+        thread.start()
 
     def unlisten(self, protocol, port, family=4):
-        listener = self._listeners.pop((protocol, port, socket.AF_INET6 if family == 6 else socket.AF_INET))
+        listener, thread = self._listeners.pop((protocol, port, socket.AF_INET6 if family == 6 else socket.AF_INET))
         # close() alone would leave the socket to the thread that waits in it.
         try:
             listener.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # a datagram socket without a peer
+        thread.join()
         listener.close()
 
     def _accept(self, listener):

@@ -16,20 +16,20 @@ class Verdict:
     doubled: int = 0
     stray: int = 0  # forwarded, but not on the wire like this: a VIP view, or somebody else's packet
     spoiled: int = 0  # forwarded with a checksum that no receiver would take
-    missing_messages: int = 0  # sent by a program, in no packet the sensor got
+    absent: list = field(default_factory=list)  # markers that a program sent, in no packet the sensor got
     notes: list = field(default_factory=list)
 
     @property
     def exact(self):
         return self.wire > 0 and not (self.lost or self.doubled or self.stray or self.spoiled or
-                                      self.missing_messages or self.notes)
+                                      self.absent or self.notes)
 
     def line(self):
         verdict = "exact" if self.exact else "WRONG"
         text = (f"{self.name:<44} {self.wire:>7} {self.forwarded:>9} {self.lost:>6} {self.doubled:>7}  {verdict}")
         extra = [f"{count} {what}" for count, what in (
             (self.stray, "in a wrong view"), (self.spoiled, "with a wrong checksum"),
-            (self.missing_messages, "messages of programs not seen"), (self.wire == 0, "no packets at all")) if count]
+            (len(self.absent), "messages of programs not seen"), (self.wire == 0, "no packets at all")) if count]
         return text + (f" ({'; '.join(extra + self.notes)})" if extra or self.notes else "")
 
     @staticmethod
@@ -221,8 +221,7 @@ class Judge:
             setattr(result, kind, getattr(result, kind) + abs(want - have))
             faults[kind].append(account.samples[unit].describe())
         result.wire, result.forwarded = account.packets(due)
-        absent = [marker for marker in messages if account.messages[marker] == 0]
-        result.missing_messages = len(absent)
+        result.absent = [marker for marker in messages if account.messages[marker] == 0]
         self.faults = {kind: Counter(lines).most_common(5) for kind, lines in faults.items() if lines}
         return result
 

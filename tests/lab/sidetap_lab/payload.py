@@ -32,14 +32,18 @@ def reply_marker(marker):
 
 
 def is_reply(data):
-    first = block(data)
-    return first is not None and first[0] >= _REPLY
+    return bool(data) and data[0] >= _REPLY >> 24
 
 
 def reply(data):
-    """What a server answers to a marked payload: as long, with the marker of the reply."""
+    """What a server answers: as long as what it got, with the marker of the reply as far as there is one.
+
+    Never empty and never without the sign of a reply: two servers would answer each other for ever.
+    """
     first = block(data)
-    return make(reply_marker(first[0]), len(data)) if first else bytes(data)
+    if first:
+        return make(reply_marker(first[0]), len(data))
+    return bytes([_REPLY >> 24]) + bytes(data[1:])
 
 
 def answers(data, marker):

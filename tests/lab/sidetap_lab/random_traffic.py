@@ -24,6 +24,7 @@ class RandomTraffic:
     def __init__(self, lab, seed):
         self._lab, self._random = lab, random.Random(seed)
         self._identification = 1
+        self.told = {}  # marker -> what carries it, for a person
 
     def round(self):
         serving, sending, markers = {}, {}, []
@@ -95,8 +96,10 @@ class RandomTraffic:
         name = f"random-{self._identification}"
         self._identification += 1
         size = self._size() if protocol == "udp" else max(8, self._size())
+        markers = self._lab.mark(self._random.randint(1, 4))
+        self.told |= dict.fromkeys(markers, f"{protocol} over IPv{family} {client} {source_port} > {to} {port}, {size} bytes")
         sending.setdefault(client, []).append(("try_exchange", {
-            "name": name, "markers": self._lab.mark(self._random.randint(1, 4)), "size": size, "protocol": protocol,
+            "name": name, "markers": markers, "size": size, "protocol": protocol,
             "address": self._lab.address(to, family), "port": port, "source_port": source_port}))
 
     def _crafted_flow(self, sending, listening):
@@ -117,10 +120,12 @@ class RandomTraffic:
             away = not both_ways or number == 0 or self._random.random() < 0.5
             ends = addresses if away else addresses[::-1]
             marker = self._lab.mark(1)[0]
+            sender, receiver = (one, other) if away else (other, one)
             whole, recognisable = self._craft(kind, ends, ports if away else ports[::-1], marker)
-            sending.setdefault(one if away else other, []).append(("raw", {"whole_packets": whole}))
+            sending.setdefault(sender, []).append(("raw", {"whole_packets": whole}))
             if recognisable:
                 markers.append(marker)
+                self.told[marker] = f"crafted {kind} {sender} {ends[0]} > {receiver} {ends[1]}, {len(whole)} packets"
         return markers
 
     def _crafted_vip(self, sending, family):
@@ -130,6 +135,7 @@ class RandomTraffic:
         marker = self._lab.mark(1)[0]
         whole, recognisable = self._craft("udp", ends, (self._port(8126), port), marker)
         sending.setdefault(client, []).append(("raw", {"whole_packets": whole}))
+        self.told[marker] = f"crafted udp-vip {client} {ends[0]} > {service} {ends[1]}, {len(whole)} packets"
         return [marker] if recognisable else []
 
     def _craft(self, kind, ends, ports, marker):

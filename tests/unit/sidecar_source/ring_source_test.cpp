@@ -168,6 +168,23 @@ TEST_F(RingSource, SctpComesOnceAndWakesTheReader) {
   }
 }
 
+TEST_F(RingSource, AReaderThatWaitsForACpuLosesNothingOfASlowStream) {
+  auto source = open();
+  ASSERT_TRUE(source);
+  // Far enough from one another that the kernel gives each a block of its own.
+  constexpr std::size_t kSent = 3;
+  for (const std::uint8_t protocol : {IPPROTO_UDP, IPPROTO_SCTP}) {
+    for (unsigned number = 0; number < kSent; ++number) {
+      inject(frame(ETH_P_IP, protocol, static_cast<std::uint8_t>(number), 100));
+      std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    }
+    Keeper keeper;
+    collect(*source, keeper, kSent);
+    EXPECT_EQ(keeper.packets.size(), kSent);
+    EXPECT_EQ(source->counts().dropped, 0U);
+  }
+}
+
 TEST_F(RingSource, AFilterHoldsForEveryProtocolAndCanBeReplaced) {
   constexpr BpfInstruction kNothing{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
   auto source = open(2U << 20, {&kNothing, 1});
