@@ -322,21 +322,32 @@ class FilterBuilder {
       return !address.is_unspecified() && address.is_v4() != v4;
     };
     if (other_family(own.local) || other_family(own.remote)) return;
-    one_way(own.protocol, own.local, own.local_port, own.remote, own.remote_port, v4);
-    one_way(own.protocol, own.remote, own.remote_port, own.local, own.local_port, v4);
+    one_way(own, true, v4);
+    one_way(own, false, v4);
   }
 
-  void one_way(IpProtocol protocol, net::IpAddress from, std::uint16_t from_port, net::IpAddress to,
-               std::uint16_t to_port, bool v4) {
-    const auto number = static_cast<std::uint32_t>(protocol);
-    const std::uint32_t need = protocol == IpProtocol::kTcp ? 14 : 4;
+  void one_way(const OwnEndpoint& own, bool sent, bool v4) {
+    const auto number = static_cast<std::uint32_t>(own.protocol);
+    const std::uint32_t need = own.protocol == IpProtocol::kTcp ? 14 : 4;
+    const std::uint16_t from_port = sent ? own.local_port : own.remote_port;
+    const std::uint16_t to_port = sent ? own.remote_port : own.local_port;
+    const std::uint32_t local = sent ? source(v4) : destination(v4);
+    const std::uint32_t remote = sent ? destination(v4) : source(v4);
+    const bool fragments = !own.remote.is_unspecified();
     const Label next = out_.label();
-    if (!from.is_unspecified()) address_unless(from, source(v4), next);
-    if (!to.is_unspecified()) address_unless(to, destination(v4), next);
+    if (own.local.is_unspecified()) {
+      const Label mine = out_.label();
+      match_self(local, v4, mine);
+      out_.go(next);
+      out_.bind(mine);
+    } else {
+      address_unless(own.local, local, next);
+    }
+    if (!own.remote.is_unspecified()) address_unless(own.remote, remote, next);
     if (v4) {
       out_.load_byte(net_ + 9);
       out_.unless_equal(number, next);
-      later_fragment_drops(net_ + 6, 0x1fff);
+      later_fragment_goes(net_ + 6, 0x1fff, fragments ? drop_ : next);
       // As the parser: a header too short to be one, or ports cut off, say nothing.
       const Label whole = out_.label();
       out_.load_ipv4_length(net_);
@@ -357,7 +368,7 @@ class FilterBuilder {
       length_unless(net_ + 48, next);
       out_.load_byte(net_ + 40);
       out_.unless_equal(number, next);
-      later_fragment_drops(net_ + 42, 0xfff8);
+      later_fragment_goes(net_ + 42, 0xfff8, fragments ? drop_ : next);
       length_unless(net_ + 48 + need, next);
       port_unless(from_port, false, net_ + 48, next);
       port_unless(to_port, false, net_ + 50, next);
@@ -379,9 +390,9 @@ class FilterBuilder {
     out_.bind(enough);
   }
 
-  void later_fragment_drops(std::uint32_t at, std::uint32_t offset_bits) {
+  void later_fragment_goes(std::uint32_t at, std::uint32_t offset_bits, Label where) {
     out_.load_half(at);
-    out_.if_any_bit(offset_bits, drop_);
+    out_.if_any_bit(offset_bits, where);
   }
 
   void port_unless(std::uint16_t port, bool after_ipv4, std::uint32_t at, Label otherwise) {

@@ -9,7 +9,8 @@
 namespace sidetap::capture {
 
 /// Excluded in both directions, with every later fragment of its protocol between the two
-/// addresses (they carry no ports). An unspecified address and port 0 stand for any.
+/// addresses (they carry no ports). Port 0 stands for any, an unspecified local address for every
+/// one of the pod, an unspecified remote address for any; with the latter fragments are left alone.
 struct OwnEndpoint {
   IpProtocol protocol = IpProtocol::kTcp;
   net::IpAddress local;

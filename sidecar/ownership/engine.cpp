@@ -166,15 +166,20 @@ void Engine::learn_router(const PacketView& packet) {
 }
 
 bool Engine::is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const {
-  const auto fits = [ports_known](const End& end, net::IpAddress address, std::uint16_t port) {
+  const auto fits = [&](const capture::OwnEndpoint& own, const End& local, const End& remote) {
     // Ports first: they are the cheaper to tell apart.
-    return (!ports_known || port == 0 || end.port == port) &&
-           (address.is_unspecified() || end.address == address);
+    if (ports_known) {
+      if (own.local_port != 0 && local.port != own.local_port) return false;
+      if (own.remote_port != 0 && remote.port != own.remote_port) return false;
+    } else if (own.remote.is_unspecified()) {
+      return false;
+    }
+    if (!own.remote.is_unspecified() && remote.address != own.remote) return false;
+    return own.local.is_unspecified() ? is_self(local.address) : local.address == own.local;
   };
   for (const capture::OwnEndpoint& own : config_.own_endpoints) {
     if (static_cast<std::uint8_t>(own.protocol) != protocol) continue;
-    if (fits(from, own.local, own.local_port) && fits(to, own.remote, own.remote_port)) return true;
-    if (fits(to, own.local, own.local_port) && fits(from, own.remote, own.remote_port)) return true;
+    if (fits(own, from, to) || fits(own, to, from)) return true;
   }
   return false;
 }

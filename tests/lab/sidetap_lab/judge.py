@@ -185,8 +185,12 @@ class Judge:
             account.spoiled += not (packet.checksum_ok or self.any_checksum)
 
     def open(self):
-        """Starts a new account. What has come so far belongs to the old one."""
-        self.collect()
+        """Starts a new account. What has come so far belongs to the old one.
+
+        Not before it is quiet: the sensor may have a packet sooner than the wire's own capture hands it over, and the two
+        must not fall into different accounts.
+        """
+        self.calm(quiet=0.05)
         self.account = Account()
 
     def settle(self, patience=4.0, quiet=0.15):

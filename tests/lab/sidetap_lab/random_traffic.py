@@ -9,6 +9,7 @@ import struct
 from . import packets
 from . import payload as marked
 from .lab import DNS, GRPC, MQ, SCTP_PORT, WEB
+from .taps import STATUS_PORT
 
 _EPHEMERAL = range(32768, 61000)
 _REAL, _CRAFTED = 60, 140  # flows of a round, through sockets and made by hand
@@ -16,6 +17,7 @@ _PODS = ["a", "b", "c", "d"]
 # Ports on which every program listens. A segment out of nowhere to a port that listens is among the exceptions: its
 # sender cannot know.
 _LISTENING = {WEB, GRPC, MQ, DNS}
+_SERVICE_PORTS = {DNS, 8125}  # of UDP
 
 
 class RandomTraffic:
@@ -55,12 +57,24 @@ class RandomTraffic:
         return results
 
     def _port(self, lowest=0):
+        port = self._any_port(lowest)
+        return port if port != STATUS_PORT else port + 1  # the tap's own
+
+    def _any_port(self, lowest):
         kind = self._random.random()
         if kind < 0.35:
             return self._random.randint(max(lowest, 32768), 60999)
         if kind < 0.55:
             return max(lowest, self._random.choice([0, 1, 53, 80, 443, 1023, 1024, 32767, 32768, 60999, 61000, 65535]))
         return self._random.randint(lowest, 65535)
+
+    def _service_client_port(self):
+        """An odd one. To a Service's port there is no other way with an odd one.
+
+        A node that translates addresses gives the second of two conversations that would look alike to the backend
+        another port: on the two sides of the node they are different conversations then.
+        """
+        return self._port(8126) | 1
 
     def _size(self):
         kind = self._random.random()
@@ -86,7 +100,7 @@ class RandomTraffic:
             if client not in _PODS and to in ("plain", "plain-dns"):
                 return  # no tap would see it
             if protocol == "udp" and source_port:
-                source_port = self._port(8126)
+                source_port = self._service_client_port()
         else:
             port = self._port(1)
             taken = serving.setdefault(to, [])
@@ -113,6 +127,8 @@ class RandomTraffic:
         if kind == "tcp-midway":
             if all(port in _EPHEMERAL for port in ports) or any(port in listening for port in ports):
                 return []
+        if kind == "udp" and (ports[0] in _SERVICE_PORTS and ports[1] & 1 or ports[1] in _SERVICE_PORTS and ports[0] & 1):
+            return []
         addresses = [ipaddress.ip_address(self._lab.address(end, family)) for end in (one, other)]
         both_ways = kind in ("udp", "sctp", "other", "tcp-midway") and other != "outside"
         markers = []
@@ -133,7 +149,7 @@ class RandomTraffic:
         service, port = self._random.choice([("dns", DNS), ("statsd", 8125), ("plain-dns", DNS)])
         ends = [ipaddress.ip_address(self._lab.address(end, family)) for end in (client, service)]
         marker = self._lab.mark(1)[0]
-        whole, recognisable = self._craft("udp", ends, (self._port(8126), port), marker)
+        whole, recognisable = self._craft("udp", ends, (self._service_client_port(), port), marker)
         sending.setdefault(client, []).append(("raw", {"whole_packets": whole}))
         self.told[marker] = f"crafted udp-vip {client} {ends[0]} > {service} {ends[1]}, {len(whole)} packets"
         return [marker] if recognisable else []
