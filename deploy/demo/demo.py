@@ -153,7 +153,8 @@ class Demo:
         self._closing.callback(self._sensor.stop)
         tapped = [pod.name for pod in self._pods.values() if pod.tapped]
         self._judge = Judge(self._wire, PcapFolder(self._sensor.captures), tapped,
-                            {pod.name: pod.mac for pod in self._pods.values()}, places.SERVICE_SUBNETS, [],
+                            {pod.name: pod.mac for pod in self._pods.values()},
+                            places.POD_SUBNETS + places.SERVICE_SUBNETS, places.SERVICE_SUBNETS, [],
                             [*places.SENSOR, *CONTROL])
 
     def start_pods(self):

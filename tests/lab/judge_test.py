@@ -48,7 +48,9 @@ def datagram(source, destination, marker, family=4, size=64, **options):
 class JudgeTest(unittest.TestCase):
     def setUp(self):
         self.wire, self.sensor = List(), List()
-        self.judge = Judge(self.wire, self.sensor, TAPPED, MACS, ["10.96.0.0/16", "fd00:96::/112"], [], ["172.18.0.100"])
+        services = ["10.96.0.0/16", "fd00:96::/112"]
+        self.judge = Judge(self.wire, self.sensor, TAPPED, MACS, ["10.244.0.0/16", "fd00::/16"] + services, services, [],
+                           ["172.18.0.100"])
 
     def seen(self, pod, frames, outgoing=False):
         self.wire.frames += [Frame(pod, outgoing, data) for data in frames]
@@ -80,6 +82,34 @@ class JudgeTest(unittest.TestCase):
         self.pass_between(datagram("a", "b", 1))
         verdict = self.verdict([1])
         self.assertEqual((verdict.lost, verdict.absent, verdict.exact), (1, [1], False))
+
+    def test_what_the_network_lost_is_no_taps_fault(self):
+        sent = datagram("a", "b", 1)
+        self.seen("a", sent, outgoing=True)
+        verdict = self.verdict([1])
+        self.assertEqual((verdict.lost, verdict.absent, verdict.on_the_way), (0, [], 1))
+        self.got(*sent)  # a tap that forwards what it sends is right as well
+        self.assertEqual((self.verdict([1]).exact, self.verdict().on_the_way), (True, 0))
+        self.got(*sent)
+        self.assertEqual(self.verdict().doubled, 1)
+
+    def test_what_reached_its_receiver_under_another_address_is_due(self):
+        self.seen("a", datagram("a", "b", 1), outgoing=True)
+        self.seen("b", datagram("u", "b", 1))
+        self.assertEqual(self.verdict().lost, 2)
+
+    def test_of_a_packet_sent_twice_and_lost_once_one_is_due(self):
+        sent = datagram("a", "b", 1)
+        self.pass_between(sent)
+        self.seen("a", sent, outgoing=True)
+        self.assertEqual(self.verdict().lost, 2)
+        self.got(*sent)
+        self.assertEqual((self.verdict().lost, self.verdict().on_the_way), (0, 1))
+
+    def test_what_leaves_the_cluster_is_due(self):
+        ADDRESSES[4]["outside"] = "172.18.0.50"
+        self.seen("a", datagram("a", "outside", 1), outgoing=True)
+        self.assertEqual(self.verdict().lost, 1)
 
     def test_doubled(self):
         sent = datagram("a", "b", 1)

@@ -16,6 +16,7 @@ class Verdict:
     doubled: int = 0
     stray: int = 0  # forwarded, but not on the wire like this: a VIP view, or somebody else's packet
     spoiled: int = 0  # forwarded with a checksum that no receiver would take
+    on_the_way: int = 0  # the network lost them between sender and receiver: no tap can be blamed
     absent: list = field(default_factory=list)  # markers that a program sent, in no packet the sensor got
     notes: list = field(default_factory=list)
 
@@ -26,6 +27,8 @@ class Verdict:
 
     def line(self):
         verdict = "exact" if self.exact else "WRONG"
+        if self.on_the_way:
+            verdict += f", {self.on_the_way} lost by the network"
         text = (f"{self.name:<44} {self.wire:>7} {self.forwarded:>9} {self.lost:>6} {self.doubled:>7}  {verdict}")
         extra = [f"{count} {what}" for count, what in (
             (self.stray, "in a wrong view"), (self.spoiled, "with a wrong checksum"),
@@ -50,6 +53,7 @@ class Account:
         self.got = Counter()
         self.samples = {}
         self.messages = Counter()
+        self.reached = defaultdict(set)  # marker -> pods on whose wires it was
         self.spoiled = 0
         self.parts = defaultdict(Counter)  # pod, or "" for the sensor -> datagram -> packets it came in
         self._fragmented = set()
@@ -103,6 +107,10 @@ class Account:
         return whole(due) + wire, whole(self.got) + sum(self.parts[""].values())
 
 
+def _within(address, networks):
+    return any(address in network for network in networks if network.version == address.version)
+
+
 def _datagram(packet):
     marker = packet.message[0] if packet.message else next((unit[4] for unit in packet.units if "block" in unit), None)
     return (packet.source, packet.destination, packet.protocol, marker)
@@ -111,15 +119,17 @@ def _datagram(packet):
 class Judge:
     """Collects truth and captures; opens an account for each scenario and gives its verdict.
 
+    inside: networks of the pods and their Services, whose every wire is captured.
     hidden: networks whose addresses may not appear (Services with tapped backends); shown: exceptions from it.
     ignored: addresses of the sensor; the taps' own traffic is no part of the comparison.
     """
 
-    def __init__(self, wire, sensor, tapped, macs, hidden, shown, ignored):
+    def __init__(self, wire, sensor, tapped, macs, inside, hidden, shown, ignored):
         self._wire, self._sensor = wire, sensor
         self._tapped = set(tapped)
         self._tapped_macs = {bytes.fromhex(macs[pod].replace(":", "")) for pod in tapped}
         self._macs = {pod: bytes.fromhex(mac.replace(":", "")) for pod, mac in macs.items()}
+        self._inside = [ipaddress.ip_network(network) for network in inside]
         self._hidden = [ipaddress.ip_network(network) for network in hidden]
         self._shown = {ipaddress.ip_address(address) for address in shown}
         self._ignored = {ipaddress.ip_address(address) for address in ignored}
@@ -133,8 +143,7 @@ class Judge:
         self._keep = writer
 
     def is_hidden(self, address):
-        return address is not None and address not in self._shown and any(
-            address in network for network in self._hidden if network.version == address.version)
+        return address is not None and address not in self._shown and _within(address, self._hidden)
 
     def collect(self):
         """Takes in what came; returns the number of frames."""
@@ -148,14 +157,20 @@ class Judge:
     def _add_truth(self, frame):
         if self._keep:
             self._keep.write(frame)
-        if frame.place not in self._tapped or frame.other_host:
+        if frame.other_host:
+            return
+        whole = packets.read(frame.data)
+        for packet in whole:
+            if packet.message:
+                self.account.reached[packet.message[0]].add(frame.place)
+        if frame.place not in self._tapped:
             return
         # A bridge in hairpin mode returns to its sender what it floods. What is for one receiver may carry the
         # receiver's own link address as well: it comes from the pod itself, translated on the bridge.
         if frame.data[0] & 1 and not frame.outgoing and frame.data[6:12] == self._macs[frame.place]:
             self.echoes += 1
             return
-        for packet in packets.read(frame.data):
+        for packet in whole:
             if packet.source in self._ignored or packet.destination in self._ignored:
                 continue
             if self.is_hidden(packet.source) or self.is_hidden(packet.destination):
@@ -183,6 +198,26 @@ class Judge:
             if packet.message and packet.message[1] == 0:
                 account.messages[packet.message[0]] += 1
             account.spoiled += not (packet.checksum_ok or self.any_checksum)
+
+    def _least(self, unit):
+        """How often the sensor must have a unit at least.
+
+        What one end's wire had more often than the other's has got lost in between, and whether it was forwarded depends on
+        which end's tap has to. A unit of one wire only may have got another address on its way: its marker tells.
+        """
+        account = self.account
+        counts = [units[unit] for units in account.seen.values() if units[unit]]
+        if len(counts) != 1:
+            return min(counts, default=0) + account.once_each[unit]
+        packet = account.samples[unit]
+        marker = unit[4][0] if "first" in unit and unit[4] else unit[4] if "block" in unit else \
+            packet.message[0] if packet.message else None
+        lost = packet.destination and _within(packet.destination, self._inside) and self._sent_in_vain(marker)
+        return 0 if lost else counts[0]
+
+    def _sent_in_vain(self, marker):
+        """Whether a message left a pod and came to no other. Two nodes' worth of address translation loses some."""
+        return len(self.account.reached.get(marker, ())) == 1
 
     def open(self):
         """Starts a new account. What has come so far belongs to the old one.
@@ -221,11 +256,15 @@ class Judge:
             want, have = due[unit], account.got[unit]
             if want == have:
                 continue
+            if self._least(unit) <= have < want:
+                result.on_the_way += want - have
+                continue
             kind = "stray" if want == 0 else "lost" if have < want else "doubled"
             setattr(result, kind, getattr(result, kind) + abs(want - have))
             faults[kind].append(account.samples[unit].describe())
         result.wire, result.forwarded = account.packets(due)
-        result.absent = [marker for marker in messages if account.messages[marker] == 0]
+        result.absent = [marker for marker in messages
+                         if account.messages[marker] == 0 and not self._sent_in_vain(marker)]
         self.faults = {kind: Counter(lines).most_common(5) for kind, lines in faults.items() if lines}
         return result
 

@@ -63,7 +63,8 @@ class Lab:
             plain = [self.cluster.services[name] for name in ("plain", "plain-dns")]
             self._untapped_services = [address for service in plain for address in (service.v4, service.v6)]
             self.judge = Judge(self._wire, PcapFolder(self.sensor.captures), [pod.name for pod in self.tapped],
-                               {pod.name: pod.mac for pod in self.pods.values()}, places.SERVICE_SUBNETS,
+                               {pod.name: pod.mac for pod in self.pods.values()},
+                               places.POD_SUBNETS + places.SERVICE_SUBNETS, places.SERVICE_SUBNETS,
                                self._untapped_services, places.SENSOR)
             if self._keep:
                 writer = PcapWriter(os.path.join(self._folder, "wire.pcap"))
