@@ -19,6 +19,7 @@
 #include "shared/net/interfaces.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
+#include "sidecar/address_watch.h"
 #include "sidecar/capture/device.h"
 #include "sidecar/capture_loop.h"
 #include "sidecar/ownership/kernel_sockets.h"
@@ -61,6 +62,20 @@ std::string pod_description(const RunOptions& options) {
   return options.pod_namespace + "/" + options.pod_name;
 }
 
+const net::Interface* find_interface(const std::vector<net::Interface>& interfaces,
+                                     const std::string& name) {
+  const auto found = std::find_if(interfaces.begin(), interfaces.end(),
+                                  [&](const auto& interface) { return interface.name == name; });
+  return found == interfaces.end() ? nullptr : &*found;
+}
+
+std::string list_addresses(const net::Interface& interface) {
+  std::string list;
+  for (const net::InterfaceAddress& entry : interface.addresses)
+    list += (list.empty() ? "" : ",") + entry.address.to_string();
+  return list;
+}
+
 class Tap {
  public:
   explicit Tap(RunOptions options) : options_(std::move(options)) {}
@@ -80,10 +95,15 @@ class Tap {
 
  private:
   Result<void> start() {
+    // Before the addresses are read, so that no change falls between.
+    if (auto watched = address_watch_.start(); !watched)
+      telemetry::warn("changes of the pod's addresses will not be seen",
+                      {{"reason", watched.error().text}});
     auto interfaces = net::list_interfaces();
     if (!interfaces) return interfaces.error();
+    interfaces_ = *interfaces;
     const auto names = choose_interfaces(options_, *interfaces);
-    for (const std::string& name : names) add_interface(name, *interfaces);
+    for (const std::string& name : names) add_interface(name);
 
     std::vector<CaptureLoop*> loops;
     for (const auto& path : paths_) loops.push_back(path->loop.get());
@@ -129,10 +149,9 @@ class Tap {
       telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
   }
 
-  void add_interface(const std::string& name, const std::vector<net::Interface>& interfaces) {
-    const auto found = std::find_if(interfaces.begin(), interfaces.end(),
-                                    [&](const auto& i) { return i.name == name; });
-    const net::Interface facts = found != interfaces.end() ? *found : net::Interface{};
+  void add_interface(const std::string& name) {
+    const net::Interface* const found = find_interface(interfaces_, name);
+    const net::Interface facts = found != nullptr ? *found : net::Interface{};
 
     CaptureLoopConfig config;
     config.interface = name;
@@ -184,12 +203,17 @@ class Tap {
       return;
     }
     for (const auto& path : paths_) {
-      const auto found = std::find_if(interfaces->begin(), interfaces->end(),
-                                      [&](const auto& i) { return i.name == path->loop->name(); });
-      if (found == interfaces->end()) continue;
-      path->loop->set_self(make_self(options_.ownership, *found));
-      path->loop->set_mtu(found->mtu);
+      const std::string& name = path->loop->name();
+      const net::Interface* const now = find_interface(*interfaces, name);
+      const net::Interface* const before = find_interface(interfaces_, name);
+      if (now == nullptr || (before != nullptr && *now == *before)) continue;
+      path->loop->set_self(make_self(options_.ownership, *now));
+      path->loop->set_mtu(now->mtu);
+      if (before == nullptr || now->addresses != before->addresses)
+        telemetry::info("the pod's addresses have changed",
+                        {{"interface", name}, {"addresses", list_addresses(*now)}});
     }
+    interfaces_ = std::move(*interfaces);
   }
 
   Result<void> start_status() {
@@ -234,6 +258,7 @@ class Tap {
     for (const auto& path : paths_) co_await path->sessions->stop();
     if (peer_feed_) co_await peer_feed_->stop();
     stop_loops();
+    address_watch_.stop();
     status_.reset();
     signals_.cancel();
     context_.stop();
@@ -257,6 +282,8 @@ class Tap {
   telemetry::MetricsRegistry metrics_;
   asio::io_context context_{1};
   asio::signal_set signals_{context_, SIGTERM, SIGINT};
+  AddressWatch address_watch_{context_.get_executor(), [this] { renew_addresses(); }};
+  std::vector<net::Interface> interfaces_;  ///< As they were when last looked at.
   std::vector<std::unique_ptr<Path>> paths_;
   std::unique_ptr<TapMetrics> metrics_view_;
   std::unique_ptr<http::StatusServer> status_;

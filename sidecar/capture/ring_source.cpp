@@ -32,8 +32,8 @@ constexpr std::size_t kMaxBlock = 1U << 20;
 // Of a block, for the kernel's headers and the link layer.
 constexpr std::size_t kBlockOverhead = 512;
 // The kernel takes a new block whenever one has waited for its time, however little is in it. So a
-// reader that waits for a CPU has as many times the timeout as there are blocks, until packets drop:
-// the ring with few blocks waits longer for each.
+// reader that waits for a CPU has as many times the timeout as there are blocks, until packets
+// drop: the ring with few blocks waits longer for each.
 constexpr unsigned kSctpBlocks = 4;
 constexpr unsigned kSctpPatience = 3;
 

@@ -418,6 +418,31 @@ class Faults(TapTest):
         self.assert_balanced(ledger)
 
 
+    def test_addresses_that_come_and_go_while_it_runs(self):
+        # A router would answer for addresses that are not its own.
+        self.pod.sysctl({"ipv4/ip_forward": 0, "ipv6/conf/all/forwarding": 0})
+        sensor = self.sensor()
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        marker = 0
+        for address, local in (("10.99.0.7", "10.99.0.7/32"), ("fd00:99::7", "fd00:99::7/128 nodad")):
+            sender = self.node.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+            self.addCleanup(sender.close)
+            # The node may still send to the address when the pod has it no more.
+            self.node.ip(f"route add {address} via {POD6 if ':' in address else POD}")
+            for change, expected in (("add", True), ("del", False)):
+                self.pod.ip(f"addr {change} {local.split()[0]} dev eth0 {' '.join(local.split()[1:]) if change == 'add' else ''}")
+                tap.wait_log("the pod's addresses have changed", marker + 1)
+                time.sleep(0.1)  # until the kernel has the filter that belongs to them
+                sender.sendto(f"marker-{marker:06d}-".encode(), (address, 9000))
+                self.assertEqual(bool(wait_for(lambda: marker in self.markers(), 2 if expected else 0.5)), expected,
+                                 f"{change} {address}\n{tap.log()}")
+                marker += 1
+        ledger = tap.stop()
+        sensor.stop()
+        self.assert_balanced(ledger)
+
+
 class Dissection(TapTest):
     @unittest.skipUnless(shutil.which("tshark") and shutil.which("tcpdump"), "tshark and tcpdump are not installed")
     def test_tshark_reads_the_control_session_without_a_malformed_packet(self):

@@ -127,7 +127,8 @@ TEST(KernelFilter, OtherTrafficWithTheSensorPasses) {
 }
 
 TEST(KernelFilter, APortOfTheTapIsItsOwnAtThisPodOnly) {
-  for (const auto& [pod, other] : {std::pair("10.0.0.1", "192.0.2.9"), {"fe80::1", "2001:db8::1"}}) {
+  for (const auto& [pod, other] :
+       {std::pair("10.0.0.1", "192.0.2.9"), {"fe80::1", "2001:db8::1"}}) {
     EXPECT_FALSE(passes(packet().from(other).to(pod).tcp(40009, 15020).ethernet()));
     EXPECT_FALSE(passes(packet().from(pod).to(other).tcp(15020, 40009).ethernet()));
     EXPECT_TRUE(passes(packet().from(pod).to(other).tcp(40009, 15020).ethernet()));

@@ -266,8 +266,8 @@ TEST_F(Ownership, OwnTrafficIsNeverOwnedNorItsErrorsNorItsFragments) {
 }
 
 TEST_F(Ownership, APortOfTheTapIsItsOwnAtThisPodOnly) {
-  one.engine.set_own_endpoints({{
-      .protocol = capture::IpProtocol::kTcp, .local = {}, .local_port = 15020, .remote = {}}});
+  one.engine.set_own_endpoints(
+      {{.protocol = capture::IpProtocol::kTcp, .local = {}, .local_port = 15020, .remote = {}}});
   const auto probe = [](const char* from, std::uint16_t from_port, const char* to,
                         std::uint16_t to_port) {
     return packet().from(from).to(to).tcp(from_port, to_port);

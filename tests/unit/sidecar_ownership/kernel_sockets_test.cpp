@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
