@@ -180,6 +180,17 @@ class TextReport final : public Report {
   }
 };
 
+nlohmann::ordered_json quote_object(const capture::QuotedFlow& quote) {
+  nlohmann::ordered_json object{{"source", quote.source.to_string()},
+                                {"destination", quote.destination.to_string()},
+                                {"protocol", quote.protocol}};
+  if (quote.has_ports) {
+    object["source_port"] = quote.source_port;
+    object["destination_port"] = quote.destination_port;
+  }
+  return object;
+}
+
 class JsonReport final : public Report {
  public:
   using Report::Report;
@@ -202,7 +213,14 @@ class JsonReport final : public Report {
     if (has_ports(view)) {
       line["source_port"] = view.source_port;
       line["destination_port"] = view.destination_port;
+      if (view.protocol == static_cast<std::uint8_t>(IpProtocol::kTcp))
+        line["tcp_flags"] = view.tcp_flags;
+    } else if (view.depth == Depth::kTransport) {
+      line["icmp_type"] = view.icmp_type;
+      line["icmp_code"] = view.icmp_code;
     }
+    if (view.fragment) line["fragment"] = view.first_fragment ? "first" : "later";
+    if (view.quote) line["quoted"] = quote_object(*view.quote);
     out_ << line.dump() << '\n';
   }
 

@@ -1,11 +1,16 @@
 #include "sidecar/capture/kernel_filter.h"
 
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <optional>
 #include <random>
 
 #include <gtest/gtest.h>
 #include <linux/filter.h>
+#include <sys/socket.h>
 
+#include "shared/net/unique_fd.h"
 #include "sidecar/ownership/engine.h"
 #include "tests/unit/sidecar_capture/packet_builder.h"
 
@@ -216,56 +221,110 @@ class Everybody final : public ownership::ListeningSockets {
   bool is_listening(net::IpAddress, std::uint16_t) override { return true; }
 };
 
-/// What the engine would own must never be dropped: random packets of few addresses and ports, cut
-/// and damaged at random, with every packet type that the kernel reports.
-TEST(KernelFilter, NeverDropsWhatTheEngineOwns) {
+/// Packets of few addresses and ports, cut and damaged at random.
+class Chance {
+ public:
+  explicit Chance(unsigned seed) : engine_(seed) {}
+  unsigned operator()() { return static_cast<unsigned>(engine_()); }
+
+  Bytes packet(LinkType link) {
+    const auto& family = (*this)() % 2 == 0 ? v4_ : v6_;
+    PacketBuilder p = test::packet().from(pick(family)).to(pick(family));
+    p.source_mac(mac((*this)() % 2 + 1));
+    const unsigned to = (*this)() % 4;
+    p.destination_mac(to == 0 ? kBroadcastMac : mac(to));
+    switch ((*this)() % 5) {
+      case 0:
+        p.tcp(pick(ports_), pick(ports_), static_cast<std::uint8_t>((*this)()));
+        break;
+      case 1:
+        p.icmp(static_cast<std::uint8_t>((*this)() % 2 == 0 ? (*this)() : 135));
+        break;
+      default:
+        p.ports(pick(protocols_), pick(ports_), pick(ports_));
+    }
+    if ((*this)() % 8 == 0) p.vlan();
+    if ((*this)() % 8 == 0) p.extension(60);
+    if ((*this)() % 8 == 0) p.ip_options((*this)() % 11);
+    if ((*this)() % 6 == 0) p.fragment(1, (*this)() % 3, (*this)() % 2 == 0);
+    Bytes bytes = link == LinkType::kEthernet ? p.ethernet() : p.network();
+    if ((*this)() % 10 == 0)
+      bytes = arp(to == 0 ? kBroadcastMac : mac(to), mac((*this)() % 2 + 1), pick(v4_), pick(v4_));
+    if ((*this)() % 6 == 0) bytes.resize((*this)() % (bytes.size() + 1));
+    if ((*this)() % 6 == 0 && bytes.size() > 15)
+      bytes[(*this)() % bytes.size()] = static_cast<std::byte>((*this)());
+    return bytes;
+  }
+
+ private:
+  template <typename List>
+  typename List::value_type pick(const List& list) {
+    return list[(*this)() % std::size(list)];
+  }
+
+  std::mt19937 engine_;
+  const std::vector<net::IpAddress> v4_ = {
+      ip("10.0.0.1"),   ip("10.0.0.2"),  ip("192.0.2.1"),       ip("10.96.0.10"), ip("0.0.0.0"),
+      ip("10.0.0.255"), ip("224.0.0.1"), ip("255.255.255.255"), ip("8.8.8.8")};
+  const std::vector<net::IpAddress> v6_ = {ip("fd00::1"),    ip("fd00::2"), ip("2001:db8::1"),
+                                           ip("fd00:96::a"), ip("::"),      ip("ff02::1"),
+                                           ip("fe80::1"),    ip("fe80::2"), ip("10.0.0.1")};
+  const std::vector<std::uint16_t> ports_ = {40001, 40002, 40003, 2003, 2004, 80, 15020};
+  const std::vector<std::uint8_t> protocols_ = {17, 33, 47, 132, 136};
+};
+
+FilterConfig config_with_services() {
   FilterConfig filter = config();
   filter.unowned_peers = {net::Cidr::parse("10.96.0.0/12").value(),
                           net::Cidr::parse("fd00:96::/112").value()};
-  std::mt19937 engine_of_chance(11);
-  const auto random = [&] { return static_cast<unsigned>(engine_of_chance()); };
-  const auto pick = [&](const auto& list) { return list[random() % std::size(list)]; };
-  const std::vector<net::IpAddress> v4 = {ip("10.0.0.1"),   ip("10.0.0.2"),        ip("192.0.2.1"),
-                                          ip("10.96.0.10"), ip("0.0.0.0"),         ip("10.0.0.255"),
-                                          ip("224.0.0.1"),  ip("255.255.255.255"), ip("8.8.8.8")};
-  const std::vector<net::IpAddress> v6 = {ip("fd00::1"),    ip("fd00::2"), ip("2001:db8::1"),
-                                          ip("fd00:96::a"), ip("::"),      ip("ff02::1"),
-                                          ip("fe80::1"),    ip("fe80::2"), ip("10.0.0.1")};
-  const std::vector<std::uint16_t> ports = {40001, 40002, 40003, 2003, 2004, 80, 15020};
-  const std::vector<std::uint8_t> protocols = {17, 33, 47, 132, 136};
+  return filter;
+}
+
+/// A socket of the kernel's own runs the program on what is sent to it, as type PACKET_HOST.
+TEST(KernelFilter, TheKernelRunsItAsThisTestDoes) {
+  FilterConfig filter = config_with_services();
+  Chance random(12);
+  unsigned passed = 0;
+  for (const LinkType link : {LinkType::kEthernet, LinkType::kRawIp}) {
+    filter.link = link;
+    const auto program = build_kernel_filter(filter).value();
+    std::array<int, 2> ends{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+    const net::UniqueFd sender(ends[0]);
+    const net::UniqueFd receiver(ends[1]);
+    std::vector<sock_filter> instructions;
+    for (const BpfInstruction& i : program) instructions.push_back({i.code, i.jt, i.jf, i.k});
+    const sock_fprog attached{static_cast<unsigned short>(instructions.size()),
+                              instructions.data()};
+    ASSERT_EQ(setsockopt(receiver.get(), SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached),
+              0)
+        << std::strerror(errno);
+    for (int round = 0; round < 50000; ++round) {
+      const Bytes bytes = random.packet(link);
+      if (bytes.empty()) continue;
+      ASSERT_EQ(send(sender.get(), bytes.data(), bytes.size(), 0),
+                static_cast<ssize_t>(bytes.size()));
+      std::array<std::byte, 4096> got;
+      const bool kept = recv(receiver.get(), got.data(), got.size(), MSG_DONTWAIT) > 0;
+      passed += kept;
+      ASSERT_EQ(kept, run(program, bytes, kHost) != 0) << "round " << round;
+    }
+  }
+  EXPECT_GT(passed, 10000U);
+  EXPECT_LT(passed, 90000U);
+}
+
+/// What the engine would own must never be dropped, with every packet type that the kernel reports.
+TEST(KernelFilter, NeverDropsWhatTheEngineOwns) {
+  FilterConfig filter = config_with_services();
+  Chance random(11);
   unsigned dropped = 0;
   for (const LinkType link : {LinkType::kEthernet, LinkType::kRawIp}) {
     filter.link = link;
     const auto program = build_kernel_filter(filter).value();
     for (int round = 0; round < 300000; ++round) {
       ownership::EngineConfig c;
-      const auto& family = random() % 2 == 0 ? v4 : v6;
-      PacketBuilder p = packet().from(pick(family)).to(pick(family));
-      p.source_mac(mac(random() % 2 + 1));
-      const unsigned to = random() % 4;
-      p.destination_mac(to == 0 ? kBroadcastMac : mac(to));
-      switch (random() % 5) {
-        case 0:
-          p.tcp(pick(ports), pick(ports), static_cast<std::uint8_t>(random()));
-          break;
-        case 1:
-          p.icmp(static_cast<std::uint8_t>(random() % 2 == 0 ? random() : 135));
-          break;
-        default:
-          p.ports(pick(protocols), pick(ports), pick(ports));
-      }
-      if (random() % 8 == 0) p.vlan();
-      if (random() % 8 == 0) p.extension(60);
-      if (random() % 8 == 0) p.ip_options(random() % 11);
-      if (random() % 6 == 0) p.fragment(1, random() % 3, random() % 2 == 0);
-      Bytes bytes = link == LinkType::kEthernet ? p.ethernet() : p.network();
-      if (random() % 10 == 0) {
-        bytes = arp(to == 0 ? kBroadcastMac : mac(to), mac(random() % 2 + 1), pick(v4), pick(v4));
-      }
-      if (random() % 6 == 0) bytes.resize(random() % (bytes.size() + 1));
-      if (random() % 6 == 0 && bytes.size() > 15) {
-        bytes[random() % bytes.size()] = static_cast<std::byte>(random());
-      }
+      const Bytes bytes = random.packet(link);
       PacketView view = parse_packet(link, bytes);
       const unsigned type = view.link_group ? (random() % 2 == 0 ? kMulticast : kOutgoing)
                                             : (random() % 2 == 0 ? kHost : kOutgoing);
