@@ -17,6 +17,7 @@
 
 #include "shared/http/status_server.h"
 #include "shared/net/interfaces.h"
+#include "shared/resident_memory.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/address_watch.h"
@@ -25,7 +26,6 @@
 #include "sidecar/ownership/kernel_sockets.h"
 #include "sidecar/peer_feed.h"
 #include "sidecar/privilege/privilege.h"
-#include "sidecar/resident_memory.h"
 #include "sidecar/scheduling.h"
 #include "sidecar/shared_exclusion.h"
 #include "sidecar/tap_metrics.h"

@@ -19,6 +19,7 @@
 #include "shared/http/https_server.h"
 #include "shared/http/status_server.h"
 #include "shared/kube/credentials.h"
+#include "shared/resident_memory.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/certificates/keeper.h"
@@ -80,6 +81,7 @@ class Webhook {
       telemetry::error("cannot start", {{"reason", started.error().text}});
       return 1;
     }
+    release_startup_memory();
     context_.run();
     telemetry::info("stopped");
     return exit_code_;

@@ -1,4 +1,4 @@
-#include "sidecar/resident_memory.h"
+#include "shared/resident_memory.h"
 
 #include <cstdint>
 #include <fstream>

@@ -1,4 +1,5 @@
-// A tap runs in every pod, so what it holds in memory for nothing counts as often.
+// Memory that a long-running program holds for nothing. A tap runs in every pod: there it counts as
+// often.
 #pragma once
 
 namespace sidetap {
