@@ -32,8 +32,11 @@ std::string answer(const std::string& status, const std::string& body,
          "\r\n" + more + "\r\n" + body;
 }
 
+constexpr std::string_view kCut = "<cut>";
+
 /// Speaks the wire of an API server, byte for byte as the test scripts it: one string an answer, an
-/// empty one cuts the connection instead. Serves one connection after the other on its own thread.
+/// empty one cuts the connection instead, and so does kCut at its end. Serves one connection after
+/// the other on its own thread.
 class FakeApiServer {
  public:
   FakeApiServer(const testing_support::KeyPair& leaf, std::deque<std::string> answers)
@@ -94,9 +97,10 @@ class FakeApiServer {
       reply = answers_.front();
       answers_.pop_front();
     }
-    if (reply.empty()) return false;
-    asio::write(stream, asio::buffer(reply), error);
-    return !error;
+    const bool cut = reply.empty() || reply.ends_with(kCut);
+    if (cut && !reply.empty()) reply.resize(reply.size() - kCut.size());
+    if (!reply.empty()) asio::write(stream, asio::buffer(reply), error);
+    return !cut && !error;
   }
 
   asio::io_context context_;
@@ -188,6 +192,18 @@ TEST_F(KubeClient, GarbageIsAnErrorAndTheNextRequestWorks) {
   serve({"garbage\r\n\r\n", answer("200 OK", "not json"), answer("200 OK", "{}")});
   EXPECT_FALSE(run(client_->get("/a")));
   EXPECT_THAT(run(client_->get("/a")).error().text, HasSubstr("not JSON"));
+  EXPECT_TRUE(run(client_->get("/a")));
+}
+
+TEST_F(KubeClient, AnAnswerCutAnywhereIsAnErrorAndTheNextRequestWorks) {
+  const std::string whole = answer("200 OK", R"({"kind":"Secret","data":{}})");
+  std::deque<std::string> answers;
+  for (std::size_t bytes = 1; bytes < whole.size(); ++bytes)
+    answers.push_back(whole.substr(0, bytes) + std::string(kCut));
+  answers.push_back(whole);
+  serve(answers);
+  for (std::size_t bytes = 1; bytes < whole.size(); ++bytes)
+    ASSERT_FALSE(run(client_->get("/a"))) << "cut after " << bytes << " bytes";
   EXPECT_TRUE(run(client_->get("/a")));
 }
 
