@@ -1,0 +1,167 @@
+#include "sidecar/pipeline.h"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/sidecar_capture/packet_builder.h"
+
+namespace sidetap {
+namespace {
+
+using namespace sidetap::test;
+
+class Recorder final : public forwarding::Output {
+ public:
+  explicit Recorder(std::vector<Bytes>& into) : into_(into) {}
+  void add(const forwarding::OutgoingPacket& packet) override {
+    Bytes whole(packet.head.begin(), packet.head.end());
+    whole.insert(whole.end(), packet.body.begin(), packet.body.end());
+    into_.push_back(std::move(whole));
+  }
+  void flush() override {}
+  bool pending() const override { return false; }
+
+ private:
+  std::vector<Bytes>& into_;
+};
+
+class PipelineTest : public testing::Test {
+ protected:
+  static ownership::EngineConfig engine_config() {
+    ownership::EngineConfig config;
+    config.self.addresses = {ip("10.0.0.1")};
+    return config;
+  }
+
+  Pipeline make(PipelineConfig config) {
+    config.link = capture::LinkType::kEthernet;
+    return {config, engine_};
+  }
+
+  std::shared_ptr<forwarding::Forwarder> forwarder(std::vector<Bytes>& into) {
+    return std::make_shared<forwarding::Forwarder>(
+        std::make_unique<Recorder>(into), forwarding::SensorFilter(), rpcap::Sampling(), 262'144);
+  }
+
+  static void feed(Pipeline& pipeline, const Bytes& bytes) {
+    capture::CapturedPacket packet;
+    packet.bytes = bytes;
+    packet.length = static_cast<std::uint32_t>(bytes.size());
+    packet.offload.known = true;
+    pipeline.on_packet(packet);
+  }
+
+  static Bytes there(std::uint16_t port) {
+    return packet().from("8.8.8.8").to("10.0.0.1").udp(port, 53).ethernet();
+  }
+  static Bytes back(std::uint16_t port) {
+    return packet().from("10.0.0.1").to("8.8.8.8").udp(53, port).ethernet();
+  }
+
+  ownership::NoListeningSockets nothing_;
+  ownership::Engine engine_{engine_config(), nothing_};
+};
+
+constexpr std::uint16_t kFlows = 600;
+
+TEST_F(PipelineTest, BalanceGivesBothDirectionsToOneAndMovesOnlyWhatMust) {
+  PipelineConfig config;
+  config.balance = true;
+  Pipeline pipeline = make(config);
+  std::vector<std::vector<Bytes>> got(3);
+  std::vector<std::shared_ptr<forwarding::Forwarder>> forwarders;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    forwarders.push_back(forwarder(got[i]));
+    pipeline.add(forwarders.back(), "sensor-" + std::to_string(i));
+  }
+  // Flow -> who has got it.
+  const auto distribute = [&] {
+    std::map<unsigned, std::set<std::size_t>> owners;
+    for (auto& list : got) list.clear();
+    for (std::uint16_t port = 0; port < kFlows; ++port) {
+      feed(pipeline, there(static_cast<std::uint16_t>(40000 + port)));
+      feed(pipeline, back(static_cast<std::uint16_t>(40000 + port)));
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        if (!got[i].empty()) owners[port].insert(i);
+        got[i].clear();
+      }
+    }
+    return owners;
+  };
+  const auto before = distribute();
+  std::vector<unsigned> share(got.size());
+  ASSERT_EQ(before.size(), kFlows);
+  for (const auto& [port, owners] : before) {
+    ASSERT_EQ(owners.size(), 1U) << "flow " << port;
+    ++share[*owners.begin()];
+  }
+  for (const unsigned flows : share) EXPECT_GT(flows, kFlows / 3U / 2);
+
+  pipeline.remove(forwarders[1].get());
+  const auto without = distribute();
+  for (const auto& [port, owners] : without) {
+    ASSERT_EQ(owners.size(), 1U);
+    EXPECT_NE(*owners.begin(), 1U);
+    if (*before.at(port).begin() != 1) {
+      EXPECT_EQ(owners, before.at(port));
+    }
+  }
+
+  pipeline.add(forwarders[1], "sensor-1");
+  EXPECT_EQ(distribute(), before);
+}
+
+TEST_F(PipelineTest, ReplicateGivesEverythingToAll) {
+  Pipeline pipeline = make({});
+  std::vector<Bytes> one, two;
+  pipeline.add(forwarder(one), "one");
+  pipeline.add(forwarder(two), "two");
+  feed(pipeline, there(40000));
+  EXPECT_EQ(one, std::vector<Bytes>{there(40000)});
+  EXPECT_EQ(two, one);
+}
+
+TEST_F(PipelineTest, WhatComesDuringAnOutageIsSentFirstAfterIt) {
+  PipelineConfig config;
+  config.outage_buffer = 4096;
+  Pipeline pipeline = make(config);
+  feed(pipeline, there(40000));
+  feed(pipeline, there(40001));
+  EXPECT_EQ(pipeline.ledger().kept.value(), 2U);
+  std::vector<Bytes> got;
+  pipeline.add(forwarder(got), "one");
+  feed(pipeline, there(40002));
+  EXPECT_EQ(got, (std::vector<Bytes>{there(40000), there(40001), there(40002)}));
+  EXPECT_EQ(pipeline.ledger().replayed.value(), 2U);
+}
+
+TEST_F(PipelineTest, TheLedgerBalances) {
+  PipelineConfig config;
+  config.rate_limit.packets_per_second = 10;
+  Pipeline pipeline = make(config);
+  std::vector<Bytes> got;
+  const auto target = forwarder(got);
+  feed(pipeline, there(40000));
+  pipeline.add(target, "one");
+  for (std::uint16_t i = 0; i < 100; ++i) {
+    feed(pipeline, there(i));
+    feed(pipeline, packet().from("8.8.8.8").to("8.8.4.4").udp(1, 2).ethernet());
+  }
+  pipeline.remove(target.get());
+  feed(pipeline, there(40001));
+  const Ledger& ledger = pipeline.ledger();
+  EXPECT_EQ(ledger.read.value(), 202U);
+  EXPECT_EQ(ledger.not_owned_total(), 100U);
+  EXPECT_GT(ledger.rate_limited.value(), 0U);
+  EXPECT_EQ(ledger.read.value(), ledger.not_owned_total() + ledger.rate_limited.value() +
+                                     ledger.no_session.value() + ledger.kept.value() +
+                                     ledger.taken.value());
+  EXPECT_EQ(ledger.taken.value(), got.size());
+}
+
+}  // namespace
+}  // namespace sidetap
