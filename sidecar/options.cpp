@@ -23,6 +23,22 @@ config::Parser<T> word(std::vector<std::pair<std::string, T>> words) {
   };
 }
 
+/// One or several of the accepted words, separated by commas.
+template <typename T>
+config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> words) {
+  return [parse = word<T>(std::move(words))](std::string_view text) -> Result<std::vector<T>> {
+    std::vector<T> values;
+    for (;;) {
+      const std::size_t comma = std::min(text.find(','), text.size());
+      auto value = parse(text.substr(0, comma));
+      if (!value) return Error{value.error().text + "; several separated by commas"};
+      values.push_back(*value);
+      if (comma == text.size()) return values;
+      text.remove_prefix(comma + 1);
+    }
+  };
+}
+
 config::Parser<std::vector<std::string>> name_list() {
   return [](std::string_view text) -> Result<std::vector<std::string>> {
     std::vector<std::string> names;
@@ -114,16 +130,16 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
                               .fallback = "0",
                               .help = "largest IP packet on the way to the sensor; 0: the route's"},
                              config::number<std::uint32_t>(0, 65'535, "bytes"), sessions.data_mtu);
-  options.add<rpcap::Ipv6Family>(
+  options.add<std::vector<rpcap::Ipv6Family>>(
       {.flag = "--ipv6-family",
        .env = "IPV6_FAMILY",
-       .value = "NAME",
+       .value = "NAME,...",
        .fallback = "linux",
        .help = "number by which IPv6 addresses are announced; linux: 10 (ExtraHop); windows: 23 "
-               "(libpcap)"},
-      word<rpcap::Ipv6Family>(
+               "(libpcap); one for all sensors, or as many as there are sensors"},
+      word_list<rpcap::Ipv6Family>(
           {{"linux", rpcap::Ipv6Family::kLinux}, {"windows", rpcap::Ipv6Family::kWindows}}),
-      into.ipv6_family);
+      into.ipv6_families);
   options.add_switch(
       {.flag = "--preselected",
        .env = "PRESELECTED",
@@ -358,7 +374,13 @@ Result<void> check(RunOptions& options) {
     sessions.password = std::move(*password);
   }
   if (auto registry = check_registry(options.registry); !registry) return registry;
-  for (session::Sensor& sensor : sessions.sensors) sensor.ipv6_family = options.ipv6_family;
+  const auto& families = options.ipv6_families;
+  if (families.size() != 1 && families.size() != sessions.sensors.size())
+    return Error{"--ipv6-family: " + std::to_string(families.size()) +
+                 " names; accepted: one, or one for each of the " +
+                 std::to_string(sessions.sensors.size()) + " sensors of --sensor"};
+  for (std::size_t i = 0; i < sessions.sensors.size(); ++i)
+    sessions.sensors[i].ipv6_family = families[families.size() == 1 ? 0 : i];
   return {};
 }
 

@@ -23,7 +23,7 @@ namespace sidetap {
 struct RunOptions {
   session::SessionsConfig sessions;  ///< Without `password`, which password_file holds.
   std::string password_file;
-  rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
+  std::vector<rpcap::Ipv6Family> ipv6_families;  ///< One for all sensors, or one for each.
   std::string pod_name;
   std::string pod_namespace;
   std::string node_name;

@@ -495,6 +495,8 @@ class CommandLine(unittest.TestCase):
             ("--interface", "a/b"): "--interface",
             ("--user", "eh"): "--password-file",
             ("--sensor-tls", "rpcaps"): "--sensor-tls-cert",
+            ("--ipv6-family", "bsd"): "linux, windows",
+            ("--ipv6-family", "linux,windows"): "one for each of the 1 sensors",
             ("--nonsense",): "--nonsense",
         }
         for arguments, expected in cases.items():
