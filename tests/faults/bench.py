@@ -107,6 +107,7 @@ class Bench:
         self.application = Application(self.pod, self.router, size)
         self.application.start()
         self.tap = None
+        self.tap_prefix = []  # of its command line
 
     def path(self, name):
         return os.path.join(self.folder.name, name)
@@ -118,7 +119,7 @@ class Bench:
         return process
 
     def start_tap(self, *options, sensor=SENSOR):
-        argv = [os.path.join(self.programs, "sidetap-sidecar"), "run", "--sensor", sensor, "--pod-ips", POD,
+        argv = [*self.tap_prefix, os.path.join(self.programs, "sidetap-sidecar"), "run", "--sensor", sensor, "--pod-ips", POD,
                 "--pod-subnets", "10.99.0.0/24", "--status-listen", f":{STATUS_PORT}", *options]
         self.tap = self.start(self.pod, argv, "tap.log")
 

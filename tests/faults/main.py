@@ -2,6 +2,8 @@
 """What a tap does when its sensor, the way there or the registry fails. Each fault of a sensor ends with a ledger that
 adds up."""
 import argparse
+import datetime
+import glob
 import os
 import signal
 import subprocess
@@ -185,6 +187,36 @@ def interface_down_and_up(bench):
     bench.stop_sensor(sensor)
 
 
+def clock_stepped(bench):
+    """Steps of the clock, an hour back and two days ahead, end no session and stop nothing."""
+    faketime = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    expect(faketime, "faketime is not installed")
+    step = bench.path("step")
+
+    def step_to(offset):
+        with open(step, "w", encoding="ascii") as file:
+            file.write(offset)
+
+    step_to("+0")
+    bench.tap_prefix = ["env", f"LD_PRELOAD={faketime[0]}", f"FAKETIME_TIMESTAMP_FILE={step}", "FAKETIME_NO_CACHE=1",
+                        "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+    sensor = bench.start_sensor("--data", "udp")
+    bench.start_tap("--max-packet-rate", "100000")
+    bench.wait_for_capture()
+    for offset in ("-3600", "+172800"):
+        bench.wait_for_packets()
+        step_to(offset)
+        time.sleep(1)
+        bench.wait_for_packets()
+    expect(bench.ends("lost", "timeout", "closed", "refused") == 0, "a session has ended")
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(totals["packets"] == ledger["forwarded"], f"forwarded {ledger['forwarded']}, arrived {totals['packets']}")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    last = bench.text("tap.log").splitlines()[-1].split()[0]
+    expect(datetime.datetime.fromisoformat(last) - now > datetime.timedelta(days=1), f"the tap's clock was not stepped: {last}")
+
+
 def failover(bench):
     """The second sensor gets the packets while the first is away, and no longer."""
     second = bench.start_sensor(address=OTHER_SENSOR)
@@ -203,7 +235,7 @@ def failover(bench):
 
 
 FAULTS = [no_fault, killed, dead, port_unreachable, hung, stops_reading, refusing, name_changing, datagrams_dropped,
-          path_mtu_lowered, interface_down_and_up, failover, registry]
+          path_mtu_lowered, interface_down_and_up, clock_stepped, failover, registry]
 
 
 def main():
