@@ -33,12 +33,12 @@ def wait_for(condition, seconds=15):
 class Tap:
     """A running sidetap-sidecar; its log is read as it grows."""
 
-    def __init__(self, pod, folder, *arguments):
+    def __init__(self, pod, folder, *arguments, confined=()):
         self.log_path = os.path.join(folder, "tap.log")
         self.log_file = open(self.log_path, "wb")
         command = [f"{BINARIES}/sidetap-sidecar", "run", "--pod-ips", f"{POD},{POD6}", "--pod-subnets",
                    "10.99.0.0/24,fd00:99::/64", "--pod-name", "web-1", "--pod-namespace", "shop", *arguments]
-        self.process = pod.popen(command, stderr=self.log_file, stdout=self.log_file)
+        self.process = pod.popen(command, confined, stderr=self.log_file, stdout=self.log_file)
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
@@ -101,8 +101,8 @@ class TapTest(unittest.TestCase):
         self.node.ip("link set veth0 up", f"addr add {NODE}/24 dev veth0", f"addr add {NODE6}/64 dev veth0 nodad")
         self.pod.ip("link set eth0 up", f"addr add {POD}/24 dev eth0", f"addr add {POD6}/64 dev eth0 nodad")
 
-    def tap(self, *arguments, sensor=NODE):
-        tap = Tap(self.pod, self.folder, *(("--sensor", sensor) if sensor else ()), *arguments)
+    def tap(self, *arguments, sensor=NODE, confined=()):
+        tap = Tap(self.pod, self.folder, *(("--sensor", sensor) if sensor else ()), *arguments, confined=confined)
         self.addCleanup(tap.kill)
         return tap
 
@@ -441,6 +441,59 @@ class Faults(TapTest):
         ledger = tap.stop()
         sensor.stop()
         self.assert_balanced(ledger)
+
+
+class Privileges(TapTest):
+    def capture_and_end(self, confined):
+        """A tap with these rights captures; gives what /proc says of each of its threads meanwhile."""
+        sensor = self.sensor()
+        tap = self.tap("--status-listen", ":15020", confined=confined)
+        tap.wait_log("forwarding to sensor")
+        self.sink()
+        self.send(50)
+        self.pod.run("curl", "-sf", "http://127.0.0.1:15020/metrics")
+        threads = []
+        for thread in os.listdir(f"/proc/{tap.process.pid}/task"):
+            with open(f"/proc/{tap.process.pid}/task/{thread}/status", encoding="ascii") as file:
+                threads.append(dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line))
+        tap.stop()
+        sensor.stop()
+        self.assertEqual(self.markers(), {number: 1 for number in range(50)}, tap.log())
+        for warning in ("kept", "without a sandbox"):
+            self.assertNotIn(warning, tap.log())
+        return threads
+
+    def assert_given_up(self, threads):
+        self.assertGreater(len(threads), 1)
+        for thread in threads:
+            for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+                self.assertEqual(int(thread[kind], 16), 0, (kind, thread["Name"]))
+            self.assertEqual(thread["NoNewPrivs"], "1")
+            self.assertEqual(thread["Seccomp"], "2")
+
+    def test_root_with_every_right_gives_all_up(self):
+        self.assert_given_up(self.capture_and_end(()))
+
+    def test_root_with_net_raw_alone(self):
+        self.assert_given_up(self.capture_and_end(
+            ("--inh-caps", "-all", "--bounding-set", "-all,+net_raw", "--no-new-privs")))
+
+    def test_another_user_with_net_raw(self):
+        os.chmod(self.folder, 0o755)
+        threads = self.capture_and_end(("--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", "-all,+net_raw",
+                                        "--ambient-caps", "-all,+net_raw", "--bounding-set", "-all,+net_raw", "--no-new-privs"))
+        self.assert_given_up(threads)
+        self.assertEqual({thread["Uid"].split()[0] for thread in threads}, {"65534"})
+
+    def test_a_root_file_system_that_is_read_only(self):
+        # Every mount point of a container's own; here, of the test's own mount namespace.
+        read_only = ["unshare", "--mount", "sh", "-c",
+                     'mount -o remount,bind,ro / && exec "$@"', "tap"]
+        self.assert_given_up(self.capture_and_end(("--no-new-privs", *read_only)))
+
+    def test_without_net_raw_it_says_so(self):
+        tap = self.tap(confined=("--inh-caps", "-all", "--bounding-set", "-all", "--no-new-privs"))
+        tap.wait_log("needs the capability NET_RAW")
 
 
 class Dissection(TapTest):
