@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -17,6 +18,7 @@ from sidetap_lab.namespaces import Namespace  # noqa: E402
 
 BINARIES = sys.argv[1] if len(sys.argv) > 1 else "build/release/bin"
 NODE, POD = "10.99.0.1", "10.99.0.2"
+UDP_SEGMENT = 103  # linux/udp.h
 NODE6, POD6 = "fd00:99::1", "fd00:99::2"
 
 
@@ -521,6 +523,49 @@ class Dissection(TapTest):
                         "Statistics reply", "End capture reply", "Close"):
             self.assertIn(message, lines)
         self.assertEqual(self.tshark(capture, "-Y", "_ws.malformed or rpcap.error or _ws.expert.severity >= 0x00800000"), "")
+
+    def stream(self, address, family, size):
+        """So many bytes over TCP from the pod to the node, which the pod's kernel leaves to be cut."""
+        with self.node.socket(family, socket.SOCK_STREAM) as listener, self.pod.socket(family, socket.SOCK_STREAM) as source:
+            listener.bind((address, 9100))
+            listener.listen()
+            source.connect((address, 9100))
+            sender = threading.Thread(target=lambda: (source.sendall(os.urandom(size)), source.shutdown(socket.SHUT_WR)))
+            sender.start()
+            with listener.accept()[0] as taken:
+                got = 0
+                while data := taken.recv(1 << 20):
+                    got += len(data)
+                    time.sleep(0.001)  # the ring's size is not what is tested
+            sender.join()
+        self.assertEqual(got, size)
+
+    @unittest.skipUnless(shutil.which("tshark"), "tshark is not installed")
+    def test_tshark_finds_no_packet_that_was_never_on_the_wire(self):
+        for method in ("auto", "libpcap"):  # offloads told by the kernel, and guessed
+            with self.subTest(method):
+                sensor = self.sensor()
+                tap = self.tap("--capture", method, "--buffer-size", "8M")
+                tap.wait_log("forwarding to sensor")
+                for address, family in ((NODE, socket.AF_INET), (NODE6, socket.AF_INET6)):
+                    self.stream(address, family, 3_000_000)
+                    with self.node.socket(family, socket.SOCK_DGRAM) as sink, self.pod.socket(family, socket.SOCK_DGRAM) as source:
+                        sink.bind((address, 9000))
+                        if method == "auto":  # nobody can guess how large the datagrams were
+                            source.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
+                        for _ in range(20):
+                            source.sendto(b"." * (20_500 if method == "auto" else 1000), (address, 9000))
+                ledger = tap.stop()
+                sensor.stop()
+                capture, = [os.path.join(self.folder, name) for name in os.listdir(self.folder) if name.endswith(".pcap")]
+                self.assertGreater(ledger["segments_added"], 500, "the kernel has cut everything by itself")
+                checks = [option for protocol in ("ip", "tcp", "udp") for option in ("-o", f"{protocol}.check_checksum:TRUE")]
+                lengths = self.tshark(capture, *checks, "-T", "fields", "-e", "frame.len").split()
+                self.assertGreater(len(lengths), 4000)
+                self.assertLessEqual(max(map(int, lengths)), 1514)
+                self.assertEqual(self.tshark(capture, *checks, "-Y", "ip.checksum.status == 0 or tcp.checksum.status == 0 or "
+                                             "udp.checksum.status == 0 or _ws.malformed or tcp.analysis.lost_segment"), "")
+                os.remove(capture)
 
     @staticmethod
     def tshark(capture, *arguments):
