@@ -26,7 +26,8 @@ using forwarding::Forwarder;
 
 // After this many packets the loop looks at the clock and at its commands.
 constexpr std::size_t kPacketsPerRead = 256;
-// Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a CPU.
+// Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
+// CPU.
 constexpr unsigned kBlockTimeoutMs = 5;
 constexpr auto kReopenInterval = std::chrono::seconds(1);
 constexpr int kReopenAttempts = 60;
@@ -421,6 +422,7 @@ void CaptureLoop::set_tapped_peers(std::shared_ptr<const ownership::TappedPeers>
 }
 
 void CaptureLoop::set_unowned_peers(std::vector<net::Cidr> peers) {
+  if (impl_->config.unowned_peers == peers) return;
   impl_->config.unowned_peers = std::move(peers);
   impl_->renew_filter();
 }

@@ -32,7 +32,7 @@ class PeerFeed {
   boost::asio::awaitable<void> stop() { return client_.stop(); }
 
  private:
-  void adopt(const std::vector<net::IpAddress>& peers);
+  void adopt(const registry::Peers& peers);
 
   const OwnershipOptions& ownership_;
   std::vector<CaptureLoop*> loops_;

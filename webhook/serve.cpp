@@ -133,13 +133,16 @@ class Webhook {
     registry::ServerConfig config;
     config.listen = *options_.registry.listen;
     config.audience = options_.registry.audience;
-    if (options_.registry.tokens) {
+    if (options_.registry.tokens || options_.registry.services) {
       auto credentials = kube::in_cluster_credentials(config::process_environment,
                                                       options_.self_managed.service_account);
       if (!credentials) {
-        return Error{credentials.error().text + " (with --registry-auth none, taps need no token)"};
+        return Error{credentials.error().text +
+                     " (taps need no token with --registry-auth none, and nothing else is asked of "
+                     "the API server with --registry-services false)"};
       }
-      config.credentials = std::move(*credentials);
+      if (options_.registry.services) config.services = {.credentials = *credentials};
+      if (options_.registry.tokens) config.credentials = std::move(*credentials);
     }
     registry_ = std::make_unique<registry::Server>(std::move(config), registry_tls_, metrics_);
     if (!registry_ca_.empty()) registry_->set_ca(registry_ca_);

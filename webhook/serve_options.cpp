@@ -94,6 +94,14 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                             .fallback = "sidetap",
                             .help = "audience that a tap's token must have"},
                            config::any_text(), into.audience);
+  options.add<bool>(
+      {.flag = "--registry-services",
+       .env = "SIDETAP_REGISTRY_SERVICES",
+       .value = "WHETHER",
+       .fallback = "false",
+       .help = "true: watch Services and EndpointSlices through the API server, so that taps drop "
+               "the views of Services whose backends are all tapped, and keep all others"},
+      word<bool>({{"true", true}, {"false", false}}), into.services);
   options.add<std::string>({.flag = "--registry-ca",
                             .env = "SIDETAP_REGISTRY_CA",
                             .value = "FILE",

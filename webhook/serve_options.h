@@ -31,6 +31,7 @@ struct RegistryOptions {
   std::optional<net::HostPort> listen;
   bool tokens = true;  ///< Taps prove themselves by service account tokens.
   std::string audience;
+  bool services = false;  ///< Services are watched: which have tapped backends only?
   std::string ca_file;  ///< Whom taps trust; empty: the self-managed bundle, or the configuration.
 };
 

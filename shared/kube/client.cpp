@@ -15,6 +15,9 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "shared/net/ip_address.h"
 
@@ -52,6 +55,16 @@ std::string text_of(const nlohmann::json& object, const char* key) {
   if (!object.is_object()) return {};
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// A watch is silent for long, and a server that has vanished is silent for ever: after some 25 s
+/// the connection ends.
+void notice_dead_peer(int socket) {
+  const int on = 1, idle_seconds = 10, between_seconds = 5, probes = 3;
+  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &between_seconds, sizeof between_seconds);
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
 }  // namespace
@@ -117,6 +130,7 @@ struct Client::Impl {
     socket.expires_after(limits.timeout);
     auto [connect_error, endpoint] = co_await socket.async_connect(addresses, kTuple);
     if (connect_error) co_return failed("connect", connect_error);
+    notice_dead_peer(socket.socket().native_handle());
     socket.expires_after(limits.timeout);
     auto [handshake_error] =
         co_await stream->async_handshake(asio::ssl::stream_base::client, kTuple);
@@ -225,7 +239,8 @@ struct Client::Impl {
 
   asio::awaitable<Result<Response>> watch(std::string path,
                                           std::function<bool(const nlohmann::json&)> each,
-                                          std::chrono::milliseconds idle_timeout) {
+                                          std::chrono::milliseconds idle_timeout,
+                                          std::function<void()> accepted) {
     using Parser = http::response_parser<http::buffer_body>;
     const auto message = make_request(http::verb::get, path, {}, {});
     if (!message) co_return message.error();
@@ -234,6 +249,7 @@ struct Client::Impl {
       co_return exchanged.error();
     }
     const unsigned status = parser->get().result_int();
+    if (status == 200 && accepted) accepted();
     std::string pending;
     std::array<char, 16384> chunk{};
     while (!parser->is_done()) {
@@ -294,8 +310,9 @@ asio::awaitable<Result<Response>> Client::patch(std::string path, PatchType type
 }
 asio::awaitable<Result<Response>> Client::watch(std::string path,
                                                 std::function<bool(const nlohmann::json&)> each,
-                                                std::chrono::milliseconds idle_timeout) {
-  return impl_->watch(std::move(path), std::move(each), idle_timeout);
+                                                std::chrono::milliseconds idle_timeout,
+                                                std::function<void()> accepted) {
+  return impl_->watch(std::move(path), std::move(each), idle_timeout, std::move(accepted));
 }
 
 asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string token,

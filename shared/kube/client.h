@@ -57,9 +57,11 @@ class Client {
 
   /// Follows a watch until the server ends it (then Response has status 200), refuses it, `each`
   /// returns false, or the connection is lost. `each` gets one {"type", "object"} event at a time.
+  /// `accepted`, where there is one, is called once the server has agreed, before the first event.
   boost::asio::awaitable<Result<Response>> watch(std::string path,
                                                  std::function<bool(const nlohmann::json&)> each,
-                                                 std::chrono::milliseconds idle_timeout);
+                                                 std::chrono::milliseconds idle_timeout,
+                                                 std::function<void()> accepted = {});
 
   const Credentials& credentials() const;
 

@@ -17,10 +17,10 @@ struct AddressFacts {
   bool routed : 1 =
       false;  ///< Who sends from here is no neighbouring pod, but a gateway or behind one.
   bool gateway : 1 = false;
-  bool service : 1 = false;           ///< A cluster IP.
-  bool untapped_service : 1 = false;  ///< One whose views are owned whatever else is set.
-  bool tapped : 1 = false;            ///< In the set of tapped peers.
-  bool known : 1 = false;             ///< Set by AddressBook.
+  bool service : 1 = false;       ///< A cluster IP.
+  bool service_kept : 1 = false;  ///< One whose views are owned.
+  bool tapped : 1 = false;        ///< In the set of tapped peers.
+  bool known : 1 = false;         ///< Set by AddressBook.
 };
 
 /// Direct-mapped and small: an address that another has displaced is looked up anew. One thread.

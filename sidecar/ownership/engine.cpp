@@ -124,8 +124,9 @@ AddressFacts Engine::look_up(net::IpAddress address) const {
   facts.group = address.is_multicast() || address.is_limited_broadcast() ||
                 std::find(broadcasts.begin(), broadcasts.end(), address) != broadcasts.end();
   facts.gateway = is_gateway(address);
-  facts.untapped_service = config_.untapped_services.contains(address);
-  facts.service = facts.untapped_service || config_.service_subnets.contains(address);
+  const bool untapped_service = config_.untapped_services.contains(address);
+  facts.service = untapped_service || config_.service_subnets.contains(address);
+  facts.service_kept = untapped_service || keeps_view_of(address);
   // A bridge that translates addresses leaves the backend's MAC address in place (bridge
   // netfilter): the answer of a Service comes straight from a pod.
   const bool outside = !config_.pod_subnets.empty() && !config_.pod_subnets.contains(address);
@@ -276,9 +277,20 @@ Decision Engine::decide_group(const PacketView& packet, AddressFacts source) con
 }
 
 Decision Engine::decide_service(AddressFacts peer) const {
-  const bool kept = peer.untapped_service || config_.service_view == ServiceView::kAlways ||
-                    (config_.service_view == ServiceView::kAuto && tapped_->peers.empty());
-  return {kept, kept ? Rule::kServiceViewKept : Rule::kServiceView};
+  return {peer.service_kept, peer.service_kept ? Rule::kServiceViewKept : Rule::kServiceView};
+}
+
+bool Engine::keeps_view_of(net::IpAddress service) const {
+  switch (config_.service_view) {
+    case ServiceView::kNever:
+      return false;
+    case ServiceView::kAlways:
+      return true;
+    case ServiceView::kAuto:
+      break;
+  }
+  return tapped_->tapped_services ? !tapped_->tapped_services->contains(service)
+                                  : tapped_->peers.empty();
 }
 
 Decision Engine::decide_fragment(const PacketView& packet, const Flow& flow) {

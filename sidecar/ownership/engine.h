@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,7 +28,7 @@ namespace sidetap::ownership {
 
 /// What becomes of a client's view of Service traffic, where the peer is a cluster IP.
 enum class ServiceView : std::uint8_t {
-  kAuto,    ///< Dropped while there are tapped peers, one of which may be the backend.
+  kAuto,    ///< Dropped where every backend is tapped; where that is not known, while anybody is.
   kNever,   ///< Dropped.
   kAlways,  ///< Kept; the pod view of the same packet comes from the backend too.
 };
@@ -35,12 +36,15 @@ enum class ServiceView : std::uint8_t {
 /// The peers whose taps forward. Immutable; replaced whole.
 struct TappedPeers {
   net::CidrSet peers;
+  /// Services of which every backend is tapped: their views are dropped, all others kept. Nothing:
+  /// it is not known, and ServiceView::kAuto goes by whether anybody is tapped.
+  std::optional<net::CidrSet> tapped_services{};
 
   static TappedPeers none() { return {}; }
   /// Everybody in the pod subnets but the gateways, which are nodes.
   static TappedPeers all(std::span<const net::Cidr> pod_subnets,
                          std::span<const net::IpAddress> gateways);
-  static TappedPeers list(net::CidrSet set) { return {std::move(set)}; }
+  static TappedPeers list(net::CidrSet set) { return {.peers = std::move(set)}; }
 };
 
 /// Who this pod is on the tapped interface. Changes at run time.
@@ -106,6 +110,7 @@ class Engine {
   Decision decide_link(const capture::PacketView& packet) const;
   Decision decide_group(const capture::PacketView& packet, AddressFacts source) const;
   Decision decide_service(AddressFacts peer) const;
+  bool keeps_view_of(net::IpAddress service) const;
   Decision decide_fragment(const capture::PacketView& packet, const Flow& flow);
   Decision decide_whole(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp(const capture::PacketView& packet, const Flow& flow);

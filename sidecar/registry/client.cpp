@@ -222,15 +222,19 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       metrics->gauge(kReplicasMetric).Set(static_cast<double>(view.replicas()));
     }
     left.request();
-    auto now = view.peers();
+    Peers now{view.peers(), view.services()};
     // This tap is no peer of its own: it alone being tapped means that nobody else is.
-    std::erase_if(now, [this](net::IpAddress address) {
+    std::erase_if(now.tapped, [this](net::IpAddress address) {
       return std::find(config.addresses.begin(), config.addresses.end(), address) !=
              config.addresses.end();
     });
     if (told && *told == now) return;
-    if (metrics != nullptr) metrics->gauge(kPeersMetric).Set(static_cast<double>(now.size()));
-    told = std::make_shared<const std::vector<net::IpAddress>>(std::move(now));
+    if (metrics != nullptr) {
+      metrics->gauge(kPeersMetric).Set(static_cast<double>(now.tapped.size()));
+      metrics->gauge(kTappedServicesMetric)
+          .Set(now.services ? static_cast<double>(now.services->size()) : 0);
+    }
+    told = std::make_shared<const Peers>(std::move(now));
     if (callbacks.on_peers) callbacks.on_peers(told);
   }
 
@@ -271,7 +275,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   session::Interruption resolving;
   session::Interruption quiet;  // asked for whenever a coroutine ends
   session::Interruption left;   // asked for whenever the view may have changed
-  std::shared_ptr<const std::vector<net::IpAddress>> told;
+  std::shared_ptr<const Peers> told;
   bool forwarding = false;
   bool stopping = false;
   std::size_t running = 0;

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,12 +42,19 @@ struct ClientConfig {
   session::BackoffBounds backoff{};
 };
 
+/// What the registry says, as of one moment.
+struct Peers {
+  std::vector<net::IpAddress> tapped;  ///< Ascending, without this pod.
+  /// Services of which every backend is tapped, ascending. Nothing: that is not known.
+  std::optional<std::vector<net::IpAddress>> services;
+  friend bool operator==(const Peers&, const Peers&) = default;
+};
+
 struct ClientCallbacks {
   /// The addresses of the replicas. Null: asks the system for those of the registry's name.
   std::function<boost::asio::awaitable<Result<std::vector<session::Endpoint>>>()> resolve{};
-  /// The tapped peers, ascending, without this pod; called on the executor's thread whenever they
-  /// change.
-  std::function<void(std::shared_ptr<const std::vector<net::IpAddress>>)> on_peers{};
+  /// Called on the executor's thread whenever they change.
+  std::function<void(std::shared_ptr<const Peers>)> on_peers{};
   /// Connections of `owner` that must not be captured; as CaptureControl::exclude_own_traffic.
   std::function<void(const std::string& owner, std::vector<capture::OwnEndpoint>)> exclude{};
 };

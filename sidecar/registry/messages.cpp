@@ -1,5 +1,7 @@
 #include "sidecar/registry/messages.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
 #include <nlohmann/json.hpp>
@@ -9,36 +11,105 @@ namespace {
 
 using nlohmann::json;
 
-const json* member(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
+/// What is of interest in a message, taken as it is read: no tree is made of a text that may be
+/// megabytes long. All else is skipped, however deep.
+class Reader {
+ public:
+  struct List {
+    std::string_view key;
+    std::vector<net::IpAddress> addresses{};
+    bool there = false, good = false;  // good: an array of addresses only
+  };
+  struct Text {
+    std::string_view key;
+    std::optional<std::string> value{};
+  };
+  struct Number {
+    std::string_view key;
+    std::optional<std::uint64_t> value{};
+  };
 
-std::optional<std::uint64_t> number(const json& object, const char* key) {
-  const json* const value = member(object, key);
-  if (value == nullptr || !value->is_number_unsigned()) return std::nullopt;
-  return value->get<std::uint64_t>();
-}
-
-std::optional<std::string> text(const json& object, const char* key) {
-  const json* const value = member(object, key);
-  if (value == nullptr || !value->is_string()) return std::nullopt;
-  return value->get<std::string>();
-}
-
-std::optional<std::vector<net::IpAddress>> addresses(const json& object, const char* key) {
-  const json* const value = member(object, key);
-  if (value == nullptr || !value->is_array()) return std::nullopt;
-  std::vector<net::IpAddress> list;
-  list.reserve(value->size());
-  for (const json& item : *value) {
-    if (!item.is_string()) return std::nullopt;
-    const auto address = net::IpAddress::parse(item.get_ref<const std::string&>());
-    if (!address) return std::nullopt;
-    list.push_back(*address);
+  const std::optional<std::string>& text(std::string_view key) { return find(texts_, key)->value; }
+  const std::optional<std::uint64_t>& number(std::string_view key) {
+    return find(numbers_, key)->value;
   }
-  return list;
-}
+  std::optional<std::vector<net::IpAddress>> list(std::string_view key) {
+    List* const list = find(lists_, key);
+    if (!list->good) return std::nullopt;
+    return std::move(list->addresses);
+  }
+  bool has(std::string_view key) { return find(lists_, key)->there; }
+
+  // As nlohmann::json calls them; false ends the reading.
+  bool null() { return scalar(); }
+  bool boolean(bool) { return scalar(); }
+  bool number_integer(std::int64_t) { return scalar(); }
+  bool number_unsigned(std::uint64_t value) {
+    if (depth_ == 1 && number_ != nullptr) number_->value = value;
+    return scalar();
+  }
+  bool number_float(double, const std::string&) { return scalar(); }
+  bool binary(json::binary_t&) { return scalar(); }
+  bool string(std::string& value) {
+    if (depth_ == 1 && text_ != nullptr) text_->value = std::move(value);
+    if (depth_ != 2 || list_ == nullptr) return scalar(false);
+    const auto address = net::IpAddress::parse(value);
+    if (!address) return scalar();
+    list_->addresses.push_back(*address);
+    return list_->addresses.size() <= kMostAddresses;
+  }
+  bool key(std::string& name) {
+    if (depth_ != 1) return true;
+    text_ = find(texts_, name);
+    number_ = find(numbers_, name);
+    list_ = find(lists_, name);
+    // The last of several counts.
+    if (text_ != nullptr) text_->value.reset();
+    if (number_ != nullptr) number_->value.reset();
+    if (list_ != nullptr) *list_ = List{.key = list_->key, .there = true};
+    return true;
+  }
+  bool start_object(std::size_t) { return enter(); }
+  bool end_object() { return leave(); }
+  bool start_array(std::size_t) {
+    if (depth_ == 0) return false;
+    if (depth_ == 1 && list_ != nullptr) list_->good = true;
+    return enter();
+  }
+  bool end_array() { return leave(); }
+  bool parse_error(std::size_t, const std::string&, const json::exception&) { return false; }
+
+ private:
+  template <typename Items>
+  static auto find(Items& items, std::string_view key) -> decltype(items.data()) {
+    const auto found = std::find_if(items.begin(), items.end(),
+                                    [key](const auto& item) { return item.key == key; });
+    return found == items.end() ? nullptr : &*found;
+  }
+  bool scalar(bool spoils = true) {
+    if (depth_ == 2 && list_ != nullptr && spoils) list_->good = false;
+    return depth_ > 0;
+  }
+  bool enter() {
+    if (depth_ == 2 && list_ != nullptr) list_->good = false;
+    ++depth_;
+    return true;
+  }
+  bool leave() {
+    --depth_;
+    if (depth_ == 1) list_ = nullptr;
+    return true;
+  }
+
+  std::array<Text, 3> texts_{{{"type"}, {"bundle"}, {"reason"}}};
+  std::array<Number, 2> numbers_{{{"version"}, {"from"}}};
+  std::array<List, 6> lists_{
+      {{"taps"}, {"services"}, {"add"}, {"remove"}, {"add_services"}, {"remove_services"}}};
+  std::size_t depth_ = 0;
+  Text* text_ = nullptr;
+  Number* number_ = nullptr;
+  List* list_ = nullptr;
+};
 
 Error malformed(const std::string& type) {
   return Error{"registry: a message of type \"" + type + "\" is malformed"};
@@ -54,31 +125,38 @@ std::string describe(const char* type, std::span<const net::IpAddress> list, boo
 }  // namespace
 
 Result<Message> parse_message(std::string_view bytes) {
-  const json object = json::parse(bytes, nullptr, false);
-  if (!object.is_object()) return Error{"registry: a message is no JSON object"};
-  const auto type = text(object, "type");
+  Reader reader;
+  if (!json::sax_parse(bytes, &reader)) return Error{"registry: a message is no JSON object"};
+  const auto& type = reader.text("type");
   if (!type) return Error{"registry: a message has no type"};
+  const auto& version = reader.number("version");
   if (*type == "snapshot") {
-    const auto version = number(object, "version");
-    auto taps = addresses(object, "taps");
-    if (!version || !taps) return malformed(*type);
-    return Message(Snapshot{*version, std::move(*taps)});
+    auto taps = reader.list("taps");
+    auto services = reader.list("services");
+    if (!version || !taps || (!services && reader.has("services"))) return malformed(*type);
+    return Message(Snapshot{*version, std::move(*taps), std::move(services)});
   }
   if (*type == "change") {
-    const auto from = number(object, "from");
-    const auto version = number(object, "version");
-    auto add = addresses(object, "add");
-    auto remove = addresses(object, "remove");
-    if (!from || !version || !add || !remove) return malformed(*type);
-    return Message(Change{*from, *version, std::move(*add), std::move(*remove)});
+    const auto& from = reader.number("from");
+    auto add = reader.list("add");
+    auto remove = reader.list("remove");
+    auto add_services = reader.list("add_services");
+    auto remove_services = reader.list("remove_services");
+    if (!from || !version || !add || !remove || (!add_services && reader.has("add_services")) ||
+        (!remove_services && reader.has("remove_services"))) {
+      return malformed(*type);
+    }
+    return Message(Change{*from, *version, std::move(*add), std::move(*remove),
+                          std::move(add_services).value_or(std::vector<net::IpAddress>()),
+                          std::move(remove_services).value_or(std::vector<net::IpAddress>())});
   }
   if (*type == "ca") {
-    auto bundle = text(object, "bundle");
+    const auto& bundle = reader.text("bundle");
     if (!bundle) return malformed(*type);
-    return Message(CaBundle{std::move(*bundle)});
+    return Message(CaBundle{*bundle});
   }
   if (*type == "refused")
-    return Message(Refused{text(object, "reason").value_or("no reason given")});
+    return Message(Refused{reader.text("reason").value_or("no reason given")});
   return Message(Unknown{});
 }
 

@@ -3,16 +3,20 @@
 //   tap -> registry   {"type":"hello","version":1,"addresses":["10.1.2.3"],"forwarding":false}
 //                     {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
 //                     {"type":"resync"}
-//   registry -> tap   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"]}
-//                     {"type":"change","from":7,"version":9,"add":["10.1.2.5"],"remove":[]}
+//   registry -> tap   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],
+//                      "services":["10.96.0.10"]}
+//                     {"type":"change","from":7,"version":9,"add":["10.1.2.5"],"remove":[],
+//                      "add_services":[],"remove_services":["10.96.0.10"]}
 //                     {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
 //                     {"type":"refused","reason":"the token is not this pod's"}
 //
-// "taps" are the addresses of the taps whose sessions carry data; versions count within one
-// connection's replica.
+// "taps" are the addresses of the taps whose sessions carry data; "services" those of the Services
+// that have tapped backends only, where the registry knows. Versions count within one connection's
+// replica.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,16 +33,21 @@ inline constexpr int kProtocolVersion = 1;
 inline constexpr std::string_view kPath = "/v1/taps";
 /// Longer messages are refused: 50,000 IPv6 addresses fit.
 inline constexpr std::size_t kMostMessageBytes = 4u << 20;
+/// Longer lists of addresses are refused.
+inline constexpr std::size_t kMostAddresses = 100'000;
 
 struct Snapshot {
   std::uint64_t version = 0;
   std::vector<net::IpAddress> taps;
+  std::optional<std::vector<net::IpAddress>> services{};  ///< Nothing: this registry cannot tell.
 };
 struct Change {
   std::uint64_t from = 0;  ///< The version that it builds upon.
   std::uint64_t version = 0;
   std::vector<net::IpAddress> add;
   std::vector<net::IpAddress> remove;
+  std::vector<net::IpAddress> add_services{};
+  std::vector<net::IpAddress> remove_services{};
 };
 /// Who signs the registry's certificates from now on.
 struct CaBundle {

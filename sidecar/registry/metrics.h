@@ -11,6 +11,10 @@ inline const telemetry::MetricSpec kReplicasMetric{
 inline const telemetry::MetricSpec kPeersMetric{
     "sidetap_registry_peers", telemetry::MetricType::kGauge,
     "Addresses that count as tapped, by the word of the registry."};
+inline const telemetry::MetricSpec kTappedServicesMetric{
+    "sidetap_registry_tapped_services", telemetry::MetricType::kGauge,
+    "Services whose views are dropped, since all their backends are tapped by the word of the "
+    "registry; 0 where it does not tell."};
 inline const telemetry::MetricSpec kResyncsMetric{
     "sidetap_registry_resyncs_total", telemetry::MetricType::kCounter,
     "Snapshots asked for because a change was missed."};

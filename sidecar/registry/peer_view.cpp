@@ -28,11 +28,18 @@ Addresses united(const Addresses& a, const Addresses& b) {
   return all;
 }
 
+Addresses common(const Addresses& a, const Addresses& b) {
+  Addresses both;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+  return both;
+}
+
 }  // namespace
 
 void PeerView::apply(const Replica& replica, Snapshot snapshot) {
-  said_[replica] = {
-      .version = snapshot.version, .gap = false, .taps = ordered(std::move(snapshot.taps))};
+  Said& said = said_[replica];
+  said = {.version = snapshot.version, .gap = false, .taps = ordered(std::move(snapshot.taps))};
+  if (snapshot.services) said.services = ordered(std::move(*snapshot.services));
   // One answers: what those said that are away has no weight any more.
   kept_ = {};
   kept_until_.reset();
@@ -43,11 +50,13 @@ bool PeerView::apply(const Replica& replica, const Change& change) {
   if (found == said_.end()) return false;
   Said& said = found->second;
   said.taps = without(said.taps, ordered(change.remove));
+  if (said.services) said.services = without(*said.services, ordered(change.remove_services));
   if (said.gap || change.from != said.version) {
     said.gap = true;
     return false;
   }
   said.taps = united(said.taps, ordered(change.add));
+  if (said.services) said.services = united(*said.services, ordered(change.add_services));
   said.version = change.version;
   return true;
 }
@@ -55,7 +64,7 @@ bool PeerView::apply(const Replica& replica, const Change& change) {
 void PeerView::lost(const Replica& replica, Time now) {
   auto gone = said_.extract(replica);
   if (gone.empty() || !said_.empty()) return;
-  kept_ = std::move(gone.mapped().taps);
+  kept_ = std::move(gone.mapped());
   kept_until_ = now + grace_;
 }
 
@@ -64,14 +73,24 @@ std::optional<PeerView::Time> PeerView::deadline() const { return kept_until_; }
 bool PeerView::expire(Time now) {
   if (!kept_until_ || now < *kept_until_) return false;
   kept_until_.reset();
-  const bool changed = !kept_.empty();
+  const bool changed = !kept_.taps.empty() || kept_.services;
   kept_ = {};
   return changed;
 }
 
 Addresses PeerView::peers() const {
-  Addresses all = kept_;
+  Addresses all = kept_.taps;
   for (const auto& [replica, said] : said_) all = united(all, said.taps);
+  return all;
+}
+
+std::optional<Addresses> PeerView::services() const {
+  if (said_.empty()) return kept_.services;
+  std::optional<Addresses> all;
+  for (const auto& [replica, said] : said_) {
+    if (!said.services) return std::nullopt;
+    all = all ? common(*all, *said.services) : *said.services;
+  }
   return all;
 }
 

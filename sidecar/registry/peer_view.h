@@ -38,6 +38,10 @@ class PeerView {
 
   /// Ascending, each once.
   std::vector<net::IpAddress> peers() const;
+  /// Services of which every backend is tapped, ascending, each once: those of which every replica
+  /// that answers says so, since a view that is wrongly dropped is lost. Nothing: nobody answers,
+  /// or one of them does not tell.
+  std::optional<std::vector<net::IpAddress>> services() const;
   /// Does any replica that answers still hold one of these for tapped?
   bool lists_any(std::span<const net::IpAddress> addresses) const;
   std::size_t replicas() const { return said_.size(); }
@@ -45,12 +49,13 @@ class PeerView {
  private:
   struct Said {
     std::uint64_t version = 0;
-    bool gap = false;                  // a change was missed
-    std::vector<net::IpAddress> taps;  // ascending, each once
+    bool gap = false;                                       // a change was missed
+    std::vector<net::IpAddress> taps;                       // ascending, each once
+    std::optional<std::vector<net::IpAddress>> services{};  // likewise
   };
   std::chrono::milliseconds grace_;
   std::map<Replica, Said> said_;
-  std::vector<net::IpAddress> kept_;  // of replicas that are away, while none answers
+  Said kept_;  // of the last replica to go, while none answers
   std::optional<Time> kept_until_;
 };
 

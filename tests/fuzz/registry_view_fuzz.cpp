@@ -44,10 +44,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(std::is_sorted(peers.begin(), peers.end()));
     require(std::adjacent_find(peers.begin(), peers.end()) == peers.end());
     for (const auto& peer : peers) require(named.contains(peer));
+    if (const auto services = view.services()) {
+      require(std::is_sorted(services->begin(), services->end()));
+      require(std::adjacent_find(services->begin(), services->end()) == services->end());
+    }
   }
   view.lost("a", now);
   view.lost("b", now);
   view.expire(now + std::chrono::seconds(15));
-  require(view.peers().empty());
+  require(view.peers().empty() && !view.services());
   return 0;
 }

@@ -56,18 +56,29 @@ Result<TapMessage> parse_message(std::string_view text) {
   return TapMessage(Unknown{});
 }
 
-std::string snapshot_text(std::uint64_t version, const std::set<net::IpAddress>& taps) {
+std::string snapshot_text(std::uint64_t version, const std::set<net::IpAddress>& taps,
+                          const std::set<net::IpAddress>* services) {
   std::string text = R"({"type":"snapshot","version":)" + std::to_string(version) + R"(,"taps":)";
   append_list(text, taps);
+  if (services != nullptr) {
+    text += R"(,"services":)";
+    append_list(text, *services);
+  }
   return text += '}';
 }
 
 std::string change_text(const Delta& delta) {
   std::string text = R"({"type":"change","from":)" + std::to_string(delta.from) + R"(,"version":)" +
                      std::to_string(delta.version) + R"(,"add":)";
-  append_list(text, delta.add);
+  append_list(text, delta.taps.add);
   text += R"(,"remove":)";
-  append_list(text, delta.remove);
+  append_list(text, delta.taps.remove);
+  if (!delta.services.add.empty() || !delta.services.remove.empty()) {
+    text += R"(,"add_services":)";
+    append_list(text, delta.services.add);
+    text += R"(,"remove_services":)";
+    append_list(text, delta.services.remove);
+  }
   return text += '}';
 }
 

@@ -3,10 +3,14 @@
 //   tap -> registry   {"type":"hello","version":1,"addresses":["10.1.2.3"],"forwarding":false}
 //                     {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
 //                     {"type":"resync"}
-//   registry -> tap   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"]}
-//                     {"type":"change","from":7,"version":8,"add":["10.1.2.5"],"remove":[]}
+//   registry -> tap   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],
+//                      "services":["10.96.0.10"]}
+//                     {"type":"change","from":7,"version":8,"add":["10.1.2.5"],"remove":[],
+//                      "add_services":[],"remove_services":["10.96.0.10"]}
 //                     {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
 //                     {"type":"refused","reason":"..."}, and the end of the connection
+//
+// "services" and its changes are there only where the registry watches Services.
 #pragma once
 
 #include <string>
@@ -41,7 +45,17 @@ using TapMessage = std::variant<TapState, Resync, Unknown>;
 /// Error: no JSON object, a member missing or of the wrong kind, no address, another protocol.
 Result<TapMessage> parse_message(std::string_view text);
 
-std::string snapshot_text(std::uint64_t version, const std::set<net::IpAddress>& taps);
+/// What makes version `from` into version `version`.
+struct Delta {
+  std::uint64_t from = 0;
+  std::uint64_t version = 0;
+  AddressChange taps;
+  AddressChange services;
+};
+
+/// `services`: null where Services are not watched.
+std::string snapshot_text(std::uint64_t version, const std::set<net::IpAddress>& taps,
+                          const std::set<net::IpAddress>* services);
 std::string change_text(const Delta& delta);
 std::string ca_text(const std::string& bundle);
 std::string refused_text(const std::string& reason);

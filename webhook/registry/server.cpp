@@ -45,6 +45,16 @@ const MetricSpec kRefused{"sidetap_registry_refused_total", MetricType::kCounter
                           "Registrations refused, by reason."};
 const MetricSpec kUnproven{"sidetap_registry_unproven_addresses_total", MetricType::kCounter,
                            "Addresses left out because the tap did not prove that they are its."};
+const MetricSpec kServices{"sidetap_registry_services", MetricType::kGauge,
+                           "Service addresses by what is behind them: tapped, untapped, mixed or "
+                           "none. Without --registry-services: none at all."};
+const MetricSpec kEndpoints{"sidetap_registry_endpoints", MetricType::kGauge,
+                            "Endpoints of Services that are known."};
+const MetricSpec kHidden{"sidetap_registry_services_published", MetricType::kGauge,
+                         "Service addresses whose views taps drop, as published: those with tapped "
+                         "backends only, while the API server can be watched."};
+const MetricSpec kLeftOut{"sidetap_registry_services_overflow", MetricType::kGauge,
+                          "1 while there are more Services or EndpointSlices than are kept."};
 const MetricSpec kDelay{"sidetap_registry_propagation_seconds",
                         MetricType::kHistogram,
                         "From a tap's word to its publication.",
@@ -80,7 +90,9 @@ struct Server::Impl {
   bool stopping = false;
 
   // The registry's thread only, from here on.
-  TapSet taps{first_version()};
+  TapSet taps;
+  std::optional<ServiceWatch> services;
+  std::uint64_t current_version = first_version();
   ConnectionId last_id = 0;
   std::unordered_map<ConnectionId, std::shared_ptr<Session>> sessions;
   std::shared_ptr<const News> news;
@@ -91,19 +103,22 @@ struct Server::Impl {
   // For scrapes, which come from another thread.
   std::atomic<std::size_t> forwarding{0}, registered{0}, listed{0}, connections{0};
   std::atomic<std::uint64_t> version{0};
+  std::atomic<std::size_t> tapped{0}, untapped{0}, mixed{0}, none{0};
+  std::atomic<std::size_t> endpoints{0}, hidden{0}, left_out{0};
 
   void renew_news(const std::optional<Delta>& delta) {
     auto fresh = std::make_shared<News>();
-    fresh->version = taps.version();
+    fresh->version = current_version;
+    const auto* hide = services ? &services->table().published() : nullptr;
     fresh->snapshot =
-        std::make_shared<const std::string>(snapshot_text(taps.version(), taps.published()));
+        std::make_shared<const std::string>(snapshot_text(current_version, taps.published(), hide));
     if (delta) {
       fresh->change = std::make_shared<const std::string>(change_text(*delta));
       fresh->change_from = delta->from;
     }
     if (news) fresh->ca = news->ca;
     news = std::move(fresh);
-    version = taps.version();
+    version = current_version;
     listed = taps.published().size();
   }
 
@@ -114,7 +129,8 @@ struct Server::Impl {
 
   void changed() {
     count_taps();
-    if (!taps.changed() || std::exchange(scheduled, true)) return;
+    const bool due = taps.changed() || (services && services->table().changed());
+    if (!due || std::exchange(scheduled, true)) return;
     changed_at = Clock::now();
     publication.expires_at(std::max(changed_at + config.gather, published_at + config.pace));
     publication.async_wait([this](const boost::system::error_code& error) {
@@ -123,9 +139,42 @@ struct Server::Impl {
     });
   }
 
+  /// Taps and Services in one version: a view is dropped together with the news that it may be.
+  std::optional<Delta> next_version() {
+    Delta delta{current_version, current_version + 1, {}, {}};
+    const auto tap_change = taps.flush();
+    if (tap_change) delta.taps = *tap_change;
+    std::optional<AddressChange> service_change;
+    if (services) {
+      ServiceTable& table = services->table();
+      table.taps_changed(delta.taps);
+      service_change = table.flush();
+      if (service_change) delta.services = std::move(*service_change);
+      count_services(table);
+    }
+    if (!tap_change && !service_change) return std::nullopt;
+    current_version = delta.version;
+    return delta;
+  }
+
+  void count_services(const ServiceTable& table) {
+    const auto counts = table.counts();
+    tapped = counts.tapped;
+    untapped = counts.untapped;
+    mixed = counts.mixed;
+    none = counts.none;
+    endpoints = table.endpoints();
+    hidden = table.published().size();
+    const bool over = table.overflowing();
+    if (left_out.exchange(over ? 1 : 0) == 0 && over) {
+      telemetry::warn("more Services or EndpointSlices than the registry keeps: views are kept",
+                      {{"endpoints", table.endpoints()}});
+    }
+  }
+
   void publish() {
     published_at = Clock::now();
-    const auto delta = taps.flush();
+    const auto delta = next_version();
     if (!delta) return;
     renew_news(delta);
     for (const auto& [id, session] : sessions) session->tell(news);
@@ -280,6 +329,14 @@ struct Server::Impl {
     metrics.expose(kAddresses, {}, number(listed));
     metrics.expose(kVersion, {}, number(version));
     metrics.expose(kConnections, {}, number(connections));
+    if (!services) return;
+    metrics.expose(kServices, {{"backends", "tapped"}}, number(tapped));
+    metrics.expose(kServices, {{"backends", "untapped"}}, number(untapped));
+    metrics.expose(kServices, {{"backends", "mixed"}}, number(mixed));
+    metrics.expose(kServices, {{"backends", "none"}}, number(none));
+    metrics.expose(kEndpoints, {}, number(endpoints));
+    metrics.expose(kHidden, {}, number(hidden));
+    metrics.expose(kLeftOut, {}, number(left_out));
   }
 
   void end() {
@@ -288,6 +345,7 @@ struct Server::Impl {
     acceptor->close(ignored);
     for (const auto& [id, session] : sessions) session->cut();
     publication.cancel();
+    if (services) services->stop();
   }
 };
 
@@ -308,7 +366,12 @@ Result<std::uint16_t> Server::start() {
     impl_->authenticator.emplace(impl_->context.get_executor(), *impl_->config.credentials,
                                  std::move(config));
   }
-  if (!impl_->news) impl_->renew_news(std::nullopt);
+  if (impl_->config.services) {
+    impl_->services.emplace(impl_->context.get_executor(), *impl_->config.services, impl_->metrics,
+                            [impl = impl_.get()] { impl->changed(); });
+    impl_->services->start();
+  }
+  impl_->renew_news(std::nullopt);
   impl_->expose();
   asio::co_spawn(impl_->context, impl_->accept(), asio::detached);
   impl_->thread = std::thread([impl = impl_.get()] { impl->context.run(); });

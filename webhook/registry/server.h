@@ -16,6 +16,7 @@
 #include "shared/net/host_port.h"
 #include "shared/result.h"
 #include "shared/telemetry/metrics.h"
+#include "webhook/registry/service_watch.h"
 
 namespace sidetap::webhook::registry {
 
@@ -26,6 +27,9 @@ struct ServerConfig {
   /// To the API server, which is asked whose a tap's token is. None: anybody may register any
   /// address; for demonstrations on one machine.
   std::optional<kube::Credentials> credentials;
+  /// To the API server, whose Services are watched, so that taps drop those views of them that
+  /// other taps forward. None: taps are told nothing of Services.
+  std::optional<ServiceWatchConfig> services;
   std::string audience = "sidetap";
   std::size_t most_connections = kMostConnections;
   std::chrono::milliseconds handshake{10'000};  ///< Until a tap has said hello.

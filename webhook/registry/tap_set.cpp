@@ -46,8 +46,8 @@ bool TapSet::changed() const {
   });
 }
 
-std::optional<Delta> TapSet::flush() {
-  Delta delta{version_, version_ + 1, {}, {}};
+std::optional<AddressChange> TapSet::flush() {
+  AddressChange delta;
   for (const auto& address : touched_) {
     const bool member = is_member(address);
     if (member == published_.contains(address)) continue;
@@ -57,7 +57,6 @@ std::optional<Delta> TapSet::flush() {
   if (delta.add.empty() && delta.remove.empty()) return std::nullopt;
   published_.insert(delta.add.begin(), delta.add.end());
   for (const auto& address : delta.remove) published_.erase(address);
-  version_ = delta.version;
   return delta;
 }
 

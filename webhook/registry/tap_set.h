@@ -2,7 +2,7 @@
 //
 // An address belongs to the newest connection that has named it: pods die silently and their
 // addresses are used again, so an older connection's word about it is void. An entry ends with its
-// connection. Changes gather until flush(), which makes one version of them.
+// connection. Changes gather until flush(), which makes one of them.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +19,14 @@ namespace sidetap::webhook::registry {
 /// Grows with time: of two connections the newer has the greater one.
 using ConnectionId = std::uint64_t;
 
-/// What makes version `from` into version `version`. Ascending; none is in both lists.
-struct Delta {
-  std::uint64_t from = 0;
-  std::uint64_t version = 0;
+/// What makes one set into the next. Ascending; none is in both lists.
+struct AddressChange {
   std::vector<net::IpAddress> add;
   std::vector<net::IpAddress> remove;
 };
 
 class TapSet {
  public:
-  /// `version` is what the empty set begins with: two runs of a replica must not share numbers.
-  explicit TapSet(std::uint64_t version = 0) : version_(version) {}
-
   /// What a connection says of its tap; takes the place of what it said before.
   void update(ConnectionId connection, const std::vector<net::IpAddress>& addresses,
               bool forwarding);
@@ -40,10 +35,8 @@ class TapSet {
   /// Is there anything that flush() would publish?
   bool changed() const;
   /// Publishes what has changed since the last call; nothing when it comes to nothing.
-  std::optional<Delta> flush();
-
-  /// Of the last flush().
-  std::uint64_t version() const { return version_; }
+  std::optional<AddressChange> flush();
+  /// By the last flush().
   const std::set<net::IpAddress>& published() const { return published_; }
 
   std::size_t connections() const { return connections_.size(); }
@@ -58,7 +51,6 @@ class TapSet {
   bool is_member(const net::IpAddress& address) const;
   void release(ConnectionId connection, const Entry& entry);
 
-  std::uint64_t version_;
   std::unordered_map<ConnectionId, Entry> connections_;
   std::map<net::IpAddress, ConnectionId> owners_;
   std::set<net::IpAddress> published_;

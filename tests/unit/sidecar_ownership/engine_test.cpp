@@ -243,6 +243,30 @@ TEST_F(Ownership, ArpIsTheSenders) {
   EXPECT_EQ(one.sees(arp(mac(5), mac(9), ip("10.0.0.254"), ip("10.0.0.5"))).rule, Rule::kNotSelf);
 }
 
+TEST_F(Ownership, OfServicesThatAreKnownThoseWithTappedBackendsOnlyAreDropped) {
+  auto c = pod_config(1);
+  c.untapped_services = cidrs("10.96.0.9");
+  Pod pod(c);
+  const auto asks = [&](const char* service) {
+    return pod.owns(packet().from("10.0.0.1").to(service).udp(40000, 53));
+  };
+  TappedPeers tapped = TappedPeers::list(cidrs("10.0.0.2"));
+  tapped.tapped_services = cidrs("10.96.0.1,10.96.0.9,fd00:96::1");
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(tapped));
+  EXPECT_FALSE(asks("10.96.0.1"));
+  EXPECT_TRUE(asks("10.96.0.2"));
+  EXPECT_TRUE(asks("10.96.0.9")) << "the configuration's word";
+  EXPECT_FALSE(pod.owns(packet().from("fd00::1").to("fd00:96::1").udp(40000, 53)));
+  EXPECT_TRUE(pod.owns(packet().from("fd00:96::2").to("fd00::1").udp(53, 40000)));
+  tapped.tapped_services = cidrs("10.96.0.2");
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(tapped));
+  EXPECT_TRUE(asks("10.96.0.1"));
+  EXPECT_FALSE(asks("10.96.0.2"));
+  tapped.tapped_services.reset();
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(tapped));
+  EXPECT_FALSE(asks("10.96.0.1")) << "somebody is tapped";
+}
+
 TEST_F(Ownership, LinkControlComesFromTheBridge) {
   const Mac lldp{std::byte{1}, std::byte{0x80}, std::byte{0xc2},
                  std::byte{0}, std::byte{0},    std::byte{0x0e}};

@@ -19,7 +19,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
-using Peers = std::vector<net::IpAddress>;
+using Addresses = std::vector<net::IpAddress>;
 
 class RegistryClient : public testing::Test {
  protected:
@@ -70,9 +70,12 @@ class RegistryClient : public testing::Test {
     asio::co_spawn(context_, client_->stop(), asio::use_future).wait_for(std::chrono::seconds(20));
   }
   void on_thread(std::function<void()> work) { asio::post(context_, std::move(work)); }
-  bool wait_for_peers(const Peers& wanted) {
+  bool wait_for_peers(const Addresses& tapped,
+                      const std::optional<Addresses>& services = std::nullopt) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return peers_ == wanted; });
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
+      return peers_ == Peers{tapped, services};
+    });
   }
   bool wait_for_metric(const std::string& line) {
     for (int i = 0; i < 500; ++i) {
@@ -103,7 +106,7 @@ class RegistryClient : public testing::Test {
 TEST_F(RegistryClient, SaysHelloWithItsTokenAndLearnsItsPeers) {
   ASSERT_TRUE(start(config()));
   EXPECT_TRUE(wait_for_peers({})) << "nobody is tapped until a replica says so";
-  EXPECT_EQ(registry_.receive(), hello_text(Peers{ip("10.1.2.3")}, false));
+  EXPECT_EQ(registry_.receive(), hello_text(Addresses{ip("10.1.2.3")}, false));
   EXPECT_EQ(registry_.authorization(), "Bearer first");
   EXPECT_EQ(registry_.target(), "/v1/taps");
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2","10.0.0.1"]})");
@@ -115,16 +118,29 @@ TEST_F(RegistryClient, SaysHelloWithItsTokenAndLearnsItsPeers) {
   EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_replicas 1"));
 }
 
+TEST_F(RegistryClient, LearnsOfWhichServicesEveryBackendIsTapped) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"],"services":["10.96.0.1"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")}, Addresses{ip("10.96.0.1")}));
+  EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_tapped_services 1"));
+  registry_.send(R"({"type":"change","from":1,"version":2,"add":[],"remove":[],)"
+                 R"("add_services":["10.96.0.2"],"remove_services":["10.96.0.1"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")}, Addresses{ip("10.96.0.2")}));
+  registry_.send(R"({"type":"snapshot","version":3,"taps":["10.0.0.2"]})");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")})) << "a registry that no longer tells";
+}
+
 TEST_F(RegistryClient, TellsWhenItForwardsAndWhenItsAddressesChange) {
   ASSERT_TRUE(start(config()));
   registry_.receive();
   on_thread([this] { client_->set_forwarding(true); });
-  EXPECT_EQ(registry_.receive(), state_text(Peers{ip("10.1.2.3")}, true));
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, true));
   on_thread([this] {
     client_->set_forwarding(true);
     client_->set_addresses({ip("10.1.2.3"), ip("fd00::3")});
   });
-  EXPECT_EQ(registry_.receive(), state_text(Peers{ip("10.1.2.3"), ip("fd00::3")}, true));
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3"), ip("fd00::3")}, true));
   EXPECT_TRUE(registry_.silent_for(std::chrono::milliseconds(50)));
 }
 
@@ -148,7 +164,7 @@ TEST_F(RegistryClient, DialsAgainWithTheTokenOfTheMomentAndSaysWhatHoldsThen) {
   registry_.receive();
   folder_.write("token", "renewed");
   registry_.cut();
-  EXPECT_EQ(registry_.receive(), hello_text(Peers{ip("10.1.2.3")}, true));
+  EXPECT_EQ(registry_.receive(), hello_text(Addresses{ip("10.1.2.3")}, true));
   EXPECT_EQ(registry_.authorization(), "Bearer renewed");
 }
 
@@ -272,7 +288,7 @@ TEST_F(RegistryClient, LeavesBeforeItStops) {
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.1.2.3","10.0.0.2"]})");
   ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")})) << "the pod is no peer of its own";
   auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
-  EXPECT_EQ(registry_.receive(), state_text(Peers{ip("10.1.2.3")}, false));
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false));
   EXPECT_EQ(left.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout)
       << "peers still count on this tap";
   registry_.send(R"({"type":"change","from":1,"version":2,"add":[],"remove":["10.1.2.3"]})");

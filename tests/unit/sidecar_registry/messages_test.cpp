@@ -34,6 +34,27 @@ TEST(RegistryMessages, SnapshotAndChange) {
   EXPECT_THAT(std::get<Change>(*change).remove, ElementsAre(ip("10.0.0.2")));
 }
 
+TEST(RegistryMessages, ServicesAreToldOrNot) {
+  const auto without = parse_message(R"({"type":"snapshot","version":7,"taps":[]})");
+  EXPECT_FALSE(std::get<Snapshot>(*without).services);
+  const auto with =
+      parse_message(R"({"type":"snapshot","version":7,"taps":[],"services":["10.96.0.1"]})");
+  EXPECT_EQ(std::get<Snapshot>(*with).services, std::vector{ip("10.96.0.1")});
+  const auto change = parse_message(
+      R"({"add_services":["10.96.0.1"],"type":"change","from":7,"version":9,"add":[],"remove":[],
+          "deep":{"add":["10.0.0.9"],"services":[[1]]}})");
+  ASSERT_TRUE(change) << change.error().text;
+  EXPECT_THAT(std::get<Change>(*change).add, testing::IsEmpty());
+  EXPECT_THAT(std::get<Change>(*change).add_services, ElementsAre(ip("10.96.0.1")));
+  EXPECT_THAT(std::get<Change>(*change).remove_services, testing::IsEmpty());
+}
+
+TEST(RegistryMessages, TheLastOfSeveralMembersCounts) {
+  const auto twice =
+      parse_message(R"({"type":"snapshot","version":7,"taps":["10.0.0.1"],"taps":["10.0.0.2"]})");
+  EXPECT_THAT(std::get<Snapshot>(*twice).taps, ElementsAre(ip("10.0.0.2")));
+}
+
 TEST(RegistryMessages, TheRest) {
   EXPECT_EQ(std::get<CaBundle>(*parse_message(R"({"type":"ca","bundle":"PEM"})")).pem, "PEM");
   EXPECT_EQ(std::get<Refused>(*parse_message(R"({"type":"refused","reason":"no"})")).reason, "no");
@@ -51,6 +72,9 @@ INSTANTIATE_TEST_SUITE_P(
                     R"({"type":"snapshot","version":-1,"taps":[]})",
                     R"({"type":"snapshot","version":1,"taps":{}})",
                     R"({"type":"snapshot","version":1,"taps":[1]})",
+                    R"({"type":"snapshot","version":1,"taps":[["10.0.0.1"]]})",
+                    R"({"type":"snapshot","version":1,"taps":[],"services":7})",
+                    R"({"type":"snapshot","version":1,"taps":[],"services":[7]})",
                     R"({"type":"snapshot","version":1,"taps":["10.0.0.0/8"]})",
                     R"({"type":"change","from":1,"version":2,"add":[]})",
                     R"({"type":"change","from":"1","version":2,"add":[],"remove":[]})",

@@ -97,6 +97,28 @@ TEST_F(PeerViewTest, TellsWhetherATapIsStillListed) {
   EXPECT_FALSE(view_.lists_any(own));
 }
 
+TEST_F(PeerViewTest, AServiceCountsWhenEveryReplicaThatAnswersSaysSo) {
+  using Addresses = std::vector<net::IpAddress>;
+  EXPECT_EQ(view_.services(), std::nullopt);
+  view_.apply("a", Snapshot{1, {}, Addresses{host(8), host(9), host(8)}});
+  EXPECT_EQ(view_.services(), (Addresses{host(8), host(9)}));
+  view_.apply("b", Snapshot{1, {}, Addresses{host(7), host(9)}});
+  EXPECT_EQ(view_.services(), Addresses{host(9)});
+  EXPECT_TRUE(view_.apply("a", Change{1, 2, {}, {}, {host(7)}, {host(9)}}));
+  EXPECT_EQ(view_.services(), Addresses{host(7)});
+  // After a gap what is taken out counts, and what is added does not.
+  EXPECT_FALSE(view_.apply("b", Change{5, 6, {}, {}, {host(8)}, {host(7)}}));
+  EXPECT_EQ(view_.services(), Addresses{});
+  view_.apply("b", Snapshot{7, {}, std::nullopt});
+  EXPECT_EQ(view_.services(), std::nullopt) << "one that does not tell";
+  view_.lost("b", at(0));
+  EXPECT_EQ(view_.services(), (Addresses{host(7), host(8)}));
+  view_.lost("a", at(0));
+  EXPECT_EQ(view_.services(), (Addresses{host(7), host(8)})) << "the last word holds";
+  EXPECT_TRUE(view_.expire(at(15)));
+  EXPECT_EQ(view_.services(), std::nullopt);
+}
+
 // Against a plain model, over random histories.
 TEST_F(PeerViewTest, NeverHoldsAPeerThatNoAnsweringReplicaVouchesFor) {
   std::mt19937 random(7);

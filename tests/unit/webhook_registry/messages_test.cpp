@@ -26,10 +26,13 @@ TEST(RegistryMessages, ReadsWhatTapsWrite) {
 }
 
 TEST(RegistryMessages, WritesWhatTapsRead) {
-  const auto snapshot = tap::parse_message(snapshot_text(7, {ip("10.1.2.4"), ip("fd00::3")}));
+  const auto snapshot =
+      tap::parse_message(snapshot_text(7, {ip("10.1.2.4"), ip("fd00::3")}, nullptr));
   EXPECT_EQ(std::get<tap::Snapshot>(snapshot.value()).version, 7u);
   EXPECT_EQ(std::get<tap::Snapshot>(snapshot.value()).taps.size(), 2u);
-  const auto change = tap::parse_message(change_text({7, 8, {ip("10.1.2.5")}, {ip("10.1.2.4")}}));
+  EXPECT_FALSE(std::get<tap::Snapshot>(snapshot.value()).services);
+  const auto change =
+      tap::parse_message(change_text({7, 8, {{ip("10.1.2.5")}, {ip("10.1.2.4")}}, {}}));
   EXPECT_EQ(std::get<tap::Change>(change.value()).from, 7u);
   EXPECT_EQ(std::get<tap::Change>(change.value()).version, 8u);
   EXPECT_THAT(std::get<tap::Change>(change.value()).add, ElementsAre(ip("10.1.2.5")));
@@ -40,8 +43,21 @@ TEST(RegistryMessages, WritesWhatTapsRead) {
   EXPECT_EQ(std::get<tap::Refused>(refused.value()).reason, "no");
 }
 
+TEST(RegistryMessages, ServicesComeWithTheTaps) {
+  const std::set<net::IpAddress> services{ip("10.96.0.1")};
+  const auto snapshot = tap::parse_message(snapshot_text(7, {}, &services));
+  EXPECT_EQ(std::get<tap::Snapshot>(snapshot.value()).services, std::vector{ip("10.96.0.1")});
+  const auto change =
+      tap::parse_message(change_text({7, 8, {}, {{ip("10.96.0.2")}, {ip("10.96.0.1")}}}));
+  EXPECT_THAT(std::get<tap::Change>(change.value()).add_services, ElementsAre(ip("10.96.0.2")));
+  EXPECT_THAT(std::get<tap::Change>(change.value()).remove_services, ElementsAre(ip("10.96.0.1")));
+}
+
 TEST(RegistryMessages, EmptyListsAreLists) {
-  EXPECT_EQ(snapshot_text(1, {}), R"({"type":"snapshot","version":1,"taps":[]})");
+  const std::set<net::IpAddress> none;
+  EXPECT_EQ(snapshot_text(1, none, nullptr), R"({"type":"snapshot","version":1,"taps":[]})");
+  EXPECT_EQ(snapshot_text(1, none, &none),
+            R"({"type":"snapshot","version":1,"taps":[],"services":[]})");
 }
 
 TEST(RegistryMessages, UnknownTypesAreIgnored) {

@@ -37,7 +37,7 @@ class Tap {
  public:
   Tap(tap::ClientConfig config) {
     tap::ClientCallbacks callbacks;
-    callbacks.on_peers = [this](std::shared_ptr<const Addresses> peers) {
+    callbacks.on_peers = [this](std::shared_ptr<const tap::Peers> peers) {
       const std::lock_guard lock(mutex_);
       peers_ = *peers;
       changed_.notify_all();
@@ -62,9 +62,11 @@ class Tap {
   void leave() {
     asio::co_spawn(context_, client_->leave(milliseconds(10'000)), asio::use_future).wait();
   }
-  bool sees(const Addresses& wanted) {
+  bool sees(const Addresses& wanted, const std::optional<Addresses>& services = std::nullopt) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return peers_ == wanted; });
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
+      return peers_ == tap::Peers{wanted, services};
+    });
   }
   bool counts(const std::string& line) {
     for (int i = 0; i < 1000; ++i) {
@@ -80,7 +82,7 @@ class Tap {
   asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Addresses> peers_;
+  std::optional<tap::Peers> peers_;
   std::unique_ptr<tap::Client> client_;
   std::thread thread_;
 };
@@ -227,6 +229,38 @@ TEST_F(RegistryServer, WhatAReplicaSaidEndsWithIt) {
   EXPECT_TRUE(a->sees({ip("10.0.0.2")}));
   server_->stop();
   EXPECT_TRUE(a->sees({}));  // Nobody vouches for anyone any more.
+}
+
+TEST_F(RegistryServer, TapsLearnOfServicesTogetherWithTheirBackends) {
+  api_ = std::make_unique<http::HttpsServer>(
+      net::HostPort{"127.0.0.1", 0}, 2, http::ServerLimits{}, tls_,
+      [](const http::HttpRequest& request) {
+        const std::string_view target = request.target;
+        std::string body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":
+            {"name":"web","namespace":"shop"},"spec":{"clusterIPs":["10.96.0.1"]}}]})";
+        if (target.find("endpointslices") != target.npos)
+          body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"web-1",
+              "namespace":"shop","labels":{"kubernetes.io/service-name":"web"}},
+              "addressType":"IPv4","endpoints":[{"addresses":["10.0.0.2"]}]}]})";
+        // A watch that tells nothing.
+        if (target.find("watch=1") != target.npos) body.clear();
+        return http::HttpAnswer{200, "application/json", {}, body};
+      });
+  ServerConfig config;
+  config.services = {.credentials = {{"127.0.0.1", api_->start().value()},
+                                     folder_.write("ca.crt", ca_.certificate),
+                                     folder_.write("me", "me"),
+                                     "ns"}};
+  serve(std::move(config));
+  const auto client = tap({ip("10.0.0.1")});
+  const auto backend = tap({ip("10.0.0.2")});
+  EXPECT_TRUE(client->sees({}, Addresses{}));
+  backend->forward(true);
+  EXPECT_TRUE(client->sees({ip("10.0.0.2")}, Addresses{ip("10.96.0.1")}));
+  EXPECT_TRUE(shows("sidetap_registry_services{backends=\"tapped\"} 1"));
+  backend->forward(false);
+  EXPECT_TRUE(client->sees({}, Addresses{}));
+  EXPECT_TRUE(shows("sidetap_registry_services{backends=\"untapped\"} 1"));
 }
 
 TEST_F(RegistryServer, TapsFollowTheAuthority) {

@@ -1,0 +1,277 @@
+// Following Services and EndpointSlices of an API server over its real wire: pages, watches, expiry
+// of versions, and what becomes of it when the server is away.
+#include "webhook/registry/service_watch.h"
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "shared/http/https_server.h"
+#include "tests/support/certificates.h"
+#include "tests/support/tls_client.h"
+
+namespace sidetap::webhook::registry {
+namespace {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+using Addresses = std::set<net::IpAddress>;
+
+net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
+
+constexpr const char* kServices = "/api/v1/services";
+constexpr const char* kSlices = "/apis/discovery.k8s.io/v1/endpointslices";
+
+/// Lists in pages of one, and watches that end when there was something to tell or after a moment.
+class FakeCluster {
+ public:
+  explicit FakeCluster(const testing_support::KeyPair& leaf) {
+    EXPECT_TRUE(tls_.replace({leaf.certificate, leaf.key}));
+    start(0);
+  }
+  void start(std::uint16_t port) {
+    server_ = std::make_unique<http::HttpsServer>(
+        net::HostPort{"127.0.0.1", port}, 4, http::ServerLimits{}, tls_,
+        [this](const http::HttpRequest& request) { return answer(std::string(request.target)); });
+    port_ = server_->start().value();
+  }
+  void stop() { server_.reset(); }
+  std::uint16_t port() const { return port_; }
+
+  void put(const char* resource, const std::string& name, json object) {
+    change(resource, name, "MODIFIED", std::move(object));
+  }
+  void remove(const char* resource, const std::string& name) {
+    change(resource, name, "DELETED", json());
+  }
+  /// Without an event: only a list tells.
+  void forget_silently(const char* resource, const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    ++version_;
+    objects_[resource].erase(name);
+  }
+  /// The next watch of each resource is told that its version is too old, by an event or by the
+  /// answer's status.
+  void expire(bool by_status) {
+    const std::lock_guard lock(mutex_);
+    expired_ = {kServices, kSlices};
+    expire_by_status_ = by_status;
+  }
+  void refuse(bool refusing) {
+    const std::lock_guard lock(mutex_);
+    refusing_ = refusing;
+  }
+  int lists() const { return lists_; }
+
+ private:
+  struct Event {
+    std::uint64_t version;
+    std::string resource;
+    json event;
+  };
+
+  void change(const char* resource, const std::string& name, const char* type, json object) {
+    const std::lock_guard lock(mutex_);
+    ++version_;
+    if (object.is_null()) {
+      object = objects_[resource][name];
+      objects_[resource].erase(name);
+    } else {
+      objects_[resource][name] = object;
+    }
+    object["metadata"]["resourceVersion"] = std::to_string(version_);
+    events_.push_back({version_, resource, {{"type", type}, {"object", object}}});
+    changed_.notify_all();
+  }
+
+  static std::string parameter(const std::string& target, const std::string& name) {
+    const auto at = target.find(name + "=");
+    if (at == std::string::npos) return "";
+    const auto begin = at + name.size() + 1;
+    return target.substr(begin, target.find('&', begin) - begin);
+  }
+  http::HttpAnswer answer(const std::string& target) {
+    std::unique_lock lock(mutex_);
+    if (refusing_) return {403, "application/json", {}, R"({"reason":"Forbidden"})"};
+    const std::string resource = target.substr(0, target.find('?'));
+    if (parameter(target, "watch") == "1") return watch(lock, resource, target);
+    ++lists_;
+    json body{{"metadata", {{"resourceVersion", std::to_string(version_)}}},
+              {"items", json::array()}};
+    const auto& objects = objects_[resource];
+    const std::string after = parameter(target, "continue");
+    const auto next = after.empty() ? objects.begin() : objects.upper_bound(after);
+    if (next != objects.end()) {
+      body["items"].push_back(next->second);
+      if (std::next(next) != objects.end()) body["metadata"]["continue"] = next->first;
+    }
+    return {200, "application/json", {}, body.dump()};
+  }
+  http::HttpAnswer watch(std::unique_lock<std::mutex>& lock, const std::string& resource,
+                         const std::string& target) {
+    const std::uint64_t from = std::stoull(parameter(target, "resourceVersion"));
+    std::string body;
+    if (expired_.erase(resource) > 0) {
+      if (expire_by_status_) return {410, "application/json", {}, R"({"reason":"Expired"})"};
+      return {200,
+              "application/json",
+              {},
+              R"({"type":"ERROR","object":{"code":410,"reason":"Expired"}})"
+              "\n"};
+    }
+    changed_.wait_for(lock, milliseconds(50), [&] {
+      body.clear();
+      for (const Event& event : events_) {
+        if (event.resource == resource && event.version > from) body += event.event.dump() + "\n";
+      }
+      return !body.empty();
+    });
+    body += R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":")" +
+            std::to_string(version_) + "\"}}}\n";
+    return {200, "application/json", {}, body};
+  }
+
+  http::TlsStore tls_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, std::map<std::string, json>> objects_;
+  std::vector<Event> events_;
+  std::uint64_t version_ = 100;
+  std::set<std::string> expired_;
+  bool expire_by_status_ = false, refusing_ = false;
+  std::atomic<int> lists_{0};
+  std::uint16_t port_ = 0;
+  std::unique_ptr<http::HttpsServer> server_;
+};
+
+json service(const std::string& name, const std::string& address) {
+  return {{"metadata", {{"name", name}, {"namespace", "shop"}}},
+          {"spec", {{"clusterIPs", {address}}}}};
+}
+json slice(const std::string& name, const std::string& owner,
+           const std::vector<std::string>& endpoints) {
+  json object{{"metadata",
+               {{"name", name},
+                {"namespace", "shop"},
+                {"labels", {{"kubernetes.io/service-name", owner}}}}},
+              {"addressType", "IPv4"},
+              {"endpoints", json::array()}};
+  for (const auto& endpoint : endpoints) object["endpoints"].push_back({{"addresses", {endpoint}}});
+  return object;
+}
+
+class ServiceWatchTest : public testing::Test {
+ protected:
+  void TearDown() override {
+    if (!thread_.joinable()) return;
+    asio::post(context_, [this] { watch_->stop(); });
+    guard_.reset();
+    thread_.join();
+  }
+  void start(milliseconds grace = std::chrono::seconds(60)) {
+    ServiceWatchConfig config{.credentials =
+                                  kube::Credentials{{"127.0.0.1", cluster_.port()},
+                                                    folder_.write("ca.crt", ca_.certificate),
+                                                    folder_.write("token", "me"),
+                                                    "ns"}};
+    config.grace = grace;
+    config.first_wait = milliseconds(5);
+    watch_ = std::make_unique<ServiceWatch>(context_.get_executor(), std::move(config), metrics_,
+                                            [this] { publish(); });
+    watch_->table().taps_changed({{ip("10.0.0.1"), ip("10.0.0.2")}, {}});
+    watch_->start();
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  void publish() {
+    watch_->table().flush();
+    const std::lock_guard lock(mutex_);
+    published_ = watch_->table().published();
+    changed_.notify_all();
+  }
+  bool publishes(const Addresses& wanted) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return published_ == wanted; });
+  }
+
+  testing_support::KeyPair ca_ = testing_support::make_ca("CA");
+  FakeCluster cluster_{testing_support::make_leaf(ca_, {"IP:127.0.0.1"})};
+  testing_support::TemporaryFolder folder_;
+  telemetry::MetricsRegistry metrics_;
+  asio::io_context context_;
+  asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
+  std::unique_ptr<ServiceWatch> watch_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Addresses published_;
+  std::thread thread_;
+};
+
+TEST_F(ServiceWatchTest, ListsInPagesAndFollowsChanges) {
+  cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+  cluster_.put(kServices, "b", service("b", "10.96.0.2"));
+  cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+  cluster_.put(kSlices, "b-1", slice("b-1", "b", {"10.0.0.2", "10.0.0.3"}));
+  start();
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  cluster_.put(kSlices, "b-1", slice("b-1", "b", {"10.0.0.2"}));
+  EXPECT_TRUE(publishes({ip("10.96.0.1"), ip("10.96.0.2")}));
+  cluster_.put(kSlices, "a-2", slice("a-2", "a", {"10.0.0.9"}));
+  EXPECT_TRUE(publishes({ip("10.96.0.2")}));
+  cluster_.remove(kSlices, "a-2");
+  EXPECT_TRUE(publishes({ip("10.96.0.1"), ip("10.96.0.2")}));
+  cluster_.remove(kServices, "b");
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  EXPECT_EQ(cluster_.lists(), 4) << "two pages of each, once";
+}
+
+TEST_F(ServiceWatchTest, AnExpiredVersionLeadsToAListAndNothingOldIsLeft) {
+  for (const bool by_status : {false, true}) {
+    cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+    cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+    if (!watch_) start();
+    EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+    cluster_.forget_silently(kSlices, "a-1");
+    cluster_.expire(by_status);
+    EXPECT_TRUE(publishes({}));
+  }
+}
+
+TEST_F(ServiceWatchTest, WhatIsKnownEndsWithTheGraceAndComesBack) {
+  cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+  cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+  start(milliseconds(20));
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  cluster_.stop();
+  EXPECT_TRUE(publishes({}));
+  EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_service_watch_failures_total"));
+  cluster_.start(cluster_.port());
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+}
+
+TEST_F(ServiceWatchTest, WithoutTheRightNothingIsPublished) {
+  cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+  cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+  cluster_.refuse(true);
+  start();
+  for (int i = 0; i < 500; ++i) {
+    if (metrics_.text().find("resource=\"endpointslices\"} 3") != std::string::npos) break;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  EXPECT_THAT(metrics_.text(), HasSubstr("resource=\"endpointslices\"} "));
+  EXPECT_TRUE(publishes({}));
+  cluster_.refuse(false);
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+}
+
+}  // namespace
+}  // namespace sidetap::webhook::registry
