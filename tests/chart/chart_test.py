@@ -591,6 +591,20 @@ class Rights(unittest.TestCase):
         self.assertFalse(reads(*dual, "--set", "registry.auth=none"))
         self.assertTrue(reads("--set", "registry.readPods=always"))
 
+    def test_services_are_watched_where_that_is_asked_for_only(self):
+        def granted(*arguments):
+            docs = documents(template(*REQUIRED, *arguments))
+            rules = [rule for role in of_kind(docs, "ClusterRole") for rule in role["rules"]]
+            watched = {(rule["apiGroups"][0], rule["resources"][0]) for rule in rules if rule["verbs"] == ["list", "watch"]}
+            spec = pod_spec(docs)
+            return watched, "--registry-services=true" in spec["containers"][0]["args"], spec["automountServiceAccountToken"]
+        both = {("", "services"), ("discovery.k8s.io", "endpointslices")}
+        self.assertEqual(granted(), (set(), False, True))
+        self.assertEqual(granted("--set", "registry.services=true"), (both, True, True))
+        self.assertEqual(granted("--set", "registry.services=true", "--set", "registry.auth=none", "--set",
+                                 "certificates.mode=existingSecret"), (both, True, True))
+        self.assertEqual(granted("--set", "registry.services=true", "--set", "registry.enabled=false")[:2], (set(), False))
+
     def test_the_names_are_those_of_the_objects(self):
         docs = documents(template(*REQUIRED))
         named = {(rule["resources"][0], name) for role in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")

@@ -17,6 +17,9 @@
 {{- if .Values.registry.enabled }}
 - --registry-listen=:{{ .Values.registry.port }}
 - --registry-auth={{ .Values.registry.auth }}
+{{- if .Values.registry.services }}
+- --registry-services=true
+{{- end }}
 {{- if ne .Values.certificates.mode "selfManaged" }}
 - --registry-ca=/etc/sidetap-tls/ca.crt
 {{- end }}

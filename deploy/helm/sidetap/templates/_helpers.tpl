@@ -30,7 +30,7 @@
 
 {{/* The webhook asks the API for its certificates and for token reviews only. */}}
 {{- define "sidetap.asksApi" -}}
-{{- if or (eq .Values.certificates.mode "selfManaged") (and .Values.registry.enabled (eq .Values.registry.auth "token")) -}}yes{{- end -}}
+{{- if or (eq .Values.certificates.mode "selfManaged") (and .Values.registry.enabled (or (eq .Values.registry.auth "token") .Values.registry.services)) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* May the registry look at pods? A connection proves one address; of dual-stack pods the other one is asked for. */}}
