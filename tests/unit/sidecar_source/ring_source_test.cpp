@@ -316,6 +316,8 @@ TEST_F(RingSource, TcpComesApartBySegmentsOfTheConnectionNotOfTheMtu) {
   std::promise<pid_t> name;
   std::promise<void> moved;
   std::promise<void> ready;
+  std::promise<void> finished;
+  std::promise<void> seen;
   std::atomic<std::size_t> received{0};
   std::thread far([&] {
     ASSERT_EQ(unshare(CLONE_NEWNET), 0);
@@ -335,6 +337,9 @@ TEST_F(RingSource, TcpComesApartBySegmentsOfTheConnectionNotOfTheMtu) {
     char buffer[65'536];
     for (ssize_t got = 0; (got = read(peer.get(), buffer, sizeof buffer)) > 0;)
       received += static_cast<std::size_t>(got);
+    finished.set_value();
+    // With this thread its namespace goes, and with that both ends of the link.
+    seen.get_future().wait();
   });
   ASSERT_TRUE(run("ip link set far0 netns " + std::to_string(name.get_future().get())));
   moved.set_value();
@@ -352,11 +357,12 @@ TEST_F(RingSource, TcpComesApartBySegmentsOfTheConnectionNotOfTheMtu) {
   ASSERT_EQ(send(tcp.get(), payload.data(), payload.size(), 0),
             static_cast<ssize_t>(payload.size()));
   tcp.reset();
-  far.join();
-  ASSERT_EQ(received, payload.size());
-
+  finished.get_future().wait();
   Keeper keeper;
   collect(*source, keeper, 10'000);
+  seen.set_value();
+  far.join();
+  ASSERT_EQ(received, payload.size());
   std::size_t large = 0;
   for (const Kept& kept : keeper.packets) large += kept.length > 1514 ? 1U : 0U;
   EXPECT_GT(large, 0U) << "nothing was left to the card: this shows nothing";
