@@ -345,6 +345,13 @@ Result<std::uint64_t> CaptureLoop::start(session::CaptureOrder order) {
       std::make_shared<Forwarder>(make_output(order), std::move(*filter), sampling, snaplen), key);
 }
 
+std::uint64_t CaptureLoop::start_output(std::unique_ptr<forwarding::Output> output,
+                                        const std::string& key) {
+  return impl_->add(std::make_shared<Forwarder>(std::move(output), forwarding::SensorFilter(),
+                                                rpcap::Sampling(), impl_->config.snaplen),
+                    key);
+}
+
 Result<void> CaptureLoop::update_filter(std::uint64_t capture,
                                         std::vector<rpcap::BpfInstruction> filter) {
   const auto found = impl_->captures.find(capture);

@@ -68,6 +68,9 @@ class CaptureLoop final : public session::CaptureControl {
   void exclude_own_traffic(const std::string& owner,
                            std::vector<capture::OwnEndpoint> endpoints) override;
   Result<std::uint64_t> start(session::CaptureOrder order) override;
+  /// The same for an output that no sensor asked for: everything, up to the tap's snaplen. `key`
+  /// names it in balance mode.
+  std::uint64_t start_output(std::unique_ptr<forwarding::Output> output, const std::string& key);
   Result<void> update_filter(std::uint64_t capture,
                              std::vector<rpcap::BpfInstruction> filter) override;
   void stop(std::uint64_t capture) override;

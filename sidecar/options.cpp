@@ -55,12 +55,16 @@ config::Parser<std::vector<std::string>> name_list() {
 }
 
 config::Parser<std::vector<session::Sensor>> sensor_list() {
-  return [parse = config::host_port_list(session::kActivePort, 10)](
+  return [parse = config::host_port_list(session::kActivePort, 10),
+          other = config::host_port_list(forwarding::kVxlanPort, 10)](
              std::string_view text) -> Result<std::vector<session::Sensor>> {
     auto addresses = parse(text);
     if (!addresses) return addresses.error();
+    const auto elsewhere = other(text).value();
     std::vector<session::Sensor> sensors;
-    for (auto& address : *addresses) sensors.push_back({.address = std::move(address)});
+    for (std::size_t i = 0; i < addresses->size(); ++i)
+      sensors.push_back(
+          {.address = (*addresses)[i], .default_port = (*addresses)[i].port != elsewhere[i].port});
     return sensors;
   };
 }
@@ -91,8 +95,55 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
       {.flag = "--sensor",
        .env = "SENSOR",
        .value = "HOST[:PORT],...",
-       .help = "sensors to forward to, at most 10; the port is 2003 where none is given"},
+       .help = "sensors to forward to, at most 10; the port where none is given: 2003, with "
+               "--output vxlan 4789"},
       sensor_list(), sessions.sensors);
+  options.add<OutputKind>(
+      {.flag = "--output",
+       .env = "OUTPUT",
+       .value = "KIND",
+       .fallback = "rpcap",
+       .help = "rpcap: sensors that take RPCAP; vxlan: sensors that take VXLAN (Suricata, Zeek); "
+               "pcap: files, for trouble-shooting"},
+      word<OutputKind>({{"rpcap", OutputKind::kRpcap},
+                        {"vxlan", OutputKind::kVxlan},
+                        {"pcap", OutputKind::kPcap}}),
+      into.output.kind);
+  options.add<std::uint32_t>({.flag = "--vxlan-vni",
+                              .env = "VXLAN_VNI",
+                              .value = "NUMBER",
+                              .fallback = "0",
+                              .help = "network identifier in the VXLAN header"},
+                             config::number<std::uint32_t>(0, 0xffffff, ""), into.output.vni);
+  options.add<forwarding::Oversize>(
+      {.flag = "--vxlan-oversize",
+       .env = "VXLAN_OVERSIZE",
+       .value = "WHAT",
+       .fallback = "truncate",
+       .help = "packets that do not fit the way to the sensor, which takes 50 bytes less (70 over "
+               "IPv6); truncate: cut; drop: leave out and count"},
+      word<forwarding::Oversize>(
+          {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
+      into.output.oversize);
+  options.add<std::string>({.flag = "--pcap-dir",
+                            .env = "PCAP_DIR",
+                            .value = "FOLDER",
+                            .help = "where --output pcap writes"},
+                           config::any_text(), into.output.folder);
+  options.add<std::uint64_t>({.flag = "--pcap-file-size",
+                              .env = "PCAP_FILE_SIZE",
+                              .value = "BYTES",
+                              .fallback = "100M",
+                              .help = "a capture file that would grow beyond is followed by the "
+                                      "next; K, M and G are understood"},
+                             config::byte_size(64U << 10, 1ULL << 40), into.output.file_bytes);
+  options.add<std::uint32_t>(
+      {.flag = "--pcap-files",
+       .env = "PCAP_FILES",
+       .value = "NUMBER",
+       .fallback = "5",
+       .help = "capture files of an interface; then the first is written anew"},
+      config::number<std::uint32_t>(1, 10'000, "files"), into.output.files);
   options.add<session::SensorMode>(
       {.flag = "--sensor-mode",
        .env = "SENSOR_MODE",
@@ -357,9 +408,39 @@ Result<std::string> read_password(const std::string& file) {
 }
 
 /// What only makes sense together.
+/// What belongs to RPCAP sessions does not go with the other outputs.
+Result<void> check_output(RunOptions& options) {
+  session::SessionsConfig& sessions = options.sessions;
+  if (options.output.kind == OutputKind::kRpcap) {
+    if (!options.output.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+    return {};
+  }
+  const std::string output =
+      options.output.kind == OutputKind::kVxlan ? "--output vxlan" : "--output pcap";
+  if (sessions.passive) return Error{"--passive-listen: does not go with " + output};
+  if (!sessions.user.empty() || !options.password_file.empty())
+    return Error{"--user: does not go with " + output + ", which proves nothing"};
+  if (sessions.tls.role != session::TlsRole::kNone)
+    return Error{"--sensor-tls: does not go with " + output};
+  if (options.output.kind == OutputKind::kPcap) {
+    if (options.output.folder.empty()) return Error{"--pcap-dir: required with --output pcap"};
+    return {};
+  }
+  if (!options.output.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+  if (sessions.mode == session::SensorMode::kFailover)
+    return Error{
+        "--sensor-mode failover: does not go with --output vxlan, whose receivers do not answer"};
+  for (session::Sensor& sensor : sessions.sensors) {
+    if (sensor.default_port) sensor.address.port = forwarding::kVxlanPort;
+  }
+  return {};
+}
+
 Result<void> check(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
-  if (sessions.sensors.empty() && !sessions.passive)
+  if (auto output = check_output(options); !output) return output;
+  const bool dials = options.output.kind != OutputKind::kPcap;
+  if (dials && sessions.sensors.empty() && !sessions.passive)
     return Error{"--sensor (env SENSOR): required: HOST[:PORT], or several separated by commas"};
   if (sessions.user.empty() != options.password_file.empty())
     return Error{"--user and --password-file: both or neither"};

@@ -12,6 +12,7 @@
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/capture/packet_source.h"
+#include "sidecar/direct_outputs.h"
 #include "sidecar/fidelity/restorer.h"
 #include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/ownership_options.h"
@@ -23,6 +24,7 @@ namespace sidetap {
 struct RunOptions {
   session::SessionsConfig sessions;  ///< Without `password`, which password_file holds.
   std::string password_file;
+  OutputOptions output;
   std::vector<rpcap::Ipv6Family> ipv6_families;  ///< One for all sensors, or one for each.
   std::string pod_name;
   std::string pod_namespace;

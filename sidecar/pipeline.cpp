@@ -87,7 +87,7 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   }
   ledger_.owned[rule].add();
   const bool limited = config_.rate_limit.any();
-  const std::uint64_t flow = limited || config_.balance ? flow_hash(view) : 0;
+  const std::uint64_t flow = limited || config_.balance || config_.spread ? flow_hash(view) : 0;
   if (limited && !limiter_.admit(flow, packet.length, time_us(packet))) {
     ledger_.rate_limited.add();
     return;
@@ -119,7 +119,7 @@ void Pipeline::deliver(const capture::CapturedPacket& packet, const capture::Pac
   for (std::uint32_t i = 0; i < count; ++i) {
     const fidelity::WirePacket wire = restorer_.next();
     for (forwarding::Forwarder* forwarder : wanting_)
-      forwarder->forward(packet, wire.head, wire.body, wire.length);
+      forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
   }
 }
 

@@ -44,6 +44,7 @@ struct Ledger {
 struct PipelineConfig {
   capture::LinkType link = capture::LinkType::kEthernet;
   bool balance = false;  ///< Each flow to one capture, instead of every packet to every capture.
+  bool spread = false;   ///< Outputs spread flows over source ports.
   fidelity::RestorerConfig fidelity;
   forwarding::RateLimit rate_limit;
   std::size_t outage_buffer = 0;  ///< Bytes for packets that come while no capture runs.

@@ -23,6 +23,7 @@
 #include "sidecar/address_watch.h"
 #include "sidecar/capture/device.h"
 #include "sidecar/capture_loop.h"
+#include "sidecar/direct_outputs.h"
 #include "sidecar/ownership/kernel_sockets.h"
 #include "sidecar/peer_feed.h"
 #include "sidecar/privilege/privilege.h"
@@ -94,6 +95,17 @@ class Tap {
   }
 
  private:
+  struct Path {
+    Result<void> start() { return direct ? direct->start() : sessions->start(); }
+    asio::awaitable<void> stop() { return direct ? direct->stop() : sessions->stop(); }
+    bool forwarding() const { return direct ? direct->forwarding() : sessions->forwarding(); }
+
+    std::unique_ptr<CaptureLoop> loop;
+    std::unique_ptr<SharedExclusion> control;
+    std::unique_ptr<session::Sessions> sessions;
+    std::unique_ptr<DirectOutputs> direct;  // instead of sessions
+  };
+
   Result<void> start() {
     // Before the addresses are read, so that no change falls between.
     if (auto watched = address_watch_.start(); !watched)
@@ -120,7 +132,7 @@ class Tap {
       if (auto started = peer_feed_->start(); !started) return started;
     }
     for (const auto& path : paths_) {
-      if (auto started = path->sessions->start(); !started) return started;
+      if (auto started = path->start(); !started) return started;
     }
     signals_.async_wait([this](const boost::system::error_code& error, int signal) {
       if (error) return;
@@ -128,8 +140,8 @@ class Tap {
       stop();
     });
     if (confined_) {
-      // Files are read only: no output of this command writes any.
-      if (auto entered = privilege::enter_sandbox(false); !entered)
+      const bool writes = options_.output.kind == OutputKind::kPcap;
+      if (auto entered = privilege::enter_sandbox(writes); !entered)
         telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
     }
     return {};
@@ -161,6 +173,7 @@ class Tap {
     config.pipeline.rate_limit = options_.rate_limit;
     config.pipeline.outage_buffer = options_.outage_buffer;
     config.pipeline.balance = options_.sessions.mode == session::SensorMode::kBalance;
+    config.pipeline.spread = options_.output.kind == OutputKind::kVxlan;
     config.engine = make_engine_config(options_.ownership, facts, net::default_gateways());
     config.engine.ephemeral = ephemeral_;
     config.engine.hash_seed = std::random_device{}() * 0x100000001ULL ^ std::random_device{}();
@@ -182,17 +195,43 @@ class Tap {
     path->loop =
         std::make_unique<CaptureLoop>(std::move(config), capture::open_device,
                                       std::make_unique<ownership::KernelListeningSockets>());
+    if (options_.output.kind != OutputKind::kRpcap) {
+      add_direct_output(*path, name);
+      paths_.push_back(std::move(path));
+      return;
+    }
     session::SessionsConfig sessions = options_.sessions;
     sessions.description = pod_description(options_);
     sessions.buffer_size = static_cast<std::uint32_t>(options_.buffer_size);
     path->control = std::make_unique<SharedExclusion>(
-        *path->loop, name, [this](const auto& owner, const auto& endpoints) {
-          for (const auto& each : paths_) each->loop->exclude_own_traffic(owner, endpoints);
-        });
+        *path->loop, name,
+        [this](const auto& owner, const auto& endpoints) { exclude_everywhere(owner, endpoints); });
     path->sessions = std::make_unique<session::Sessions>(
         context_.get_executor(), std::move(sessions), *path->control, &metrics_);
     path->sessions->on_forwarding_changed([this](bool) { tell_registry(); });
     paths_.push_back(std::move(path));
+  }
+
+  void add_direct_output(Path& path, const std::string& name) {
+    DirectConfig config;
+    config.output = options_.output;
+    for (const session::Sensor& sensor : options_.sessions.sensors)
+      config.receivers.push_back(sensor.address);
+    config.mtu = options_.sessions.data_mtu;
+    std::string pod = pod_description(options_);
+    std::replace(pod.begin(), pod.end(), '/', '_');
+    config.file_prefix = pod.empty() ? name : pod + "_" + name;
+    path.direct = std::make_unique<DirectOutputs>(
+        context_.get_executor(), std::move(config), *path.loop,
+        [this, name](const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) {
+          exclude_everywhere(name + " " + owner, endpoints);
+        });
+    path.direct->on_forwarding_changed([this] { tell_registry(); });
+  }
+
+  void exclude_everywhere(const std::string& owner,
+                          const std::vector<capture::OwnEndpoint>& endpoints) {
+    for (const auto& each : paths_) each->loop->exclude_own_traffic(owner, endpoints);
   }
 
   /// What the interfaces' addresses are now; with them the kernel's filter is built anew.
@@ -247,15 +286,14 @@ class Tap {
 
   void tell_registry() {
     if (!peer_feed_ || stopping_) return;
-    peer_feed_->set_forwarding(std::any_of(paths_.begin(), paths_.end(), [](const auto& path) {
-      return path->sessions->forwarding();
-    }));
+    peer_feed_->set_forwarding(std::any_of(paths_.begin(), paths_.end(),
+                                           [](const auto& path) { return path->forwarding(); }));
   }
 
   asio::awaitable<void> end() {
     // First the peers take over, then this tap stops.
     if (peer_feed_) co_await peer_feed_->leave();
-    for (const auto& path : paths_) co_await path->sessions->stop();
+    for (const auto& path : paths_) co_await path->stop();
     if (peer_feed_) co_await peer_feed_->stop();
     stop_loops();
     address_watch_.stop();
@@ -267,12 +305,6 @@ class Tap {
   void stop_loops() {
     for (const auto& path : paths_) path->loop->finish();
   }
-
-  struct Path {
-    std::unique_ptr<CaptureLoop> loop;
-    std::unique_ptr<SharedExclusion> control;
-    std::unique_ptr<session::Sessions> sessions;
-  };
 
   RunOptions options_;
   ownership::PortRange ephemeral_ = [] {

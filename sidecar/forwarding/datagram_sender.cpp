@@ -141,9 +141,10 @@ DropCause DatagramSender::cause_of(int error) {
     case ECONNREFUSED:
     case ENOTCONN:
     case EBADF:
-      dead_ = true;
-      if (on_fault_)
+      if (on_fault_) {
+        dead_ = true;
         on_fault_(std::string("the data port does not answer: ") + std::strerror(error));
+      }
       return DropCause::kDisconnected;
     default:
       return DropCause::kSendError;

@@ -17,7 +17,8 @@ namespace sidetap::forwarding {
 /// otherwise, and where the kernel or the device refuses that, sendmmsg. Never lets IP fragment.
 class DatagramSender {
  public:
-  /// Writes to `counts`, which must outlive it.
+  /// Writes to `counts`, which must outlive it. Without `on_fault` a port that does not answer
+  /// costs the run that learns of it, and nothing ends.
   DatagramSender(net::UniqueFd socket, OutputCounts& counts, FaultHandler on_fault);
 
   /// Sends all runs, waiting a few milliseconds at most for room in the socket; what then has not

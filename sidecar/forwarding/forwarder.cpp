@@ -89,7 +89,7 @@ bool Forwarder::wants(const capture::CapturedPacket& packet) {
 }
 
 void Forwarder::forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
-                        std::span<const std::byte> body, std::uint32_t length) {
+                        std::span<const std::byte> body, std::uint32_t length, std::uint64_t flow) {
   head = head.first(std::min<std::size_t>(head.size(), snaplen_));
   body = body.first(std::min<std::size_t>(body.size(), snaplen_ - head.size()));
   output_->add({.header = {.seconds = packet.seconds,
@@ -98,7 +98,8 @@ void Forwarder::forward(const capture::CapturedPacket& packet, std::span<const s
                            .length = length,
                            .number = ++number_},
                 .head = head,
-                .body = body});
+                .body = body,
+                .flow = flow});
 }
 
 }  // namespace sidetap::forwarding

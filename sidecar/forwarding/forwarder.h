@@ -42,7 +42,7 @@ class Forwarder {
   bool wants(const capture::CapturedPacket& packet);
   /// A packet as it was on the wire, in two parts; cut to the snaplen and numbered.
   void forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
-               std::span<const std::byte> body, std::uint32_t length);
+               std::span<const std::byte> body, std::uint32_t length, std::uint64_t flow = 0);
 
   void set_filter(SensorFilter filter) { filter_ = std::move(filter); }
   Output& output() { return *output_; }

@@ -19,6 +19,7 @@ struct OutgoingPacket {
   rpcap::PacketHeader header;
   std::span<const std::byte> head;
   std::span<const std::byte> body;
+  std::uint64_t flow = 0;  ///< The same for both directions of a flow; 0 where nobody asks for it.
 };
 
 /// Why a packet that was to be forwarded was not.

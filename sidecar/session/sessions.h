@@ -39,6 +39,7 @@ enum class UdpFormat : std::uint8_t { kUdpstr, kPlain };
 
 struct Sensor {
   net::HostPort address{};
+  bool default_port = false;  ///< None was given.
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
 };
 

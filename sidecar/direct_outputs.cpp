@@ -1,0 +1,195 @@
+#include "sidecar/direct_outputs.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <list>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <unistd.h>
+
+#include "shared/telemetry/log.h"
+#include "sidecar/session/sockets.h"
+#include "sidecar/session/waiting.h"
+
+namespace sidetap {
+namespace {
+
+namespace asio = boost::asio;
+
+// So many source ports spread a receiver's load over as many of its queues; each has a batch.
+constexpr std::size_t kLanes = 8;
+constexpr std::chrono::milliseconds kLookUpAgain{30'000};
+constexpr std::chrono::milliseconds kTryAgain{2'000};
+constexpr std::chrono::milliseconds kStopLimit{2'000};
+
+}  // namespace
+
+/// Kept alive by its own coroutines.
+struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
+  struct Receiver {
+    explicit Receiver(net::HostPort where) : name(where.to_string()), address(std::move(where)) {}
+    const std::string name;
+    const net::HostPort address;
+    session::Interruption waiting;
+    std::optional<session::Endpoint> endpoint;
+    std::optional<std::uint64_t> capture;
+    std::string reported;
+  };
+
+  Impl(asio::any_io_executor the_executor, DirectConfig the_config, CaptureLoop& the_loop,
+       Exclude the_exclude)
+      : executor(std::move(the_executor)),
+        config(std::move(the_config)),
+        loop(the_loop),
+        exclude(std::move(the_exclude)) {}
+
+  Result<void> start_files() {
+    if (::access(config.output.folder.c_str(), W_OK | X_OK) != 0)
+      return Error{"--pcap-dir " + config.output.folder + ": " + std::strerror(errno)};
+    files = loop.start_output(
+        forwarding::make_file_output({.folder = config.output.folder,
+                                      .prefix = config.file_prefix,
+                                      .file_bytes = config.output.file_bytes,
+                                      .files = config.output.files,
+                                      .link_type = static_cast<std::uint32_t>(loop.link_type())},
+                                     [](const std::string& reason) {
+                                       telemetry::warn(
+                                           "capture files cannot be written; packets are dropped",
+                                           {{"reason", reason}});
+                                     }),
+        "pcap");
+    telemetry::info("writing capture files",
+                    {{"folder", config.output.folder}, {"prefix", config.file_prefix}});
+    return {};
+  }
+
+  asio::awaitable<void> follow(Receiver& receiver) {
+    while (!stopping) {
+      const auto found = co_await session::resolve(executor, receiver.address, &receiver.waiting);
+      if (stopping) break;
+      if (found) {
+        take(receiver, *found);
+      } else {
+        report(receiver, found.error().text);
+      }
+      receiver.waiting.clear();
+      const auto time = receiver.reported.empty() ? kLookUpAgain : kTryAgain;
+      co_await session::sleep(executor, time, &receiver.waiting);
+    }
+    --running;
+    quiet.request();
+  }
+
+  /// The first of the addresses, unless one that is in use is still among them.
+  void take(Receiver& receiver, const std::vector<session::Endpoint>& found) {
+    const bool same = receiver.endpoint &&
+                      std::find(found.begin(), found.end(), *receiver.endpoint) != found.end();
+    if (same || found.empty()) return;
+    const session::Endpoint peer = session::unmapped(found.front());
+    exclude("vxlan " + receiver.name, {{.protocol = capture::IpProtocol::kUdp,
+                                        .local = {},
+                                        .local_port = 0,
+                                        .remote = session::address_of(peer),
+                                        .remote_port = peer.port()}});
+    std::vector<net::UniqueFd> lanes;
+    while (lanes.size() < kLanes) {
+      auto socket = session::dial_udp(peer, [](const capture::OwnEndpoint&) {});
+      if (!socket) return report(receiver, socket.error().text);
+      lanes.push_back(std::move(*socket));
+    }
+    const std::size_t datagram =
+        session::datagram_size(lanes.front().get(), peer.address().is_v4(), config.mtu);
+    const std::uint64_t capture = loop.start_output(
+        forwarding::make_vxlan_output(std::move(lanes),
+                                      {.vni = config.output.vni,
+                                       .datagram_size = datagram,
+                                       .oversize = config.output.oversize,
+                                       .link = static_cast<capture::LinkType>(loop.link_type())}),
+        receiver.name);
+    if (receiver.capture) loop.stop(*receiver.capture);
+    receiver.endpoint = found.front();
+    receiver.capture = capture;
+    receiver.reported.clear();
+    telemetry::info("forwarding by VXLAN", {{"sensor", receiver.name},
+                                            {"address", peer.address().to_string()},
+                                            {"vni", config.output.vni}});
+    changed();
+  }
+
+  void report(Receiver& receiver, const std::string& reason) {
+    if (receiver.reported != reason)
+      telemetry::warn("cannot forward by VXLAN; trying again",
+                      {{"sensor", receiver.name}, {"reason", reason}});
+    receiver.reported = reason;
+  }
+
+  void changed() {
+    if (on_changed) on_changed();
+  }
+
+  bool forwarding() const {
+    return files || std::any_of(receivers.begin(), receivers.end(),
+                                [](const Receiver& receiver) { return receiver.capture; });
+  }
+
+  asio::any_io_executor executor;
+  const DirectConfig config;
+  CaptureLoop& loop;
+  const Exclude exclude;
+  std::function<void()> on_changed;
+  std::list<Receiver> receivers;
+  std::optional<std::uint64_t> files;
+  session::Interruption quiet;  // asked for whenever a coroutine ends
+  std::size_t running = 0;
+  bool stopping = false;
+};
+
+DirectOutputs::DirectOutputs(asio::any_io_executor executor, DirectConfig config, CaptureLoop& loop,
+                             Exclude exclude)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), loop,
+                                   std::move(exclude))) {}
+DirectOutputs::~DirectOutputs() = default;
+
+Result<void> DirectOutputs::start() {
+  if (impl_->config.output.kind == OutputKind::kPcap) {
+    if (auto started = impl_->start_files(); !started) return started;
+    impl_->changed();
+    return {};
+  }
+  for (const net::HostPort& address : impl_->config.receivers) {
+    Impl::Receiver& receiver = impl_->receivers.emplace_back(address);
+    ++impl_->running;
+    asio::co_spawn(impl_->executor, impl_->follow(receiver),
+                   [self = impl_](const std::exception_ptr& error) {
+                     if (error) telemetry::error("a coroutine of the VXLAN output failed");
+                   });
+  }
+  return {};
+}
+
+asio::awaitable<void> DirectOutputs::stop() {
+  const auto impl = impl_;
+  impl->stopping = true;
+  for (Impl::Receiver& receiver : impl->receivers) receiver.waiting.request();
+  const auto deadline = std::chrono::steady_clock::now() + kStopLimit;
+  while (impl->running > 0 && std::chrono::steady_clock::now() < deadline) {
+    impl->quiet.clear();
+    co_await session::sleep(impl->executor, kStopLimit, &impl->quiet);
+  }
+  for (Impl::Receiver& receiver : impl->receivers) {
+    if (receiver.capture) impl->loop.stop(*std::exchange(receiver.capture, std::nullopt));
+  }
+  if (impl->files) impl->loop.stop(*std::exchange(impl->files, std::nullopt));
+}
+
+bool DirectOutputs::forwarding() const { return impl_->forwarding(); }
+
+void DirectOutputs::on_forwarding_changed(std::function<void()> callback) {
+  impl_->on_changed = std::move(callback);
+}
+
+}  // namespace sidetap

@@ -1,0 +1,65 @@
+// Where the packets of one interface go without an RPCAP session: into VXLAN, or into files.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "shared/net/host_port.h"
+#include "shared/result.h"
+#include "sidecar/capture_loop.h"
+#include "sidecar/forwarding/file_output.h"
+#include "sidecar/forwarding/vxlan_output.h"
+
+namespace sidetap {
+
+enum class OutputKind : std::uint8_t { kRpcap, kVxlan, kPcap };
+
+struct OutputOptions {
+  OutputKind kind = OutputKind::kRpcap;
+  std::uint32_t vni = 0;
+  forwarding::Oversize oversize = forwarding::Oversize::kTruncate;
+  std::string folder;  ///< Of the capture files.
+  std::uint64_t file_bytes = 100U << 20;
+  std::uint32_t files = 5;
+};
+
+struct DirectConfig {
+  OutputOptions output;
+  std::vector<net::HostPort> receivers;  ///< Of VXLAN.
+  std::uint32_t mtu = 0;                 ///< Bytes of an IP packet to a receiver; 0: the route's.
+  std::string file_prefix;
+};
+
+/// Everything on the executor's one thread. The same shape as session::Sessions.
+class DirectOutputs {
+ public:
+  /// Whose packets must not be captured; as CaptureControl::exclude_own_traffic, for every
+  /// interface.
+  using Exclude =
+      std::function<void(const std::string& owner, std::vector<capture::OwnEndpoint> endpoints)>;
+
+  /// `loop` outlives this object.
+  DirectOutputs(boost::asio::any_io_executor executor, DirectConfig config, CaptureLoop& loop,
+                Exclude exclude);
+  ~DirectOutputs();
+  DirectOutputs(const DirectOutputs&) = delete;
+  DirectOutputs& operator=(const DirectOutputs&) = delete;
+
+  /// Error: the folder of the files cannot be written to.
+  Result<void> start();
+  boost::asio::awaitable<void> stop();
+  bool forwarding() const;
+  void on_forwarding_changed(std::function<void()> callback);
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace sidetap

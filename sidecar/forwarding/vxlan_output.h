@@ -1,0 +1,37 @@
+// Packets to a sensor inside VXLAN (RFC 7348): what Suricata, Zeek and others take.
+//
+// Without a session there is no word from the sensor: a port that nobody listens on costs packets,
+// which are counted, and ends nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "shared/net/unique_fd.h"
+#include "sidecar/capture/packet_view.h"
+#include "sidecar/forwarding/output.h"
+
+namespace sidetap::forwarding {
+
+inline constexpr std::uint16_t kVxlanPort = 4789;
+inline constexpr std::size_t kVxlanHeaderSize = 8;
+
+enum class Oversize : std::uint8_t {
+  kTruncate,  ///< Cut what does not fit the path; the inner headers tell the true length.
+  kDrop,      ///< Leave it out, and count it.
+};
+
+struct VxlanConfig {
+  std::uint32_t vni = 0;             ///< 24 bits.
+  std::size_t datagram_size = 1472;  ///< UDP payload that fits the path, bytes.
+  Oversize oversize = Oversize::kTruncate;
+  capture::LinkType link = capture::LinkType::kEthernet;  ///< Raw IP gets an Ethernet header.
+};
+
+/// `sockets`: connected, non-blocking, each with another source port. Both directions of a flow
+/// take the same, so that a receiver can spread flows over its queues.
+std::unique_ptr<Output> make_vxlan_output(std::vector<net::UniqueFd> sockets, VxlanConfig config);
+
+}  // namespace sidetap::forwarding
