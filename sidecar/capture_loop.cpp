@@ -153,6 +153,7 @@ struct CaptureLoop::Impl {
     device.method = config.method;
     device.snaplen = config.snaplen;
     device.buffer_bytes = config.buffer_bytes;
+    device.most_buffer_bytes = config.most_buffer_bytes;
     device.block_timeout_ms = kBlockTimeoutMs;
     auto opened = open_source(device);
     if (!opened) return opened.error();

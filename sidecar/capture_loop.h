@@ -29,6 +29,7 @@ struct CaptureLoopConfig {
   std::uint32_t snaplen = 262'144;
   capture::CaptureMethod method = capture::CaptureMethod::kAuto;
   std::size_t buffer_bytes = 2U << 20;
+  std::size_t most_buffer_bytes = 0;  ///< As of capture::DeviceConfig.
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
   /// Called on the capture thread each time the interface was opened there, and when it has gone
   /// and could not be opened for a minute.

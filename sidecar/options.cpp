@@ -274,6 +274,14 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
                               .fallback = "2M",
                               .help = "size of the capture ring of each interface"},
                              config::byte_size(512U << 10, 1U << 30), into.buffer_size);
+  options.add<std::uint64_t>(
+      {.flag = "--buffer-max",
+       .env = "BUFFER_MAX",
+       .value = "BYTES",
+       .fallback = "8M",
+       .help = "what the ring grows to under load, for as long as that lasts; no more than "
+               "--buffer-size: it does not grow"},
+      config::byte_size(0, 1U << 30), into.buffer_max);
   options.add<std::int64_t>({.flag = "--flush-interval",
                              .env = "FLUSH_INTERVAL",
                              .value = "TIME",

@@ -35,6 +35,7 @@ struct RunOptions {
   std::vector<std::string> interfaces;  ///< Empty: the one that holds the pod's address.
   capture::CaptureMethod capture_method = capture::CaptureMethod::kAuto;
   std::uint64_t buffer_size = 0;
+  std::uint64_t buffer_max = 0;
   std::int64_t flush_interval_ms = 0;
   fidelity::RestorerConfig fidelity;
   forwarding::RateLimit rate_limit;

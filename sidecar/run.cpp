@@ -181,6 +181,7 @@ class Tap {
     config.snaplen = options_.sessions.snaplen;
     config.method = options_.capture_method;
     config.buffer_bytes = options_.buffer_size;
+    config.most_buffer_bytes = options_.buffer_max;
     config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
     config.on_open = [this] { asio::post(context_, [this] { renew_addresses(); }); };
     config.on_lost = [this](std::string reason) {

@@ -70,7 +70,8 @@ struct DeviceConfig {
   CaptureMethod method = CaptureMethod::kAuto;
   const char* interface = "";
   std::uint32_t snaplen = 262'144;         ///< Bytes kept of each packet.
-  std::size_t buffer_bytes = 2U << 20;     ///< Of the ring shared with the kernel.
+  std::size_t buffer_bytes = 2U << 20;     ///< Of the ring shared with the kernel, without load.
+  std::size_t most_buffer_bytes = 0;       ///< Under load; no more than `buffer_bytes`: the same.
   unsigned block_timeout_ms = 5;           ///< A block that is not full is handed over after this.
   std::span<const BpfInstruction> filter;  ///< In force before the first packet is handed over.
 };

@@ -92,20 +92,10 @@ Result<std::unique_ptr<Ring>> Ring::open(const RingConfig& config) {
     return failed("packet socket: PACKET_VNET_HDR");
   if (auto attached = attach(descriptor, config.filter); !attached) return attached.error();
 
-  tpacket_req3 request{};
-  request.tp_block_size = static_cast<unsigned>(config.block_bytes);
-  request.tp_block_nr = config.blocks;
-  // In version 3 frames have the size of their packet; the kernel checks the product all the same.
-  request.tp_frame_size = request.tp_block_size;
-  request.tp_frame_nr = config.blocks;
-  request.tp_retire_blk_tov = config.block_timeout_ms;
-  if (!set_option(descriptor, PACKET_RX_RING, request)) return failed("packet ring");
-
   std::unique_ptr<Ring> ring(new Ring(std::move(socket_fd), config));
-  void* memory = mmap(nullptr, config.block_bytes * config.blocks, PROT_READ | PROT_WRITE,
-                      MAP_SHARED, descriptor, 0);
-  if (memory == MAP_FAILED) return failed("packet ring");
-  ring->memory_ = static_cast<std::byte*>(memory);
+  if (config.blocks != 0) {
+    if (auto allocated = ring->allocate(config.blocks); !allocated) return allocated.error();
+  }
 
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
@@ -119,16 +109,74 @@ Result<std::unique_ptr<Ring>> Ring::open(const RingConfig& config) {
 Ring::Ring(net::UniqueFd socket, const RingConfig& config)
     : socket_(std::move(socket)),
       block_bytes_(config.block_bytes),
-      blocks_(config.blocks),
+      block_timeout_ms_(config.block_timeout_ms),
       offloads_(config.offloads) {}
 
-Ring::~Ring() {
+Ring::~Ring() { unmap(); }
+
+Result<void> Ring::allocate(unsigned blocks) {
+  tpacket_req3 request{};
+  request.tp_block_size = static_cast<unsigned>(block_bytes_);
+  request.tp_block_nr = blocks;
+  // In version 3 frames have the size of their packet; the kernel checks the product all the same.
+  request.tp_frame_size = request.tp_block_size;
+  request.tp_frame_nr = blocks;
+  request.tp_retire_blk_tov = block_timeout_ms_;
+  if (!set_option(descriptor(), PACKET_RX_RING, request)) return failed("packet ring");
+  void* memory =
+      mmap(nullptr, block_bytes_ * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor(), 0);
+  if (memory == MAP_FAILED) return failed("packet ring");
+  memory_ = static_cast<std::byte*>(memory);
+  blocks_ = blocks;
+  return {};
+}
+
+void Ring::release() {
+  unmap();
+  // Only a ring that is mapped cannot be given back.
+  (void)set_option(descriptor(), PACKET_RX_RING, tpacket_req3{});
+}
+
+void Ring::unmap() {
   if (memory_) munmap(memory_, block_bytes_ * blocks_);
+  memory_ = nullptr;
+  packet_ = nullptr;
+  left_ = block_ = blocks_ = 0;
+}
+
+Result<void> Ring::found_group() {
+  constexpr unsigned kAnyFreeNumber = PACKET_FANOUT_FLAG_UNIQUEID;
+  if (!set_option(descriptor(), PACKET_FANOUT, (PACKET_FANOUT_CBPF | kAnyFreeNumber) << 16))
+    return failed("packet socket: PACKET_FANOUT");
+  return {};
+}
+
+Result<void> Ring::join_group(const Ring& founder) {
+  unsigned group = 0;
+  socklen_t size = sizeof group;
+  if (getsockopt(founder.descriptor(), SOL_PACKET, PACKET_FANOUT, &group, &size) != 0 ||
+      !set_option(descriptor(), PACKET_FANOUT, group))
+    return failed("packet socket: PACKET_FANOUT");
+  return {};
+}
+
+Result<void> Ring::direct_group_to(unsigned member) {
+  sock_filter answer{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = member};
+  const sock_fprog program{1, &answer};
+  if (!set_option(descriptor(), PACKET_FANOUT_DATA, program))
+    return failed("packet socket: PACKET_FANOUT_DATA");
+  return {};
+}
+
+bool Ring::has_waiting(unsigned blocks) const {
+  if (blocks == 0 || blocks > blocks_) return false;
+  std::byte* last = memory_ + (block_ + blocks - 1) % blocks_ * block_bytes_;
+  return (status_of(last).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0;
 }
 
 std::size_t Ring::read(PacketHandler& handler, std::size_t most) {
   std::size_t done = 0;
-  while (done < most) {
+  while (memory_ && done < most) {
     std::byte* block = memory_ + block_ * block_bytes_;
     if (!packet_) {
       if ((status_of(block).load(std::memory_order_acquire) & TP_STATUS_USER) == 0) break;

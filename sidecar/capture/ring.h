@@ -17,7 +17,7 @@ namespace sidetap::capture {
 struct RingConfig {
   int interface_index = 0;
   std::size_t block_bytes = 128U << 10;  ///< A power of two, a multiple of the page size.
-  unsigned blocks = 16;
+  unsigned blocks = 16;  ///< 0: no memory, and nothing is captured, until allocate().
   unsigned block_timeout_ms = 5;
   bool offloads = true;  ///< Each packet comes with its Offload.
   std::span<const BpfInstruction> filter;
@@ -33,6 +33,8 @@ class Ring {
 
   /// Hands over up to `most` packets of the blocks that the kernel has released.
   std::size_t read(PacketHandler& handler, std::size_t most);
+  /// The kernel has filled this many blocks that are not read yet.
+  bool has_waiting(unsigned blocks) const;
   Result<void> set_filter(std::span<const BpfInstruction> program);
   /// Error: the interface has gone. Takes note that it went down, which it may come back from.
   Result<void> check();
@@ -40,13 +42,27 @@ class Ring {
   void add_counts(SourceCounts& counts);
   int descriptor() const { return socket_.get(); }
 
+  /// Gives a ring without memory its blocks. On any thread, while no other uses this ring.
+  Result<void> allocate(unsigned blocks);
+  /// Gives the memory back. What was not read is gone.
+  void release();
+
+  /// Of the rings of a group the kernel offers each packet to one, the first until direct_to().
+  /// For rings of one interface, before packets count: joining interrupts the capture.
+  Result<void> found_group();
+  Result<void> join_group(const Ring& founder);
+  /// From the next packet on the member of that number, by the order of joining, gets all.
+  Result<void> direct_group_to(unsigned member);
+
  private:
   Ring(net::UniqueFd socket, const RingConfig& config);
+  void unmap();
   void deliver(std::byte* packet, PacketHandler& handler) const;
 
   net::UniqueFd socket_;
   std::size_t block_bytes_;
-  unsigned blocks_;
+  unsigned block_timeout_ms_;
+  unsigned blocks_ = 0;
   bool offloads_;
   std::byte* memory_ = nullptr;
   unsigned block_ = 0;           // the next to be read, or being read

@@ -18,6 +18,7 @@
 #include <sys/utsname.h>
 
 #include "shared/net/unique_fd.h"
+#include "sidecar/capture/growing_ring.h"
 #include "sidecar/capture/ring.h"
 
 namespace sidetap::capture {
@@ -84,7 +85,7 @@ class InterfaceDrops {
 
 class RingSource final : public PacketSource {
  public:
-  RingSource(std::unique_ptr<Ring> main, std::unique_ptr<Ring> sctp, net::UniqueFd ready,
+  RingSource(std::unique_ptr<GrowingRing> main, std::unique_ptr<Ring> sctp, net::UniqueFd ready,
              const std::string& name)
       : main_(std::move(main)), sctp_(std::move(sctp)), ready_(std::move(ready)), drops_(name) {}
 
@@ -94,9 +95,8 @@ class RingSource final : public PacketSource {
   Result<std::size_t> read(PacketHandler& handler, std::size_t most) override {
     const std::size_t done = main_->read(handler, most) + sctp_->read(handler, most);
     if (done != 0) return done;
-    for (Ring* ring : {main_.get(), sctp_.get()}) {
-      if (auto alive = ring->check(); !alive) return alive.error();
-    }
+    if (auto alive = main_->check(); !alive) return alive.error();
+    if (auto alive = sctp_->check(); !alive) return alive.error();
     return std::size_t{0};
   }
 
@@ -113,7 +113,7 @@ class RingSource final : public PacketSource {
   }
 
  private:
-  std::unique_ptr<Ring> main_;
+  std::unique_ptr<GrowingRing> main_;
   std::unique_ptr<Ring> sctp_;
   net::UniqueFd ready_;
   InterfaceDrops drops_;
@@ -146,15 +146,18 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
       std::min<std::size_t>(facts.longest_packet, config.snaplen) + kBlockOverhead;
   ring.block_bytes = std::clamp(std::bit_ceil(longest), kMinBlock, kMaxBlock);
   ring.block_timeout_ms = config.block_timeout_ms;
-  const std::size_t blocks = config.buffer_bytes / ring.block_bytes;
-  ring.blocks = static_cast<unsigned>(std::max<std::size_t>(blocks, 2 * kSctpBlocks)) - kSctpBlocks;
+  const auto blocks_of = [&](std::size_t bytes) {
+    return static_cast<unsigned>(std::max<std::size_t>(bytes / ring.block_bytes, 2 * kSctpBlocks)) -
+           kSctpBlocks;
+  };
+  ring.blocks = blocks_of(config.buffer_bytes);
 
   constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
   const auto program =
       config.filter.empty() ? std::span<const BpfInstruction>(&kEverything, 1) : config.filter;
   const auto without_sctp = split(program, false);
   ring.filter = without_sctp;
-  auto main = Ring::open(ring);
+  auto main = GrowingRing::open(ring, {.blocks = blocks_of(config.most_buffer_bytes)});
   if (!main) return failed(main.error());
 
   const auto only_sctp = split(program, true);
@@ -166,7 +169,9 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
   if (!sctp) return failed(sctp.error());
 
   net::UniqueFd ready(epoll_create1(EPOLL_CLOEXEC));
-  for (const int descriptor : {(*main)->descriptor(), (*sctp)->descriptor()}) {
+  for (const int descriptor :
+       {(*main)->descriptor(), (*main)->second_descriptor(), (*sctp)->descriptor()}) {
+    if (descriptor < 0) continue;
     epoll_event event{};
     event.events = EPOLLIN;
     if (epoll_ctl(ready.get(), EPOLL_CTL_ADD, descriptor, &event) != 0)

@@ -26,6 +26,7 @@
 
 #include "shared/net/unique_fd.h"
 #include "sidecar/capture/device.h"
+#include "sidecar/capture/growing_ring.h"
 #include "sidecar/capture/pcap_source.h"
 #include "sidecar/fidelity/restorer.h"
 
@@ -152,6 +153,54 @@ TEST_F(RingSource, WhatTheRingHasNoRoomForIsCounted) {
   EXPECT_EQ(counts.accepted, kSent);
   EXPECT_GT(counts.dropped, 0U);
   EXPECT_EQ(keeper.packets.size() + counts.dropped, kSent);
+}
+
+TEST_F(RingSource, ARingThatGrowsAndShrinksLosesDoublesAndReordersNothing) {
+  constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
+  RingConfig small;
+  small.interface_index = static_cast<int>(if_nametoindex("pod0"));
+  small.blocks = 16;
+  small.filter = {&kEverything, 1};
+  auto opened = GrowingRing::open(small, {.blocks = 128, .quiet = std::chrono::milliseconds(100)});
+  ASSERT_TRUE(opened) << opened.error().text;
+  GrowingRing& ring = **opened;
+  std::vector<Bytes> sent;
+  Keeper keeper;
+  const auto send = [&](std::size_t count) {
+    for (; count != 0; --count) {
+      sent.push_back(frame(ETH_P_IP, IPPROTO_UDP, static_cast<std::uint32_t>(sent.size()), 1400));
+      inject(sent.back());
+    }
+  };
+  // Reads, with a packet now and then, until the ring has the size.
+  const auto become = [&](bool large) {
+    for (int i = 0; i < 2000 && ring.is_large() != large; ++i) {
+      send(1);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      ring.read(keeper, 256);
+    }
+    ASSERT_EQ(ring.is_large(), large);
+  };
+  for (int round = 0; round < 2; ++round) {
+    // Far enough from one another that the kernel gives each a block of its own.
+    for (int i = 0; i < 10; ++i) {
+      send(1);
+      std::this_thread::sleep_for(std::chrono::milliseconds(12));
+    }
+    become(true);
+    send(4000);  // the small ring has room for about 1400
+    become(false);
+  }
+  for (int i = 0; i < 200 && keeper.packets.size() < sent.size(); ++i) {
+    ring.read(keeper, 256);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ASSERT_EQ(keeper.packets.size(), sent.size());
+  for (std::size_t i = 0; i < sent.size(); ++i) ASSERT_EQ(keeper.packets[i].bytes, sent[i]) << i;
+  SourceCounts counts;
+  ring.add_counts(counts);
+  EXPECT_EQ(counts.accepted, sent.size());
+  EXPECT_EQ(counts.dropped, 0U);
 }
 
 TEST_F(RingSource, SctpComesOnceAndWakesTheReader) {
