@@ -18,6 +18,9 @@ using admission::Review;
 using admission::Value;
 using configuration::Configuration;
 
+/// A kind and the longest name that an object may have.
+constexpr std::size_t kMostLogged = 320;
+
 Outcome reject(std::string text) {
   Outcome outcome;
   outcome.status = 400;
@@ -101,9 +104,9 @@ Outcome admit(std::string_view bytes, admission::Rule called, const Configuratio
   if (!review) return reject(review.error().text);
   Outcome outcome;
   judge(*review, called, configuration, outcome);
-  outcome.uid = review->uid;
-  outcome.namespace_name = review->namespace_name;
-  outcome.owner = owner_of(review->object);
+  outcome.uid = admission::shortened(review->uid, kMostLogged);
+  outcome.namespace_name = admission::shortened(review->namespace_name, kMostLogged);
+  outcome.owner = admission::shortened(owner_of(review->object), kMostLogged);
   outcome.dry_run = review->dry_run;
   outcome.body = admission::encode(review->uid, {.decision = outcome.decision,
                                                  .reason = outcome.reason,

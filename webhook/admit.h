@@ -23,7 +23,8 @@ struct Outcome {
   std::string patch;                  ///< JSON Patch (RFC 6902) as text; empty: no change.
   std::vector<std::string> warnings;  ///< As the user reads them; also in the body.
 
-  // For the log; empty where the review does not say. Nothing of the pod's contents is here.
+  // For the log: shortened; empty where the review does not say. Nothing of the pod's contents is
+  // here.
   std::string uid;
   std::string namespace_name;
   std::string owner;  ///< "ReplicaSet/web-7d4b9", else the pod's name or generateName.

@@ -33,11 +33,6 @@ std::size_t cut_at(std::string_view text, std::size_t limit) {
   return text.size();
 }
 
-std::string cut(std::string_view text, std::size_t limit) {
-  if (cut_at(text, limit) == text.size()) return std::string(text);
-  return std::string(text.substr(0, cut_at(text, limit - 3))) + "...";
-}
-
 Error wrong_kind(std::string_view what, std::string_view expected) {
   return Error{std::string(what) + " is not " + std::string(expected)};
 }
@@ -113,14 +108,26 @@ std::string encode(std::string_view uid, const Answer& answer) {
   return text;
 }
 
-std::string warning(std::string_view text) {
-  std::string whole = cut("sidetap: " + std::string(text), kMaxWarning);
-  std::replace_if(
-      whole.begin(), whole.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return whole;
+std::string shortened(std::string_view text, std::size_t limit) {
+  if (cut_at(text, limit) == text.size()) return std::string(text);
+  return std::string(text.substr(0, cut_at(text, limit - 3))) + "...";
 }
 
-std::string in_quotes(std::string_view value) { return '"' + cut(value, kMaxQuoted) + '"'; }
+std::string warning(std::string_view text) {
+  const std::string whole = shortened("sidetap: " + std::string(text), kMaxWarning);
+  std::string clean;
+  clean.reserve(whole.size());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(whole[i]);
+    // In UTF-8 the control characters from U+0080 on are C2 80 to C2 9F.
+    const bool two =
+        byte == 0xc2 && i + 1 < whole.size() && static_cast<unsigned char>(whole[i + 1]) < 0xa0;
+    clean += two || byte < 0x20 || byte == 0x7f ? '?' : whole[i];
+    if (two) ++i;
+  }
+  return clean;
+}
+
+std::string in_quotes(std::string_view value) { return '"' + shortened(value, kMaxQuoted) + '"'; }
 
 }  // namespace sidetap::admission

@@ -83,6 +83,9 @@ TEST(OptIn, KeepsAWarningShortAndPrintable) {
   expect_skip(outcome, Reason::kBadValue, true);
   const Outcome control = admit_pod(pod().annotation(kInject, "a\nb\x01"));
   EXPECT_THAT(control.warnings, ElementsAre(HasSubstr("\"a?b?\"")));
+  // U+0080 to U+009F; U+00A0 is none of them.
+  const Outcome second_set = admit_pod(pod().annotation(kInject, "a\xc2\x80\xc2\x9f\xc2\xa0"));
+  EXPECT_THAT(second_set.warnings, ElementsAre(HasSubstr("\"a??\xc2\xa0\"")));
   std::string umlauts;
   for (int i = 0; i < 300; ++i) umlauts += "\xc3\xa4";
   EXPECT_NO_THROW(Json(admit_pod(pod().annotation(kInject, umlauts)).warnings).dump());
