@@ -2,9 +2,12 @@
 #include <iostream>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "shared/config/options.h"
+#include "shared/kube/credentials.h"
 #include "shared/telemetry/log.h"
 #include "webhook/admit.h"
 #include "webhook/certs.h"
@@ -27,19 +30,25 @@ constexpr std::string_view kUsage =
     "  version   print the version\n"
     "COMMAND --help tells its options.\n";
 
-sidetap::Result<sidetap::webhook::ReviewFunction> make_review(
-    const std::optional<std::string>& text, const std::string& registry_ca) {
-  auto configuration = std::make_shared<Configuration>();
-  if (text) {
-    auto parsed = sidetap::configuration::parse_configuration(*text, "configuration");
-    if (!parsed) return parsed.error();
-    *configuration = std::move(*parsed);
-  }
-  if (configuration->registry.ca.empty()) configuration->registry.ca = registry_ca;
-  return sidetap::webhook::ReviewFunction(
-      [configuration](std::string_view review, sidetap::admission::Rule called) {
-        return sidetap::admit(review, called, *configuration);
-      });
+/// Pods of `own_namespace` are left alone where the configuration does not say whose they are.
+sidetap::webhook::ReviewFactory review_factory(std::string own_namespace) {
+  return [own_namespace = std::move(own_namespace)](
+             const std::optional<std::string>& text,
+             const std::string& registry_ca) -> sidetap::Result<sidetap::webhook::ReviewFunction> {
+    auto configuration = std::make_shared<Configuration>();
+    if (text) {
+      auto parsed = sidetap::configuration::parse_configuration(*text, "configuration");
+      if (!parsed) return parsed.error();
+      *configuration = std::move(*parsed);
+    }
+    if (configuration->registry.ca.empty()) configuration->registry.ca = registry_ca;
+    std::string& own = configuration->injection.own_namespace;
+    if (own.empty()) own = own_namespace;
+    return sidetap::webhook::ReviewFunction(
+        [configuration](std::string_view review, sidetap::admission::Rule called) {
+          return sidetap::admit(review, called, *configuration);
+        });
+  };
 }
 
 int serve(std::span<const char* const> arguments) {
@@ -54,7 +63,11 @@ int serve(std::span<const char* const> arguments) {
       break;
   }
   sidetap::telemetry::init_log(options.log_format, options.log_level);
-  return sidetap::webhook::serve(options, make_review);
+  // Outside of a cluster there is no such file.
+  const auto own_namespace =
+      sidetap::kube::read_trimmed(options.self_managed.service_account + "/namespace");
+  return sidetap::webhook::serve(options,
+                                 review_factory(own_namespace ? *own_namespace : std::string()));
 }
 
 }  // namespace
