@@ -111,6 +111,7 @@ class Webhook {
     limits.connections = allowed_connections(
         options_.max_connections, options_.registry.listen ? registry::kMostConnections : 0);
     limits.body_bytes = options_.max_body_bytes;
+    limits.held_bytes = std::max(limits.held_bytes, 4 * limits.body_bytes);
     server_ = std::make_unique<http::HttpsServer>(
         options_.listen, options_.threads, limits, tls_,
         [this](const http::HttpRequest& request) { return service_(request); });
@@ -239,7 +240,8 @@ class Webhook {
   }
 
   bool ready() const {
-    return !draining_ && server_ && tls_.usable() && (!keeper_ || keeper_->published());
+    return !draining_ && server_ && server_->responsive() && tls_.usable() &&
+           (!keeper_ || keeper_->published());
   }
 
   void wait_for_signal() {

@@ -137,7 +137,8 @@ void declare_limits(config::OptionSet& options, ServeOptions& into) {
                               .env = "SIDETAP_MAX_BODY",
                               .value = "BYTES",
                               .fallback = "10M",
-                              .help = "largest review"},
+                              .help = "largest review; all that are being received may together "
+                                      "take 64M, or four times this where that is more"},
                              config::byte_size(1024, 1u << 30), into.max_body_bytes);
 }
 
@@ -221,7 +222,7 @@ void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) 
                             .env = "SIDETAP_SERVICE_ACCOUNT",
                             .value = "FOLDER",
                             .fallback = "/var/run/secrets/kubernetes.io/serviceaccount",
-                            .help = "token and CA of the API server"},
+                            .help = "token and CA of the API server, and the pod's namespace"},
                            config::any_text(), into.service_account);
 }
 

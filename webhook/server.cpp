@@ -46,6 +46,8 @@ const MetricSpec kTimeouts{"sidetap_webhook_timeouts_total", MetricType::kCounte
                            "Connections cut for being slow in a handshake, request or answer."};
 const MetricSpec kMalformed{"sidetap_webhook_malformed_requests_total", MetricType::kCounter,
                             "Requests that were cut off, too large or no HTTP."};
+const MetricSpec kOverloaded{"sidetap_webhook_requests_overloaded_total", MetricType::kCounter,
+                             "Requests refused, all under way together holding too much memory."};
 const MetricSpec kExpiry{"sidetap_webhook_certificate_expiry_timestamp_seconds", MetricType::kGauge,
                          "When the serving certificate ends, in seconds since 1970."};
 const MetricSpec kReloads{"sidetap_webhook_certificate_reloads_total", MetricType::kCounter,
@@ -174,6 +176,7 @@ void expose_server(telemetry::MetricsRegistry& metrics, const http::ServerCounte
   metrics.expose(kHandshakes, {}, number(counters.handshake_failures));
   metrics.expose(kTimeouts, {}, number(counters.timeouts));
   metrics.expose(kMalformed, {}, number(counters.bad_requests));
+  metrics.expose(kOverloaded, {}, number(counters.overloaded));
   metrics.expose(kExpiry, {}, [&tls] { return tls.expiry_seconds(); });
   metrics.expose(kReloads, {}, [&tls] { return static_cast<double>(tls.reloads()); });
   metrics.expose(kReloadFailures, {},

@@ -3,8 +3,8 @@
 //
 //   POST /inject/namespace, /inject/pod   an AdmissionReview in, an AdmissionReview out
 //
-// 400 what is no review, 404 other paths, 405 other methods (413 and 431 come from the connection),
-// 415 what is not JSON.
+// 400 what is no review, 404 other paths, 405 other methods, 415 what is not JSON (413, 431 and 503
+// come from the connection, which also logs every refusal).
 #pragma once
 
 #include <functional>

@@ -1,10 +1,14 @@
 #include "shared/http/http_session.h"
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/field.hpp>
@@ -25,10 +29,15 @@ using ErrorCode = boost::system::error_code;
 
 /// One TLS record of the largest size.
 constexpr std::size_t kBufferBytes = 16u << 10;
+/// What a request costs without its body: our buffer, and that of OpenSSL.
+constexpr std::size_t kRequestBytes = 2 * kBufferBytes;
 constexpr std::size_t kMostLingerBytes = 16u << 20;
 constexpr auto kLinger = std::chrono::seconds(2);
 /// A connection that is new when the server stops gets so long to ask.
 constexpr auto kLastChance = std::chrono::seconds(1);
+/// Reads or requests that a connection may have in a row.
+constexpr unsigned kTurns = 64;
+constexpr std::size_t kMostLogged = 200;
 
 std::string head_of(const HttpAnswer& answer, bool close) {
   const auto reason = beast::http::obsolete_reason(beast::http::int_to_status(answer.status));
@@ -52,7 +61,7 @@ bool readable(asio::ip::tcp::socket& socket) {
 }  // namespace
 
 HttpSession::HttpSession(asio::ip::tcp::socket socket, const TlsContext& tls, SessionShared& shared)
-    : shared_(shared), stream_(std::move(socket), tls) {
+    : shared_(shared), memory_(shared.budget), stream_(std::move(socket), tls) {
   enter(Phase::kHandshake, shared_.limits.handshake);
 }
 
@@ -82,13 +91,21 @@ asio::awaitable<void> HttpSession::run() {
   }
 }
 
+bool HttpSession::others_turn() {
+  turns_ = (turns_ + 1) % kTurns;
+  return turns_ == 0;
+}
+
 asio::awaitable<bool> HttpSession::first_bytes() {
   if (size_ > 0) co_return true;  // The next request came with the last one.
   enter(Phase::kIdle, shared_.stopping ? kLastChance : shared_.limits.idle);
   buffer_.reset();
+  memory_.hold(0);
+  // Asked once only: part of a record counts as pending too, and for the rest we have to wait.
+  Want want = stream_.has_pending() ? Want::kNothing : Want::kRead;
   for (;;) {
-    if (!stream_.has_pending()) {
-      const ErrorCode error = co_await stream_.wait(Want::kRead);
+    if (want != Want::kNothing) {
+      const ErrorCode error = co_await stream_.wait(want);
       // Asked to end: not when a request has arrived in this very moment.
       if (error && !readable(stream_.socket())) {
         stream_.shutdown();
@@ -102,11 +119,20 @@ asio::awaitable<bool> HttpSession::first_bytes() {
       size_ = step.bytes;
       co_return true;
     }
-    if (step.want == Want::kWrite && co_await stream_.wait(Want::kWrite)) co_return false;
+    want = step.want;
+    if (phase_ == Phase::kIdle && stream_.has_pending()) {
+      // A request has begun, though there is nothing of it to be read yet.
+      enter(Phase::kRequest, shared_.limits.header);
+      if (!memory_.hold(kRequestBytes)) {
+        ++shared_.counters.overloaded;
+        co_return false;
+      }
+    }
   }
 }
 
 asio::awaitable<bool> HttpSession::more_bytes() {
+  if (others_turn()) co_await asio::post(stream_.socket().get_executor(), asio::use_awaitable);
   for (;;) {
     const TlsStep step = stream_.read_step({buffer_.get() + size_, kBufferBytes - size_});
     if (step.error) co_return false;
@@ -118,9 +144,23 @@ asio::awaitable<bool> HttpSession::more_bytes() {
   }
 }
 
+namespace {
+
+/// A field's value that goes on in the next line, in the bytes of a header: obsolete (RFC 9112,
+/// 5.2), and one who does not know it sees a field less than we do, the framing among them.
+bool is_folded(std::string_view header) {
+  return header.find("\r\n ") != header.npos || header.find("\r\n\t") != header.npos;
+}
+
+}  // namespace
+
 std::optional<HttpSession::Refusal> HttpSession::parse(Parser& parser) {
   ErrorCode error;
+  const bool in_header = !parser.is_header_done();
   const std::size_t used = parser.put(asio::buffer(buffer_.get(), size_), error);
+  if (in_header && is_folded({buffer_.get(), used})) {
+    return Refusal{400, "a field that goes on in the next line"};
+  }
   size_ -= used;
   if (size_ > 0) std::memmove(buffer_.get(), buffer_.get() + used, size_);
   if (error == HttpError::need_more) {
@@ -168,9 +208,13 @@ asio::awaitable<bool> HttpSession::read_request(Parser& parser, std::optional<Re
   bool header_seen = false;
   for (;;) {
     refusal = parse(parser);
+    if (!refusal && !memory_.hold(kRequestBytes + parser.get().body().size())) {
+      refusal = Refusal{503, "too much is under way: try again"};
+    }
     if (refusal) co_return false;
     if (!header_seen && parser.is_header_done()) {
       header_seen = true;
+      parser.eager(true);
       enter(Phase::kRequest, shared_.limits.body);
       if (const char* why = ambiguity(parser)) {
         refusal = Refusal{400, why};
@@ -185,6 +229,8 @@ asio::awaitable<bool> HttpSession::read_request(Parser& parser, std::optional<Re
         constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
         if (co_await stream_.write(kContinue)) co_return false;
       }
+      // What came with the header is looked at before more is read.
+      if (size_ > 0 && !parser.is_done()) continue;
     }
     if (parser.is_done()) co_return true;
     if (!co_await more_bytes()) co_return false;
@@ -206,7 +252,50 @@ HttpAnswer HttpSession::handle(Parser& parser) {
   }
 }
 
+HttpAnswer HttpSession::refuse(Refusal refusal) {
+  HttpAnswer answer;
+  answer.status = refusal.status;
+  answer.body = std::move(refusal.reason) + "\n";
+  return answer;
+}
+
+/// Every answer that is an error has its reason as a line of text.
+void HttpSession::log_refusal(const HttpAnswer& answer) {
+  const auto kept_back = shared_.refusals.admit();
+  if (!kept_back) return;
+  ErrorCode ignored;
+  const auto peer = stream_.socket().remote_endpoint(ignored);
+  const std::string_view reason = answer.body;
+  telemetry::warn("request refused",
+                  {{"status", answer.status},
+                   {"reason", reason.substr(0, std::min(reason.find('\n'), kMostLogged))},
+                   {"peer", peer.address().to_string()},
+                   {"not_logged", *kept_back}});
+}
+
+asio::awaitable<std::optional<HttpSession::Reply>> HttpSession::reply_to_next() {
+  Parser parser;
+  parser.header_limit(shared_.limits.header_bytes);
+  parser.body_limit(shared_.limits.body_bytes);
+  std::optional<Refusal> refusal;
+  const bool complete = co_await read_request(parser, refusal);
+  Reply reply{{}, parser.get().method() == beast::http::verb::head, true};
+  if (complete) {
+    const bool keep = parser.keep_alive();
+    reply.answer = handle(parser);
+    reply.close = !keep || shared_.draining;
+  } else {
+    ++(refusal && refusal->status == 503 ? shared_.counters.overloaded
+                                         : shared_.counters.bad_requests);
+    if (!refusal) co_return std::nullopt;
+    reply.answer = refuse(std::move(*refusal));
+  }
+  if (reply.answer.status >= 400) log_refusal(reply.answer);
+  co_return reply;
+}
+
 asio::awaitable<bool> HttpSession::serve_one() {
+  if (others_turn()) co_await asio::post(stream_.socket().get_executor(), asio::use_awaitable);
   if (!co_await first_bytes()) co_return false;
   struct InFlight {
     explicit InFlight(std::atomic<std::int64_t>& gauge) : gauge_(gauge) { ++gauge_; }
@@ -214,33 +303,20 @@ asio::awaitable<bool> HttpSession::serve_one() {
     std::atomic<std::int64_t>& gauge_;
   } const in_flight(shared_.counters.in_flight);
 
-  Parser parser;
-  parser.eager(true);
-  parser.header_limit(shared_.limits.header_bytes);
-  parser.body_limit(shared_.limits.body_bytes);
-  std::optional<Refusal> refusal;
-  if (co_await read_request(parser, refusal)) {
-    const bool keep = parser.keep_alive();
-    const HttpAnswer reply = handle(parser);
-    co_return co_await answer(reply, !keep || shared_.draining);
-  }
-  ++shared_.counters.bad_requests;
-  if (refusal) {
-    HttpAnswer reply;
-    reply.status = refusal->status;
-    reply.body = refusal->reason + "\n";
-    co_await answer(reply, true);
-  }
-  co_return false;
+  const std::optional<Reply> reply = co_await reply_to_next();
+  if (!reply) co_return false;
+  // The request is gone, and its body with it.
+  memory_.hold(kRequestBytes);
+  co_return co_await answer(*reply);
 }
 
-asio::awaitable<bool> HttpSession::answer(const HttpAnswer& answer, bool close) {
+asio::awaitable<bool> HttpSession::answer(const Reply& reply) {
   enter(Phase::kAnswer, shared_.limits.write);
-  std::string text = head_of(answer, close);
-  text.append(answer.body);
+  std::string text = head_of(reply.answer, reply.close);
+  if (!reply.head_only) text.append(reply.answer.body);
   if (co_await stream_.write(text)) co_return false;
-  if (close) co_await linger();
-  co_return !close;
+  if (reply.close) co_await linger();
+  co_return !reply.close;
 }
 
 /// Closing with unread bytes would reset the connection and might take the answer with it: end our

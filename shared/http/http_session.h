@@ -11,7 +11,9 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "shared/http/https_server.h"
+#include "shared/http/memory_budget.h"
 #include "shared/http/tls_stream.h"
+#include "shared/telemetry/log_throttle.h"
 
 namespace sidetap::http {
 
@@ -19,6 +21,8 @@ namespace sidetap::http {
 struct SessionShared {
   ServerLimits limits;
   HttpHandler handler;
+  MemoryBudget budget;
+  telemetry::LogThrottle refusals{20, std::chrono::seconds(10)};
   ServerCounters counters = {};
   std::atomic<bool> draining{false};
   std::atomic<bool> stopping{false};
@@ -48,23 +52,37 @@ class HttpSession {
     unsigned status;
     std::string reason;
   };
+  struct Reply {
+    HttpAnswer answer;
+    bool head_only;
+    bool close;
+  };
 
   void enter(Phase phase, std::chrono::milliseconds limit);
   boost::asio::awaitable<bool> first_bytes();
   boost::asio::awaitable<bool> more_bytes();
+  /// Whoever sends without a pause must not keep the thread: says from time to time that the others
+  /// are to have their turn.
+  bool others_turn();
   boost::asio::awaitable<bool> serve_one();
+  /// Reads a request and has it answered; nothing when the connection is gone.
+  boost::asio::awaitable<std::optional<Reply>> reply_to_next();
   /// False: the connection is gone, or the request was refused (then `refusal` says why).
   boost::asio::awaitable<bool> read_request(Parser& parser, std::optional<Refusal>& refusal);
   std::optional<Refusal> parse(Parser& parser);
   HttpAnswer handle(Parser& parser);
-  boost::asio::awaitable<bool> answer(const HttpAnswer& answer, bool close);
+  HttpAnswer refuse(Refusal refusal);
+  void log_refusal(const HttpAnswer& answer);
+  boost::asio::awaitable<bool> answer(const Reply& reply);
   boost::asio::awaitable<void> linger();
 
   SessionShared& shared_;
+  MemoryBudget::Share memory_;
   TlsStream stream_;
   /// Present only while bytes are in it or are being read.
   std::unique_ptr<char[]> buffer_;
   std::size_t size_ = 0;
+  unsigned turns_ = 0;
   Phase phase_ = Phase::kHandshake;
   Clock::time_point deadline_;
 };

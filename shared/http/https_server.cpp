@@ -31,8 +31,8 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 
 std::chrono::milliseconds sweep_period(const ServerLimits& limits) {
-  const auto least = std::min(
-      {limits.handshake, limits.idle, limits.header, limits.body, limits.write, limits.finish});
+  const auto least = std::min({limits.handshake, limits.idle, limits.header, limits.body,
+                               limits.write, limits.finish, limits.stuck});
   return std::clamp(least / 4, std::chrono::milliseconds(5), std::chrono::milliseconds(1000));
 }
 
@@ -44,8 +44,10 @@ class Worker {
 
   asio::io_context& context() { return context_; }
   std::size_t load() const { return load_; }
+  bool runs() const { return Clock::now() - last_sweep_.load() < shared_.limits.stuck; }
 
   void run() {
+    last_sweep_ = Clock::now();
     asio::co_spawn(context_, sweep(), asio::detached);
     thread_ = std::thread([this] { context_.run(); });
   }
@@ -95,6 +97,7 @@ class Worker {
       timer_.expires_after(period);
       co_await timer_.async_wait(kTuple);
       const auto now = Clock::now();
+      last_sweep_ = now;
       const bool over = finish_at_ && now >= *finish_at_;
       for (HttpSession* session : sessions_) over ? session->cut() : session->sweep(now);
     }
@@ -103,6 +106,7 @@ class Worker {
   SessionShared& shared_;
   const TlsStore& tls_;
   std::atomic<std::size_t> load_{0};
+  std::atomic<Clock::time_point> last_sweep_{};
   std::list<HttpSession*> sessions_;
   std::optional<Clock::time_point> finish_at_;
   asio::io_context context_{1};
@@ -155,7 +159,12 @@ struct HttpsServer::Impl {
 
 HttpsServer::HttpsServer(net::HostPort listen, unsigned threads, ServerLimits limits,
                          const TlsStore& tls, HttpHandler handler)
-    : impl_(new Impl{{limits, std::move(handler)}, std::move(listen), threads, tls}) {}
+    : impl_(new Impl{.shared = {.limits = limits,
+                                .handler = std::move(handler),
+                                .budget = MemoryBudget(limits.held_bytes)},
+                     .listen_address = std::move(listen),
+                     .threads = threads,
+                     .tls = tls}) {}
 
 HttpsServer::~HttpsServer() {
   for (const auto& worker : impl_->workers) worker->abandon();
@@ -190,6 +199,11 @@ void HttpsServer::stop() {
   impl_->accepting_ended.get_future().wait();
   for (const auto& worker : impl_->workers) worker->finish();
   for (const auto& worker : impl_->workers) worker->join();
+}
+
+bool HttpsServer::responsive() const {
+  return std::all_of(impl_->workers.begin(), impl_->workers.end(),
+                     [](const auto& worker) { return worker->runs(); });
 }
 
 const ServerCounters& HttpsServer::counters() const { return impl_->shared.counters; }

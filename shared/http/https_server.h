@@ -43,6 +43,10 @@ struct ServerLimits {
   std::size_t connections = 20'000;  ///< Further ones are closed at once.
   std::size_t body_bytes = 10u << 20;
   std::uint32_t header_bytes = 16u << 10;
+  /// All requests under way together, with the buffers of their connections. One that wants more
+  /// than is then left for the others is answered with 503; above twice body_bytes, or the largest
+  /// bodies never pass.
+  std::size_t held_bytes = 64u << 20;
   std::chrono::milliseconds handshake{10'000};
   /// Between requests. Above the 90 s after which an API server closes, so that it is never we who
   /// close a connection that a request is on its way on.
@@ -51,6 +55,8 @@ struct ServerLimits {
   std::chrono::milliseconds body{30'000};    ///< From there to its end.
   std::chrono::milliseconds write{20'000};   ///< For an answer to be taken.
   std::chrono::milliseconds finish{10'000};  ///< For what still runs, after stop().
+  /// A thread that has not come by its timer for so long is stuck.
+  std::chrono::milliseconds stuck{10'000};
 };
 
 /// Since the start, except the two gauges. Any thread reads.
@@ -60,6 +66,7 @@ struct ServerCounters {
   std::atomic<std::uint64_t> handshake_failures{0};
   std::atomic<std::uint64_t> timeouts{0};  ///< Of any kind except between requests.
   std::atomic<std::uint64_t> bad_requests{0};
+  std::atomic<std::uint64_t> overloaded{0};  ///< Refused for lack of memory to hold them.
   std::atomic<std::int64_t> connections{0};
   std::atomic<std::int64_t> in_flight{0};  ///< From a request's first byte to its answer.
 };
@@ -81,6 +88,8 @@ class HttpsServer {
   /// drain(), and accepts no more: idle connections end, running requests finish, within
   /// limits.finish. Returns when all threads have ended. Not from a handler.
   void stop();
+  /// Does every thread still run? Any thread, after start().
+  bool responsive() const;
   const ServerCounters& counters() const;
 
  private:

@@ -76,6 +76,21 @@ bool TlsClient::send(std::string_view bytes) {
   return sent;
 }
 
+std::string TlsClient::sealed(std::string_view bytes) {
+  BIO* const socket = SSL_get_wbio(session_);
+  BIO_up_ref(socket);
+  BIO* const memory = BIO_new(BIO_s_mem());
+  BIO_up_ref(memory);
+  SSL_set0_wbio(session_, memory);
+  send(bytes);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(memory, &data);
+  std::string records(data, static_cast<std::size_t>(size));
+  SSL_set0_wbio(session_, socket);
+  BIO_free(memory);
+  return records;
+}
+
 bool TlsClient::read_more() {
   std::array<char, 4096> piece{};
   const int got = SSL_read(session_, piece.data(), piece.size());

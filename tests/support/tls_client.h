@@ -28,6 +28,9 @@ class TlsClient {
   TlsClient& operator=(const TlsClient&) = delete;
 
   bool send(std::string_view bytes);
+  /// The TLS records that would carry `bytes`; the peer must get them in order, with send_raw().
+  std::string sealed(std::string_view bytes);
+  bool send_raw(std::string_view bytes) { return tcp_.send(bytes); }
   /// One answer: its header and the body of its Content-Length. Less when the peer ended before.
   std::string read_answer();
   /// Everything until the peer ends. Throws after ten seconds of silence.

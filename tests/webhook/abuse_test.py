@@ -10,12 +10,41 @@ import unittest
 import webhook as live
 
 
+class PartialRecord:
+    """A TLS connection on which a record is sent in pieces."""
+
+    def __init__(self, port, context):
+        self.socket = socket.create_connection(("127.0.0.1", port), live.PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="127.0.0.1")
+        self.until_done(self.tls.do_handshake)
+
+    def until_done(self, step):
+        while True:
+            try:
+                result = step()
+                self.socket.sendall(self.outgoing.read())
+                return result
+            except ssl.SSLWantReadError:
+                self.socket.sendall(self.outgoing.read())
+                self.incoming.write(self.socket.recv(65536))
+
+    def sealed(self, data):
+        self.tls.write(data)
+        return self.outgoing.read()
+
+    def read(self):
+        return self.until_done(lambda: self.tls.read(65536))
+
+
 class Abuse(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.secret = live.Secret()
         cls.secret.publish_made("ca1")
-        cls.webhook = live.Webhook(cls.secret)
+        # One thread: whoever holds it up is seen by all.
+        cls.webhook = live.Webhook(cls.secret, "--threads", "1")
         cls.context = cls.secret.trust("ca1")
         live.Client(cls.webhook.port, cls.context).close()
         live.eventually(lambda: cls.webhook.metric("sidetap_webhook_connections") == 0, "idle")
@@ -166,6 +195,74 @@ class Abuse(unittest.TestCase):
         client.close()
         for sock in slow:
             sock.close()
+
+    def test_part_of_a_record_holds_nobody_up(self):
+        partial = PartialRecord(self.webhook.port, self.context)
+        record = partial.sealed(b"GET /inject/pod HTTP/1.1\r\nHost: x\r\n\r\n")
+        for start, end in ((0, 1), (1, 5), (5, 20)):
+            partial.socket.sendall(record[start:end])
+            client = live.Client(self.webhook.port, self.context)
+            client.admit()
+            client.close()
+        partial.socket.sendall(record[20:])
+        self.assertTrue(partial.read().startswith(b"HTTP/1.1 405 "))
+        partial.socket.close()
+
+    def test_many_large_bodies_that_stall_do_not_take_the_memory(self):
+        head = b"POST /inject/pod HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        slow = [self.context.wrap_socket(socket.create_connection(("127.0.0.1", self.webhook.port)),
+                                         server_hostname="127.0.0.1") for _ in range(60)]
+        refused = self.webhook.metric("sidetap_webhook_requests_overloaded_total")
+        for sock in slow:
+            try:
+                sock.sendall(head % (10 << 20) + bytes(9 << 20))
+            except OSError:  # A refused one may be closed before it has sent all.
+                pass
+        self.assertLess(self.webhook.resident_bytes(), 200 << 20)
+        self.assertGreater(self.webhook.metric("sidetap_webhook_requests_overloaded_total"), refused)
+        client = live.Client(self.webhook.port, self.context)
+        client.admit("while others stall")
+        client.close()
+        for sock in slow:
+            sock.close()
+
+    def test_a_refusal_is_logged_with_its_reason(self):
+        webhook = live.Webhook(self.secret)
+        self.addCleanup(webhook.close)
+        client = live.Client(webhook.port, self.context)
+        self.assertEqual(client.post(live.review(), path="/mutate")[0], 404)
+        self.assertEqual(client.post(live.review(), content_type="text/plain")[0], 415)
+        self.assertEqual(client.post(b'{"kind":"Pod"}')[0], 400)
+        client.connection.request("GET", "/inject/pod")
+        self.assertEqual(client.connection.getresponse().status, 405)
+        client.close()
+        live.eventually(lambda: len(webhook.logged("request refused")) == 4, "the log lines")
+        for event, (status, reason) in zip(webhook.logged("request refused"), (
+                (404, "/inject/namespace"), (415, "application/json"), (400, "AdmissionReview"), (405, "POST"))):
+            self.assertEqual(event["status"], status)
+            self.assertIn(reason, event["reason"])
+            self.assertEqual(event["peer"], "127.0.0.1")
+        client = live.Client(webhook.port, self.context)
+        for _ in range(200):
+            client.post(b"", path="/mutate")
+        client.close()
+        self.assertLess(len(webhook.logged("request refused")), 100)
+
+    def test_its_own_namespace_is_left_alone(self):
+        (self.secret.root / "namespace").write_text("sidetap-system")
+        webhook = live.Webhook(self.secret, "--service-account", self.secret.root)
+        self.addCleanup(webhook.close)
+        client = live.Client(webhook.port, self.context)
+        self.assertNotIn("patch", json.loads(client.post(live.review(namespace="sidetap-system"))[1])["response"])
+        self.assertIn("patch", json.loads(client.post(live.review(namespace="shop"))[1])["response"])
+        client.close()
+
+    def test_the_request_log_bounds_what_others_chose(self):
+        pod = {"metadata": {"name": "n" * 100_000}, "spec": {"containers": []}}
+        self.assertEqual(self.post(live.review("long-" + "u" * 100_000, "s" * 100_000, pod))[0], 200)
+        live.eventually(lambda: any(e.get("uid", "").startswith("long-") for e in list(self.webhook.log)), "the line")
+        event = next(e for e in list(self.webhook.log) if e.get("uid", "").startswith("long-"))
+        self.assertLess(len(json.dumps(event)), 1500)
 
     def test_the_request_log_names_the_pod_and_not_its_contents(self):
         pod = {"metadata": {"generateName": "keeps-secrets-", "annotations": {"sidetap.io/inject": "true"}},

@@ -168,6 +168,10 @@ class Webhook:
     def files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def resident_bytes(self):
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def alive(self):
         return self.process.poll() is None
 

@@ -42,6 +42,8 @@ class HttpsServerTest : public testing::Test {
         net::HostPort{"127.0.0.1", 0}, threads, limits, tls_, [this](HttpRequest request) {
           if (request.target == "/throw") throw std::runtime_error("thrown");
           while (request.target == "/wait" && !release_) std::this_thread::yield();
+          if (request.target == "/other") others_after_ = handled_.load();
+          ++handled_;
           return HttpAnswer{200, "text/plain", {}, "got " + request.body};
         });
     port_ = server_->start().value();
@@ -64,6 +66,8 @@ class HttpsServerTest : public testing::Test {
   TlsMaterial material_{leaf_.certificate, leaf_.key};
   TlsStore tls_;
   std::atomic<bool> release_{false};
+  std::atomic<int> handled_{0};
+  std::atomic<int> others_after_{-1};  ///< Requests handled before that for /other.
   std::unique_ptr<HttpsServer> server_;
   std::uint16_t port_ = 0;
 };
@@ -94,6 +98,92 @@ TEST_F(HttpsServerTest, TakesARequestByteByByte) {
   TlsClient client(port_);
   for (const char byte : post("slow")) client.send({&byte, 1});
   EXPECT_THAT(client.read_answer(), EndsWith("got slow"));
+}
+
+TEST_F(HttpsServerTest, PartOfARecordIsWaitedForWithoutHoldingTheThread) {
+  serve({}, 1);
+  TlsClient partial(port_);
+  const std::string record = partial.sealed(post("late"));
+  std::size_t sent = 0;
+  for (const std::size_t end : {1u, 5u, 20u}) {
+    partial.send_raw(record.substr(sent, end - sent));
+    sent = end;
+    expect_alive();
+  }
+  partial.send_raw(record.substr(sent));
+  EXPECT_THAT(partial.read_answer(), EndsWith("got late"));
+}
+
+TEST_F(HttpsServerTest, PartOfARecordIsTheBeginningOfARequest) {
+  ServerLimits limits;
+  limits.header = milliseconds(100);
+  serve(limits);
+  TlsClient partial(port_);
+  partial.send_raw(partial.sealed(post("never")).substr(0, 20));
+  expect_closed_without_a_word(partial);
+  EXPECT_EQ(server_->counters().timeouts, 1u);
+}
+
+TEST_F(HttpsServerTest, WhoSendsWithoutAPauseLetsOthersHaveTheirTurn) {
+  serve({}, 1);
+  TlsClient greedy(port_);
+  TlsClient other(port_);
+  const int requests = 300;
+  std::string together = "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (int i = 1; i < requests; ++i) together += "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_LT(together.size(), 16u << 10);
+  greedy.send(together);
+  eventually([&] { return server_->counters().in_flight == 1; });
+  other.send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
+  release_ = true;
+  EXPECT_THAT(other.read_answer(), EndsWith("got "));
+  for (int i = 0; i < requests; ++i) greedy.read_answer();
+  EXPECT_LT(others_after_, requests - 1);
+}
+
+TEST_F(HttpsServerTest, NoticesAThreadThatRunsNoMore) {
+  ServerLimits limits;
+  limits.header = limits.stuck = milliseconds(100);
+  serve(limits, 2);
+  EXPECT_TRUE(server_->responsive());
+  TlsClient client(port_);
+  client.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+  eventually([&] { return !server_->responsive(); });
+  release_ = true;
+  eventually([&] { return server_->responsive(); });
+}
+
+TEST_F(HttpsServerTest, TheAnswerToHeadHasNoBody) {
+  serve();
+  TlsClient client(port_);
+  client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" + post("next", "Connection: close\r\n"));
+  const std::string answers = client.read_all();
+  EXPECT_THAT(answers, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answers, HasSubstr("Content-Length: 4\r\n\r\nHTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answers, EndsWith("got next"));
+  EXPECT_THAT(ask_tls(port_, "HEAD / HTTP/1.1\r\n\r\n"), EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpsServerTest, BodiesUnderWayHoldNoMoreMemoryThanAllowed) {
+  ServerLimits limits;
+  limits.held_bytes = 4u << 20;
+  serve(limits);
+  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n";
+  TlsClient first(port_);
+  first.send(head + std::string(1'000'000, 'a'));
+  TlsClient second(port_);
+  second.send(head + std::string(1'999'999, 'b'));
+  EXPECT_THAT(second.read_all(),
+              AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("Connection: close\r\n")));
+  EXPECT_EQ(server_->counters().overloaded, 1u);
+  // Whoever asks for little is served still.
+  expect_alive();
+  first.send(std::string(1'000'000, 'a'));
+  EXPECT_THAT(first.read_answer(), StartsWith("HTTP/1.1 200 "));
+  // What was held is free again.
+  TlsClient third(port_);
+  third.send(post(std::string(1'900'000, 'c')));
+  EXPECT_THAT(third.read_answer(), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(HttpsServerTest, TakesChunksAndLargeBodies) {
@@ -186,6 +276,11 @@ INSTANTIATE_TEST_SUITE_P(
         "POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 0\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\t \r\n\r\n0\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\t0\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nX: y\r\n Content-Length: 5\r\n",
+        "POST / HTTP/1.1\r\nHost:\r\n x\r\nContent-Length: 0\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
         "POST / HTTP/1.1\r\nHost: x\nContent-Length: 0\r\n",

@@ -1,0 +1,43 @@
+// Keeps those outside from filling the log.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace sidetap::telemetry {
+
+/// Lets so many events of each period into the log, and counts the others. Any thread.
+class LogThrottle {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  LogThrottle(unsigned most, std::chrono::seconds period) : most_(most), period_(period) {}
+
+  /// Nothing: do not log this event. Else how many were kept back since the last one that was not.
+  std::optional<std::uint64_t> admit(Clock::time_point now = Clock::now()) {
+    const std::lock_guard lock(mutex_);
+    if (now - start_ >= period_) {
+      start_ = now;
+      admitted_ = 0;
+    }
+    if (admitted_ == most_) {
+      ++kept_back_;
+      return std::nullopt;
+    }
+    ++admitted_;
+    return std::exchange(kept_back_, 0);
+  }
+
+ private:
+  const unsigned most_;
+  const std::chrono::seconds period_;
+  std::mutex mutex_;
+  Clock::time_point start_;
+  unsigned admitted_ = 0;
+  std::uint64_t kept_back_ = 0;
+};
+
+}  // namespace sidetap::telemetry
