@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <vector>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
 #include <malloc.h>
 #include <sys/resource.h>
 
@@ -181,10 +184,15 @@ class Webhook {
         kube::Client(context_.get_executor(), std::move(*credentials)), std::move(config),
         [this](const certificates::State& state) { serve_with(state); });
     keeper_->expose(metrics_);
-    asio::co_spawn(
-        context_, keeper_->run(),
-        asio::bind_cancellation_slot(keeper_end_.slot(), [](const std::exception_ptr&) {}));
+    asio::co_spawn(context_, keeper_->run(),
+                   asio::bind_cancellation_slot(keeper_end_.slot(), keeper_ended));
     return {};
+  }
+  /// It ends by stop() alone; with anything else the process must not go on as if all were well.
+  static void keeper_ended(const std::exception_ptr& fault) try {
+    if (fault) std::rethrow_exception(fault);
+  } catch (const boost::system::system_error& end) {
+    if (end.code() != asio::error::operation_aborted) throw;
   }
 
   void serve_with(const certificates::State& state) {

@@ -1,13 +1,16 @@
 #include "webhook/certificates/keeper.h"
 
 #include <algorithm>
+#include <exception>
 #include <random>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 #include "shared/telemetry/log.h"
 #include "webhook/certificates/objects.h"
@@ -35,8 +38,18 @@ const MetricSpec kFailures{"sidetap_webhook_certificate_failures_total", MetricT
 const MetricSpec kPublished{"sidetap_webhook_ca_bundle_published", MetricType::kGauge,
                             "1 once the caBundle has fitted the certificate that is served."};
 
-/// Did somebody else change the object between our reading and our writing?
-bool is_conflict(unsigned status) { return status == 409 || status == 422; }
+/// Somebody else changed the object between our reading and our writing.
+constexpr unsigned kConflict = 409;
+/// A test in a JSON Patch failed, which is a conflict too, or the outcome is no valid object.
+constexpr unsigned kInvalid = 422;
+constexpr unsigned kForbidden = 403;
+
+/// What a proxy or a fault may put in an object's place.
+Error no_object() { return Error{"the API server's answer is no object"}; }
+
+std::string version_of(const nlohmann::json& object) {
+  return object.value(nlohmann::json::json_pointer("/metadata/resourceVersion"), std::string());
+}
 
 milliseconds with_jitter(milliseconds pause) {
   thread_local std::minstd_rand random{std::random_device{}()};
@@ -74,6 +87,17 @@ asio::awaitable<Result<kube::Response>> Keeper::write_secret(bool there, nlohman
   return client_.create(secrets_path(), std::move(object));
 }
 
+Error Keeper::unwritten(bool there, const kube::Response& answer) const {
+  std::string text = "Secret " + secrets_path() + "/" + config_.secret + ": " + answer.describe();
+  if (!there && answer.status == kForbidden) {
+    text +=
+        "; it is missing, and the rights do not reach to make it: `helm upgrade` makes it "
+        "again, without Helm `kubectl create secret generic " +
+        config_.secret + " --namespace " + config_.name_space + "`";
+  }
+  return Error{std::move(text)};
+}
+
 asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
   const std::string path = secrets_path() + "/" + config_.secret;
   for (int tries = 0; tries < kMostTries; ++tries) {
@@ -81,11 +105,19 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
     if (!read) co_return read.error();
     const bool there = read->status != 404;
     if (there && !read->ok()) co_return Error{"Secret " + path + ": " + read->describe()};
+    if (there && !read->body.is_object()) {
+      co_return Error{"Secret " + path + ": " + no_object().text};
+    }
     State state = there ? state_of_secret(read->body) : State{};
     const Plan planned = plan(state, names_, now_(), config_.policy);
     if (planned.step == Step::kNothing) {
       due = planned.due;
       co_return state;
+    }
+    if (there && read->body.value("immutable", false)) {
+      co_return Error{"Secret " + path +
+                      " is immutable: delete it and make it again without that (`helm upgrade` "
+                      "does)"};
     }
     auto next = carry_out(planned.step, std::move(state), names_, now_(), config_.policy);
     if (!next) co_return next.error();
@@ -93,10 +125,10 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
         with_state(there ? read->body : new_secret(config_.name_space, config_.secret), *next);
     const auto written = co_await write_secret(there, std::move(object));
     if (!written) co_return written.error();
-    if (is_conflict(written->status)) {
+    if (written->status == kConflict) {
       ++conflicts_;
     } else if (!written->ok()) {
-      co_return Error{"Secret " + path + ": " + written->describe()};
+      co_return unwritten(there, *written);
     } else {
       ++steps_;
       telemetry::info("certificates changed", {{"step", step_name(planned.step)}});
@@ -109,29 +141,36 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
 asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
   const std::string path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/" +
                            config_.webhook_configuration;
+  const std::string name = "MutatingWebhookConfiguration " + config_.webhook_configuration + ": ";
+  kube::Response invalid;
+  std::string invalid_at;
   for (int tries = 0; tries < kMostTries; ++tries) {
     const auto read = co_await client_.get(path);
     if (!read) co_return read.error();
-    if (!read->ok()) {
-      co_return Error{"MutatingWebhookConfiguration " + config_.webhook_configuration + ": " +
-                      read->describe()};
-    }
+    if (!read->ok()) co_return Error{name + read->describe()};
+    if (!read->body.is_object()) co_return Error{name + no_object().text};
+    const std::string version = version_of(read->body);
+    // Nobody changed it meanwhile, so that it was not the patch's test that failed.
+    if (invalid.status != 0 && version == invalid_at) co_return Error{name + invalid.describe()};
+    if (invalid.status != 0) ++conflicts_;
+    invalid = {};
     nlohmann::json patch = bundle_patch(read->body, state.bundle());
     if (patch.is_null()) co_return Result<void>{};
     const auto written = co_await client_.patch(path, kube::PatchType::kJson, std::move(patch));
     if (!written) co_return written.error();
-    if (is_conflict(written->status)) {
+    if (written->status == kInvalid) {
+      invalid = *written;
+      invalid_at = version;
+    } else if (written->status == kConflict) {
       ++conflicts_;
     } else if (!written->ok()) {
-      co_return Error{"MutatingWebhookConfiguration " + config_.webhook_configuration + ": " +
-                      written->describe()};
+      co_return Error{name + written->describe()};
     } else {
       ++bundles_;
       telemetry::info("caBundle put right", {{"configuration", config_.webhook_configuration}});
     }
   }
-  co_return Error{"MutatingWebhookConfiguration " + config_.webhook_configuration +
-                  ": changed by others again and again"};
+  co_return Error{name + "changed by others again and again"};
 }
 
 asio::awaitable<Result<TimePoint>> Keeper::reconcile() {
@@ -150,12 +189,23 @@ asio::awaitable<Result<TimePoint>> Keeper::reconcile() {
   co_return due;
 }
 
+asio::awaitable<Result<TimePoint>> Keeper::try_reconcile() {
+  try {
+    co_return co_await reconcile();
+  } catch (const std::exception& fault) {
+    const auto* code = dynamic_cast<const boost::system::system_error*>(&fault);
+    if (code != nullptr && code->code() == asio::error::operation_aborted) throw;
+    ++failures_;
+    co_return Error{fault.what()};
+  }
+}
+
 asio::awaitable<void> Keeper::run() {
   asio::steady_timer timer(co_await asio::this_coro::executor);
   milliseconds backoff = config_.least_backoff;
   for (;;) {
     milliseconds pause = config_.period;
-    const auto due = co_await reconcile();
+    const auto due = co_await try_reconcile();
     if (due) {
       backoff = config_.least_backoff;
       const auto left = std::chrono::duration_cast<milliseconds>(*due - now_());

@@ -57,7 +57,10 @@ class Keeper {
 
  private:
   std::string secrets_path() const;
+  /// reconcile(), with what libraries throw as an Error too; the end by cancellation passes.
+  boost::asio::awaitable<Result<TimePoint>> try_reconcile();
   boost::asio::awaitable<Result<kube::Response>> write_secret(bool there, nlohmann::json object);
+  Error unwritten(bool there, const kube::Response& answer) const;
   boost::asio::awaitable<Result<State>> keep_secret(TimePoint& due);
   boost::asio::awaitable<Result<void>> keep_bundle(const State& state);
 

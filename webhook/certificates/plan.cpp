@@ -12,9 +12,14 @@ TimePoint two_thirds(const Facts& facts) {
   return facts.not_before + (facts.not_after - facts.not_before) / 3 * 2;
 }
 
+/// Leaves of it may still be served, and a client can check them.
+bool is_trusted(const std::string& certificate, TimePoint now) {
+  const auto facts = read_facts(certificate);
+  return facts && facts->authority && now < facts->not_after;
+}
+
 bool usable_authority(const Pair& pair, TimePoint now) {
-  const auto facts = read_facts(pair.certificate);
-  return facts && facts->authority && now < facts->not_after && key_fits(pair);
+  return is_trusted(pair.certificate, now) && key_fits(pair);
 }
 
 bool usable_leaf(const State& state, const std::vector<std::string>& names) {
@@ -84,22 +89,22 @@ Plan plan(const State& state, const std::vector<std::string>& names, TimePoint n
 
 Result<State> carry_out(Step step, State state, const std::vector<std::string>& names,
                         TimePoint now, const Policy& policy) {
+  if (step == Step::kNothing) return state;
+  if (step == Step::kDropPrevious) {
+    state.previous.clear();
+    return state;
+  }
   if (step == Step::kCreate || step == Step::kAddNext) {
     auto made = make_authority(kAuthorityName, now, policy.authority_life);
     if (!made) return made.error();
-    if (step == Step::kAddNext) {
-      state.next = std::move(*made);
-      return state;
-    }
-    state = State{std::move(*made), {}, {}, {}};
-  } else if (step == Step::kSwitch) {
-    state.previous = std::move(state.authority.certificate);
+    state.next = std::move(*made);
+  }
+  if (step == Step::kAddNext) return state;
+  if (step == Step::kCreate || step == Step::kSwitch) {
+    state.previous = is_trusted(state.authority.certificate, now)
+                         ? std::move(state.authority.certificate)
+                         : std::string();
     state.authority = std::exchange(state.next, {});
-  } else if (step == Step::kDropPrevious) {
-    state.previous.clear();
-    return state;
-  } else if (step == Step::kNothing) {
-    return state;
   }
   auto leaf = issue_leaf(state.authority, names, now, policy.leaf_life);
   if (!leaf) return leaf.error();

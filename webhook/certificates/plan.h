@@ -40,7 +40,9 @@ struct Policy {
 
 enum class Step {
   kNothing,
-  kCreate,  ///< Everything anew: there is nothing, or nothing that can be used.
+  /// Everything anew: there is nothing, or nothing that can be used. An authority that has lost its
+  /// key only stays in the bundle as previous.
+  kCreate,
   kIssueLeaf,
   kAddNext,
   kSwitch,

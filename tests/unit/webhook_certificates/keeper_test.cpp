@@ -72,6 +72,13 @@ class FakeApiServer {
     const std::lock_guard lock(mutex_);
     before_write_ = std::move(call);
   }
+  /// Every request that changes something gets this status from now on; 0: an answer again.
+  void refuse_writes(unsigned status) { refused_with_ = status; }
+  /// The next request is answered with this text, as if all were well.
+  void answer_with(std::string text) {
+    const std::lock_guard lock(mutex_);
+    odd_answer_ = std::move(text);
+  }
   int writes() const { return writes_; }
 
  private:
@@ -94,12 +101,16 @@ class FakeApiServer {
         std::this_thread::sleep_for(milliseconds(1000));
         return status(500);
       }
+      if (!odd_answer_.empty()) {
+        return {200, "application/json", {}, std::exchange(odd_answer_, {})};
+      }
       if (request.method != verb::get) call = std::exchange(before_write_, nullptr);
     }
     if (call) call();
     const auto present = get(path);
     if (request.method == verb::get) return present ? ok(200, *present) : status(404);
     ++writes_;
+    if (refused_with_ != 0) return status(refused_with_);
     if (request.method == verb::post) {
       json object = json::parse(request.body);
       const std::string own = path + "/" + object["metadata"]["name"].get<std::string>();
@@ -129,6 +140,8 @@ class FakeApiServer {
   std::map<std::string, json> objects_;
   std::deque<unsigned> faults_;
   std::function<void()> before_write_;
+  std::string odd_answer_;
+  std::atomic<unsigned> refused_with_{0};
   int version_ = 0;
   std::atomic<int> writes_{0};
   std::unique_ptr<http::HttpsServer> server_;
@@ -145,7 +158,12 @@ class KeeperTest : public testing::Test {
         kube::Client(context_.get_executor(),
                      {{"127.0.0.1", api_.port()}, ca_file_, token_file_, "ns"},
                      {timeout, 1u << 20}),
-        config, [this](const State& state) { served_.push_back(state); }, [this] { return now_; });
+        config,
+        [this](const State& state) {
+          if (std::exchange(serve_throws_, false)) throw std::runtime_error("cannot serve it");
+          served_.push_back(state);
+        },
+        [this] { return now_; });
   }
   Result<TimePoint> reconcile(Keeper& keeper) {
     std::optional<Result<TimePoint>> result;
@@ -176,6 +194,7 @@ class KeeperTest : public testing::Test {
   FakeApiServer api_{testing_support::make_leaf(ca_, {"IP:127.0.0.1"})};
   TimePoint now_ = Clock::now();
   std::vector<State> served_;
+  bool serve_throws_ = false;
   asio::io_context context_;
 };
 
@@ -321,16 +340,68 @@ TEST_F(KeeperTest, AnApiServerThatIsGoneIsAnError) {
   EXPECT_TRUE(keeper->published());  // What was published stays so.
 }
 
+TEST_F(KeeperTest, AnAnswerThatIsNoObjectIsAnError) {
+  const auto keeper = replica();
+  for (const char* odd : {"[]", "null", "1"}) {
+    api_.answer_with(odd);
+    const auto failed = reconcile(*keeper);
+    ASSERT_FALSE(failed) << odd;
+    EXPECT_THAT(failed.error().text, HasSubstr(kSecret));
+  }
+  EXPECT_EQ(api_.writes(), 0);
+  EXPECT_FALSE(keeper->published());
+}
+
+TEST_F(KeeperTest, ASecretThatIsMissingAndMayNotBeMadeIsNamedWithTheRemedy) {
+  api_.refuse_writes(403);
+  const auto keeper = replica();
+  const auto failed = reconcile(*keeper);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().text, HasSubstr("403 Made up"));
+  EXPECT_THAT(failed.error().text, HasSubstr("helm upgrade"));
+  EXPECT_THAT(failed.error().text, HasSubstr("kubectl create secret generic certs"));
+}
+
+TEST_F(KeeperTest, AnImmutableSecretIsNamedAsSuch) {
+  api_.put(kSecret, {{"metadata", {{"name", "certs"}}}, {"immutable", true}});
+  const auto keeper = replica();
+  const auto failed = reconcile(*keeper);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().text, HasSubstr("is immutable"));
+  EXPECT_EQ(api_.writes(), 0);
+}
+
+TEST_F(KeeperTest, AWriteThatIsInvalidIsNoConflict) {
+  const auto keeper = replica();
+  api_.refuse_writes(422);
+  EXPECT_THAT(reconcile(*keeper).error().text, HasSubstr("422 Made up"));
+  EXPECT_EQ(api_.writes(), 1);
+  api_.refuse_writes(0);
+  ASSERT_TRUE(reconcile(*keeper));
+  json configuration = api_.get(kConfiguration).value();
+  configuration["webhooks"][1]["clientConfig"]["caBundle"] = "eA==";
+  api_.put(kConfiguration, configuration);
+  api_.refuse_writes(422);
+  const int before = api_.writes();
+  EXPECT_THAT(reconcile(*keeper).error().text,
+              HasSubstr("MutatingWebhookConfiguration sidetap: 422 Made up"));
+  EXPECT_EQ(api_.writes(), before + 1);
+  EXPECT_THAT(metrics(*keeper), HasSubstr("sidetap_webhook_certificate_conflicts_total 0"));
+}
+
 TEST_F(KeeperTest, RunningItTriesAgainUntilItSucceedsAndEndsWhenCancelled) {
   const auto keeper = replica();
   api_.fail({500, 403, 401, 409, 503});
+  serve_throws_ = true;
   asio::cancellation_signal cancel;
   bool ended = false;
   asio::co_spawn(context_, keeper->run(),
                  asio::bind_cancellation_slot(cancel.slot(),
                                               [&](const std::exception_ptr&) { ended = true; }));
-  while (!keeper->published()) context_.run_one_for(std::chrono::seconds(10));
+  while (!keeper->published() && !ended) context_.run_one_for(std::chrono::seconds(10));
+  ASSERT_FALSE(ended);
   EXPECT_TRUE(bundle_is(stored().bundle()));
+  EXPECT_THAT(metrics(*keeper), HasSubstr("sidetap_webhook_certificate_failures_total 6"));
   cancel.emit(asio::cancellation_type::terminal);
   context_.run();
   EXPECT_TRUE(ended);

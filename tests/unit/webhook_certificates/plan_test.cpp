@@ -85,6 +85,32 @@ TEST_F(PlanTest, AnAuthorityThatCannotSignIsMadeAnew) {
   EXPECT_EQ(look().step, Step::kCreate);
 }
 
+TEST_F(PlanTest, AnAuthorityWhoseKeyIsLostStaysTrustedUntilNoLeafOfItIsServed) {
+  settle();
+  const std::string first = state_.authority.certificate;
+  state_.authority.key.clear();
+  EXPECT_EQ(settle(), std::vector{Step::kCreate});
+  EXPECT_EQ(state_.bundle(), state_.authority.certificate + first);
+  EXPECT_EQ(look().due, now_ + policy_.overlap);
+  now_ += policy_.overlap;
+  EXPECT_EQ(settle(), std::vector{Step::kDropPrevious});
+}
+
+TEST_F(PlanTest, WhatIsNoAuthorityOrHasEndedIsNotTrustedAnyLonger) {
+  settle();
+  const State good = state_;
+  for (const std::string& certificate : {std::string("no certificate"), good.leaf.certificate}) {
+    state_ = good;
+    state_.authority.certificate = certificate;
+    settle();
+    EXPECT_EQ(state_.bundle(), state_.authority.certificate);
+  }
+  state_ = good;
+  now_ += policy_.authority_life + kDay;
+  settle();
+  EXPECT_EQ(state_.bundle(), state_.authority.certificate);
+}
+
 // The heart of it: whoever holds the bundle of any moment within the overlap trusts the leaf
 // served.
 TEST_F(PlanTest, ThroughTenYearsEveryLeafIsTrustedByBundlesOfTheOverlap) {
