@@ -105,7 +105,7 @@ bool has_token(const Configuration& configuration) {
   return !configuration.registry.address.empty() && configuration.registry.token;
 }
 
-std::string container_json(const Settings& settings, std::string_view token_volume,
+std::string container_json(const Settings& settings, std::string_view volume,
                            const Configuration& configuration) {
   const configuration::Sidecar& sidecar = configuration.sidecar;
   std::string text;
@@ -137,8 +137,8 @@ std::string container_json(const Settings& settings, std::string_view token_volu
     write_amounts(json, "limits", settings.limits);
     json.end_object();
   }
-  if (has_token(configuration)) {
-    json.key("volumeMounts").begin_array().begin_object().member("name", token_volume);
+  if (!volume.empty()) {
+    json.key("volumeMounts").begin_array().begin_object().member("name", volume);
     json.member("mountPath", kTokenDirectory).key("readOnly").boolean(true);
     json.end_object().end_array();
   }

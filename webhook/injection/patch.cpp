@@ -53,7 +53,7 @@ void add_to_list(Patch& patch, const std::optional<Value>& list, const std::stri
     patch.add(path, "[" + value + "]");
 }
 
-/// A name for the token's volume that no volume of the pod has.
+/// A name for the tap's volume that no volume of the pod has.
 std::string free_volume_name(const std::optional<Value>& volumes, const std::string& wanted) {
   std::vector<std::string_view> taken;
   admission::each_element(
@@ -64,12 +64,29 @@ std::string free_volume_name(const std::optional<Value>& volumes, const std::str
   return name;
 }
 
-std::string token_volume_json(std::string_view name, const configuration::Registry& registry) {
+/// The name of the volume that lies where the API token would; empty: none is needed.
+std::string volume_name(Value spec, const Configuration& configuration) {
+  const auto volumes = find(spec, "volumes");
+  const std::string& name = configuration.sidecar.name;
+  if (has_token(configuration)) return free_volume_name(volumes, name + "-token");
+  const auto automount = find(spec, "automountServiceAccountToken");
+  const bool needed = !automount || admission::is_true(automount);
+  return needed ? free_volume_name(volumes, name + "-no-token") : std::string();
+}
+
+std::string volume_json(std::string_view name, const Configuration& configuration) {
   std::string text;
   JsonWriter json(text);
-  json.begin_object().member("name", name).key("projected").begin_object();
+  json.begin_object().member("name", name);
+  if (!has_token(configuration)) {
+    json.key("emptyDir").begin_object().end_object().end_object();
+    return text;
+  }
+  json.key("projected").begin_object();
   json.key("sources").begin_array().begin_object().key("serviceAccountToken").begin_object();
-  json.member("audience", kTokenAudience).key("expirationSeconds").number(registry.token_life);
+  json.member("audience", kTokenAudience)
+      .key("expirationSeconds")
+      .number(configuration.registry.token_life);
   json.member("path", kTokenFile).end_object().end_object().end_array();
   json.end_object().end_object();
   return text;
@@ -154,9 +171,7 @@ std::string safe_to_evict(Value pod, const std::string& volume) {
 std::string inject_patch(Value pod, const Settings& settings, const Configuration& configuration) {
   const auto spec = find(pod, "spec");
   const auto volumes = find(spec, "volumes");
-  const std::string volume = has_token(configuration)
-                                 ? free_volume_name(volumes, configuration.sidecar.name + "-token")
-                                 : std::string();
+  const std::string volume = volume_name(*spec, configuration);
   const std::string container = container_json(settings, volume, configuration);
 
   Patch patch;
@@ -170,8 +185,7 @@ std::string inject_patch(Value pod, const Settings& settings, const Configuratio
     patch.add("/spec/containers/-", container);
   }
   if (!volume.empty())
-    add_to_list(patch, volumes, "/spec/volumes", "-",
-                token_volume_json(volume, configuration.registry));
+    add_to_list(patch, volumes, "/spec/volumes", "-", volume_json(volume, configuration));
   const auto secrets = find(spec, "imagePullSecrets");
   const auto missing = missing_secrets(secrets, configuration.sidecar.image_pull_secrets);
   add_secrets(patch, secrets, missing);

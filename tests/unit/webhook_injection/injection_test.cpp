@@ -22,11 +22,14 @@ using test::test_configuration;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 
+Json patched(const Json& before, const Configuration& configuration) {
+  const Outcome outcome = admit(test::review_of(before).dump(), Rule::kNamespace, configuration);
+  return outcome.patch.empty() ? before : before.patch(Json::parse(outcome.patch));
+}
 Json patched(const PodBuilder& before, const Configuration& configuration = test_configuration()) {
-  const Outcome outcome = admit_pod(before, Rule::kNamespace, configuration);
-  if (outcome.patch.empty()) return before.json();
-  return before.json().patch(Json::parse(outcome.patch));
+  return patched(before.json(), configuration);
 }
 
 /// The sidecar of a patched pod, wherever it stands.
@@ -247,9 +250,10 @@ TEST(Registry, GivesTheTapAloneAToken) {
   EXPECT_FALSE(after["spec"]["containers"][0].contains("volumeMounts"));
   const Json tap = sidecar(after);
   EXPECT_EQ(tap["volumeMounts"], Json::parse(R"([{"name": "sidetap-token",
-    "mountPath": "/var/run/secrets/sidetap", "readOnly": true}])"));
+    "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true}])"));
   EXPECT_EQ(variable(tap, "REGISTRY"), "sidetap-registry.sidetap.svc:8444");
-  EXPECT_EQ(variable(tap, "REGISTRY_TOKEN_FILE"), "/var/run/secrets/sidetap/token");
+  EXPECT_EQ(variable(tap, "REGISTRY_TOKEN_FILE"),
+            "/var/run/secrets/kubernetes.io/serviceaccount/token");
   EXPECT_THAT(variable(tap, "REGISTRY_CA"), HasSubstr("BEGIN CERTIFICATE"));
 }
 
@@ -260,10 +264,49 @@ TEST(Registry, TokenVolumeTakesAFreeName) {
   EXPECT_EQ(sidecar(after)["volumeMounts"][0]["name"], "sidetap-token-2");
 }
 
-TEST(Registry, WithoutTokensAddsNoVolume) {
-  Configuration configuration = with_registry();
-  configuration.registry.token = false;
-  const Json after = patched(pod(), configuration);
+// The API server's ServiceAccount plugin runs again on what a webhook has changed.
+Json with_api_token(Json pod) {
+  if (pod["spec"].value("automountServiceAccountToken", true)) {
+    const Json mount = {{"name", "kube-api-access-x2x7k"},
+                        {"readOnly", true},
+                        {"mountPath", "/var/run/secrets/kubernetes.io/serviceaccount"}};
+    for (const char* list : {"initContainers", "containers"}) {
+      if (!pod["spec"].contains(list)) continue;
+      for (Json& container : pod["spec"][list]) {
+        bool there = false;
+        for (const Json& one : container.value("volumeMounts", Json::array()))
+          there = there || one["mountPath"] == mount["mountPath"];
+        if (!there) container["volumeMounts"].push_back(mount);
+      }
+    }
+  }
+  return pod;
+}
+
+TEST(ApiToken, OfTheApplicationStaysOutOfTheTap) {
+  Configuration without_token = with_registry();
+  without_token.registry.token = false;
+  for (const Configuration& configuration :
+       {with_registry(), without_token, test_configuration(), with_version({1, 28})}) {
+    const Json after = with_api_token(patched(with_api_token(test::plain_pod()), configuration));
+    const Json tap = sidecar(after);
+    ASSERT_EQ(tap["volumeMounts"].size(), 1U) << tap;
+    EXPECT_THAT(tap["volumeMounts"][0]["name"].get<std::string>(), StartsWith("sidetap-"));
+    EXPECT_EQ(after["spec"]["containers"][0]["volumeMounts"][0]["name"], "kube-api-access-x2x7k");
+  }
+}
+
+TEST(ApiToken, GivesWayToAnEmptyFolderWhereTheTapHasNoTokenOfItsOwn) {
+  const Json after = patched(pod());
+  EXPECT_EQ(after["spec"]["volumes"],
+            Json::parse(R"([{"name": "sidetap-no-token", "emptyDir": {}}])"));
+  EXPECT_EQ(sidecar(after)["volumeMounts"], Json::parse(R"([{"name": "sidetap-no-token",
+    "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": true}])"));
+  EXPECT_EQ(variable(sidecar(after), "REGISTRY_TOKEN_FILE"), "(not set)");
+}
+
+TEST(ApiToken, NeedsNoVolumeWhereThePodHasNone) {
+  const Json after = patched(pod().set("/spec/automountServiceAccountToken", false));
   EXPECT_FALSE(after["spec"].contains("volumes"));
   EXPECT_FALSE(sidecar(after).contains("volumeMounts"));
   EXPECT_EQ(after["metadata"]["annotations"].size(), 1U);
@@ -291,7 +334,7 @@ TEST(Annotations, SayWhatWasDone) {
 TEST(Annotations, AreMadeWhereThereAreNone) {
   for (const char* pointer : {"/metadata/annotations", "/metadata"}) {
     const Json after = patched(pod().set(pointer, nullptr));
-    EXPECT_EQ(after["metadata"]["annotations"].size(), 1U) << pointer;
+    EXPECT_TRUE(after["metadata"]["annotations"].contains("sidetap.io/status")) << pointer;
   }
   Json bare = test::plain_pod();
   bare.erase("metadata");
