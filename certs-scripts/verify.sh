@@ -16,7 +16,9 @@ MutatingWebhookConfiguration, in every mode of certificates.
   --service NAME        Service that the certificate must name   (default sidetap-webhook)
   --namespace NAMESPACE its namespace                            (default sidetap-system)
   --min-days N          fewest days that must be left            (default 14)
-  --secret NAME         Secret, with --cluster                   (default sidetap-webhook-tls)
+  --secret NAME         Secret, with --cluster                   (default sidetap-self-managed-tls where it is there,
+                                                                  that is in the mode selfManaged, else
+                                                                  sidetap-webhook-tls)
   --webhook-configuration NAME  whose caBundle, with --cluster   (default sidetap-webhook)
 USAGE
 }
@@ -27,7 +29,7 @@ scripts=$(dirname "$0")
 # shellcheck source=certs-scripts/cluster.sh
 . "$scripts/cluster.sh"
 
-dir='' cluster=no min_days=14
+dir='' cluster=no min_days=14 secret=''
 parse_options "--dir=dir --cluster!cluster --service=service --namespace=namespace --min-days=min_days
   --secret=secret --webhook-configuration=configuration" "$@"
 require_number --min-days "$min_days" 0 36500
@@ -38,6 +40,10 @@ case "$cluster,$dir" in
   yes,)
     require_names "$namespace" "$service" "$secret" "$configuration"
     require_program kubectl
+    if [ -z "$secret" ]; then
+      secret=${service%-webhook}-self-managed-tls
+      kubectl get secret "$secret" --namespace "$namespace" -o name >/dev/null 2>&1 || secret=sidetap-webhook-tls
+    fi
     umask 077
     dir=$(mktemp -d)
     trap 'rm -rf "$dir"' EXIT

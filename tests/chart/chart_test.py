@@ -21,11 +21,11 @@ import yaml
 import rendering
 import values_table
 from kube_models import Models
+from questions import KEY, Questions
 from rendering import CHART, NAMESPACE, REQUIRED, VERSIONS, documents, of_kind, template
 
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE / "golden"
-KEY = "sidetap.io/inject"
 
 
 def golden_version(version):
@@ -195,46 +195,11 @@ def leaves(schema, root, prefix=""):
             yield f"{prefix}{key}"
 
 
-class Entries(unittest.TestCase):
+class Entries(Questions, unittest.TestCase):
     """Which pods the API server asks about, by which entry."""
 
     NAMESPACE_LABELS = (None, "enabled", "disabled", "other")
     POD_VALUES = (None, "true", "false", "maybe")
-
-    @staticmethod
-    def pod(annotation, label, **spec):
-        metadata = {"name": "web"}
-        if annotation is not None:
-            metadata["annotations"] = {KEY: annotation}
-        if label is not None:
-            metadata["labels"] = {KEY: label}
-        return {"metadata": metadata, "spec": {"containers": [{"name": "web"}], **spec}}
-
-    @staticmethod
-    def namespace(label, name="shop"):
-        labels = {"kubernetes.io/metadata.name": name}
-        if label is not None:
-            labels[KEY] = label
-        return {"metadata": {"name": name, "labels": labels}}
-
-    def called(self, entry, questions):
-        """For each (namespace, pod): does this webhook entry or policy match?"""
-        constraints = entry.get("spec", {}).get("matchConstraints", entry)
-        conditions = entry.get("spec", entry).get("matchConditions", [])
-        matched = [
-            rendering.selector_matches(constraints["namespaceSelector"], namespace["metadata"]["labels"])
-            and rendering.selector_matches(constraints["objectSelector"], pod["metadata"].get("labels", {}))
-            for namespace, pod in questions]
-        for condition in conditions:
-            results = rendering.evaluate([
-                {"expression": condition["expression"], "variables": {"object": pod}} for _, pod in questions])
-            matched = [before and result for before, result in zip(matched, results)]
-        return matched
-
-    def entries(self, version="1.36", *arguments):
-        docs = documents(template(*REQUIRED, *arguments, version=version))
-        webhooks = of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]
-        return {webhook["name"].split(".")[0]: webhook for webhook in webhooks}
 
     def test_the_table_of_decisions(self):
         questions, wanted = [], []
@@ -660,29 +625,6 @@ class Manifests(unittest.TestCase):
         self.assertTrue(configuration["sidecar"]["image"].startswith("registry.example.com/network/"))
         self.assertEqual(configuration["sensor"]["address"], "10.10.10.10")
         self.assertEqual(configuration["subnets"], {"pods": ["10.42.0.0/16"], "services": ["10.43.0.0/16"]})
-
-
-class Notes(unittest.TestCase):
-    def notes(self, *arguments):
-        result = rendering.helm("install", "sidetap", CHART, "--namespace", NAMESPACE, "--dry-run=client", *REQUIRED,
-                                *arguments)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        return result.stdout.split("\nNOTES:\n")[1]
-
-    def test_the_next_commands_are_there(self):
-        notes = self.notes()
-        for command in (f"kubectl -n {NAMESPACE} wait --for=condition=Available deployment/sidetap-webhook",
-                        f"helm test sidetap -n {NAMESPACE}", "kubectl label namespace NAMESPACE sidetap.io/inject=enabled",
-                        "kubectl -n NAMESPACE wait --for=condition=Ready pod"):
-            self.assertIn(command, notes)
-
-    def test_a_missing_certificate_is_said(self):
-        self.assertNotIn("install.sh", self.notes())
-        notes = self.notes("--set", "certificates.mode=existingSecret")
-        command = re.search(r"certs-scripts/install\.sh (.+)", notes).group(1).split()
-        usage = subprocess.run([rendering.ROOT / "certs-scripts/install.sh", "--help"], capture_output=True, text=True).stdout
-        for flag in (part for part in command if part.startswith("--")):
-            self.assertIn(flag, usage)
 
 
 def update():

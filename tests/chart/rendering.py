@@ -50,8 +50,18 @@ def template(*arguments, release="sidetap", version="1.36"):
     return result.stdout
 
 
+class StrictLoader(yaml.SafeLoader):
+    """YAML as the API server's strict validation and GitOps tools read it: a key that comes twice is a fault."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise AssertionError(f"{twice[0]} comes twice:{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def documents(text):
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, StrictLoader) if document]
 
 
 class Case:

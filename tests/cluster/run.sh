@@ -69,6 +69,8 @@ failures=0
 admissions_pid=''
 release=sidetap
 webhook=sidetap-webhook
+secret=sidetap-self-managed-tls
+[ "$certificates" = selfManaged ] || secret=sidetap-webhook-tls
 
 clean_up() {
   local status=$?
@@ -190,7 +192,7 @@ none_missed() {
 
 rollout() { kubectl rollout status "deployment/$webhook" --namespace "$namespace" --timeout=180s; }
 served_certificate() {
-  kubectl get secret "$webhook-tls" --namespace "$namespace" -o 'jsonpath={.data.tls\.crt}'
+  kubectl get secret "$secret" --namespace "$namespace" -o 'jsonpath={.data.tls\.crt}'
 }
 certificate_changed() {
   local now
@@ -204,7 +206,7 @@ rotate() {
   if [ "$certificates" = existingSecret ]; then
     "$certs/rotate.sh" --dir "$work/certificates" --namespace "$namespace" --settle 30
   else
-    kubectl patch secret "$webhook-tls" --namespace "$namespace" --type=json \
+    kubectl patch secret "$secret" --namespace "$namespace" --type=json \
       -p '[{"op":"remove","path":"/data/tls.crt"},{"op":"remove","path":"/data/tls.key"}]'
   fi
   eventually 120 certificate_changed

@@ -37,6 +37,10 @@ expect 0 "the certificate names the registry too" \
   bash -c "openssl x509 -in '$work/certs/tls.crt' -noout -checkhost sidetap-registry.sidetap-system.svc | grep -q 'does match'"
 expect 0 "what is in the cluster verifies" "$scripts/verify.sh" --cluster
 expect 1 "days that are missing are told" "$scripts/verify.sh" --cluster --min-days 4000
+mv "$work/cluster/secret.json" "$work/cluster/self-managed.json"
+expect 0 "in the mode selfManaged too, where the Secret has another name" "$scripts/verify.sh" --cluster
+expect 1 "a Secret that is named and is not there is told" "$scripts/verify.sh" --cluster --secret sidetap-webhook-tls
+mv "$work/cluster/self-managed.json" "$work/cluster/secret.json"
 before=$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")
 expect 0 "a second installation" install
 expect 0 "changes nothing" test "$before" = "$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")"

@@ -101,7 +101,7 @@ def main():
         save("secret.json", applied)
         kubelets(None)
     elif arguments[:2] == ["get", "secret"]:
-        secret = load("secret.json", None)
+        secret = load("self-managed.json" if arguments[2] == "sidetap-self-managed-tls" else "secret.json", None)
         if secret is None:
             sys.exit("Error from server (NotFound)")
         key = option("-o").removeprefix("jsonpath={.data.").removesuffix("}").replace("\\.", ".")

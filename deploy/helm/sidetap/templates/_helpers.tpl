@@ -19,9 +19,12 @@
 {{- .Values.serviceAccount.name | default (include "sidetap.webhook" .) -}}
 {{- end -}}
 
-{{/* The Secret that holds the certificate, whoever fills it. */}}
+{{/* The Secret that holds the certificate. The webhook's own has another name than what others write: a change of mode
+     neither meets a Secret that is not the chart's nor takes away the one that was just made. */}}
 {{- define "sidetap.tlsSecret" -}}
-{{- if and (eq .Values.certificates.mode "existingSecret") .Values.certificates.existingSecret.name -}}
+{{- if eq .Values.certificates.mode "selfManaged" -}}
+{{- include "sidetap.fullname" . }}-self-managed-tls
+{{- else if and (eq .Values.certificates.mode "existingSecret") .Values.certificates.existingSecret.name -}}
 {{- .Values.certificates.existingSecret.name -}}
 {{- else -}}
 {{- include "sidetap.webhook" . }}-tls
@@ -41,11 +44,20 @@
 {{- if and .Values.registry.enabled (eq .Values.registry.auth "token") $wanted -}}yes{{- end -}}
 {{- end -}}
 
-{{/* Labels and annotations. */}}
+{{/* Labels and annotations. Each set is merged, not listed: a key that comes twice is no YAML. */}}
 {{- define "sidetap.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "sidetap.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: webhook
+{{- end -}}
+
+{{/* Labels of the webhook's pods: what selects them wins over what is asked for, and the pods' own over what all objects get. */}}
+{{- define "sidetap.podLabels" -}}
+{{- toYaml (merge (include "sidetap.selectorLabels" . | fromYaml) .Values.webhook.podLabels .Values.commonLabels) -}}
+{{- end -}}
+
+{{- define "sidetap.podAnnotations" -}}
+{{- toYaml (merge (dict) .Values.webhook.podAnnotations .Values.commonAnnotations (dict "kubectl.kubernetes.io/default-container" "webhook")) -}}
 {{- end -}}
 
 {{- define "sidetap.labels" -}}
@@ -54,25 +66,19 @@ app.kubernetes.io/name: {{ include "sidetap.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
-{{/* include "sidetap.metadata" (dict "context" $ "name" NAME): name, labels and annotations of an object. */}}
+{{/* include "sidetap.metadata" (dict "context" $ "name" NAME): name, labels and annotations of an object. "namespace", when it
+     is not the release's; "cluster" true, when it has none. */}}
 {{- define "sidetap.metadata" -}}
+{{- $labels := include "sidetap.labels" .context | fromYaml -}}
+{{- with .component }}{{ $labels = set $labels "app.kubernetes.io/component" . }}{{ end -}}
 name: {{ .name }}
 {{- if not .cluster }}
-namespace: {{ .context.Release.Namespace }}
+namespace: {{ .namespace | default .context.Release.Namespace }}
 {{- end }}
 labels:
-  {{- include "sidetap.labels" .context | nindent 2 }}
-  {{- with .component }}
-  app.kubernetes.io/component: {{ . }}
-  {{- end }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- toYaml (merge $labels (.labels | default dict) .context.Values.commonLabels) | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) .context.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -96,6 +102,11 @@ annotations:
 {{- range concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.injection.excludedNamespaces | uniq }}
 - {{ . }}
 {{- end }}
+{{- end -}}
+
+{{/* Levels of Pod Security at which the API server would refuse a pod for its tap. */}}
+{{- define "sidetap.refusingLevels" -}}
+{{- toYaml (ternary (list "restricted" "baseline") (list "restricted") (eq .Values.sidecar.capabilities "explicit")) -}}
 {{- end -}}
 
 {{/* What no schema can say: values that only the operator knows, and pairs that do not go together. */}}

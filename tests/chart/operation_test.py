@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""What an operator meets after the installation: other labels, other modes, strict namespaces, and what the notes say."""
+import re
+import subprocess
+import unittest
+
+import rendering
+from chart_test import pod_spec
+from questions import Questions
+from rendering import CHART, NAMESPACE, REQUIRED, documents, of_kind, template
+
+LEVEL = "pod-security.kubernetes.io/enforce"
+
+
+class Labels(unittest.TestCase):
+    def test_labels_and_annotations_may_overlap(self):
+        docs = documents(template(
+            *REQUIRED, "--set", "commonLabels.team=network,commonLabels.release=common",
+            "--set", "commonLabels.app\\.kubernetes\\.io/name=mine", "--set", "webhook.podLabels.team=capture",
+            "--set", "webhook.podLabels.app\\.kubernetes\\.io/component=mine",
+            "--set", "commonAnnotations.note=all", "--set", "webhook.podAnnotations.note=pod",
+            "--set", "webhook.podAnnotations.kubectl\\.kubernetes\\.io/default-container=other",
+            "--set", "monitoring.podMonitor.enabled=true,monitoring.podMonitor.labels.release=prometheus",
+            "--set", "monitoring.dashboard.enabled=true,monitoring.rules.enabled=true"))
+        deployment = of_kind(docs, "Deployment")[0]
+        pod = deployment["spec"]["template"]["metadata"]
+        selected = deployment["spec"]["selector"]["matchLabels"]
+        self.assertLessEqual(selected.items(), pod["labels"].items(), "the pods are selected whatever is asked for")
+        self.assertEqual(pod["labels"]["team"], "capture")
+        self.assertEqual(pod["annotations"], {"note": "pod", "kubectl.kubernetes.io/default-container": "other"})
+        self.assertEqual(deployment["metadata"]["labels"]["team"], "network")
+        for monitor in of_kind(docs, "PodMonitor"):
+            self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
+        for document in docs:
+            self.assertEqual(document["metadata"]["labels"]["app.kubernetes.io/name"], "sidetap")
+
+
+class Modes(unittest.TestCase):
+    MODES = {"selfManaged": [], "certManager": ["--api-versions", "cert-manager.io/v1"], "existingSecret": []}
+
+    def secrets(self, mode):
+        """Names of Secrets: those of the chart, and those that others write."""
+        docs = documents(template(*REQUIRED, "--set", f"certificates.mode={mode}", *self.MODES[mode]))
+        own = {secret["metadata"]["name"] for secret in of_kind(docs, "Secret")}
+        foreign = {certificate["spec"]["secretName"] for certificate in of_kind(docs, "Certificate")}
+        mounted = {volume["secret"]["secretName"] for volume in pod_spec(docs)["volumes"] if "secret" in volume}
+        return own, foreign | mounted
+
+    def test_a_change_of_mode_touches_no_secret_of_another(self):
+        """Helm neither takes over what it did not make, nor may it delete what somebody has just written."""
+        own, foreign = self.secrets("selfManaged")
+        self.assertEqual((len(own), foreign), (1, set()))
+        for mode in ("certManager", "existingSecret"):
+            helm_made, others = self.secrets(mode)
+            self.assertEqual(helm_made, set())
+            self.assertIn("sidetap-webhook-tls", others, "what certs-scripts/install.sh writes")
+            self.assertFalse(own & others, mode)
+
+
+class PodSecurity(Questions, unittest.TestCase):
+    """A pod that its tap would make unlawful must come to be without one."""
+
+    LEVELS = (None, "privileged", "baseline", "restricted")
+
+    def of_level(self, level, label):
+        namespace = self.namespace(label)
+        if level:
+            namespace["metadata"]["labels"][LEVEL] = level
+        return namespace
+
+    def asked(self, version, *arguments):
+        """Levels of namespaces at which each entry is called."""
+        entries = self.entries(version, *arguments)
+        questions = {"namespace": [(self.of_level(level, "enabled"), self.pod(None, None)) for level in self.LEVELS],
+                     "pod": [(self.of_level(level, None), self.pod("true", "true")) for level in self.LEVELS]}
+        return [[level for level, called in zip(self.LEVELS, self.called(entries[name], questions[name])) if called]
+                for name in ("namespace", "pod")]
+
+    def test_namespaces_that_would_refuse_the_tap_are_not_asked_about(self):
+        for version in ("1.25", "1.36"):
+            self.assertEqual(self.asked(version), [[None, "privileged"]] * 2)
+            self.assertEqual(self.asked(version, "--set", "sidecar.capabilities=runtimeDefault"),
+                             [[None, "privileged", "baseline"]] * 2)
+
+    def test_the_warning_names_the_level_where_it_is_the_reason(self):
+        def said(*arguments):
+            docs = documents(template(*REQUIRED, *arguments))
+            policy = of_kind(docs, "ValidatingAdmissionPolicy")[0]
+            namespaces = [self.of_level(level, "enabled") for level in self.LEVELS]
+            self.assertTrue(all(self.called(policy, [(namespace, self.pod(None, None)) for namespace in namespaces])))
+            validation = policy["spec"]["validations"][0]
+            self.assertIn("Pod Security", validation["message"])
+            messages = rendering.evaluate([{"expression": validation["messageExpression"],
+                                            "variables": {"namespaceObject": namespace}} for namespace in namespaces])
+            self.assertTrue(all("\n" not in message and len(message) <= 120 for message in messages), messages)
+            return [level for level, message in zip(self.LEVELS, messages) if "Pod Security" in message]
+        self.assertEqual(said(), ["baseline", "restricted"])
+        self.assertEqual(said("--set", "sidecar.capabilities=runtimeDefault"), ["restricted"])
+
+
+class Notes(unittest.TestCase):
+    def notes(self, *arguments):
+        result = rendering.helm("install", "sidetap", CHART, "--namespace", NAMESPACE, "--dry-run=client", *REQUIRED,
+                                *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout.split("\nNOTES:\n")[1]
+
+    def test_the_next_commands_are_there(self):
+        notes = self.notes()
+        for command in (f"kubectl -n {NAMESPACE} wait --for=condition=Available deployment/sidetap-webhook",
+                        f"helm test sidetap -n {NAMESPACE}", "kubectl label namespace NAMESPACE sidetap.io/inject=enabled",
+                        "kubectl -n NAMESPACE wait --for=condition=Ready pod"):
+            self.assertIn(command, notes)
+
+    def test_a_missing_certificate_is_said(self):
+        self.assertNotIn("install.sh", self.notes())
+        notes = self.notes("--set", "certificates.mode=existingSecret")
+        command = re.search(r"certs-scripts/install\.sh (.+)", notes).group(1).split()
+        usage = subprocess.run([rendering.ROOT / "certs-scripts/install.sh", "--help"], capture_output=True, text=True).stdout
+        for flag in (part for part in command if part.startswith("--")):
+            self.assertIn(flag, usage)
+
+    def test_services_with_untapped_backends_are_warned_of_unless_something_is_said_of_them(self):
+        warned = ["k8s-app=kube-dns", "--set registry.services=true", "sidecar.untappedServices"]
+        for text in warned:
+            self.assertIn(text, self.notes())
+        for setting in ("registry.services=true", "sidecar.untappedServices={10.96.0.10/32}", "sidecar.serviceView=always",
+                        "registry.enabled=false"):
+            notes = self.notes("--set", setting)
+            self.assertFalse([text for text in warned if text in notes], setting)
+        # Without the registry peers count as tapped only where that is said.
+        self.assertIn("sidecar.untappedServices", self.notes("--set", "registry.enabled=false,sidecar.tappedPeers=all"))
+
+    def test_every_kind_of_workload_is_restarted(self):
+        restart = re.search(r"rollout restart (.+)", self.notes()).group(1)
+        self.assertEqual(set(restart.split(",")), {"deployment", "statefulset", "daemonset"})
+
+    def test_the_logs_of_a_test_are_asked_for_after_it_has_failed(self):
+        """`helm test --logs` fails after a test that passed, up to Helm 4.0: the pod is gone by then."""
+        notes = self.notes()
+        self.assertNotIn("--logs", notes)
+        self.assertRegex(notes, rf"helm test sidetap -n {NAMESPACE} \|\| kubectl -n {NAMESPACE} logs sidetap-test")
+
+
+if __name__ == "__main__":
+    rendering.tools()
+    unittest.main(verbosity=2)
