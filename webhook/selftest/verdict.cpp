@@ -120,7 +120,8 @@ Verdict judge(const kube::Response& answer, std::chrono::milliseconds taken,
           setting.pod_namespace +
           ".\nOne with a reason says what declined it. None: the API server did not ask or did "
           "not get through; compare the caBundle of the MutatingWebhookConfiguration with the "
-          "certificate, and see that the namespace is not labelled sidetap.io/inject.\n"};
+          "certificate, and see that the namespace is not labelled sidetap.io/inject, nor "
+          "enforces a Pod Security level that refuses taps.\n"};
 }
 
 }  // namespace sidetap::selftest

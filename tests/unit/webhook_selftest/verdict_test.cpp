@@ -52,6 +52,7 @@ TEST(Selftest, AQuickPassWithoutTapIsNoFirewall) {
   EXPECT_TRUE(verdict.may_settle);
   EXPECT_THAT(verdict.text, Not(HasSubstr("Allow TCP")));
   EXPECT_THAT(verdict.text, HasSubstr("caBundle"));
+  EXPECT_THAT(verdict.text, HasSubstr("Pod Security"));
 }
 
 TEST(Selftest, ATimeoutUnderFailIsAFirewallToo) {
