@@ -5,26 +5,30 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 Usage: REGISTRY=registry.example.com/network deploy/docker/build.sh [-h] [--no-push] [--tag TAG]
-       [--platforms LIST] [--engine docker|podman|buildah] [--base IMAGE] [--testbed]
+       [--platforms LIST] [--engine docker|podman|buildah] [--insecure] [--base IMAGE] [--testbed]
 
 Builds REGISTRY/sidetap-webhook:TAG and REGISTRY/sidetap-sidecar:TAG and pushes both. Without REGISTRY the images are
-built for this machine only and not pushed. Prints the values to give to helm.
+built for this machine only and not pushed: deploy/docs/install.md, step 3, says how nodes get them then. Prints the
+values to give to helm.
 
   --tag TAG         (default: the project's version)
   --platforms LIST  for example linux/amd64,linux/arm64: one image for several machines; needs emulation
-                    (qemu-user-static) for those that this machine is not       (default: this machine's)
+                    (qemu-user-static) for those that this machine is not, and with docker its plug-in buildx
+                                                                                (default: this machine's)
   --engine NAME     (default: the first of docker, podman, buildah that works here)
   --base IMAGE      Debian 12 image of the build stage (default docker.io/library/debian:bookworm-slim)
+  --insecure        push over plain HTTP, or to a registry whose certificate is not trusted; podman and buildah only
   --no-push         build and tag only
   --testbed         REGISTRY/sidetap-testbed:TAG too, which tests/cluster/run.sh needs
 USAGE
 }
 
-push=yes testbed=no tag='' platforms='' engine='' base=''
+push=yes insecure=no testbed=no tag='' platforms='' engine='' base=''
 while [ $# -gt 0 ]; do
   case "$1" in
     -h|--help) usage; exit 0 ;;
     --no-push) push=no; shift; continue ;;
+    --insecure) insecure=yes; shift; continue ;;
     --testbed) testbed=yes; shift; continue ;;
     --tag|--platforms|--engine|--base) [ -n "${2:-}" ] || { echo "build.sh: $1 needs a value" >&2; exit 2; } ;;
     *) echo "build.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
@@ -62,6 +66,23 @@ case "$engine" in
   none) echo "build.sh: none of docker, podman, buildah works here; apt-get install buildah" >&2; exit 2 ;;
   *) echo "build.sh: --engine $engine: docker, podman or buildah is accepted" >&2; exit 2 ;;
 esac
+push_options=()
+if [ "$engine" = docker ]; then
+  if [ "$insecure" = yes ]; then
+    echo "build.sh: --insecure: with docker its daemon decides: name the registry in \"insecure-registries\" of" \
+      "/etc/docker/daemon.json, or take --engine podman or buildah" >&2
+    exit 2
+  fi
+  if [ -n "$platforms" ] && ! docker buildx version >/dev/null 2>&1; then
+    echo "build.sh: --platforms: docker needs its plug-in buildx for that (apt-get install docker-buildx, or" \
+      "docker-buildx-plugin of Docker's own packages); or take --engine podman or buildah" >&2
+    exit 2
+  fi
+else
+  # podman and buildah call by this name what belongs to no registry, and so do nodes that the image is loaded into.
+  registry=${registry:-localhost}
+  [ "$insecure" = no ] || push_options=(--tls-verify=false)
+fi
 
 arguments=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
 [ -z "$base" ] || arguments+=(--build-arg "BASE=$base")
@@ -72,7 +93,7 @@ build() {
   local parts=(--file "$2" "${arguments[@]}")
   [ -z "${3:-}" ] || parts+=(--target "$3")
   echo "== $engine: $image${platforms:+ for $platforms}"
-  # docker finds FILE.dockerignore by itself.
+  # docker finds FILE.dockerignore by itself; without buildx it reads the .dockerignore of the root.
   [ "$engine" = docker ] || parts+=(--layers --ignorefile "$2.dockerignore")
   case "$engine,$platforms" in
     docker,)
@@ -84,11 +105,11 @@ build() {
       docker buildx build "${parts[@]}" --tag "$image" --platform "$platforms" "$output" . ;;
     *,)
       "$engine" build "${parts[@]}" --tag "$image" .
-      [ "$push" = no ] || "$engine" push "$image" ;;
+      [ "$push" = no ] || "$engine" push "${push_options[@]}" "$image" ;;
     *)
       "$engine" manifest rm "$image" 2>/dev/null || true
       "$engine" build "${parts[@]}" --platform "$platforms" --manifest "$image" .
-      [ "$push" = no ] || "$engine" manifest push --all "$image" "docker://$image" ;;
+      [ "$push" = no ] || "$engine" manifest push --all "${push_options[@]}" "$image" "docker://$image" ;;
   esac
 }
 
