@@ -14,7 +14,8 @@ import chart_test
 from kube_models import Models
 from rendering import CHART, ROOT
 
-PAGES = sorted([*(ROOT / "deploy/docs").glob("*.md"), CHART / "README.md", ROOT / "deploy/manifests/README.md"])
+PAGES = sorted([*(ROOT / "deploy/docs").glob("*.md"), CHART / "README.md", ROOT / "deploy/manifests/README.md",
+                ROOT / "README.md"])
 # Words in code that look like values of the chart but are fields of Kubernetes or keys of the webhook's file.
 NO_VALUES = {"sidecar.image", "injection.serverVersion"}
 
@@ -44,7 +45,20 @@ class Commands(unittest.TestCase):
                     result = subprocess.run([rendering.tools()["HELM"], *words, "--dry-run=client"], cwd=ROOT,
                                             capture_output=True, text=True)
                     self.assertEqual(result.returncode, 0, f"{page.name}: {command}\n{result.stderr}")
-        self.assertGreaterEqual(found, 2)
+        self.assertGreaterEqual(found, 3)
+
+    def test_every_helm_installation_has_its_images_and_loses_no_service(self):
+        for page in PAGES:
+            for command in commands(page):
+                if command.startswith("helm install"):
+                    self.assertIn("--set image.registry=", command, page)
+                    self.assertIn("--set registry.services=true", command, page)
+
+    def test_no_helm_test_asks_for_logs_by_itself(self):
+        """Up to Helm 4.0 that fails after a test that passed."""
+        for page in PAGES:
+            for command in commands(page):
+                self.assertFalse(command.startswith("helm test") and "--logs" in command, f"{page}: {command}")
 
     def test_every_command_is_known_to_its_program(self):
         """The subcommand and the flags exist, by the program's own help."""
