@@ -15,6 +15,7 @@ import jsonpatch
 
 import rendering
 
+API_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 RESOURCES = {
     "Secret": ("", "secrets"), "ConfigMap": ("", "configmaps"), "Service": ("", "services"),
     "MutatingWebhookConfiguration": ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
@@ -23,6 +24,23 @@ RESOURCES = {
 
 def status(code, reason, message):
     return code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code}
+
+
+def mount_service_account(pod):
+    """The server's ServiceAccount plug-in: gives the API token to each container that mounts nothing at its path."""
+    spec = pod["spec"]
+    if spec.get("automountServiceAccountToken") is False:
+        return
+    volumes = spec.setdefault("volumes", [])
+    names = [volume["name"] for volume in volumes if volume["name"].startswith("kube-api-access-")]
+    name = names[0] if names else f"kube-api-access-{uuid.uuid4().hex[:5]}"
+    for container in spec.get("initContainers", []) + spec["containers"]:
+        mounts = container.setdefault("volumeMounts", [])
+        if not any(mount["mountPath"] == API_TOKEN_PATH for mount in mounts):
+            mounts.append({"name": name, "readOnly": True, "mountPath": API_TOKEN_PATH})
+    if not names:
+        volumes.append({"name": name, "projected": {"defaultMode": 420, "sources": [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}]}})
 
 
 class ApiServer:
@@ -179,11 +197,15 @@ class ApiServer:
 
     def create_pod(self, namespace, pod, query):
         assert query == "dryRun=All", "only dry runs are asked for here"
+        mount_service_account(pod)
         configuration = rendering.of_kind([*self.objects.values()], "MutatingWebhookConfiguration")[0]
         for entry in configuration["webhooks"]:
             if self.matches(entry, namespace, pod):
                 changed, said = self.call(entry, namespace, pod)
                 if changed is None and entry["failurePolicy"] == "Fail":
                     return status(500, "InternalError", f'failed calling webhook "{entry["name"]}": {said}')
-                pod = changed or pod
+                if changed is not None:
+                    # What a webhook has changed the server's own plug-ins see once more.
+                    pod = changed
+                    mount_service_account(pod)
         return 201, pod

@@ -19,7 +19,7 @@ import unittest
 import urllib.request
 
 import rendering
-from api_server import ApiServer
+from api_server import API_TOKEN_PATH, ApiServer
 from rendering import NAMESPACE, REQUIRED, ROOT, documents, of_kind, template
 
 PROGRAM = rendering.program("sidetap-webhook")
@@ -127,13 +127,20 @@ class Installation:
     def has_bundle(self):
         return all("caBundle" in entry["clientConfig"] for entry in self.entries())
 
-    def tap_environment(self):
-        """The variables of the tap in a pod that asks for one."""
+    def tapped_pod(self):
+        """A pod that asked for a tap, as the server keeps it."""
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-", "annotations": {"sidetap.io/inject": "true"}},
                "spec": {"containers": [{"name": "web", "image": "nginx"}]}}
         code, pod = self.api.create_pod("default", pod, "dryRun=All")
         assert code == 201, pod
-        tap, = [container for container in pod["spec"]["initContainers"] if container["name"] == "sidetap"]
+        return pod
+
+    def tap(self):
+        tap, = [container for container in self.tapped_pod()["spec"]["initContainers"] if container["name"] == "sidetap"]
+        return tap
+
+    def tap_environment(self):
+        tap = self.tap()
         return {variable["name"]: variable.get("value") for variable in tap["env"]}
 
     def helm_test(self):
@@ -165,6 +172,18 @@ class SelfManaged(unittest.TestCase):
         self.assertEqual(tap["REGISTRY"], f"sidetap-registry.{NAMESPACE}.svc:8444")
         bundle = base64.b64decode(installation.entries()[0]["clientConfig"]["caBundle"]).decode()
         self.assertEqual(tap["REGISTRY_CA"].strip(), bundle.strip())
+
+    def test_the_tap_does_not_get_the_applications_token(self):
+        for arguments in ([], ["--set", "registry.enabled=false"]):
+            installation = self.install(*arguments, replicas=1)
+            eventually(installation.has_bundle, "the caBundle is there")
+            pod = installation.tapped_pod()
+            tokens = {container["name"]: mount["name"] for kind in ("initContainers", "containers")
+                      for container in pod["spec"][kind] for mount in container["volumeMounts"]
+                      if mount["mountPath"] == API_TOKEN_PATH}
+            self.assertEqual(set(tokens), {"sidetap", "web"})
+            self.assertTrue(tokens["web"].startswith("kube-api-access-"))
+            self.assertFalse(tokens["sidetap"].startswith("kube-api-access-"), arguments)
 
     def test_every_replica_shows_a_certificate_that_the_bundle_trusts_for_both_services(self):
         installation = self.install()
