@@ -37,9 +37,11 @@ expect 0 "a good cluster passes" on_a_cluster none
 says "0 failed" || fail_line "and says so"
 says "client -> Service (TCP 80 -> 50051)" || fail_line "with the table of flows"
 expect 0 "nothing of it stays" grep -q "helm uninstall" "$work/cluster/calls"
-for fault in lost admission left-over job; do
+for fault in lost admission left-over job api-token; do
   expect 1 "fault \"$fault\" is found" on_a_cluster "$fault"
 done
+expect 1 "a failed helm test is found" on_a_cluster helm-test
+says "Allow TCP 10250" || fail_line "with what its pod says"
 expect 0 "the judge takes a good flow" judged none
 for fault in lost doubled wrong-view; do
   expect 1 "the judge finds what is $fault" judged "$fault"

@@ -2,7 +2,7 @@
 """kubectl, helm and sleep of a cluster that does what it is told, for the test of tests/cluster/run.sh.
 
 FAKE_CLUSTER names its folder. The file "fault" in it names what goes wrong: lost, doubled, wrong-view, untapped,
-admission, left-over, job, disconnected.
+admission, left-over, job, disconnected, api-token, helm-test.
 """
 import json
 import os
@@ -68,6 +68,8 @@ def get(arguments, line):
         print("10.244.0.0/24 10.244.1.0/24", end="")
     elif "servicecidrs" in arguments:
         print("10.96.0.0/12", end="")
+    elif "volumeMounts" in line:
+        print("kube-api-access-x7k2p" if FAULT == "api-token" else "sidetap-nothing", end="")
     elif "podIP" in line:
         print(IPS[arguments[2]], end="")
     elif "initContainers" in line:
@@ -98,6 +100,8 @@ def kubectl(arguments):
         hidden = arguments[arguments.index("/captures") + 1:]
         judge = [sys.executable, CLUSTER_TESTS / "judge.py", STATE / "captures", *hidden]
         sys.exit(subprocess.run(judge).returncode)
+    elif arguments[0] == "logs" and "sidetap-test" in arguments:
+        print("Allow TCP 10250 from the control plane")
     elif arguments[0] == "logs" and "sensor" in arguments:
         print("listening 0.0.0.0:2003")
     elif arguments[0] == "logs":
@@ -116,6 +120,8 @@ def main():
         log.write(f"{program} {' '.join(sys.argv[1:])}\n")
     if program == "kubectl":
         kubectl(sys.argv[1:])
+    elif sys.argv[1] == "test" and FAULT == "helm-test":
+        sys.exit("Error: pod sidetap-test failed")
 
 
 if __name__ == "__main__":
