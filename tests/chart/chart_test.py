@@ -492,10 +492,13 @@ class Monitoring(unittest.TestCase):
     NAME = r"\b(?:sidetap|apiserver)_[a-z_]+"
 
     @staticmethod
-    def declared():
-        sources = [path for folder in ("shared", "sidecar", "webhook")
-                   for path in (rendering.ROOT / folder).rglob("*") if path.suffix in (".cpp", ".h")]
-        names = set(re.findall(r'"(sidetap_[a-z_]+)"', "".join(path.read_text() for path in sources)))
+    def sources():
+        return "".join(path.read_text() for folder in ("shared", "sidecar", "webhook")
+                       for path in (rendering.ROOT / folder).rglob("*") if path.suffix in (".cpp", ".h"))
+
+    @classmethod
+    def declared(cls):
+        names = set(re.findall(r'"(sidetap_[a-z_]+)"', cls.sources()))
         return names | {f"{name}_bucket" for name in names}
 
     def test_the_metrics_asked_for_exist(self):
@@ -503,11 +506,19 @@ class Monitoring(unittest.TestCase):
             asked = set(re.findall(self.NAME, (CHART / "monitoring" / name).read_text()))
             self.assertEqual(asked - self.declared() - self.FOREIGN, set(), name)
 
-    def test_the_reasons_asked_for_exist(self):
-        reasons = (rendering.ROOT / "webhook/admission/reason.cpp").read_text()
-        asked = re.search(r'decision="skip",reason=~"([^"]+)"', (CHART / "monitoring/alerts.yaml").read_text())
-        for reason in asked.group(1).split("|"):
-            self.assertIn(f'"{reason}"', reasons)
+    def test_the_labels_and_values_asked_for_exist(self):
+        known = set(re.findall(r'"([^"\n]+)"', self.sources()))
+        asked = 0
+        for name in ("alerts.yaml", "dashboard.json"):
+            text = (CHART / "monitoring" / name).read_text().replace('\\"', '"')
+            for selector in re.findall(r"sidetap_[a-z_]+\{([^}]+)\}", text):
+                for label, values in re.findall(r'(\w+)(?:=|=~|!=|!~)"([^"]*)"', selector):
+                    # Prometheus adds these; Grafana fills in variables.
+                    if label in ("namespace", "pod") or "$" in values:
+                        continue
+                    asked += 1
+                    self.assertLessEqual({label, *values.split("|")}, known, f"{name}: {selector}")
+        self.assertTrue(asked)
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
     def test_alerts_fire_on_their_faults_alone(self):
