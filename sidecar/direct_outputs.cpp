@@ -132,8 +132,11 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
   }
 
   bool forwarding() const {
-    return files || std::any_of(receivers.begin(), receivers.end(),
-                                [](const Receiver& receiver) { return receiver.capture; });
+    const auto served = [](const Receiver& receiver) { return receiver.capture.has_value(); };
+    if (files) return true;
+    return config.every_receiver
+               ? !receivers.empty() && std::all_of(receivers.begin(), receivers.end(), served)
+               : std::any_of(receivers.begin(), receivers.end(), served);
   }
 
   asio::any_io_executor executor;

@@ -32,6 +32,7 @@ struct OutputOptions {
 struct DirectConfig {
   OutputOptions output;
   std::vector<net::HostPort> receivers;  ///< Of VXLAN.
+  bool every_receiver = true;            ///< Each gets every packet, or each a share of the flows.
   std::uint32_t mtu = 0;                 ///< Bytes of an IP packet to a receiver; 0: the route's.
   std::string file_prefix;
 };
@@ -54,6 +55,7 @@ class DirectOutputs {
   /// Error: the folder of the files cannot be written to.
   Result<void> start();
   boost::asio::awaitable<void> stop();
+  /// As session::Sessions::forwarding().
   bool forwarding() const;
   void on_forwarding_changed(std::function<void()> callback);
 

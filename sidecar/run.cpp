@@ -218,6 +218,7 @@ class Tap {
     config.output = options_.output;
     for (const session::Sensor& sensor : options_.sessions.sensors)
       config.receivers.push_back(sensor.address);
+    config.every_receiver = options_.sessions.mode == session::SensorMode::kReplicate;
     config.mtu = options_.sessions.data_mtu;
     std::string pod = pod_description(options_);
     std::replace(pod.begin(), pod.end(), '/', '_');

@@ -80,7 +80,12 @@ Hub::Hub(boost::asio::any_io_executor the_executor, SessionsConfig the_config,
   }
 }
 
-void Hub::moved(Standing from, Standing to) {
+bool Hub::forwarding() const {
+  const std::size_t needed = config.mode == SensorMode::kReplicate ? config.sensors.size() : 1;
+  return capturing_ > 0 && capturing_ >= needed;
+}
+
+void Hub::moved(Partner partner, Standing from, Standing to) {
   if (from == to) return;
   if (metrics_ != nullptr) {
     const auto gauge = [this](Standing standing) -> prometheus::Gauge& {
@@ -89,6 +94,7 @@ void Hub::moved(Standing from, Standing to) {
     if (from != Standing::kNone) gauge(from).Decrement();
     if (to != Standing::kNone) gauge(to).Increment();
   }
+  if (partner == Partner::kClient) return;
   const bool before = forwarding();
   if (from == Standing::kCapturing) --capturing_;
   if (to == Standing::kCapturing) ++capturing_;

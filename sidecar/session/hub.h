@@ -28,18 +28,22 @@ enum class Standing : std::uint8_t {
 Standing standing_of(Phase phase);
 std::string_view name_of(EndKind kind);
 
-/// Counts, and tells the program when the first capture begins and the last one ends.
+/// At the other end of a session.
+enum class Partner : std::uint8_t { kSensor, kClient };
+
+/// Counts, and tells the program when captures begin and end to carry what sensors are to get.
 class Hub {
  public:
   Hub(boost::asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
       telemetry::MetricsRegistry* metrics);
 
   /// Moves one session from one standing to another.
-  void moved(Standing from, Standing to);
+  void moved(Partner partner, Standing from, Standing to);
   void dialled(const std::string& sensor);
   void ended(std::string_view kind);
   void client_refused(std::string_view reason);
-  bool forwarding() const { return capturing_ > 0; }
+  /// As Sessions::forwarding().
+  bool forwarding() const;
   /// In [0, 1).
   double chance() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
@@ -51,7 +55,7 @@ class Hub {
 
  private:
   telemetry::MetricsRegistry* metrics_;
-  std::size_t capturing_ = 0;
+  std::size_t capturing_ = 0;  // sensors
   std::mt19937_64 random_;
 };
 

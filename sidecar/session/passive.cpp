@@ -121,7 +121,7 @@ asio::awaitable<void> PassiveListener::serve(Place client, AsyncFd fd, std::stri
                      .udp_format = settings_.udp_format,
                      .tls = std::move(tls),
                      .on_phase = [this, client](Phase phase) {
-                       hub_.moved(client->standing, standing_of(phase));
+                       hub_.moved(Partner::kClient, client->standing, standing_of(phase));
                        client->standing = standing_of(phase);
                      }};
   const auto session = std::make_shared<LiveSession>(std::move(parts), std::move(fd));
@@ -132,7 +132,7 @@ asio::awaitable<void> PassiveListener::serve(Place client, AsyncFd fd, std::stri
 }
 
 void PassiveListener::leave(Place client) {
-  hub_.moved(client->standing, Standing::kNone);
+  hub_.moved(Partner::kClient, client->standing, Standing::kNone);
   client->own_traffic.clear();
   clients_.erase(client);
   emptied_.request();

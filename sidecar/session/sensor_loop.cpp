@@ -111,7 +111,7 @@ asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(AsyncFd control) {
 }
 
 void SensorLoop::stand(Standing standing) {
-  hub_.moved(standing_, standing);
+  hub_.moved(Partner::kSensor, standing_, standing);
   standing_ = standing;
 }
 

@@ -98,7 +98,10 @@ class Sessions {
   /// not for long. Nothing is dialled any more.
   boost::asio::awaitable<void> stop();
 
-  /// Does any capture run? Executor's thread only.
+  /// May peers leave packets to this tap? Only when what they leave reaches every sensor that would
+  /// have got it from them: all of them in replicate, one in failover and balance. Clients do not
+  /// count: one that looks at a pod for a while must not take its packets from the sensors.
+  /// Executor's thread only.
   bool forwarding() const;
   /// Called on the executor's thread whenever forwarding() changes.
   void on_forwarding_changed(std::function<void(bool)> callback);

@@ -267,6 +267,30 @@ TEST_F(ActiveMode, ReplicateGivesEverySensorItsCapture) {
   EXPECT_EQ(control_.captures(), 2U);
 }
 
+TEST_F(ActiveMode, ReplicateForwardsOnlyWhileEverySensorGetsThePackets) {
+  const LocalSocket other(SOCK_STREAM);
+  ASSERT_TRUE(start(config_for({sensor_.port(), other.port()})));
+  const auto first = capture_over_udp();
+  EXPECT_FALSE(forwarding_within(std::chrono::milliseconds(100)))
+      << "what a peer leaves to this tap the second sensor would never see";
+  Wire second(other.accept());
+  open_interface(second);
+  expect_type(second.ask(start_request(rpcap::kStartDatagram, udp_.port())),
+              MessageType::kStartCaptureReply);
+  EXPECT_TRUE(wait_for_forwarding(true));
+  second.close();
+  EXPECT_TRUE(wait_for_forwarding(false));
+}
+
+TEST_F(ActiveMode, BalanceForwardsAsSoonAsOneSensorTakesThePackets) {
+  const LocalSocket other(SOCK_STREAM);
+  auto config = config_for({sensor_.port(), other.port()});
+  config.mode = SensorMode::kBalance;
+  ASSERT_TRUE(start(config));
+  const auto first = capture_over_udp();
+  EXPECT_TRUE(wait_for_forwarding(true));
+}
+
 TEST_F(ActiveMode, FailoverDialsTheNextOnlyWhileTheFirstIsAway) {
   std::uint16_t port = 0;
   {

@@ -47,6 +47,17 @@ TEST_F(PassiveMode, ReturnsThePortOnWhichItWaitsForTheDataConnection) {
   EXPECT_TRUE(control_.wait_for_captures(0));
 }
 
+TEST_F(PassiveMode, AClientIsNoSensorOnWhichPeersMayCount) {
+  const LocalSocket udp(SOCK_DGRAM);
+  ASSERT_TRUE(start(listening()));
+  Wire wire = client();
+  open_interface(wire);
+  expect_type(wire.ask(start_request(rpcap::kStartDatagram, udp.port())),
+              MessageType::kStartCaptureReply);
+  EXPECT_TRUE(wait_for_metric("sidetap_sessions{state=\"capturing\"} 1"));
+  EXPECT_FALSE(forwarding_within(std::chrono::milliseconds(100)));
+}
+
 TEST_F(PassiveMode, DialsTheClientForUdp) {
   const LocalSocket udp(SOCK_DGRAM);
   ASSERT_TRUE(start(listening()));

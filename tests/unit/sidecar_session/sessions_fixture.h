@@ -62,6 +62,10 @@ class SessionsTest : public testing::Test {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return forwarding_ == wanted; });
   }
+  bool forwarding_within(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [&] { return forwarding_; });
+  }
   /// The line of a metric, "NAME{LABELS} VALUE", comes to be in the exposition.
   bool wait_for_metric(const std::string& line) {
     for (int i = 0; i < 500; ++i) {
