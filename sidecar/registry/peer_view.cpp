@@ -87,10 +87,15 @@ Addresses PeerView::peers() const {
 std::optional<Addresses> PeerView::services() const {
   if (said_.empty()) return kept_.services;
   std::optional<Addresses> all;
+  bool silent = false;
   for (const auto& [replica, said] : said_) {
-    if (!said.services) return std::nullopt;
-    all = all ? common(*all, *said.services) : *said.services;
+    if (!said.services) {
+      silent = true;
+    } else {
+      all = all ? common(*all, *said.services) : *said.services;
+    }
   }
+  if (all && silent) all->clear();
   return all;
 }
 

@@ -39,8 +39,8 @@ class PeerView {
   /// Ascending, each once.
   std::vector<net::IpAddress> peers() const;
   /// Services of which every backend is tapped, ascending, each once: those of which every replica
-  /// that answers says so, since a view that is wrongly dropped is lost. Nothing: nobody answers,
-  /// or one of them does not tell.
+  /// that answers says so, since a view that is wrongly dropped is lost. So there are none while
+  /// one replica tells of Services and another does not. Nothing: none of them tells.
   std::optional<std::vector<net::IpAddress>> services() const;
   /// Does any replica that answers still hold one of these for tapped?
   bool lists_any(std::span<const net::IpAddress> addresses) const;

@@ -110,13 +110,15 @@ TEST_F(PeerViewTest, AServiceCountsWhenEveryReplicaThatAnswersSaysSo) {
   EXPECT_FALSE(view_.apply("b", Change{5, 6, {}, {}, {host(8)}, {host(7)}}));
   EXPECT_EQ(view_.services(), Addresses{});
   view_.apply("b", Snapshot{7, {}, std::nullopt});
-  EXPECT_EQ(view_.services(), std::nullopt) << "one that does not tell";
+  EXPECT_EQ(view_.services(), Addresses{}) << "one that does not tell keeps every view";
   view_.lost("b", at(0));
   EXPECT_EQ(view_.services(), (Addresses{host(7), host(8)}));
   view_.lost("a", at(0));
   EXPECT_EQ(view_.services(), (Addresses{host(7), host(8)})) << "the last word holds";
   EXPECT_TRUE(view_.expire(at(15)));
   EXPECT_EQ(view_.services(), std::nullopt);
+  view_.apply("a", Snapshot{1, {}, std::nullopt});
+  EXPECT_EQ(view_.services(), std::nullopt) << "nobody tells";
 }
 
 // Against a plain model, over random histories.
