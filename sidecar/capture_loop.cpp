@@ -184,6 +184,7 @@ struct CaptureLoop::Impl {
     add_counts(closed, source->counts());
     source.reset();
     is_open.store(false, std::memory_order_relaxed);
+    if (config.on_close) config.on_close();
     attempts = 0;
     reopen_at = Clock::now();
   }
@@ -337,6 +338,9 @@ void CaptureLoop::exclude_own_traffic(const std::string& owner,
 }
 
 Result<std::uint64_t> CaptureLoop::start(session::CaptureOrder order) {
+  if (!is_open()) {
+    return Error{"the interface " + name() + " is not open now: nothing can be captured"};
+  }
   auto filter = forwarding::SensorFilter::make(order.filter);
   if (!filter) return filter.error();
   const std::string key = order.sensor;

@@ -31,9 +31,10 @@ struct CaptureLoopConfig {
   std::size_t buffer_bytes = 2U << 20;
   std::size_t most_buffer_bytes = 0;  ///< As of capture::DeviceConfig.
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
-  /// Called on the capture thread each time the interface was opened there, and when it has gone
-  /// and could not be opened for a minute.
+  /// Called on the capture thread each time the interface was opened there, when it has gone, and
+  /// when it could not be opened again for a minute.
   std::function<void()> on_open;
+  std::function<void()> on_close;
   std::function<void(std::string)> on_lost;
 };
 
@@ -68,6 +69,7 @@ class CaptureLoop final : public session::CaptureControl {
 
   void exclude_own_traffic(const std::string& owner,
                            std::vector<capture::OwnEndpoint> endpoints) override;
+  /// Refused while the interface is not open: whoever is told that a capture runs counts on it.
   Result<std::uint64_t> start(session::CaptureOrder order) override;
   /// The same for an output that no sensor asked for: everything, up to the tap's snaplen. `key`
   /// names it in balance mode.

@@ -53,7 +53,7 @@ class CaptureControl {
                                    std::vector<capture::OwnEndpoint> endpoints) = 0;
 
   /// Begins to forward. The answer names the capture in the other calls. Error: the filter is no
-  /// valid program.
+  /// valid program, or the interface is not open.
   virtual Result<std::uint64_t> start(CaptureOrder order) = 0;
   /// Error: the filter is no valid program; the old one stays.
   virtual Result<void> update_filter(std::uint64_t capture,
