@@ -1,5 +1,6 @@
 #include "sidecar/peer_feed.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sidetap {
@@ -17,35 +18,62 @@ std::vector<net::Cidr> hosts(const std::vector<net::IpAddress>& addresses) {
   return list;
 }
 
-registry::ClientConfig client_config(const RegistryOptions& options,
-                                     const OwnershipOptions& ownership,
-                                     const std::vector<CaptureLoop*>& loops) {
+registry::ClientConfig client_config(const RegistryOptions& options) {
   registry::ClientConfig config;
   config.registry = *options.address;
   config.ca = options.ca;
   config.server_name = options.server_name;
   config.token_file = options.token_file;
   config.grace = std::chrono::milliseconds(options.grace_ms);
-  config.addresses = ownership.pod_ips;
-  if (!config.addresses.empty()) return config;
-  for (CaptureLoop* loop : loops) {
-    for (const auto& entry : loop->interface().addresses) {
-      const auto& address = entry.address;
-      if (address && !address->is_link_local() && !address->is_loopback())
-        config.addresses.push_back(*address);
-    }
-  }
   return config;
 }
 
+bool contains(const std::vector<net::IpAddress>& list, net::IpAddress address) {
+  return std::find(list.begin(), list.end(), address) != list.end();
+}
+
+void add(std::vector<net::IpAddress>& list, net::IpAddress address) {
+  if (!contains(list, address)) list.push_back(address);
+}
+
 }  // namespace
+
+registry::Own own_addresses(const std::vector<net::Interface>& interfaces,
+                            const std::vector<CapturedInterface>& captured,
+                            const std::vector<net::IpAddress>& pod_ips) {
+  registry::Own own;
+  std::vector<net::IpAddress> elsewhere;
+  for (const net::Interface& interface : interfaces) {
+    const auto found = std::find_if(captured.begin(), captured.end(), [&](const auto& candidate) {
+      return candidate.name == interface.name;
+    });
+    for (const net::InterfaceAddress& entry : interface.addresses) {
+      const net::IpAddress address = entry.address;
+      if (found == captured.end()) {
+        elsewhere.push_back(address);
+      } else if (!address.is_link_local() && !address.is_loopback()) {
+        add(own.addresses, address);
+        if (found->forwarding) add(own.forwarded, address);
+      }
+    }
+  }
+  const bool all = !captured.empty() &&
+                   std::all_of(captured.begin(), captured.end(),
+                               [](const CapturedInterface& each) { return each.forwarding; });
+  for (const net::IpAddress address : pod_ips) {
+    if (contains(elsewhere, address) || contains(own.addresses, address)) continue;
+    add(own.addresses, address);
+    if (all) add(own.forwarded, address);
+  }
+  return own;
+}
 
 PeerFeed::PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions& options,
                    const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops,
                    telemetry::MetricsRegistry& metrics)
     : ownership_(ownership),
       loops_(std::move(loops)),
-      client_(std::move(executor), client_config(options, ownership, loops_),
+      client_(std::move(executor), client_config(options),
               {.resolve = {},
                .on_peers = [this](const auto& peers) { adopt(*peers); },
                .exclude =

@@ -98,7 +98,10 @@ class Tap {
   struct Path {
     Result<void> start() { return direct ? direct->start() : sessions->start(); }
     asio::awaitable<void> stop() { return direct ? direct->stop() : sessions->stop(); }
-    bool forwarding() const { return direct ? direct->forwarding() : sessions->forwarding(); }
+    /// What it captures now reaches the sensors.
+    bool forwarding() const {
+      return loop->is_open() && (direct ? direct->forwarding() : sessions->forwarding());
+    }
 
     std::unique_ptr<CaptureLoop> loop;
     std::unique_ptr<SharedExclusion> control;
@@ -129,6 +132,7 @@ class Tap {
     if (options_.registry.address) {
       peer_feed_ = std::make_unique<PeerFeed>(context_.get_executor(), options_.registry,
                                               options_.ownership, loops, metrics_);
+      tell_registry();
       if (auto started = peer_feed_->start(); !started) return started;
     }
     for (const auto& path : paths_) {
@@ -184,6 +188,7 @@ class Tap {
     config.most_buffer_bytes = options_.buffer_max;
     config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
     config.on_open = [this] { asio::post(context_, [this] { renew_addresses(); }); };
+    config.on_close = [this] { asio::post(context_, [this] { tell_registry(); }); };
     config.on_lost = [this](std::string reason) {
       asio::post(context_, [this, reason = std::move(reason)] {
         // Without the right to open it again only a new container can.
@@ -255,6 +260,7 @@ class Tap {
                         {{"interface", name}, {"addresses", list_addresses(*now)}});
     }
     interfaces_ = std::move(*interfaces);
+    tell_registry();
   }
 
   Result<void> start_status() {
@@ -288,8 +294,9 @@ class Tap {
 
   void tell_registry() {
     if (!peer_feed_ || stopping_) return;
-    peer_feed_->set_forwarding(std::any_of(paths_.begin(), paths_.end(),
-                                           [](const auto& path) { return path->forwarding(); }));
+    std::vector<CapturedInterface> captured;
+    for (const auto& path : paths_) captured.push_back({path->loop->name(), path->forwarding()});
+    peer_feed_->set_own(own_addresses(interfaces_, captured, options_.ownership.pod_ips));
   }
 
   asio::awaitable<void> end() {

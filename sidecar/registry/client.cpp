@@ -14,12 +14,14 @@
 #include "sidecar/registry/link.h"
 #include "sidecar/registry/metrics.h"
 #include "sidecar/registry/peer_view.h"
+#include "sidecar/registry/settling.h"
 
 namespace sidetap::registry {
 namespace {
 
 namespace asio = boost::asio;
 using std::chrono::steady_clock;
+using Addresses = std::vector<net::IpAddress>;
 
 /// A name that resolves to more is no registry of ours.
 constexpr std::size_t kMostReplicas = 16;
@@ -60,6 +62,9 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
         ca(config.ca),
         view(config.grace),
         grace_timer(executor),
+        new_peers(config.settling),
+        new_services(config.settling),
+        settling_timer(executor),
         random(std::random_device{}()) {}
 
   // --- running -----------------------------------------------------------------------------------
@@ -136,6 +141,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     }
     exclude(replica, std::nullopt);
     replicas.erase(place);
+    left.request();
   }
 
   asio::awaitable<LinkEnd> talk(Replica& replica) {
@@ -145,7 +151,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       exclude(replica, endpoint);
     };
     const std::function<std::string()> hello = [this] {
-      return hello_text(addresses(), forwarding);
+      vouched = vouched || forwarding();
+      return hello_text(addresses(), forwarding());
     };
     const std::function<bool(Message)> on_message = [this, &replica](Message message) {
       return std::visit([&](auto& said) { return receive(replica, said); }, message);
@@ -190,7 +197,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   bool receive(Replica&, Unknown&) { return true; }
 
   void ended(Replica& replica, const LinkEnd& end) {
-    view.lost(replica.name, steady_clock::now());
+    view.lost(replica.name, end.heard);
     publish();
     watch_grace();
     if (stopping) return;
@@ -222,12 +229,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       metrics->gauge(kReplicasMetric).Set(static_cast<double>(view.replicas()));
     }
     left.request();
-    Peers now{view.peers(), view.services()};
-    // This tap is no peer of its own: it alone being tapped means that nobody else is.
-    std::erase_if(now.tapped, [this](net::IpAddress address) {
-      return std::find(config.addresses.begin(), config.addresses.end(), address) !=
-             config.addresses.end();
-    });
+    Peers now = settled();
     if (told && *told == now) return;
     if (metrics != nullptr) {
       metrics->gauge(kPeersMetric).Set(static_cast<double>(now.tapped.size()));
@@ -238,14 +240,52 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     if (callbacks.on_peers) callbacks.on_peers(told);
   }
 
+  Peers settled() {
+    const auto now = steady_clock::now();
+    Addresses listed = view.peers();
+    // This tap is no peer of its own: it alone being tapped means that nobody else is.
+    std::erase_if(listed, [this](net::IpAddress address) {
+      return std::find(own.addresses.begin(), own.addresses.end(), address) != own.addresses.end();
+    });
+    Peers peers{new_peers.update(listed, told ? told->tapped : Addresses(), now), view.services()};
+    const bool told_services = told && told->services;
+    const Addresses hidden = new_services.update(
+        peers.services.value_or(Addresses()), told_services ? *told->services : Addresses(), now);
+    if (peers.services) peers.services = hidden;
+    watch_settling();
+    return peers;
+  }
+
+  void watch_settling() {
+    const auto peers_due = new_peers.due();
+    const auto services_due = new_services.due();
+    if (!peers_due && !services_due) return;
+    settling_timer.expires_at(std::min(peers_due.value_or(steady_clock::time_point::max()),
+                                       services_due.value_or(steady_clock::time_point::max())));
+    settling_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!error && self) self->publish();
+    });
+  }
+
   // --- what the tap says -------------------------------------------------------------------------
 
-  const std::vector<net::IpAddress>& addresses() const { return config.addresses; }
+  bool forwarding() const { return !own.forwarded.empty(); }
+  /// An idle tap names its addresses too: whoever had them before it has them no more.
+  const Addresses& addresses() const { return forwarding() ? own.forwarded : own.addresses; }
 
   void tell() {
     for (Replica& replica : replicas) {
-      if (replica.link) replica.link->send(state_text(addresses(), forwarding));
+      if (!replica.link || !replica.link->open()) continue;
+      vouched = vouched || forwarding();
+      replica.link->send(state_text(addresses(), forwarding()));
     }
+  }
+
+  /// No replica that there is lists this tap. One that does not answer may.
+  bool unlisted() const {
+    return !replicas.empty() && view.replicas() >= replicas.size() &&
+           !view.lists_any(own.addresses);
   }
 
   void exclude(Replica& replica, const std::optional<capture::OwnEndpoint>& endpoint) {
@@ -270,13 +310,17 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   std::string ca;
   PeerView view;
   asio::steady_timer grace_timer;
+  Settling new_peers;
+  Settling new_services;
+  asio::steady_timer settling_timer;
   std::mt19937_64 random;
   std::list<Replica> replicas;
   session::Interruption resolving;
   session::Interruption quiet;  // asked for whenever a coroutine ends
   session::Interruption left;   // asked for whenever the view may have changed
   std::shared_ptr<const Peers> told;
-  bool forwarding = false;
+  Own own;
+  bool vouched = false;  // a replica was told that this tap forwards
   bool stopping = false;
   std::size_t running = 0;
 };
@@ -294,32 +338,30 @@ Result<void> Client::start() {
   return {};
 }
 
-void Client::set_forwarding(bool forwarding) {
-  if (impl_->forwarding == forwarding) return;
-  impl_->forwarding = forwarding;
+void Client::set_own(Own own) {
+  if (impl_->own == own) return;
+  impl_->own = std::move(own);
   impl_->tell();
-}
-
-void Client::set_addresses(std::vector<net::IpAddress> addresses) {
-  if (impl_->config.addresses == addresses) return;
-  impl_->config.addresses = std::move(addresses);
-  impl_->tell();
+  if (impl_->told) impl_->publish();
 }
 
 asio::awaitable<void> Client::leave(std::chrono::milliseconds limit) {
   const auto impl = impl_;
-  set_forwarding(false);
+  set_own({impl->own.addresses, {}});
+  if (!impl->vouched) co_return;  // nobody counts on this tap
   const auto deadline = steady_clock::now() + limit;
-  while (impl->view.lists_any(impl->addresses()) && until(deadline).count() > 0) {
+  while (!impl->unlisted() && until(deadline).count() > 0) {
     impl->left.clear();
     co_await session::sleep(impl->executor, until(deadline), &impl->left);
   }
+  co_await session::sleep(impl->executor, std::min(impl->config.linger, until(deadline)), nullptr);
 }
 
 asio::awaitable<void> Client::stop() {
   const auto impl = impl_;
   impl->stopping = true;
   impl->grace_timer.cancel();
+  impl->settling_timer.cancel();
   impl->resolving.request();
   for (Impl::Replica& replica : impl->replicas) {
     replica.waiting.request();

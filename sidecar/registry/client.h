@@ -34,12 +34,26 @@ struct ClientConfig {
   std::string ca{};           ///< PEM text: who signs the registry's certificate.
   std::string server_name{};  ///< To find in the certificate; empty: the registry's host.
   std::string token_file{};   ///< Read at each dial; empty: no token is sent.
-  std::vector<net::IpAddress> addresses{};  ///< Of this pod.
-  std::chrono::milliseconds grace{15'000};  ///< How long the last word of lost replicas holds.
+  /// How long the word of the last replica holds, from the last byte that was heard of it.
+  std::chrono::milliseconds grace{15'000};
   std::chrono::milliseconds resolve_interval{10'000};
   /// A replica that says nothing for so long, not even to a ping, is gone.
-  std::chrono::milliseconds silence{10'000};
-  session::BackoffBounds backoff{};
+  std::chrono::milliseconds silence{6'000};
+  /// A peer counts as tapped when it has been listed for so long: as Settling.
+  std::chrono::milliseconds settling{250};
+  /// leave() goes on for so long after the last replica has struck this tap off: others hear of it
+  /// later.
+  std::chrono::milliseconds linger{500};
+  session::BackoffBounds backoff{std::chrono::milliseconds(500), std::chrono::milliseconds(5'000)};
+};
+
+/// What this tap is.
+struct Own {
+  /// Every address of the pod at the interfaces that are captured: none is a peer.
+  std::vector<net::IpAddress> addresses{};
+  /// Those on which peers may count: their packets reach the sensors now.
+  std::vector<net::IpAddress> forwarded{};
+  friend bool operator==(const Own&, const Own&) = default;
 };
 
 /// What the registry says, as of one moment.
@@ -71,11 +85,11 @@ class Client {
 
   /// Error: the CA is no PEM certificate.
   Result<void> start();
-  /// To be called whenever the sessions' forwarding changes. False leaves the registry at once.
-  void set_forwarding(bool forwarding);
-  void set_addresses(std::vector<net::IpAddress> addresses);
-  /// Says that this tap forwards no more, and waits until no replica lists it, so that its peers
-  /// have taken over; no longer than `limit`. Go on forwarding until it returns.
+  /// To be called whenever that changes, and before start(). Every replica is told at once.
+  void set_own(Own own);
+  /// Says that this tap forwards no more, and waits until no replica lists it and its peers have
+  /// had the time to hear of that; no longer than `limit`, which it takes when a replica that may
+  /// list it cannot be asked. Go on forwarding until it returns.
   boost::asio::awaitable<void> leave(std::chrono::milliseconds limit);
   /// Ends every connection.
   boost::asio::awaitable<void> stop();

@@ -19,6 +19,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 namespace websocket = beast::websocket;
+using Clock = std::chrono::steady_clock;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kConnectLimit{5'000};
@@ -128,6 +129,7 @@ asio::awaitable<LinkEnd> Link::run(std::string ca, const session::Exclude& exclu
     co_return end;
   }
   open_ = true;
+  heard_ = Clock::now();
   // Not before: what it says must be what holds now.
   send(hello());
   if (interruption_.requested()) close();
@@ -140,24 +142,36 @@ asio::awaitable<LinkEnd> Link::run(std::string ca, const session::Exclude& exclu
 
 asio::awaitable<LinkEnd> Link::read(const std::function<bool(Message)>& on_message) {
   beast::flat_buffer buffer;
+  stream_->control_callback(
+      [this](websocket::frame_type, beast::string_view) { heard_ = Clock::now(); });
   for (;;) {
     auto [error, size] = co_await stream_->async_read(buffer, kTuple);
-    if (error == websocket::error::closed) {
-      co_return LinkEnd{"lost", "the registry closed the connection"};
-    }
-    if (error == beast::error::timeout) co_return LinkEnd{"lost", "the registry is silent"};
-    if (error) co_return LinkEnd{"lost", error.message()};
+    if (error) co_return lost(error);
+    heard_ = Clock::now();
     const auto bytes = buffer.cdata();
     auto message = parse_message({static_cast<const char*>(bytes.data()), bytes.size()});
-    if (!message) co_return LinkEnd{"malformed", message.error().text};
+    if (!message) co_return LinkEnd{"malformed", message.error().text, heard_};
     // A snapshot is large and rare: its room is given back.
     buffer.consume(size);
     buffer.shrink_to_fit();
     if (const auto* refused = std::get_if<Refused>(&*message)) {
-      co_return LinkEnd{"refused", refused->reason};
+      co_return LinkEnd{"refused", refused->reason, heard_};
     }
-    if (!on_message(std::move(*message))) co_return LinkEnd{"lost", "not wanted any more"};
+    if (!on_message(std::move(*message))) co_return LinkEnd{"lost", "not wanted any more", heard_};
   }
+}
+
+LinkEnd Link::lost(const boost::system::error_code& error) const {
+  if (error == beast::error::timeout) return {"lost", "the registry is silent", heard_};
+  // The kernel has waited in vain for the other end.
+  if (error == asio::error::timed_out || error == asio::error::host_unreachable ||
+      error == asio::error::network_unreachable) {
+    return {"lost", error.message(), heard_};
+  }
+  if (error == websocket::error::closed) {
+    return {"lost", "the registry closed the connection", Clock::now()};
+  }
+  return {"lost", error.message(), Clock::now()};
 }
 
 void Link::send(std::string text) {

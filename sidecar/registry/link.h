@@ -1,6 +1,7 @@
 // One connection to one replica, from the dial to its end.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -22,6 +23,8 @@ namespace sidetap::registry {
 struct LinkEnd {
   std::string_view kind;
   std::string text;
+  /// When the replica was there for the last time: the last byte of it, or its word that it ends.
+  std::chrono::steady_clock::time_point heard{};
 };
 
 class Link : public std::enable_shared_from_this<Link> {
@@ -37,6 +40,8 @@ class Link : public std::enable_shared_from_this<Link> {
                                       const std::function<bool(Message)>& on_message);
   /// Sent after what was sent before; dropped when the connection does not stand.
   void send(std::string text);
+  /// It stands, and hello was said.
+  bool open() const { return open_; }
   /// Ends run() soon, from wherever it is.
   void close();
 
@@ -47,6 +52,7 @@ class Link : public std::enable_shared_from_this<Link> {
   boost::asio::awaitable<Result<void>> connect(const std::string& ca,
                                                const session::Exclude& exclude, LinkEnd& end);
   boost::asio::awaitable<LinkEnd> read(const std::function<bool(Message)>& on_message);
+  LinkEnd lost(const boost::system::error_code& error) const;
   boost::asio::awaitable<void> write();
   Result<void> prepare_tls(const std::string& ca);
 
@@ -58,6 +64,7 @@ class Link : public std::enable_shared_from_this<Link> {
   std::unique_ptr<Stream> stream_;
   bool open_ = false;
   bool writing_ = false;
+  std::chrono::steady_clock::time_point heard_{};
   std::deque<std::string> outbox_;
 };
 

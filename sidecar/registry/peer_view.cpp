@@ -61,11 +61,11 @@ bool PeerView::apply(const Replica& replica, const Change& change) {
   return true;
 }
 
-void PeerView::lost(const Replica& replica, Time now) {
+void PeerView::lost(const Replica& replica, Time heard) {
   auto gone = said_.extract(replica);
   if (gone.empty() || !said_.empty()) return;
   kept_ = std::move(gone.mapped());
-  kept_until_ = now + grace_;
+  kept_until_ = heard + grace_;
 }
 
 std::optional<PeerView::Time> PeerView::deadline() const { return kept_until_; }

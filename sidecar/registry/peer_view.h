@@ -2,7 +2,8 @@
 //
 // Leans to one side: a peer that is wrongly held for tapped loses packets, one that is wrongly held
 // for untapped only doubles them. So what is taken out counts at once, what a replica said ends
-// with its connection, and when all are away their last word holds for a grace only.
+// with its connection, and when all are away the word of the last holds for a grace only, from when
+// it was heard of.
 #pragma once
 
 #include <chrono>
@@ -29,7 +30,8 @@ class PeerView {
   /// False: the change does not build on what this replica said before. A snapshot has to be asked
   /// for; until it comes nothing is added.
   bool apply(const Replica& replica, const Change& change);
-  void lost(const Replica& replica, Time now);
+  /// Its connection has ended; `heard` is when it was there for the last time.
+  void lost(const Replica& replica, Time heard);
 
   /// When the last word of replicas that are all away ends; nothing while one answers.
   std::optional<Time> deadline() const;

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "shared/telemetry/metrics.h"
+#include "sidecar/registry/link.h"
 #include "sidecar/registry/messages.h"
 #include "tests/unit/sidecar_registry/fake_registry.h"
 
@@ -36,9 +37,9 @@ class RegistryClient : public testing::Test {
     config.registry = {"127.0.0.1", registry_.port()};
     config.ca = ca_.certificate;
     config.token_file = token_file_;
-    config.addresses = {ip("10.1.2.3")};
     config.grace = std::chrono::milliseconds(300);
     config.resolve_interval = std::chrono::milliseconds(100);
+    config.settling = config.linger = std::chrono::milliseconds(10);
     config.backoff = {std::chrono::milliseconds(10), std::chrono::milliseconds(50)};
     return config;
   }
@@ -60,6 +61,7 @@ class RegistryClient : public testing::Test {
     }
     client_ = std::make_unique<Client>(context_.get_executor(), std::move(config),
                                        std::move(callbacks), &metrics_);
+    client_->set_own({{ip("10.1.2.3")}, {}});
     auto started = client_->start();
     thread_ = std::thread([this] { context_.run(); });
     return started;
@@ -68,6 +70,9 @@ class RegistryClient : public testing::Test {
     if (!client_ || stopped_) return;
     stopped_ = true;
     asio::co_spawn(context_, client_->stop(), asio::use_future).wait_for(std::chrono::seconds(20));
+  }
+  void forward() {
+    on_thread([this] { client_->set_own({{ip("10.1.2.3")}, {ip("10.1.2.3")}}); });
   }
   void on_thread(std::function<void()> work) { asio::post(context_, std::move(work)); }
   bool wait_for_peers(const Addresses& tapped,
@@ -134,13 +139,17 @@ TEST_F(RegistryClient, LearnsOfWhichServicesEveryBackendIsTapped) {
 TEST_F(RegistryClient, TellsWhenItForwardsAndWhenItsAddressesChange) {
   ASSERT_TRUE(start(config()));
   registry_.receive();
-  on_thread([this] { client_->set_forwarding(true); });
+  forward();
   EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, true));
-  on_thread([this] {
-    client_->set_forwarding(true);
-    client_->set_addresses({ip("10.1.2.3"), ip("fd00::3")});
-  });
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3"), ip("fd00::3")}, true));
+  forward();
+  const Addresses both = {ip("10.1.2.3"), ip("fd00::3")};
+  on_thread([this, both] { client_->set_own({both, both}); });
+  EXPECT_EQ(registry_.receive(), state_text(both, true));
+  on_thread([this, both] { client_->set_own({both, {ip("fd00::3")}}); });
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("fd00::3")}, true))
+      << "one interface has lost its sensor";
+  on_thread([this, both] { client_->set_own({both, {}}); });
+  EXPECT_EQ(registry_.receive(), state_text(both, false));
   EXPECT_TRUE(registry_.silent_for(std::chrono::milliseconds(50)));
 }
 
@@ -160,7 +169,7 @@ TEST_F(RegistryClient, AsksForASnapshotOnceAfterAGap) {
 TEST_F(RegistryClient, DialsAgainWithTheTokenOfTheMomentAndSaysWhatHoldsThen) {
   ASSERT_TRUE(start(config()));
   registry_.receive();
-  on_thread([this] { client_->set_forwarding(true); });
+  forward();
   registry_.receive();
   folder_.write("token", "renewed");
   registry_.cut();
@@ -283,7 +292,7 @@ TEST_F(RegistryClient, ItsConnectionIsExcludedFromTheCapture) {
 TEST_F(RegistryClient, LeavesBeforeItStops) {
   ASSERT_TRUE(start(config()));
   registry_.receive();
-  on_thread([this] { client_->set_forwarding(true); });
+  forward();
   registry_.receive();
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.1.2.3","10.0.0.2"]})");
   ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")})) << "the pod is no peer of its own";
@@ -293,6 +302,75 @@ TEST_F(RegistryClient, LeavesBeforeItStops) {
       << "peers still count on this tap";
   registry_.send(R"({"type":"change","from":1,"version":2,"add":[],"remove":["10.1.2.3"]})");
   EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+TEST_F(RegistryClient, GoesOnForAWhileWhenItIsListedNoMoreSinceOthersHearLater) {
+  ClientConfig with = config();
+  with.linger = std::chrono::hours(1);
+  ASSERT_TRUE(start(with));
+  registry_.receive();
+  forward();
+  registry_.receive();
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")}));
+  auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false));
+  EXPECT_EQ(left.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+}
+
+TEST_F(RegistryClient, GoesOnAsLongAsItMayWhenAReplicaThatMayListItDoesNotAnswer) {
+  auto other = std::make_unique<FakeRegistry>(leaf(), "127.0.0.2");
+  replicas_ = {{asio::ip::make_address("127.0.0.1"), registry_.port()},
+               {asio::ip::make_address("127.0.0.2"), other->port()}};
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  other->receive();
+  forward();
+  registry_.receive();
+  other.reset();
+  ASSERT_TRUE(wait_for_metric("sidetap_registry_failures_total{kind=\"connect\"}"));
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")}));
+  auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false));
+  EXPECT_EQ(left.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+}
+
+TEST_F(RegistryClient, LeavesAtOnceWhenNobodyCountsOnIt) {
+  registry_.decline(503);
+  ASSERT_TRUE(start(config()));
+  forward();
+  auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
+  EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+TEST_F(RegistryClient, ATapThatIsNewlyListedDoesNotCountAtOnce) {
+  ClientConfig with = config();
+  with.settling = std::chrono::hours(1);
+  ASSERT_TRUE(start(with));
+  registry_.receive();
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"],"services":["10.96.0.1"]})");
+  EXPECT_TRUE(wait_for_peers({}, Addresses{})) << "nor do Services that have tapped backends only";
+}
+
+TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
+  ClientConfig with = config();
+  with.silence = std::chrono::milliseconds(200);
+  const auto link = std::make_shared<Link>(
+      context_.get_executor(), with,
+      session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
+  const session::Exclude exclude = [](const capture::OwnEndpoint&) {};
+  const std::function<std::string()> hello = [] { return hello_text(Addresses(), false); };
+  const std::function<bool(Message)> on_message = [](Message) { return true; };
+  auto ended = asio::co_spawn(context_, link->run(ca_.certificate, exclude, hello, on_message),
+                              asio::use_future);
+  thread_ = std::thread([this] { context_.run(); });
+  EXPECT_TRUE(registry_.receive());
+  registry_.freeze();
+  const auto frozen = std::chrono::steady_clock::now();
+  const LinkEnd end = ended.get();
+  EXPECT_EQ(end.text, "the registry is silent");
+  EXPECT_LT(end.heard, frozen);
 }
 
 TEST_F(RegistryClient, AnUnusableCaIsNamedAtTheStart) {

@@ -43,9 +43,12 @@ class FakeRegistry {
     asio::co_spawn(context_, serve(), asio::detached);
     thread_ = std::thread([this] { context_.run(); });
   }
-  ~FakeRegistry() {
+  ~FakeRegistry() { freeze(); }
+
+  /// From now on it does nothing, not even answer a ping; its connections stand.
+  void freeze() {
     context_.stop();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
 
   std::uint16_t port() const { return port_; }

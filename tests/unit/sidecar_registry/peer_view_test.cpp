@@ -80,6 +80,14 @@ TEST_F(PeerViewTest, FailedAttemptsDoNotProlongTheGrace) {
   EXPECT_EQ(view_.deadline(), at(15));
 }
 
+TEST_F(PeerViewTest, TheGraceBeginsWithTheLastByteAndNotWhenTheLossIsNoticed) {
+  view_.apply("a", Snapshot{1, {host(1)}});
+  view_.apply("b", Snapshot{1, {host(2)}});
+  view_.lost("a", at(6));
+  view_.lost("b", at(2));
+  EXPECT_EQ(view_.deadline(), at(17)) << "its word is as old as its last byte";
+}
+
 TEST_F(PeerViewTest, TheFirstAnswerReplacesTheLastWord) {
   view_.apply("a", Snapshot{1, {host(1), host(2)}});
   view_.lost("a", at(0));

@@ -35,7 +35,7 @@ net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).va
 /// A tap's client on a thread of its own.
 class Tap {
  public:
-  Tap(tap::ClientConfig config) {
+  Tap(tap::ClientConfig config, Addresses addresses) : addresses_(std::move(addresses)) {
     tap::ClientCallbacks callbacks;
     callbacks.on_peers = [this](std::shared_ptr<const tap::Peers> peers) {
       const std::lock_guard lock(mutex_);
@@ -44,6 +44,7 @@ class Tap {
     };
     client_ = std::make_unique<tap::Client>(context_.get_executor(), std::move(config),
                                             std::move(callbacks), &metrics_);
+    client_->set_own({addresses_, {}});
     client_->start().value();
     thread_ = std::thread([this] { context_.run(); });
   }
@@ -57,7 +58,9 @@ class Tap {
     thread_.join();
   }
   void forward(bool forwarding) {
-    asio::post(context_, [this, forwarding] { client_->set_forwarding(forwarding); });
+    asio::post(context_, [this, forwarding] {
+      client_->set_own({addresses_, forwarding ? addresses_ : Addresses()});
+    });
   }
   void leave() {
     asio::co_spawn(context_, client_->leave(milliseconds(10'000)), asio::use_future).wait();
@@ -77,6 +80,7 @@ class Tap {
   }
 
  private:
+  const Addresses addresses_;
   telemetry::MetricsRegistry metrics_;
   asio::io_context context_;
   asio::executor_work_guard<asio::io_context::executor_type> guard_{context_.get_executor()};
@@ -146,11 +150,11 @@ class RegistryServer : public testing::Test {
     config.registry = {"127.0.0.1", port_};
     config.ca = ca_.certificate;
     if (!token.empty()) config.token_file = folder_.write("token-" + token, token);
-    config.addresses = addresses;
+    config.settling = config.linger = milliseconds(10);
     config.grace = milliseconds(300);
     config.resolve_interval = milliseconds(50);
     config.backoff = {milliseconds(10), milliseconds(50)};
-    return std::make_unique<Tap>(std::move(config));
+    return std::make_unique<Tap>(std::move(config), addresses);
   }
   bool shows(const std::string& line) {
     for (int i = 0; i < 1000; ++i) {
