@@ -86,20 +86,24 @@ asio::awaitable<Result<kube::TokenIdentity>> Authenticator::identify(std::string
   give_back(std::move(client));
   if (!identity) co_return identity.error();
   if (known_.size() >= config_.most_remembered) forget_old();
-  known_[key] = {*identity, Clock::now() + config_.remember};
+  const bool good = identity->authenticated && !identity->pod_name.empty();
+  known_[key] = {*identity, Clock::now() + (good ? config_.remember : config_.remember_refused)};
   co_return std::move(*identity);
 }
 
-asio::awaitable<std::vector<net::IpAddress>> Authenticator::addresses_of(
+asio::awaitable<Result<std::optional<std::vector<net::IpAddress>>>> Authenticator::addresses_of(
     kube::TokenIdentity identity) {
+  using Answer = std::optional<std::vector<net::IpAddress>>;
   const std::string name_space = namespace_of(identity.user);
-  if (name_space.empty() || identity.pod_name.empty()) co_return std::vector<net::IpAddress>();
+  if (name_space.empty() || identity.pod_name.empty()) co_return Answer();
   auto client = co_await borrow();
   std::string path = "/api/v1/namespaces/" + name_space + "/pods/" + identity.pod_name;
   const auto read = co_await client->get(std::move(path));
   give_back(std::move(client));
-  if (!read || !read->ok()) co_return std::vector<net::IpAddress>();
-  co_return addresses_in(read->body, identity.pod_uid);
+  if (!read) co_return read.error();
+  if (read->status == 401 || read->status == 403 || read->status == 404) co_return Answer();
+  if (!read->ok()) co_return Error{"the API server answers " + std::to_string(read->status)};
+  co_return Answer(addresses_in(read->body, identity.pod_uid));
 }
 
 }  // namespace sidetap::webhook::registry

@@ -19,6 +19,8 @@ namespace sidetap::webhook::registry {
 struct AuthenticatorConfig {
   std::string audience = "sidetap";
   std::chrono::seconds remember{300};
+  /// Tokens that were refused: the API server may have been behind.
+  std::chrono::seconds remember_refused{10};
   std::size_t most_remembered = 50'000;
   std::size_t connections = 4;  ///< To the API server, at once.
 };
@@ -30,11 +32,12 @@ class Authenticator {
                 AuthenticatorConfig config);
 
   /// The pod to which `token` is bound. Errors: the API server does not answer. Tokens that are
-  /// good for nothing are remembered too.
+  /// good for nothing are remembered too, but not for long.
   boost::asio::awaitable<Result<kube::TokenIdentity>> identify(std::string token);
-  /// The addresses of that pod as the API server knows them; none when it does not say (the right
-  /// to get pods is not required).
-  boost::asio::awaitable<std::vector<net::IpAddress>> addresses_of(kube::TokenIdentity identity);
+  /// The addresses of that pod as the API server knows them; nothing when it does not tell (the
+  /// right to get pods is not required) or the pod is no more. Errors: it does not answer.
+  boost::asio::awaitable<Result<std::optional<std::vector<net::IpAddress>>>> addresses_of(
+      kube::TokenIdentity identity);
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -1,6 +1,7 @@
 #include "webhook/registry/server.h"
 
 #include <algorithm>
+#include <map>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -18,6 +19,8 @@
 #include "shared/http/listener.h"
 #include "shared/telemetry/log.h"
 #include "webhook/registry/authenticator.h"
+#include "webhook/registry/claim.h"
+#include "webhook/registry/metrics.h"
 #include "webhook/registry/session.h"
 
 namespace sidetap::webhook::registry {
@@ -26,39 +29,12 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
-using telemetry::MetricSpec;
-using telemetry::MetricType;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
-
-const MetricSpec kTaps{"sidetap_registry_taps", MetricType::kGauge,
-                       "Registered taps by state: forwarding or idle."};
-const MetricSpec kAddresses{"sidetap_registry_addresses", MetricType::kGauge,
-                            "Addresses of forwarding taps, as published."};
-const MetricSpec kVersion{"sidetap_registry_version", MetricType::kGauge,
-                          "Version of the published set."};
-const MetricSpec kConnections{"sidetap_registry_connections", MetricType::kGauge,
-                              "Open connections, registered or not."};
-const MetricSpec kResyncs{"sidetap_registry_resyncs_total", MetricType::kCounter,
-                          "Snapshots that taps asked for."};
-const MetricSpec kRefused{"sidetap_registry_refused_total", MetricType::kCounter,
-                          "Registrations refused, by reason."};
-const MetricSpec kUnproven{"sidetap_registry_unproven_addresses_total", MetricType::kCounter,
-                           "Addresses left out because the tap did not prove that they are its."};
-const MetricSpec kServices{"sidetap_registry_services", MetricType::kGauge,
-                           "Service addresses by what is behind them: tapped, untapped, mixed or "
-                           "none. Without --registry-services: none at all."};
-const MetricSpec kEndpoints{"sidetap_registry_endpoints", MetricType::kGauge,
-                            "Endpoints of Services that are known."};
-const MetricSpec kHidden{"sidetap_registry_services_published", MetricType::kGauge,
-                         "Service addresses whose views taps drop, as published: those with tapped "
-                         "backends only, while the API server can be watched."};
-const MetricSpec kLeftOut{"sidetap_registry_services_overflow", MetricType::kGauge,
-                          "1 while there are more Services or EndpointSlices than are kept."};
-const MetricSpec kDelay{"sidetap_registry_propagation_seconds",
-                        MetricType::kHistogram,
-                        "From a tap's word to its publication.",
-                        {0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5}};
+/// So often the API server may say that an address is not the pod's, in the end 30 s after the
+/// first time.
+constexpr int kMostAnswers = 6;
+constexpr std::chrono::milliseconds kMostProofWait{60'000};
 
 /// Two runs of a replica must not use the same numbers for different sets.
 std::uint64_t first_version() {
@@ -77,6 +53,20 @@ std::string bearer_of(const Request& request) {
 }  // namespace
 
 struct Server::Impl {
+  struct Connection {
+    Connection(std::shared_ptr<Session> the_session, Claim the_claim)
+        : session(std::move(the_session)),
+          claim(std::move(the_claim)),
+          limit(session->executor()),
+          again(session->executor()) {}
+    const std::shared_ptr<Session> session;
+    Claim claim;
+    kube::TokenIdentity identity;
+    asio::steady_timer limit;  // for hello
+    asio::steady_timer again;  // for the next proof
+    bool greeted = false, proving = false, reported = false, ended = false;
+  };
+
   Impl(ServerConfig given, const http::TlsStore& store, telemetry::MetricsRegistry& registry)
       : config(std::move(given)), tls(store), metrics(registry) {}
 
@@ -94,17 +84,14 @@ struct Server::Impl {
   std::optional<ServiceWatch> services;
   std::uint64_t current_version = first_version();
   ConnectionId last_id = 0;
-  std::unordered_map<ConnectionId, std::shared_ptr<Session>> sessions;
+  std::unordered_map<ConnectionId, std::shared_ptr<Connection>> connections;
+  std::map<std::optional<net::IpAddress>, std::size_t> strangers;  // have not said hello yet
   std::shared_ptr<const News> news;
   asio::steady_timer publication{context};
   bool scheduled = false;
   Clock::time_point published_at{};
   Clock::time_point changed_at{};
-  // For scrapes, which come from another thread.
-  std::atomic<std::size_t> forwarding{0}, registered{0}, listed{0}, connections{0};
-  std::atomic<std::uint64_t> version{0};
-  std::atomic<std::size_t> tapped{0}, untapped{0}, mixed{0}, none{0};
-  std::atomic<std::size_t> endpoints{0}, hidden{0}, left_out{0};
+  Figures figures;
 
   void renew_news(const std::optional<Delta>& delta) {
     auto fresh = std::make_shared<News>();
@@ -118,17 +105,11 @@ struct Server::Impl {
     }
     if (news) fresh->ca = news->ca;
     news = std::move(fresh);
-    version = current_version;
-    listed = taps.published().size();
-  }
-
-  void count_taps() {
-    forwarding = taps.forwarding();
-    registered = taps.connections();
+    figures.count(taps, current_version);
   }
 
   void changed() {
-    count_taps();
+    figures.count(taps, current_version);
     const bool due = taps.changed() || (services && services->table().changed());
     if (!due || std::exchange(scheduled, true)) return;
     changed_at = Clock::now();
@@ -150,26 +131,11 @@ struct Server::Impl {
       table.taps_changed(delta.taps);
       service_change = table.flush();
       if (service_change) delta.services = std::move(*service_change);
-      count_services(table);
+      figures.count(table);
     }
     if (!tap_change && !service_change) return std::nullopt;
     current_version = delta.version;
     return delta;
-  }
-
-  void count_services(const ServiceTable& table) {
-    const auto counts = table.counts();
-    tapped = counts.tapped;
-    untapped = counts.untapped;
-    mixed = counts.mixed;
-    none = counts.none;
-    endpoints = table.endpoints();
-    hidden = table.published().size();
-    const bool over = table.overflowing();
-    if (left_out.exchange(over ? 1 : 0) == 0 && over) {
-      telemetry::warn("more Services or EndpointSlices than the registry keeps: views are kept",
-                      {{"endpoints", table.endpoints()}});
-    }
   }
 
   void publish() {
@@ -177,33 +143,12 @@ struct Server::Impl {
     const auto delta = next_version();
     if (!delta) return;
     renew_news(delta);
-    for (const auto& [id, session] : sessions) session->tell(news);
+    for (const auto& [id, tap] : connections) tap->session->tell(news);
     metrics.histogram(kDelay).Observe(
         std::chrono::duration<double>(published_at - changed_at).count());
   }
 
   void refused(const char* reason) { metrics.counter(kRefused, {{"reason", reason}}).Increment(); }
-
-  /// Only addresses that the tap has proved to be its own; without tokens, all.
-  asio::awaitable<std::vector<net::IpAddress>> proven(const Session& session,
-                                                      const kube::TokenIdentity& identity,
-                                                      std::vector<net::IpAddress> claimed) {
-    if (!authenticator) co_return claimed;
-    const auto source = session.source();
-    const auto is_source = [&](const net::IpAddress& address) { return address == source; };
-    if (std::all_of(claimed.begin(), claimed.end(), is_source)) co_return claimed;
-    const auto known = co_await authenticator->addresses_of(identity);
-    const std::size_t before = claimed.size();
-    std::erase_if(claimed, [&](const net::IpAddress& address) {
-      return !is_source(address) && std::find(known.begin(), known.end(), address) == known.end();
-    });
-    if (claimed.size() < before) {
-      metrics.counter(kUnproven).Increment(static_cast<double>(before - claimed.size()));
-      telemetry::warn("a tap names addresses that are not proved to be its",
-                      {{"user", identity.user}, {"pod", identity.pod_name}});
-    }
-    co_return claimed;
-  }
 
   /// Who asks, or nothing when it was declined.
   asio::awaitable<std::optional<kube::TokenIdentity>> admit(Session& session,
@@ -238,66 +183,122 @@ struct Server::Impl {
     co_return std::move(*identity);
   }
 
-  asio::awaitable<void> listen_to(const std::shared_ptr<Session> session,
-                                  const kube::TokenIdentity identity) {
-    bool greeted = false;
+  /// Publishes what is proved of what the tap says.
+  void apply(const Connection& tap) {
+    taps.update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding());
+    changed();
+  }
+
+  /// Asks whether the addresses that the connection does not prove are the pod's. The kubelet may
+  /// be about to tell the API server of them, and that may be away: so it is asked again.
+  asio::awaitable<void> prove(const std::shared_ptr<Connection> tap) {
+    auto wait = config.proof_wait;
+    for (int answers = 0; !tap->ended && tap->claim.wants_proof();) {
+      const auto known = co_await authenticator->addresses_of(tap->identity);
+      if (tap->ended) co_return;
+      if (known) {
+        tap->claim.prove(known->value_or(std::vector<net::IpAddress>()));
+        apply(*tap);
+        if (!*known || ++answers == kMostAnswers) tap->claim.give_up();
+        if (tap->claim.unproved() > 0) report_unproven(*tap);
+        if (tap->claim.forwarding() && tap->claim.proved().empty()) {
+          refused("addresses");
+          co_await tap->session->refuse("none of the addresses is this connection's");
+          tap->session->cut();
+          co_return;
+        }
+      }
+      tap->again.expires_after(wait);
+      wait = std::min(wait * 2, kMostProofWait);
+      if (tap->claim.wants_proof()) co_await tap->again.async_wait(kTuple);
+    }
+  }
+
+  void report_unproven(Connection& tap) {
+    if (std::exchange(tap.reported, true)) return;
+    metrics.counter(kUnproven).Increment(static_cast<double>(tap.claim.unproved()));
+    telemetry::warn("a tap names addresses that are not proved to be its",
+                    {{"user", tap.identity.user}, {"pod", tap.identity.pod_name}});
+  }
+
+  void take(const std::shared_ptr<Connection>& tap, TapState state) {
+    tap->claim.say(std::move(state));
+    if (!std::exchange(tap->greeted, true)) {
+      tap->limit.cancel();
+      known_now(*tap);
+      tap->session->subscribe(news);
+    }
+    // At once: that a tap forwards no more waits for no proof.
+    apply(*tap);
+    if (!authenticator || !tap->claim.wants_proof() || std::exchange(tap->proving, true)) return;
+    asio::co_spawn(context, prove(tap), [tap](const std::exception_ptr&) { tap->proving = false; });
+  }
+
+  asio::awaitable<void> listen_to(const std::shared_ptr<Connection> tap) {
     for (;;) {
-      const auto text = co_await session->read();
+      const auto text = co_await tap->session->read();
       if (!text) co_return;
       auto message = parse_message(*text);
-      if (!message || (!greeted && !std::holds_alternative<TapState>(*message))) {
+      if (!message || (!tap->greeted && !std::holds_alternative<TapState>(*message))) {
         refused("protocol");
         std::string reason = message ? "the first message is not hello" : message.error().text;
-        co_await session->refuse(std::move(reason));
+        co_await tap->session->refuse(std::move(reason));
         co_return;
       }
       if (std::holds_alternative<Resync>(*message)) {
         metrics.counter(kResyncs).Increment();
-        session->resync();
+        tap->session->resync();
       }
-      auto* state = std::get_if<TapState>(&*message);
-      if (state == nullptr) continue;
-      const bool named = !state->addresses.empty();
-      auto addresses = co_await proven(*session, identity, std::move(state->addresses));
-      if (named && addresses.empty()) {
-        refused("addresses");
-        co_await session->refuse("none of the addresses is this connection's");
-        co_return;
-      }
-      if (!sessions.contains(session->id())) co_return;
-      taps.update(session->id(), addresses, state->forwarding);
-      if (!std::exchange(greeted, true)) session->subscribe(news);
-      changed();
+      if (auto* state = std::get_if<TapState>(&*message)) take(tap, std::move(*state));
     }
   }
 
-  asio::awaitable<void> serve(std::shared_ptr<Session> session) {
-    asio::steady_timer limit(context, config.handshake);
-    limit.async_wait([session](const boost::system::error_code& error) {
-      if (!error) session->cut();
+  asio::awaitable<void> serve(const std::shared_ptr<Connection> tap) {
+    // Until hello has been said.
+    tap->limit.expires_after(config.handshake);
+    tap->limit.async_wait([tap](const boost::system::error_code& error) {
+      if (!error) tap->session->cut();
     });
-    const auto request = co_await session->greet();
+    const auto request = co_await tap->session->greet();
     if (!request) co_return;
-    auto identity = co_await admit(*session, *request);
+    auto identity = co_await admit(*tap->session, *request);
     if (!identity) co_return;
-    const bool accepted = co_await session->accept(*request, config.silence);
-    if (!accepted) co_return;
-    limit.cancel();
-    co_await listen_to(session, std::move(*identity));
+    tap->identity = std::move(*identity);
+    if (co_await tap->session->accept(*request, config.silence)) co_await listen_to(tap);
+  }
+
+  /// Is no stranger any more.
+  void known_now(const Connection& tap) {
+    const auto source = strangers.find(tap.session->source());
+    if (source != strangers.end() && --source->second == 0) strangers.erase(source);
   }
 
   void begin(tcp::socket socket) {
-    const auto session = std::make_shared<Session>(++last_id, std::move(socket), *tls.current());
-    sessions.emplace(session->id(), session);
-    connections = sessions.size();
-    asio::co_spawn(context, serve(session), [this, session](const std::exception_ptr& fault) {
+    const auto source = source_of(socket);
+    std::size_t& strangers_there = strangers[source];
+    if (strangers_there >= config.most_strangers) return refused("too-many-from-one-address");
+    ++strangers_there;
+    const auto tap = std::make_shared<Connection>(
+        std::make_shared<Session>(++last_id, source, std::move(socket), *tls.current()),
+        authenticator ? Claim(source) : Claim::of_anybody());
+    connections.emplace(tap->session->id(), tap);
+    figures.count_connections(connections.size());
+    asio::co_spawn(context, serve(tap), [this, tap](const std::exception_ptr& fault) {
       if (fault) telemetry::error("a connection of the registry failed");
-      session->cut();
-      sessions.erase(session->id());
-      connections = sessions.size();
-      taps.remove(session->id());
-      changed();
+      end_of(*tap);
     });
+  }
+
+  void end_of(Connection& tap) {
+    tap.ended = true;
+    tap.limit.cancel();
+    tap.again.cancel();
+    tap.session->cut();
+    if (!tap.greeted) known_now(tap);
+    connections.erase(tap.session->id());
+    figures.count_connections(connections.size());
+    taps.remove(tap.session->id());
+    changed();
   }
 
   asio::awaitable<void> accept() {
@@ -310,7 +311,7 @@ struct Server::Impl {
         telemetry::warn("the registry cannot accept", {{"reason", error.message()}});
         pause.expires_after(kAcceptPause);
         co_await pause.async_wait(kTuple);
-      } else if (sessions.size() >= config.most_connections) {
+      } else if (connections.size() >= config.most_connections) {
         refused("too-many");
       } else {
         begin(std::move(socket));
@@ -318,32 +319,11 @@ struct Server::Impl {
     }
   }
 
-  void expose() {
-    const auto number = [](const auto& value) {
-      return [&value] { return static_cast<double>(value.load()); };
-    };
-    metrics.expose(kTaps, {{"state", "forwarding"}}, number(forwarding));
-    metrics.expose(kTaps, {{"state", "idle"}}, [this] {
-      return static_cast<double>(registered.load()) - static_cast<double>(forwarding.load());
-    });
-    metrics.expose(kAddresses, {}, number(listed));
-    metrics.expose(kVersion, {}, number(version));
-    metrics.expose(kConnections, {}, number(connections));
-    if (!services) return;
-    metrics.expose(kServices, {{"backends", "tapped"}}, number(tapped));
-    metrics.expose(kServices, {{"backends", "untapped"}}, number(untapped));
-    metrics.expose(kServices, {{"backends", "mixed"}}, number(mixed));
-    metrics.expose(kServices, {{"backends", "none"}}, number(none));
-    metrics.expose(kEndpoints, {}, number(endpoints));
-    metrics.expose(kHidden, {}, number(hidden));
-    metrics.expose(kLeftOut, {}, number(left_out));
-  }
-
   void end() {
     stopping = true;
     boost::system::error_code ignored;
     acceptor->close(ignored);
-    for (const auto& [id, session] : sessions) session->cut();
+    for (const auto& [id, tap] : connections) tap->session->cut();
     publication.cancel();
     if (services) services->stop();
   }
@@ -372,7 +352,7 @@ Result<std::uint16_t> Server::start() {
     impl_->services->start();
   }
   impl_->renew_news(std::nullopt);
-  impl_->expose();
+  impl_->figures.expose(impl_->metrics, impl_->services.has_value());
   asio::co_spawn(impl_->context, impl_->accept(), asio::detached);
   impl_->thread = std::thread([impl = impl_.get()] { impl->context.run(); });
   return port;
@@ -385,7 +365,7 @@ void Server::set_ca(std::string bundle) {
     auto fresh = impl->news ? std::make_shared<News>(*impl->news) : std::make_shared<News>();
     fresh->ca = std::move(text);
     impl->news = std::move(fresh);
-    for (const auto& [id, session] : impl->sessions) session->tell(impl->news);
+    for (const auto& [id, tap] : impl->connections) tap->session->tell(impl->news);
   });
 }
 

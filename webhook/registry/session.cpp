@@ -18,6 +18,8 @@ namespace websocket = beast::websocket;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint32_t kMostHeaderBytes = 16u << 10;  // A token has about one KiB.
 
+}  // namespace
+
 std::optional<net::IpAddress> source_of(const asio::ip::tcp::socket& socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
@@ -28,10 +30,9 @@ std::optional<net::IpAddress> source_of(const asio::ip::tcp::socket& socket) {
       std::as_bytes(std::span<const unsigned char, 16>(bytes.data(), 16)));
 }
 
-}  // namespace
-
-Session::Session(ConnectionId id, asio::ip::tcp::socket socket, const http::TlsContext& tls)
-    : id_(id), source_(source_of(socket)), stream_(std::move(socket), tls) {}
+Session::Session(ConnectionId id, std::optional<net::IpAddress> source,
+                 asio::ip::tcp::socket socket, const http::TlsContext& tls)
+    : id_(id), source_(source), stream_(std::move(socket), tls) {}
 
 asio::awaitable<std::optional<Request>> Session::greet() {
   if (co_await stream_.next_layer().tls().handshake()) co_return std::nullopt;

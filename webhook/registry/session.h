@@ -28,14 +28,19 @@ struct News {
   std::shared_ptr<const std::string> ca;  ///< Null: none to tell.
 };
 
+/// The address of the other end; nothing when it is gone already.
+std::optional<net::IpAddress> source_of(const boost::asio::ip::tcp::socket& socket);
+
 /// The registry's thread only. Kept alive by its coroutines.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(ConnectionId id, boost::asio::ip::tcp::socket socket, const http::TlsContext& tls);
+  /// `source` is of the other end; nothing when it is gone already.
+  Session(ConnectionId id, std::optional<net::IpAddress> source,
+          boost::asio::ip::tcp::socket socket, const http::TlsContext& tls);
 
   ConnectionId id() const { return id_; }
-  /// Of the other end; nothing when it is gone already.
   std::optional<net::IpAddress> source() const { return source_; }
+  boost::asio::any_io_executor executor() { return stream_.get_executor(); }
 
   /// TLS and the HTTP request of the upgrade; nothing when either fails.
   boost::asio::awaitable<std::optional<Request>> greet();
@@ -57,7 +62,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<const std::string> next_text();
 
   const ConnectionId id_;
-  std::optional<net::IpAddress> source_;
+  const std::optional<net::IpAddress> source_;
   boost::beast::websocket::stream<http::TlsAsyncStream, false> stream_;
   boost::beast::flat_buffer buffer_;
   std::shared_ptr<const News> news_;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -18,6 +19,7 @@
 #include "shared/http/https_server.h"
 #include "sidecar/registry/client.h"
 #include "tests/support/tls_client.h"
+#include "webhook/registry/authenticator.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -99,6 +101,7 @@ class RegistryServer : public testing::Test {
     config.listen = {"127.0.0.1", 0};
     config.pace = milliseconds(20);
     config.gather = milliseconds(1);
+    config.proof_wait = milliseconds(10);
     server_ = std::make_unique<Server>(std::move(config), tls_, metrics_);
     port_ = server_->start().value();
   }
@@ -108,11 +111,12 @@ class RegistryServer : public testing::Test {
         net::HostPort{"127.0.0.1", 0}, 1, http::ServerLimits{}, tls_,
         [this](const http::HttpRequest& request) { return api_answer(request); });
     const std::uint16_t port = api_->start().value();
+    credentials_ = kube::Credentials{{"127.0.0.1", port},
+                                     folder_.write("ca.crt", ca_.certificate),
+                                     folder_.write("me", "me"),
+                                     "ns"};
     ServerConfig config;
-    config.credentials = kube::Credentials{{"127.0.0.1", port},
-                                           folder_.write("ca.crt", ca_.certificate),
-                                           folder_.write("me", "me"),
-                                           "ns"};
+    config.credentials = credentials_;
     serve(std::move(config));
   }
   http::HttpAnswer api_answer(const http::HttpRequest& request) {
@@ -122,6 +126,9 @@ class RegistryServer : public testing::Test {
       return http::HttpAnswer{status, "application/json", {}, body.dump()};
     };
     if (request.target == "/api/v1/namespaces/shop/pods/web-1") {
+      ++pods_asked_for_;
+      while (pod_hangs_) std::this_thread::sleep_for(milliseconds(10));
+      if (pod_fails_) return answer(500, json::object());
       if (!may_get_pods_) return answer(403, json::object());
       return answer(200, json::parse(R"({"metadata":{"uid":"u-1"},
           "status":{"podIPs":[{"ip":"127.0.0.1"},{"ip":"10.0.0.9"}]}})"));
@@ -176,8 +183,11 @@ class RegistryServer : public testing::Test {
   http::TlsStore tls_;
   telemetry::MetricsRegistry metrics_;
   std::atomic<int> api_requests_{0};
+  std::atomic<int> pods_asked_for_{0};
   std::atomic<bool> may_get_pods_{true};
+  std::atomic<bool> pod_fails_{false}, pod_hangs_{false};
   std::unique_ptr<http::HttpsServer> api_;
+  std::optional<kube::Credentials> credentials_;
   std::unique_ptr<Server> server_;
   std::uint16_t port_ = 0;
 };
@@ -267,6 +277,24 @@ TEST_F(RegistryServer, TapsLearnOfServicesTogetherWithTheirBackends) {
   EXPECT_TRUE(shows("sidetap_registry_services{backends=\"untapped\"} 1"));
 }
 
+TEST_F(RegistryServer, WhatIsNotKnownOfServicesIsAnEmptyList) {
+  api_ = std::make_unique<http::HttpsServer>(
+      net::HostPort{"127.0.0.1", 0}, 1, http::ServerLimits{}, tls_, [](const http::HttpRequest&) {
+        return http::HttpAnswer{500, "application/json", {}, "{}"};
+      });
+  ServerConfig config;
+  config.services = {.credentials = {{"127.0.0.1", api_->start().value()},
+                                     folder_.write("ca.crt", ca_.certificate),
+                                     folder_.write("me", "me"),
+                                     "ns"}};
+  serve(std::move(config));
+  const auto client = tap({ip("10.0.0.1")});
+  EXPECT_TRUE(client->sees({}, Addresses{}));
+  const auto backend = tap({ip("10.0.0.2")});
+  backend->forward(true);
+  EXPECT_TRUE(client->sees({ip("10.0.0.2")}, Addresses{}));
+}
+
 TEST_F(RegistryServer, TapsFollowTheAuthority) {
   serve();
   const auto a = tap({ip("10.0.0.1")});
@@ -317,6 +345,45 @@ TEST_F(RegistryServer, WithoutTheRightToGetPodsTheConnectionsAddressIsProof) {
   EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
 }
 
+TEST_F(RegistryServer, WhatTheConnectionProvesCountsWhileTheApiServerFails) {
+  pod_fails_ = true;
+  serve_with_tokens();
+  const auto watcher = tap({}, "good");
+  const auto a = tap({ip("127.0.0.1"), ip("10.0.0.9")}, "good");
+  a->forward(true);
+  EXPECT_TRUE(watcher->sees({ip("127.0.0.1")}));
+  pod_fails_ = false;
+  EXPECT_TRUE(watcher->sees({ip("10.0.0.9"), ip("127.0.0.1")})) << "it is asked again";
+}
+
+TEST_F(RegistryServer, ThatATapForwardsNoMoreWaitsForNoProof) {
+  pod_hangs_ = true;
+  serve_with_tokens();
+  const auto watcher = tap({}, "good");
+  const auto a = tap({ip("127.0.0.1"), ip("10.0.0.9")}, "good");
+  a->forward(true);
+  EXPECT_TRUE(watcher->sees({ip("127.0.0.1")}));
+  a->forward(false);
+  EXPECT_TRUE(watcher->sees({}));
+  pod_hangs_ = false;
+}
+
+TEST_F(RegistryServer, AnAddressIsProvedOnceForAConnectionAndNotForATapThatIsIdle) {
+  serve_with_tokens();
+  const auto watcher = tap({}, "good");
+  EXPECT_TRUE(watcher->sees({}));
+  const auto a = tap({ip("127.0.0.1"), ip("10.0.0.9")}, "good");
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 2"));
+  EXPECT_EQ(pods_asked_for_, 0);
+  for (int i = 0; i < 3; ++i) {
+    a->forward(true);
+    EXPECT_TRUE(watcher->sees({ip("10.0.0.9"), ip("127.0.0.1")}));
+    a->forward(false);
+    EXPECT_TRUE(watcher->sees({}));
+  }
+  EXPECT_EQ(pods_asked_for_, 1);
+}
+
 TEST_F(RegistryServer, ATokenIsReviewedOnce) {
   serve_with_tokens();
   for (int i = 0; i < 3; ++i) {
@@ -327,6 +394,22 @@ TEST_F(RegistryServer, ATokenIsReviewedOnce) {
     EXPECT_TRUE(shows("sidetap_registry_addresses 0"));
   }
   EXPECT_EQ(api_requests_, 1);
+}
+
+TEST_F(RegistryServer, ATokenThatIsGoodForNothingIsNotRememberedForLong) {
+  serve_with_tokens();
+  asio::io_context context;
+  Authenticator authenticator(context.get_executor(), *credentials_,
+                              {.remember_refused = std::chrono::seconds(0)});
+  for (const char* token : {"good", "good", "bad", "bad", "user", "user"}) {
+    const auto ask = [&]() -> asio::awaitable<void> {
+      EXPECT_TRUE(co_await authenticator.identify(token));
+    };
+    asio::co_spawn(context, ask(), asio::detached);
+    context.run();
+    context.restart();
+  }
+  EXPECT_EQ(api_requests_, 5);
 }
 
 TEST_F(RegistryServer, DeclinesWhoIsNoPod) {
@@ -360,6 +443,34 @@ TEST_F(RegistryServer, EndsWhoSaysNoHello) {
   EXPECT_THAT(mute.read_answer(), StartsWith("HTTP/1.1 101 "));
   mute.read_all();  // Its pings are not answered.
   EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+}
+
+TEST_F(RegistryServer, TheTimeForTheHandshakeCoversHello) {
+  ServerConfig config;
+  config.handshake = milliseconds(200);
+  config.silence = std::chrono::hours(1);
+  serve(std::move(config));
+  TlsClient mute(port_);
+  mute.send(upgrade());
+  EXPECT_THAT(mute.read_answer(), StartsWith("HTTP/1.1 101 "));
+  mute.read_all();
+  EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+}
+
+TEST_F(RegistryServer, HoldsFewConnectionsOfOneAddressThatHaveNotSaidHello) {
+  ServerConfig config;
+  config.most_strangers = 1;
+  serve(std::move(config));
+  const auto known = tap({ip("10.0.0.1")});
+  EXPECT_TRUE(known->sees({}));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 1"));
+  {
+    TlsClient first(port_);
+    EXPECT_THROW(TlsClient{port_}, std::runtime_error);
+    EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"too-many-from-one-address\"} 1"));
+  }
+  EXPECT_TRUE(shows("sidetap_registry_connections 1"));
+  TlsClient next(port_);
 }
 
 TEST_F(RegistryServer, RefusesWordsThatAreNone) {

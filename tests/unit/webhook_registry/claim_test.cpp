@@ -1,0 +1,71 @@
+// What of a tap's word about its addresses counts.
+#include "webhook/registry/claim.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sidetap::webhook::registry {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+net::IpAddress host(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
+
+TapState state(std::initializer_list<unsigned> hosts, bool forwarding) {
+  TapState made;
+  for (const unsigned n : hosts) made.addresses.push_back(host(n));
+  made.forwarding = forwarding;
+  return made;
+}
+
+TEST(Claim, TheConnectionProvesItsSource) {
+  Claim claim(host(1));
+  claim.say(state({1, 2}, true));
+  EXPECT_THAT(claim.proved(), ElementsAre(host(1)));
+  EXPECT_TRUE(claim.wants_proof());
+  claim.say(state({1}, true));
+  EXPECT_FALSE(claim.wants_proof());
+  EXPECT_EQ(claim.unproved(), 0U);
+}
+
+TEST(Claim, ProofHoldsForTheConnection) {
+  Claim claim(host(1));
+  claim.say(state({1, 2}, true));
+  claim.prove({host(1), host(2)});
+  EXPECT_FALSE(claim.wants_proof());
+  claim.say(state({2}, false));
+  claim.say(state({2}, true));
+  EXPECT_THAT(claim.proved(), ElementsAre(host(2)));
+  EXPECT_FALSE(claim.wants_proof());
+}
+
+TEST(Claim, NobodyIsAskedAboutATapThatIsIdle) {
+  Claim claim(host(1));
+  claim.say(state({2}, false));
+  EXPECT_FALSE(claim.wants_proof());
+  EXPECT_THAT(claim.proved(), IsEmpty());
+}
+
+TEST(Claim, WhatWasGivenUpIsNotAskedForAgainAndDoesNotCount) {
+  Claim claim(host(1));
+  claim.say(state({1, 2}, true));
+  claim.give_up();
+  EXPECT_FALSE(claim.wants_proof());
+  EXPECT_EQ(claim.unproved(), 1U);
+  claim.say(state({1, 2, 3}, true));
+  EXPECT_TRUE(claim.wants_proof()) << "3 is new";
+  claim.prove({host(3)});
+  EXPECT_FALSE(claim.wants_proof());
+  EXPECT_THAT(claim.proved(), ElementsAre(host(1), host(3)));
+}
+
+TEST(Claim, WithoutTokensEverythingIsProved) {
+  Claim claim = Claim::of_anybody();
+  claim.say(state({1, 2}, true));
+  EXPECT_THAT(claim.proved(), ElementsAre(host(1), host(2)));
+  EXPECT_FALSE(claim.wants_proof());
+}
+
+}  // namespace
+}  // namespace sidetap::webhook::registry

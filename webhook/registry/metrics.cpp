@@ -1,0 +1,75 @@
+#include "webhook/registry/metrics.h"
+
+#include "shared/telemetry/log.h"
+
+namespace sidetap::webhook::registry {
+namespace {
+
+using telemetry::MetricSpec;
+using telemetry::MetricType;
+
+const MetricSpec kTaps{"sidetap_registry_taps", MetricType::kGauge,
+                       "Registered taps by state: forwarding or idle."};
+const MetricSpec kAddresses{"sidetap_registry_addresses", MetricType::kGauge,
+                            "Addresses of forwarding taps, as published."};
+const MetricSpec kVersion{"sidetap_registry_version", MetricType::kGauge,
+                          "Version of the published set."};
+const MetricSpec kConnections{"sidetap_registry_connections", MetricType::kGauge,
+                              "Open connections, registered or not."};
+const MetricSpec kServices{"sidetap_registry_services", MetricType::kGauge,
+                           "Service addresses by what is behind them: tapped, untapped, mixed or "
+                           "none. Without --registry-services: none at all."};
+const MetricSpec kEndpoints{"sidetap_registry_endpoints", MetricType::kGauge,
+                            "Endpoints of Services that are known."};
+const MetricSpec kHidden{"sidetap_registry_services_published", MetricType::kGauge,
+                         "Service addresses whose views taps drop, as published: those with tapped "
+                         "backends only, while the API server can be watched."};
+const MetricSpec kLeftOut{"sidetap_registry_services_overflow", MetricType::kGauge,
+                          "1 while there are more Services or EndpointSlices than are kept."};
+
+}  // namespace
+
+void Figures::expose(telemetry::MetricsRegistry& metrics, bool services) const {
+  const auto number = [](const auto& value) {
+    return [&value] { return static_cast<double>(value.load()); };
+  };
+  metrics.expose(kTaps, {{"state", "forwarding"}}, number(forwarding_));
+  metrics.expose(kTaps, {{"state", "idle"}}, [this] {
+    return static_cast<double>(registered_.load()) - static_cast<double>(forwarding_.load());
+  });
+  metrics.expose(kAddresses, {}, number(listed_));
+  metrics.expose(kVersion, {}, number(version_));
+  metrics.expose(kConnections, {}, number(connections_));
+  if (!services) return;
+  metrics.expose(kServices, {{"backends", "tapped"}}, number(tapped_));
+  metrics.expose(kServices, {{"backends", "untapped"}}, number(untapped_));
+  metrics.expose(kServices, {{"backends", "mixed"}}, number(mixed_));
+  metrics.expose(kServices, {{"backends", "none"}}, number(none_));
+  metrics.expose(kEndpoints, {}, number(endpoints_));
+  metrics.expose(kHidden, {}, number(hidden_));
+  metrics.expose(kLeftOut, {}, number(left_out_));
+}
+
+void Figures::count(const TapSet& taps, std::uint64_t version) {
+  forwarding_ = taps.forwarding();
+  registered_ = taps.connections();
+  listed_ = taps.published().size();
+  version_ = version;
+}
+
+void Figures::count(const ServiceTable& table) {
+  const auto counts = table.counts();
+  tapped_ = counts.tapped;
+  untapped_ = counts.untapped;
+  mixed_ = counts.mixed;
+  none_ = counts.none;
+  endpoints_ = table.endpoints();
+  hidden_ = table.published().size();
+  const bool over = table.overflowing();
+  if (left_out_.exchange(over ? 1 : 0) == 0 && over) {
+    telemetry::warn("more Services or EndpointSlices than the registry keeps: views are kept",
+                    {{"endpoints", table.endpoints()}});
+  }
+}
+
+}  // namespace sidetap::webhook::registry

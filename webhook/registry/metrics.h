@@ -1,0 +1,43 @@
+// What the registry's server counts.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "shared/telemetry/metrics.h"
+#include "webhook/registry/service_table.h"
+#include "webhook/registry/tap_set.h"
+
+namespace sidetap::webhook::registry {
+
+inline const telemetry::MetricSpec kResyncs{"sidetap_registry_resyncs_total",
+                                            telemetry::MetricType::kCounter,
+                                            "Snapshots that taps asked for."};
+inline const telemetry::MetricSpec kRefused{"sidetap_registry_refused_total",
+                                            telemetry::MetricType::kCounter,
+                                            "Registrations refused, by reason."};
+inline const telemetry::MetricSpec kUnproven{
+    "sidetap_registry_unproven_addresses_total", telemetry::MetricType::kCounter,
+    "Addresses left out because the tap did not prove that they are its."};
+inline const telemetry::MetricSpec kDelay{"sidetap_registry_propagation_seconds",
+                                          telemetry::MetricType::kHistogram,
+                                          "From a tap's word to its publication.",
+                                          {0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5}};
+
+/// For scrapes, which come from another thread.
+class Figures {
+ public:
+  /// `services`: they are watched. This object outlives the scrapes.
+  void expose(telemetry::MetricsRegistry& metrics, bool services) const;
+  void count(const TapSet& taps, std::uint64_t version);
+  void count(const ServiceTable& table);
+  void count_connections(std::size_t open) { connections_ = open; }
+
+ private:
+  std::atomic<std::size_t> forwarding_{0}, registered_{0}, listed_{0}, connections_{0};
+  std::atomic<std::uint64_t> version_{0};
+  std::atomic<std::size_t> tapped_{0}, untapped_{0}, mixed_{0}, none_{0};
+  std::atomic<std::size_t> endpoints_{0}, hidden_{0}, left_out_{0};
+};
+
+}  // namespace sidetap::webhook::registry
