@@ -92,12 +92,15 @@ Result<std::string> read_input(const std::string& file) {
   return text;
 }
 
-Result<void> load(Job& job) {
-  if (!job.options.config.empty()) {
-    auto configuration = configuration::load_configuration(job.options.config);
-    if (!configuration) return configuration.error();
-    job.configuration = std::move(*configuration);
-  }
+Result<void> load_configuration(Job& job) {
+  if (job.options.config.empty()) return {};
+  auto configuration = configuration::load_configuration(job.options.config);
+  if (!configuration) return configuration.error();
+  job.configuration = std::move(*configuration);
+  return {};
+}
+
+Result<void> load_manifests(Job& job) {
   const auto text = read_input(job.options.file);
   if (!text) return text.error();
   auto documents = configuration::parse_documents(*text, job.options.file);
@@ -121,10 +124,12 @@ std::optional<int> prepare(std::span<const char* const> arguments, const std::st
     case config::ParseResult::kRun:
       break;
   }
-  if (const auto loaded = load(job); !loaded) {
-    std::cerr << program << ": " << loaded.error().text << '\n';
-    return 1;
-  }
+  const auto failed = [&](const Result<void>& loaded) {
+    if (!loaded) std::cerr << program << ": " << loaded.error().text << '\n';
+    return !loaded;
+  };
+  if (failed(load_configuration(job))) return 2;
+  if (failed(load_manifests(job))) return 1;
   return std::nullopt;
 }
 

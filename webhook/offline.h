@@ -7,7 +7,7 @@ namespace sidetap {
 
 /// `sidetap-webhook inject -f FILE|- ...`: prints every document, pods and pod templates injected.
 /// `arguments` are those behind the command's name. Returns the exit status: 0, 1 when the input
-/// cannot be read, 2 when the arguments are wrong.
+/// cannot be read, 2 when the arguments or the configuration are wrong.
 int inject_command(std::span<const char* const> arguments);
 
 /// `sidetap-webhook explain -f FILE ...`: says of every pod whether it would be injected, by which

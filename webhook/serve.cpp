@@ -80,6 +80,8 @@ class Webhook {
                  metrics_) {}
 
   int run() {
+    // It says itself what is wrong; like a wrong option.
+    if (!configuration_.reload()) return 2;
     if (auto started = start(); !started) {
       telemetry::error("cannot start", {{"reason", started.error().text}});
       return 1;
@@ -92,7 +94,6 @@ class Webhook {
 
  private:
   Result<void> start() {
-    if (auto loaded = configuration_.reload(); !loaded) return loaded;
     reload_registry_ca();
     if (options_.self_managed.enabled) {
       // The server starts with the first certificate.

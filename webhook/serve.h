@@ -17,9 +17,9 @@ namespace sidetap::webhook {
 using ReviewFactory = std::function<Result<ReviewFunction>(
     const std::optional<std::string>& configuration, const std::string& registry_ca)>;
 
-/// Serves until SIGTERM or SIGINT; the exit code. After the signal: not ready, but serving, each
-/// answer the last of its connection, for drain_seconds (a second signal ends that); then no new
-/// connections; what runs is finished.
+/// Serves until SIGTERM or SIGINT; the exit code: 2 when the configuration is wrong. After the
+/// signal: not ready, but serving, each answer the last of its connection, for drain_seconds (a
+/// second signal ends that); then no new connections; what runs is finished.
 int serve(const ServeOptions& options, const ReviewFactory& factory);
 
 }  // namespace sidetap::webhook

@@ -125,6 +125,16 @@ class Certificates(unittest.TestCase):
         with self.assertRaisesRegex(AssertionError, "cannot start"):
             self.start()
 
+    def test_with_an_unusable_configuration_it_does_not_start(self):
+        wrong = self.secret.root / "wrong.yaml"
+        wrong.write_text("sidecar: {container: {terminationMessagePolicy: file}}\n")
+        files = ["--tls-cert", self.secret.mount / "tls.crt", "--tls-key", self.secret.mount / "tls.key"]
+        done = subprocess.run([live.PROGRAM, "serve", "--config", wrong, *files],
+                              capture_output=True, text=True, timeout=live.PATIENCE)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("terminationMessagePolicy", done.stderr)
+        self.assertIn("FallbackToLogsOnError", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

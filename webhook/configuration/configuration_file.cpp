@@ -1,7 +1,5 @@
 #include "webhook/configuration/configuration_file.h"
 
-#include <algorithm>
-#include <array>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +9,8 @@
 
 #include "shared/net/cidr.h"
 #include "shared/net/host_port.h"
+#include "webhook/configuration/container_template.h"
+#include "webhook/configuration/quantity.h"
 #include "webhook/configuration/section.h"
 #include "webhook/configuration/values.h"
 #include "webhook/configuration/yaml.h"
@@ -21,17 +21,6 @@ namespace {
 constexpr std::uint16_t kSensorPort = 2003;
 constexpr std::uint16_t kRegistryPort = 8444;
 constexpr std::uintmax_t kMaxFile = 4U << 20;
-
-Check one_of(std::vector<std::string_view> words) {
-  return [words = std::move(words)](std::string_view text) -> Result<std::string> {
-    std::string accepted;
-    for (const std::string_view word : words) {
-      if (text == word) return std::string(text);
-      accepted += (accepted.empty() ? "" : ", ") + std::string(word);
-    }
-    return Error{accepted};
-  };
-}
 
 Result<std::string> check_prefixes(std::string_view text) {
   const auto prefixes = net::parse_cidr_list(text);
@@ -45,29 +34,10 @@ Result<std::string> check_tapped_peers(std::string_view text) {
   return std::string(text);
 }
 
-bool is_dns_label(std::string_view text) {
-  const auto is_good = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  };
-  return !text.empty() && text.size() <= 63 && text.front() != '-' && text.back() != '-' &&
-         std::all_of(text.begin(), text.end(), is_good);
-}
-
 /// Room is left for what is derived from it, the token volume's name.
 Result<std::string> check_container_name(std::string_view text) {
   if (!is_dns_label(text) || text.size() > 50)
     return Error{"lower-case letters, digits and hyphens, at most 50"};
-  return std::string(text);
-}
-
-Result<std::string> check_name(std::string_view text) {
-  bool good = !text.empty() && text.size() <= 253;
-  while (good && !text.empty()) {
-    const std::size_t dot = std::min(text.find('.'), text.size());
-    good = is_dns_label(text.substr(0, dot)) && dot + 1 != text.size();
-    text.remove_prefix(std::min(dot + 1, text.size()));
-  }
-  if (!good) return Error{"a Kubernetes name"};
   return std::string(text);
 }
 
@@ -152,40 +122,13 @@ void read_resources(Section section, Sidecar& into) {
   settle("memory", requests.memory, into.requests.memory, into.limits.memory);
 }
 
-void read_container_fields(Section section, Sidecar& into) {
-  // What the webhook itself must decide (name, image, env, ports, mounts, resources) is not here.
-  constexpr std::array<std::pair<std::string_view, Tree::value_t>, 11> kFields = {
-      {{"args", Tree::value_t::array},
-       {"command", Tree::value_t::array},
-       {"envFrom", Tree::value_t::array},
-       {"lifecycle", Tree::value_t::object},
-       {"livenessProbe", Tree::value_t::object},
-       {"readinessProbe", Tree::value_t::object},
-       {"securityContext", Tree::value_t::object},
-       {"startupProbe", Tree::value_t::object},
-       {"terminationMessagePath", Tree::value_t::string},
-       {"terminationMessagePolicy", Tree::value_t::string},
-       {"workingDir", Tree::value_t::string}}};
-  for (const auto& [name, kind] : kFields) {
-    const Tree* const value = section.take(name);
-    if (value == nullptr) continue;
-    if (value->type() != kind)
-      section.fail(name, value->dump(), std::string("an ") + Tree(kind).type_name());
-    into.fields[std::string(name)] = value->dump();
-  }
-  section.finish();
-}
-
 void read_env(Section section, Sidecar& into) {
   section.each([&](const std::string& name, const Tree& value) {
-    const bool good_name = !name.empty() && (name[0] < '0' || name[0] > '9') &&
-                           std::all_of(name.begin(), name.end(), [](char c) {
-                             return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-                                    (c >= '0' && c <= '9') || c == '_';
-                           });
-    if (!good_name) section.fail(name, "", "names of letters, digits and underscores");
-    if (value.is_structured() || value.is_null())
-      section.fail(name, value.dump(), "a text, a number, true or false");
+    if (const auto good = check_variable_name(name); !good)
+      section.fail(name, "", good.error().text);
+    // What YAML takes for something else has lost how it was written: on has become true.
+    if (!value.is_string() && !value.is_number_integer())
+      section.fail(name, shown(value), "a text; yes, no and fractions in quotes");
     into.env[name] = value.is_string() ? value.get<std::string>() : value.dump();
   });
 }
@@ -211,7 +154,7 @@ void read_sidecar(Section section, Sidecar& into) {
   section.text("image", into.image, check_image);
   section.text("imagePullPolicy", into.image_pull_policy,
                one_of({"Always", "IfNotPresent", "Never"}));
-  if (const auto names = section.texts("imagePullSecrets", check_name))
+  if (const auto names = section.texts("imagePullSecrets", check_object_name))
     into.image_pull_secrets = *names;
   std::string word = "auto";
   section.text("native", word, one_of({"auto", "always", "never"}));
@@ -235,7 +178,7 @@ void read_sidecar(Section section, Sidecar& into) {
   section.text("logLevel", into.log_level, check_log_level);
   section.text("logFormat", into.log_format, one_of({"json", "text"}));
   if (auto part = section.section("env")) read_env(*part, into);
-  if (auto part = section.section("container")) read_container_fields(*part, into);
+  if (auto part = section.section("container")) into.fields = read_container_template(*part);
   read_overrides(section, into);
   section.finish();
 }
@@ -265,7 +208,7 @@ void read_selector(Section section, std::vector<LabelSelector>& into) {
   LabelSelector selector;
   if (auto labels = section.section("matchLabels"))
     labels->each([&](const std::string& key, const Tree& value) {
-      if (!value.is_string()) labels->fail(key, value.dump(), "a text");
+      if (!value.is_string()) labels->fail(key, shown(value), "a text");
       selector.push_back({key, LabelCondition::Operator::kIn, {value.get<std::string>()}});
     });
   for (Section& part : section.sections("matchExpressions"))
@@ -282,7 +225,7 @@ void read_injection(Section section, Injection& into) {
   });
   into.server_version = parse_version(version);
   section.text("ownNamespace", into.own_namespace);
-  if (const auto names = section.texts("excludedNamespaces", check_name))
+  if (const auto names = section.texts("excludedNamespaces", check_object_name))
     into.excluded_namespaces = *names;
   for (Section& part : section.sections("excludedPods")) read_selector(part, into.excluded_pods);
   section.boolean("forceJobs", into.force_jobs);

@@ -29,8 +29,8 @@
 //     logLevel: info
 //     logFormat: json
 //     env: {FLUSH_INTERVAL: 20ms}
-//     container: {}               # fields of the Kubernetes container, in place of the built-in
-//     ones overrides: [snaplen, cpu-limit, memory-limit, interface, log-level]
+//     container: {}               # fields of the container, in place of the built-in ones
+//     overrides: [sensor, snaplen, cpu-limit, memory-limit, interface, log-level, native]
 //   injection:
 //     serverVersion: v1.36.2
 //     ownNamespace: sidetap

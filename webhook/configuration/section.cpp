@@ -4,16 +4,16 @@
 #include <utility>
 
 namespace sidetap::configuration {
-namespace {
-
-std::string shown(const Tree& value) {
-  constexpr std::size_t kMost = 80;
-  std::string text = value.dump(-1, ' ', false, Tree::error_handler_t::replace);
-  if (text.size() > kMost) text = text.substr(0, kMost) + "...";
-  return text;
+Check one_of(std::vector<std::string_view> words) {
+  return [words = std::move(words)](std::string_view text) -> Result<std::string> {
+    std::string accepted;
+    for (const std::string_view word : words) {
+      if (text == word) return std::string(text);
+      accepted += (accepted.empty() ? "" : ", ") + std::string(word);
+    }
+    return Error{accepted};
+  };
 }
-
-}  // namespace
 
 Section::Section(const Tree& tree, std::string file, std::string path)
     : tree_(&tree), file_(std::move(file)), path_(std::move(path)) {
@@ -23,7 +23,7 @@ Section::Section(const Tree& tree, std::string file, std::string path)
 }
 
 std::string Section::place(std::string_view key) const {
-  return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
+  return path_.empty() || key.empty() ? path_ + std::string(key) : path_ + "." + std::string(key);
 }
 
 void Section::fail(std::string_view key, const std::string& value,
@@ -33,7 +33,7 @@ void Section::fail(std::string_view key, const std::string& value,
 }
 
 const Tree* Section::take(std::string_view key) {
-  known_.emplace_back(key);
+  if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.emplace_back(key);
   const auto found = tree_->find(key);
   return found == tree_->end() || found->is_null() ? nullptr : &*found;
 }
@@ -42,7 +42,8 @@ std::string Section::scalar_text(std::string_view key, const Tree& value) const 
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return value.dump();
   // A float has lost how it was written: 1.30 has become 1.3.
-  fail(key, shown(value), value.is_number_float() ? "a text: put it in quotes" : "a text");
+  const bool number = value.is_number_float() || value.is_binary();
+  fail(key, shown(value), number ? "a text: put it in quotes" : "a text");
 }
 
 std::string Section::checked(std::string_view key, const std::string& text,
@@ -107,16 +108,21 @@ std::optional<Section> Section::section(std::string_view key) {
   return Section(*value, file_, place(key));
 }
 
-std::vector<Section> Section::sections(std::string_view key) {
+std::vector<Section> Section::section_list(std::string_view key) {
   std::vector<Section> all;
   const Tree* const value = take(key);
   if (value == nullptr) return all;
-  if (!value->is_array()) {
-    all.emplace_back(*value, file_, place(key));
-    return all;
-  }
+  if (!value->is_array()) fail(key, shown(*value), "a list of mappings");
   for (std::size_t i = 0; i < value->size(); ++i)
     all.emplace_back((*value)[i], file_, place(key) + "[" + std::to_string(i) + "]");
+  return all;
+}
+
+std::vector<Section> Section::sections(std::string_view key) {
+  const auto found = tree_->find(key);
+  if (found != tree_->end() && found->is_array()) return section_list(key);
+  std::vector<Section> all;
+  if (auto one = section(key)) all.push_back(std::move(*one));
   return all;
 }
 

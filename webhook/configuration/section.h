@@ -21,6 +21,9 @@ struct Fault {
 /// Gives the value to keep, or what would be accepted.
 using Check = std::function<Result<std::string>(std::string_view)>;
 
+/// Accepts these words; they must be literals.
+Check one_of(std::vector<std::string_view> words);
+
 /// Reads the keys of a mapping into targets that keep their defaults where a key is missing or
 /// null. Throws Fault at the first value that is not accepted. finish() finds keys that nobody
 /// read.
@@ -36,6 +39,8 @@ class Section {
   void number(std::string_view key, std::uint32_t& into, std::uint32_t least, std::uint32_t most);
   void boolean(std::string_view key, bool& into);
   std::optional<Section> section(std::string_view key);
+  /// A list of mappings.
+  std::vector<Section> section_list(std::string_view key);
   /// A mapping, or a list of them.
   std::vector<Section> sections(std::string_view key);
   /// The value as it is, for what has rules of its own; null: not there.
@@ -44,6 +49,7 @@ class Section {
   void each(const std::function<void(const std::string& key, const Tree& value)>& visit);
   void finish();
 
+  /// An empty `key` stands for the mapping itself.
   [[noreturn]] void fail(std::string_view key, const std::string& value,
                          const std::string& accepted) const;
 

@@ -1,13 +1,11 @@
 #include "webhook/configuration/values.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <cmath>
-#include <utility>
-#include <vector>
 
 #include "shared/net/host_port.h"
+#include "webhook/configuration/image_reference.h"
+#include "webhook/configuration/quantity.h"
 
 namespace sidetap::configuration {
 namespace {
@@ -16,7 +14,9 @@ constexpr std::size_t kMostSensors = 10;
 constexpr std::uint32_t kLeastSnaplen = 64;
 constexpr std::uint32_t kMostSnaplen = 262'144;
 constexpr double kLeastCpu = 0.001;
-constexpr double kLeastMemory = 16.0 * 1024 * 1024;
+constexpr double kMostCpu = 1024;
+constexpr double kLeastMemory = 0x1p24;
+constexpr double kMostMemory = 0x1p40;
 
 template <typename Visit>
 void each_item(std::string_view list, Visit&& visit) {
@@ -29,28 +29,6 @@ void each_item(std::string_view list, Visit&& visit) {
     if (comma == list.size()) return;
     list.remove_prefix(comma + 1);
   }
-}
-
-double unit_of(std::string_view suffix) {
-  constexpr std::array<std::pair<std::string_view, double>, 16> kUnits = {{{"", 1},
-                                                                           {"n", 1e-9},
-                                                                           {"u", 1e-6},
-                                                                           {"m", 1e-3},
-                                                                           {"k", 1e3},
-                                                                           {"M", 1e6},
-                                                                           {"G", 1e9},
-                                                                           {"T", 1e12},
-                                                                           {"P", 1e15},
-                                                                           {"E", 1e18},
-                                                                           {"Ki", 0x1p10},
-                                                                           {"Mi", 0x1p20},
-                                                                           {"Gi", 0x1p30},
-                                                                           {"Ti", 0x1p40},
-                                                                           {"Pi", 0x1p50},
-                                                                           {"Ei", 0x1p60}}};
-  const auto* const found = std::find_if(kUnits.begin(), kUnits.end(),
-                                         [&](const auto& unit) { return unit.first == suffix; });
-  return found == kUnits.end() ? 0 : found->second;
 }
 
 }  // namespace
@@ -102,44 +80,52 @@ Result<std::string> check_log_level(std::string_view text) {
 }
 
 Result<std::string> check_image(std::string_view text) {
-  const bool good = !text.empty() && text.size() <= 512 && text.front() != '/' &&
-                    text.front() != ':' && std::all_of(text.begin(), text.end(), [](char c) {
-                      return c > 0x20 && c < 0x7f && c != '"';
-                    });
-  if (!good) return Error{"an image reference"};
+  if (!is_image_reference(text)) return Error{"an image reference: [REGISTRY/]NAME[:TAG][@DIGEST]"};
   return std::string(text);
 }
 
 Result<std::string> check_cpu(std::string_view text) {
   const auto amount = parse_quantity(text);
-  if (!amount || *amount < kLeastCpu) return Error{"CPUs, at least 1m, such as 500m"};
+  if (!amount || *amount < kLeastCpu || *amount > kMostCpu)
+    return Error{"CPUs, from 1m to 1024, such as 500m"};
   return std::string(text);
 }
 
 Result<std::string> check_memory(std::string_view text) {
   const auto amount = parse_quantity(text);
-  if (!amount || *amount < kLeastMemory) return Error{"bytes, at least 16Mi, such as 64Mi"};
+  if (!amount || *amount < kLeastMemory || *amount > kMostMemory)
+    return Error{"bytes, from 16Mi to 1Ti, such as 64Mi"};
   return std::string(text);
 }
 
-std::optional<double> parse_quantity(std::string_view text) {
-  // No sign: what counts here is never negative. from_chars would take "inf" and "nan" too.
-  if (text.empty() || !((text[0] >= '0' && text[0] <= '9') || text[0] == '.')) return std::nullopt;
-  const char* const end = text.data() + text.size();
-  double value = 0;
-  // "1E" is the suffix exa, "1E3" an exponent: what does not parse with an exponent does without.
-  const auto [at, code] = std::from_chars(text.data(), end, value);
-  if (code != std::errc()) return std::nullopt;
-  const double unit = unit_of({at, static_cast<std::size_t>(end - at)});
-  if (unit == 0) return std::nullopt;
-  return value * unit;
+Result<std::string> check_variable_name(std::string_view text) {
+  const auto is_good = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  const bool good = !text.empty() && (text[0] < '0' || text[0] > '9') &&
+                    std::all_of(text.begin(), text.end(), is_good);
+  if (!good) return Error{"names of letters, digits and underscores"};
+  return std::string(text);
 }
 
-bool same_quantity(std::string_view a, std::string_view b) {
-  if (a == b) return true;
-  const auto left = parse_quantity(a);
-  const auto right = parse_quantity(b);
-  return left && right && std::abs(*left - *right) <= 1e-9 * std::max(*left, *right);
+bool is_dns_label(std::string_view text) {
+  const auto is_good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  return !text.empty() && text.size() <= 63 && text.front() != '-' && text.back() != '-' &&
+         std::all_of(text.begin(), text.end(), is_good);
+}
+
+Result<std::string> check_object_name(std::string_view text) {
+  const std::string_view whole = text;
+  bool good = !text.empty() && text.size() <= 253;
+  while (good && !text.empty()) {
+    const std::size_t dot = std::min(text.find('.'), text.size());
+    good = is_dns_label(text.substr(0, dot)) && dot + 1 != text.size();
+    text.remove_prefix(std::min(dot + 1, text.size()));
+  }
+  if (!good) return Error{"a Kubernetes name"};
+  return std::string(whole);
 }
 
 }  // namespace sidetap::configuration

@@ -16,16 +16,17 @@ Result<std::uint32_t> check_snaplen(std::string_view text);
 /// A comma list of interface names; empty is accepted.
 Result<std::string> check_interface(std::string_view text);
 Result<std::string> check_log_level(std::string_view text);
-/// An image reference, as far as a typing error shows.
+/// An image reference: [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST].
 Result<std::string> check_image(std::string_view text);
-/// At least 1m.
+/// From 1m, the smallest that Kubernetes tells apart, to 1024.
 Result<std::string> check_cpu(std::string_view text);
-/// At least 16Mi, which the tap needs to run.
+/// From 16Mi, which the tap needs to run, to 1Ti.
 Result<std::string> check_memory(std::string_view text);
-
-/// A Kubernetes quantity ("500m", "0.5", "64Mi", "1e3") as a number; nothing when it is none.
-std::optional<double> parse_quantity(std::string_view text);
-/// The same amount, however it is written.
-bool same_quantity(std::string_view a, std::string_view b);
+/// A name of an environment variable, or the beginning of one.
+Result<std::string> check_variable_name(std::string_view text);
+/// A DNS subdomain, which most Kubernetes objects' names are.
+Result<std::string> check_object_name(std::string_view text);
+/// At most 63 lower-case letters, digits and hyphens, no hyphen at either end.
+bool is_dns_label(std::string_view text);
 
 }  // namespace sidetap::configuration

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include <simdjson.h>
 #include <yaml-cpp/yaml.h>
 
 namespace sidetap::configuration {
@@ -70,8 +71,11 @@ Tree resolve(const std::string& text) {
   std::string digits = text;
   digits.erase(std::remove(digits.begin(), digits.end(), '_'), digits.end());
   Tree value;
-  if (parse_integer(digits, value) || parse_float(digits, value)) return value;
-  return text;
+  if (parse_integer(digits, value)) return value;
+  if (!parse_float(digits, value)) return text;
+  const std::size_t sign = first == '+' || first == '-' ? 1 : 0;
+  const bool whole = digits.find_first_not_of("0123456789", sign) == digits.npos;
+  return whole ? Tree::binary({text.begin(), text.end()}) : value;
 }
 
 class YamlReader {
@@ -152,6 +156,11 @@ Tree parse_json(std::string_view text) {
   return Tree::parse(text, bounded);
 }
 
+std::string spelling(const Tree& value) {
+  const auto& bytes = value.get_binary();
+  return {bytes.begin(), bytes.end()};
+}
+
 bool looks_like_json(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first != text.npos && (text[first] == '{' || text[first] == '[');
@@ -164,6 +173,7 @@ Result<Documents> parse_documents(std::string_view text, std::string_view name) 
   const auto fault = [&](const std::string& what) {
     return Error{std::string(name) + ": " + what};
   };
+  if (!simdjson::validate_utf8(text.data(), text.size())) return fault("not UTF-8");
   if (looks_like_json(text)) {
     try {
       documents.trees.push_back(parse_json(text));
@@ -184,6 +194,24 @@ Result<Documents> parse_documents(std::string_view text, std::string_view name) 
     return fault(e.what());
   }
   return documents;
+}
+
+void spellings_to_numbers(Tree& tree) {
+  if (tree.is_binary()) {
+    Tree number;
+    parse_float(spelling(tree), number);
+    tree = std::move(number);
+  } else if (tree.is_structured()) {
+    for (Tree& one : tree) spellings_to_numbers(one);
+  }
+}
+
+std::string shown(const Tree& value) {
+  constexpr std::size_t kMost = 80;
+  std::string text = value.is_binary() ? spelling(value)
+                                       : value.dump(-1, ' ', false, Tree::error_handler_t::replace);
+  if (text.size() > kMost) text = text.substr(0, kMost) + "...";
+  return text;
 }
 
 namespace {
@@ -218,6 +246,37 @@ bool is_block(const std::string& text) {
            (static_cast<unsigned char>(c) < 0x20 || c == 0x7f ||
             static_cast<unsigned char>(c) >= 0x80);
   });
+}
+
+/// The bytes of a character that YAML readers refuse or take for a line's end, at the beginning of
+/// `text`; 0: another character.
+std::size_t special_size(std::string_view text) {
+  const auto at = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  if (at(0) == 0x7f) return 1;
+  if (at(0) == 0xc2 && at(1) < 0xa0) return 2;                                       // U+0080-009F
+  if (at(0) == 0xe2 && at(1) == 0x80 && (at(2) == 0xa8 || at(2) == 0xa9)) return 3;  // U+2028, 2029
+  if (at(0) == 0xef && at(1) == 0xbb && at(2) == 0xbf) return 3;                     // U+FEFF
+  if (at(0) == 0xef && at(1) == 0xbf && at(2) >= 0xbe) return 3;                     // U+FFFE, FFFF
+  return 0;
+}
+
+/// In double quotes, where JSON's escapes are YAML's too, but for the pairs of surrogates.
+std::string quoted(const std::string& whole) {
+  const std::string json = Tree(whole).dump(-1, ' ', false, Tree::error_handler_t::replace);
+  std::string text;
+  for (std::size_t i = 0; i < json.size();) {
+    const std::size_t size = special_size(std::string_view(json).substr(i));
+    if (size == 0) {
+      text += json[i++];
+      continue;
+    }
+    const std::string escaped = Tree(json.substr(i, size)).dump(-1, ' ', true);
+    text += escaped.substr(1, escaped.size() - 2);
+    i += size;
+  }
+  return text;
 }
 
 class YamlWriter {
@@ -269,7 +328,7 @@ class YamlWriter {
   }
   void scalar(const Tree& tree, std::size_t level) {
     if (!tree.is_string()) {
-      out_ += tree.dump() + '\n';
+      out_ += (tree.is_binary() ? spelling(tree) : tree.dump()) + '\n';
       return;
     }
     const auto& whole = tree.get_ref<const std::string&>();
@@ -280,10 +339,7 @@ class YamlWriter {
       out_ += '\n';
     }
   }
-  void text(const std::string& whole) {
-    out_ +=
-        is_plain(whole) ? whole : Tree(whole).dump(-1, ' ', true, Tree::error_handler_t::replace);
-  }
+  void text(const std::string& whole) { out_ += is_plain(whole) ? whole : quoted(whole); }
   void block(const std::string& whole, std::size_t level) {
     std::string_view rest = whole;
     out_ += '|';

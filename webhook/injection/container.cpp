@@ -72,7 +72,17 @@ void write_environment(JsonWriter& json, const Settings& settings,
 
 void write_amounts(JsonWriter& json, std::string_view name, const configuration::Amounts& amounts) {
   json.key(name).begin_object();
-  json.member("cpu", amounts.cpu).member("memory", amounts.memory).end_object();
+  if (!amounts.cpu.empty()) json.member("cpu", amounts.cpu);
+  if (!amounts.memory.empty()) json.member("memory", amounts.memory);
+  json.end_object();
+}
+
+void write_resources(JsonWriter& json, const Settings& settings) {
+  if (settings.limits.cpu.empty() && settings.limits.memory.empty()) return;
+  json.key("resources").begin_object();
+  write_amounts(json, "requests", settings.requests);
+  write_amounts(json, "limits", settings.limits);
+  json.end_object();
 }
 
 void write_security(JsonWriter& json, configuration::Capabilities capabilities) {
@@ -131,12 +141,7 @@ std::string container_json(const Settings& settings, std::string_view volume,
   json.end_array();
   json.key("ports");
   write_ports(json, settings.status_port);
-  if (settings.resources) {
-    json.key("resources").begin_object();
-    write_amounts(json, "requests", settings.requests);
-    write_amounts(json, "limits", settings.limits);
-    json.end_object();
-  }
+  write_resources(json, settings);
   if (!volume.empty()) {
     json.key("volumeMounts").begin_array().begin_object().member("name", volume);
     json.member("mountPath", kTokenDirectory).key("readOnly").boolean(true);

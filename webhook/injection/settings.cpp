@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "webhook/admission/review.h"
+#include "webhook/configuration/quantity.h"
 #include "webhook/configuration/values.h"
+#include "webhook/injection/pod_resources.h"
 
 namespace sidetap::injection {
 namespace {
@@ -83,34 +85,6 @@ void apply_overrides(Value pod, const Configuration& configuration, Settings& se
   });
 }
 
-bool is_guaranteed(Value container, std::string_view resource) {
-  const auto resources = admission::find(container, "resources");
-  const auto limit = admission::find(admission::find(resources, "limits"), resource);
-  if (!limit) return false;
-  // The API server fills a missing request from the limit.
-  const auto request = admission::find(admission::find(resources, "requests"), resource);
-  if (!request) return true;
-  const auto limit_text = admission::as_text(limit);
-  const auto request_text = admission::as_text(request);
-  if (limit_text && request_text) return configuration::same_quantity(*limit_text, *request_text);
-  double limit_number = 0;
-  double request_number = 0;
-  return !limit->get(limit_number) && !request->get(request_number) &&
-         limit_number == request_number;
-}
-
-/// Would the pod be of QoS class Guaranteed by itself?
-bool is_guaranteed(Value pod) {
-  bool all = true;
-  const auto check = [&](Value container) {
-    all = all && is_guaranteed(container, "cpu") && is_guaranteed(container, "memory");
-  };
-  const auto spec = admission::find(pod, "spec");
-  admission::each_element(admission::find(spec, "containers"), check);
-  admission::each_element(admission::find(spec, "initContainers"), check);
-  return all;
-}
-
 /// A request above its limit would have the pod refused.
 void lower(std::string& request, const std::string& limit) {
   if (configuration::parse_quantity(request).value_or(0) >
@@ -156,9 +130,10 @@ Settings settle(Value pod, const Configuration& configuration, std::vector<std::
   lower(settings.requests.cpu, settings.limits.cpu);
   lower(settings.requests.memory, settings.limits.memory);
   if (is_guaranteed(pod)) settings.requests = settings.limits;
-  // A pod with resources of its own as a whole bounds every container in it; figures of ours could
-  // exceed them, and the pod would be refused.
-  settings.resources = !admission::find(admission::find(pod, "spec"), "resources");
+  // What the pod has as a whole bounds every container in it; figures of ours could exceed it, and
+  // the pod would be refused.
+  if (has_pod_level(pod, "cpu")) settings.requests.cpu = settings.limits.cpu = {};
+  if (has_pod_level(pod, "memory")) settings.requests.memory = settings.limits.memory = {};
   settings.status_port = free_status_port(pod, sidecar.status_port);
   return settings;
 }

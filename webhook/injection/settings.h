@@ -19,9 +19,8 @@ struct Settings {
   std::string log_level;
   std::uint32_t snaplen = 0;
   std::uint16_t status_port = 0;
-  configuration::Amounts requests;
+  configuration::Amounts requests;  ///< An amount that is empty is not written; as of limits.
   configuration::Amounts limits;
-  bool resources = true;  ///< Write them at all.
 };
 
 /// `warnings` gains one line for each annotation of the pod that is not applied, with the reason.

@@ -83,6 +83,7 @@ admission::Rule rule_of(const Labels& labels) {
 Outcome admit_place(const PodPlace& place, const std::string& namespace_name, admission::Rule rule,
                     const configuration::Configuration& configuration) {
   Tree pod = *place.pod;
+  configuration::spellings_to_numbers(pod);
   if (place.of_job) {
     // What the Job controller will write.
     pod["metadata"]["ownerReferences"] = Tree::array({{{"apiVersion", "batch/v1"},

@@ -55,6 +55,7 @@ TEST(Override, OfEachKindIsApplied) {
   EXPECT_EQ(Overridden("interface", "net1,eth0").variable("INTERFACE"), "net1,eth0");
   EXPECT_EQ(Overridden("log-level", "debug").variable("LOG_LEVEL"), "debug");
   EXPECT_EQ(Overridden("cpu-limit", "2").sidecar()["resources"]["limits"]["cpu"], "2");
+  EXPECT_EQ(Overridden("cpu-limit", "+2e-1").sidecar()["resources"]["limits"]["cpu"], "+2e-1");
   EXPECT_EQ(Overridden("memory-limit", "128Mi").sidecar()["resources"]["limits"]["memory"],
             "128Mi");
   EXPECT_FALSE(Overridden("native", "false").native());
@@ -89,9 +90,11 @@ TEST(Override, WithABadValueIsNotAppliedAndWarnsWithWhatIsAccepted) {
     expect_refused("sensor", value, "HOST");
   for (const char* value : {"", "63", "262145", "-1", "1e3", "128 ", "x", "99999999999999999999"})
     expect_refused("snaplen", value, "64 to 262144");
-  for (const char* value : {"0", "0.0001", "-1", "lots", "", "1x", "inf", "nan", "0x10"})
+  for (const char* value : {"0", "0.0001", "-1", "lots", "", "1x", "inf", "nan", "0x10", "1e3m",
+                            "1e-1k", "1e", "1m1", "1.5.5", "K", "1K", "1025", "1e400"})
     expect_refused("cpu-limit", value, "CPUs");
-  for (const char* value : {"15Mi", "1", "64mi", "", "64 Mi"})
+  for (const char* value :
+       {"15Mi", "1", "64mi", "", "64 Mi", "1e3Mi", "1e8Ki", "64MiB", "2Ti", "1e99999999999"})
     expect_refused("memory-limit", value, "16Mi");
   for (const char* value : {"eth 0", "a/b", "an-interface-name-too-long", "a,,b", "eth0\n"})
     expect_refused("interface", value, "interfaces");
@@ -105,8 +108,10 @@ TEST(Override, OfTheImageIsOffByDefault) {
   Configuration configuration = test_configuration();
   configuration.sidecar.overrides.set(static_cast<std::size_t>(Override::kImage));
   EXPECT_EQ(Overridden("image", "mine:2", configuration).sidecar()["image"], "mine:2");
-  EXPECT_THAT(Overridden("image", "a b", configuration).warnings(),
-              ElementsAre(HasSubstr("image")));
+  for (const char* value : {"a b", "Upper:1", "a:", "a@sha256:12", "https://a/b:1"})
+    EXPECT_THAT(Overridden("image", value, configuration).warnings(),
+                ElementsAre(AllOf(HasSubstr("image"), HasSubstr("ignored"))))
+        << value;
 }
 
 TEST(Override, ThatTheOperatorDoesNotAllowIsIgnoredWithAWarning) {

@@ -186,7 +186,7 @@ TEST_F(Offline, WrongInputIsOneLine) {
   EXPECT_EQ(run_with(explain_command, {"--help"}), 0);
   EXPECT_THAT(out_, HasSubstr("--namespace-labels"));
   const std::string bad = write("bad.yaml", "sensr: 1\n");
-  EXPECT_EQ(run_with(inject_command, {"-f", folder_ + "/in.yaml", "--config", bad}), 1);
+  EXPECT_EQ(run_with(inject_command, {"-f", folder_ + "/in.yaml", "--config", bad}), 2);
   EXPECT_THAT(err_, AllOf(HasSubstr("bad.yaml: sensr: unknown key")));
   EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 1);
 }

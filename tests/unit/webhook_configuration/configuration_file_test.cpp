@@ -1,0 +1,231 @@
+#include "webhook/configuration/configuration_file.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace sidetap::configuration {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+
+Configuration read(const std::string& text) {
+  auto configuration = parse_configuration(text, "c.yaml");
+  EXPECT_TRUE(configuration) << configuration.error().text;
+  return configuration ? *configuration : Configuration();
+}
+
+void expect_refused(const std::string& text, const std::string& place,
+                    const std::string& accepted) {
+  const auto configuration = parse_configuration(text, "c.yaml");
+  ASSERT_FALSE(configuration) << text;
+  const std::string& line = configuration.error().text;
+  EXPECT_THAT(line, AllOf(HasSubstr("c.yaml: " + place), HasSubstr(accepted)));
+  EXPECT_EQ(line.find('\n'), line.npos) << line;
+}
+
+TEST(ConfigurationFile, SetsEveryKey) {
+  const Configuration configuration = read(R"(
+sensor: {address: [a, "b:7"], port: 2005, mode: balance}
+subnets: {pods: [10.244.0.0/16, "fd00::/56"], services: 10.96.0.0/12}
+sidecar:
+  name: packet-tap
+  image: registry.example.com:5000/tap:1
+  imagePullPolicy: Always
+  imagePullSecrets: [regcred, other.login]
+  native: never
+  capabilities: runtimeDefault
+  resources: {requests: {cpu: 5m, memory: 20Mi}, limits: {cpu: 1, memory: 128Mi}}
+  snaplen: 128
+  interface: eth0,net1
+  bufferSize: 4M
+  dataMtu: 1400
+  tappedPeers: [10.0.0.0/8]
+  serviceView: always
+  untappedServices: [10.96.7.0/24]
+  statusPort: 16000
+  logLevel: debug
+  logFormat: text
+  env: {FLUSH_INTERVAL: 20ms, MAX_PACKET_RATE: 5}
+  container: {workingDir: /}
+  overrides: [sensor, image]
+injection:
+  serverVersion: "1.30"
+  ownNamespace: tap
+  excludedNamespaces: [monitoring, ingress]
+  excludedPods:
+  - matchLabels: {app: sensor}
+    matchExpressions: [{key: tier, operator: NotIn, values: [a, b]}]
+  - matchExpressions: [{key: x, operator: Exists}]
+  forceJobs: true
+registry:
+  address: registry.tap.svc
+  ca: "-----BEGIN CERTIFICATE-----"
+  auth: none
+  tokenExpirationSeconds: 600
+)");
+  EXPECT_EQ(configuration.sensor, "a:2005,b:7");
+  EXPECT_EQ(configuration.sensor_mode, "balance");
+  EXPECT_EQ(configuration.pod_subnets, "10.244.0.0/16,fd00::/56");
+  EXPECT_EQ(configuration.service_subnets, "10.96.0.0/12");
+  const Sidecar& sidecar = configuration.sidecar;
+  EXPECT_EQ(sidecar.name, "packet-tap");
+  EXPECT_EQ(sidecar.image, "registry.example.com:5000/tap:1");
+  EXPECT_EQ(sidecar.image_pull_policy, "Always");
+  EXPECT_THAT(sidecar.image_pull_secrets, ElementsAre("regcred", "other.login"));
+  EXPECT_EQ(sidecar.native, Native::kNever);
+  EXPECT_EQ(sidecar.capabilities, Capabilities::kRuntimeDefault);
+  EXPECT_EQ(sidecar.requests.cpu, "5m");
+  EXPECT_EQ(sidecar.requests.memory, "20Mi");
+  EXPECT_EQ(sidecar.limits.cpu, "1");
+  EXPECT_EQ(sidecar.limits.memory, "128Mi");
+  EXPECT_EQ(sidecar.snaplen, 128U);
+  EXPECT_EQ(sidecar.interface, "eth0,net1");
+  EXPECT_EQ(sidecar.buffer_size, "4M");
+  EXPECT_EQ(sidecar.data_mtu, 1400U);
+  EXPECT_EQ(sidecar.tapped_peers, "10.0.0.0/8");
+  EXPECT_EQ(sidecar.service_view, "always");
+  EXPECT_EQ(sidecar.untapped_services, "10.96.7.0/24");
+  EXPECT_EQ(sidecar.status_port, 16'000);
+  EXPECT_EQ(sidecar.log_level, "debug");
+  EXPECT_EQ(sidecar.log_format, "text");
+  EXPECT_THAT(sidecar.env,
+              ElementsAre(Pair("FLUSH_INTERVAL", "20ms"), Pair("MAX_PACKET_RATE", "5")));
+  EXPECT_THAT(sidecar.fields, ElementsAre(Pair("workingDir", "\"/\"")));
+  EXPECT_EQ(sidecar.overrides.count(), 2U);
+  EXPECT_TRUE(sidecar.overrides.test(static_cast<std::size_t>(Override::kImage)));
+  const Injection& injection = configuration.injection;
+  EXPECT_EQ(injection.server_version, (Version{1, 30}));
+  EXPECT_EQ(injection.own_namespace, "tap");
+  EXPECT_THAT(injection.excluded_namespaces, ElementsAre("monitoring", "ingress"));
+  ASSERT_EQ(injection.excluded_pods.size(), 2U);
+  ASSERT_EQ(injection.excluded_pods[0].size(), 2U);
+  EXPECT_EQ(injection.excluded_pods[0][0].key, "app");
+  EXPECT_EQ(injection.excluded_pods[0][1].op, LabelCondition::Operator::kNotIn);
+  EXPECT_THAT(injection.excluded_pods[0][1].values, ElementsAre("a", "b"));
+  EXPECT_TRUE(injection.force_jobs);
+  EXPECT_EQ(configuration.registry.address, "registry.tap.svc:8444");
+  EXPECT_FALSE(configuration.registry.token);
+  EXPECT_EQ(configuration.registry.token_life, 600U);
+}
+
+TEST(ConfigurationFile, KeepsTheDefaultsOfWhatItDoesNotSay) {
+  for (const char* text : {"", "---\n", "# nothing\n", "{}", "sidecar: {}\nregistry:\n"}) {
+    const Configuration configuration = read(text);
+    const Configuration defaults;
+    EXPECT_EQ(configuration.sensor, "");
+    EXPECT_EQ(configuration.sidecar.limits.cpu, defaults.sidecar.limits.cpu);
+    EXPECT_EQ(configuration.sidecar.status_port, defaults.sidecar.status_port);
+    EXPECT_EQ(configuration.sidecar.overrides, default_overrides());
+    EXPECT_TRUE(configuration.registry.token);
+  }
+}
+
+TEST(ConfigurationFile, LetsPodsChangeAllButTheImageByDefault) {
+  for (std::size_t i = 0; i < kOverrideCount; ++i)
+    EXPECT_EQ(default_overrides().test(i), static_cast<Override>(i) != Override::kImage)
+        << override_name(static_cast<Override>(i));
+}
+
+TEST(ConfigurationFile, RefusesKeysThatNobodyKnows) {
+  expect_refused("sensr: 1", "sensr: unknown key", "sensor, subnets");
+  expect_refused("sensor: {adress: a}", "sensor.adress: unknown key", "address");
+  expect_refused("sidecar: {resources: {limits: {cpus: 1}}}",
+                 "sidecar.resources.limits.cpus: unknown key", "cpu, memory");
+  expect_refused("injection: {excludedPods: [{matchLabel: {}}]}",
+                 "injection.excludedPods[0].matchLabel: unknown key", "matchLabels");
+  expect_refused("registry: {adress: a}", "registry.adress: unknown key", "address");
+}
+
+TEST(ConfigurationFile, RefusesValuesOfAnotherKind) {
+  expect_refused("[]", "[]", "a mapping");
+  expect_refused("sensor: a", "sensor: \"a\"", "a mapping");
+  expect_refused("sidecar: {image: [a]}", "sidecar.image", "a text");
+  expect_refused("sidecar: {imagePullSecrets: a}", "sidecar.imagePullSecrets", "a list");
+  expect_refused("sidecar: {snaplen: '64'}", "sidecar.snaplen", "a number");
+  expect_refused("sidecar: {env: [a]}", "sidecar.env", "a mapping");
+  expect_refused("sidecar: {resources: {limits: {cpu: 0.5}}}", "sidecar.resources.limits.cpu",
+                 "in quotes");
+  expect_refused("injection: {forceJobs: 'yes'}", "injection.forceJobs", "true, false");
+  expect_refused("injection: {serverVersion: 1.30}", "injection.serverVersion", "in quotes");
+  expect_refused("injection: {excludedPods: {matchLabels: {a: 1}}}",
+                 "injection.excludedPods.matchLabels.a", "a text");
+}
+
+TEST(ConfigurationFile, RefusesValuesOutOfBounds) {
+  expect_refused("sensor: {port: 0}", "sensor.port", "1 to 65535");
+  expect_refused("sensor: {address: 'a:99999'}", "sensor.address", "HOST");
+  expect_refused("sensor: {mode: all}", "sensor.mode", "replicate, failover, balance");
+  expect_refused("subnets: {pods: 10.0.0.0/33}", "subnets.pods", "10.244.0.0/16");
+  expect_refused("sidecar: {name: " + std::string(51, 'a') + "}", "sidecar.name", "50");
+  expect_refused("sidecar: {name: Tap}", "sidecar.name", "lower-case");
+  expect_refused("sidecar: {image: 'a b'}", "sidecar.image", "image reference");
+  expect_refused("sidecar: {image: Tap}", "sidecar.image", "image reference");
+  expect_refused("sidecar: {imagePullPolicy: always}", "sidecar.imagePullPolicy", "Always");
+  expect_refused("sidecar: {imagePullSecrets: [a_b]}", "sidecar.imagePullSecrets", "name");
+  expect_refused("sidecar: {native: true}", "sidecar.native", "a text");
+  expect_refused("sidecar: {snaplen: 63}", "sidecar.snaplen", "64 to 262144");
+  expect_refused("sidecar: {interface: 'a/b'}", "sidecar.interface", "interfaces");
+  expect_refused("sidecar: {bufferSize: 511K}", "sidecar.bufferSize", "512K");
+  expect_refused("sidecar: {bufferSize: 2G}", "sidecar.bufferSize", "1G");
+  expect_refused("sidecar: {dataMtu: 65536}", "sidecar.dataMtu", "65535");
+  expect_refused("sidecar: {tappedPeers: some}", "sidecar.tappedPeers", "all, none");
+  expect_refused("sidecar: {statusPort: 65536}", "sidecar.statusPort", "65535");
+  expect_refused("sidecar: {overrides: [snaplenn]}", "sidecar.overrides", "snaplen");
+  expect_refused("injection: {excludedNamespaces: [a/b]}", "injection.excludedNamespaces", "name");
+  expect_refused("injection: {excludedPods: {matchExpressions: [{key: a, operator: In}]}}",
+                 "injection.excludedPods.matchExpressions[0].values", "at least one");
+  expect_refused("registry: {ca: x}", "registry.ca", "PEM");
+  expect_refused("registry: {tokenExpirationSeconds: 599}", "registry.tokenExpirationSeconds",
+                 "600");
+  expect_refused("sidecar: {native: always}\ninjection: {serverVersion: '1.28'}", "sidecar.native",
+                 "before 1.29");
+}
+
+TEST(ConfigurationFile, RefusesAmountsThatTheApiServerCannotDecode) {
+  for (const char* part : {"requests", "limits"})
+    for (const char* amount : {"memory: 1e3Mi", "memory: 64MB", "cpu: 1e3m", "cpu: '1e18'"})
+      expect_refused("sidecar: {resources: {" + std::string(part) + ": {" + amount + "}}}",
+                     "sidecar.resources." + std::string(part), "from");
+  expect_refused("sidecar: {resources: {requests: {cpu: 2}, limits: {cpu: 1}}}",
+                 "sidecar.resources.requests.cpu", "at most the limit");
+  EXPECT_EQ(read("sidecar: {resources: {limits: {cpu: 5m}}}").sidecar.requests.cpu, "5m")
+      << "a request that nobody asked for gives way";
+}
+
+TEST(ConfigurationFile, RefusesVariablesThatYamlHasTakenForSomethingElse) {
+  for (const char* value : {"on", "1.50", "null", "[a]", "{a: b}"})
+    expect_refused("sidecar: {env: {CHECKSUMS: " + std::string(value) + "}}",
+                   "sidecar.env.CHECKSUMS", "in quotes");
+  expect_refused("sidecar: {env: {A-B: x}}", "sidecar.env.A-B", "letters");
+}
+
+TEST(ConfigurationFile, NamesTheLineOfWhatIsNoYaml) {
+  expect_refused("sensor:\n  address: [a\nregistry: {}\n", "no YAML", "(line 3)");
+  expect_refused("a: 1\nb: 2\na: 3\n", "the key \"a\" is there twice", "(line 3)");
+  expect_refused("sensor: {}\n---\nsensor: {}\n", "more than one document", "one is accepted");
+  expect_refused("sensor: {address: \"\xff\"}", "not UTF-8", "");
+}
+
+TEST(ConfigurationFile, IsReadFromDisk) {
+  const std::string path = testing::TempDir() + "sidetap-" + std::to_string(::getpid()) + ".yaml";
+  std::ofstream(path) << "sensor: {address: a}\n";
+  const auto configuration = load_configuration(path);
+  ASSERT_TRUE(configuration);
+  EXPECT_EQ(configuration->sensor, "a:2003");
+  std::filesystem::resize_file(path, (4U << 20) + 1);
+  EXPECT_THAT(load_configuration(path).error().text, HasSubstr("larger than 4 MiB"));
+  std::remove(path.c_str());
+  EXPECT_THAT(load_configuration(path).error().text, HasSubstr(path));
+}
+
+}  // namespace
+}  // namespace sidetap::configuration
