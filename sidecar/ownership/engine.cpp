@@ -151,8 +151,9 @@ bool Engine::is_gateway(net::IpAddress address) const {
 
 bool Engine::is_tapped(const PacketView& packet, net::IpAddress peer, AddressFacts facts,
                        bool peer_sent) const {
-  if (!peer.is_link_local()) return facts.tapped;
-  // A link-local address tells no pod from its gateway: what is known of the router decides.
+  // An IPv4 link-local address is one of a node's services (a DNS cache, metadata), or named.
+  if (peer.is_v4() || !peer.is_link_local()) return facts.tapped;
+  // That of IPv6 tells no pod from its gateway: what is known of the router decides.
   if (tapped_->peers.empty() || facts.gateway) return false;
   if (!packet.has_mac) return true;
   const Mac& mac = peer_sent ? packet.source_mac : packet.destination_mac;

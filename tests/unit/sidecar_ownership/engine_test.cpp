@@ -228,6 +228,21 @@ TEST_F(Ownership, LinkLocalPeersCountAsTappedUnlessTheyAreRouters) {
   EXPECT_TRUE(two.owns(packet().from("fe80::9").to("ff02::1").icmp(134).source_mac(mac(9))));
 }
 
+TEST_F(Ownership, AnIpv4LinkLocalPeerIsTappedOnlyWhereItIsNamed) {
+  const char* const kDnsCache = "169.254.20.10";
+  for (Pod* pod : {&one, &two}) {
+    const char* const self = pod == &one ? "10.0.0.1" : "10.0.0.2";
+    EXPECT_EQ(pod->sees(packet().from(self).to(kDnsCache).udp(40000, 53)),
+              (Decision{true, Rule::kPeerUntapped}));
+    EXPECT_EQ(pod->sees(packet().from(kDnsCache).to(self).udp(53, 40000)),
+              (Decision{true, Rule::kPeerUntapped}));
+  }
+  EngineConfig c = pod_config(1);
+  c.tapped_peers.peers = cidrs("169.254.7.2");
+  EXPECT_EQ(Pod(c).rule(packet().from("10.0.0.1").to("169.254.7.2").udp(40000, 53)),
+            Rule::kEphemeralPort);
+}
+
 TEST_F(Ownership, AServiceBehindTheBridgeIsNoRouter) {
   // The backend's answer, translated on the bridge, bears the backend's MAC address.
   one.sees(packet().from("10.96.0.10").to("10.0.0.1").udp(53, 40000).source_mac(mac(2)));
