@@ -15,6 +15,54 @@ static_assert(offsetof(rpcap::BpfInstruction, jt) == offsetof(bpf_insn, jt));
 static_assert(offsetof(rpcap::BpfInstruction, jf) == offsetof(bpf_insn, jf));
 static_assert(offsetof(rpcap::BpfInstruction, k) == offsetof(bpf_insn, k));
 
+namespace {
+
+/// bpf_validate() looks at parts of a code only, and bpf_filter() aborts at one that it does not
+/// know.
+bool is_known(std::uint16_t code) {
+  const unsigned operation = BPF_OP(code);
+  const unsigned operand = BPF_SRC(code);
+  const unsigned address = code & (BPF_SIZE(0xff) | BPF_MODE(0xff));
+  switch (BPF_CLASS(code)) {
+    case BPF_LD:
+      return BPF_MODE(code) == BPF_ABS || BPF_MODE(code) == BPF_IND
+                 ? BPF_SIZE(code) != (BPF_H | BPF_B) && code <= 0xff
+                 : code == (BPF_LD | BPF_LEN) || code == (BPF_LD | BPF_IMM) ||
+                       code == (BPF_LD | BPF_MEM);
+    case BPF_LDX:
+      return code <= 0xff && (address == BPF_LEN || address == BPF_IMM || address == BPF_MEM ||
+                              address == (BPF_MSH | BPF_B));
+    case BPF_ST:
+    case BPF_STX:
+      return code == BPF_ST || code == BPF_STX;
+    case BPF_ALU:
+      return code == (BPF_ALU | BPF_NEG) || (code == (BPF_ALU | operation | operand) &&
+                                             operation <= BPF_XOR && operation != BPF_NEG);
+    case BPF_JMP:
+      return code == (BPF_JMP | BPF_JA) || (code == (BPF_JMP | operation | operand) &&
+                                            operation >= BPF_JEQ && operation <= BPF_JSET);
+    case BPF_RET:
+      return code == (BPF_RET | BPF_K) || code == (BPF_RET | BPF_A);
+    default:
+      return code == (BPF_MISC | BPF_TAX) || code == (BPF_MISC | BPF_TXA);
+  }
+}
+
+/// Known instructions, and jumps that go forward and stay inside: bpf_validate() lets them wrap
+/// around, and a program could go back for ever.
+bool is_harmless(std::span<const rpcap::BpfInstruction> program) {
+  for (std::uint64_t i = 0; i < program.size(); ++i) {
+    const rpcap::BpfInstruction& at = program[i];
+    if (!is_known(at.code)) return false;
+    if (BPF_CLASS(at.code) != BPF_JMP) continue;
+    const std::uint64_t farthest = BPF_OP(at.code) == BPF_JA ? at.k : std::max(at.jt, at.jf);
+    if (i + 1 + farthest >= program.size()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::string_view drop_cause_name(DropCause cause) {
   switch (cause) {
     case DropCause::kSocketFull:
@@ -37,7 +85,8 @@ Result<SensorFilter> SensorFilter::make(std::span<const rpcap::BpfInstruction> p
                  " instructions; at most " + std::to_string(rpcap::kMaxFilterInstructions) +
                  " are accepted"};
   filter.program_.assign(program.begin(), program.end());
-  if (bpf_validate(reinterpret_cast<const bpf_insn*>(filter.program_.data()),
+  if (!is_harmless(program) ||
+      bpf_validate(reinterpret_cast<const bpf_insn*>(filter.program_.data()),
                    static_cast<int>(filter.program_.size())) == 0)
     return Error{"the sensor's filter is no valid BPF program"};
   return filter;

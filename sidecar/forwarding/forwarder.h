@@ -14,7 +14,9 @@
 namespace sidetap::forwarding {
 
 /// A sensor's BPF program, checked once, then run on each packet in the process. Hostile programs
-/// are refused: too long, or refused by libpcap's own bpf_validate().
+/// are refused: too long, with an unknown instruction or a jump that is not forward and inside, or
+/// refused by libpcap's own bpf_validate(). So a run takes no more steps than the program has
+/// instructions.
 class SensorFilter {
  public:
   SensorFilter() = default;  ///< Lets everything pass.
