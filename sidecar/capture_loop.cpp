@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -29,7 +30,10 @@ constexpr std::size_t kPacketsPerRead = 256;
 // Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
 // CPU.
 constexpr unsigned kBlockTimeoutMs = 5;
-constexpr auto kReopenInterval = std::chrono::seconds(1);
+constexpr int kReopenMilliseconds = 1000;
+// Between two pieces of what was kept during an outage, while nothing else is to be done: UDP says
+// not when it is too much.
+constexpr int kReplayPause = 1;
 constexpr int kReopenAttempts = 60;
 
 std::unique_ptr<forwarding::Output> make_output(session::CaptureOrder& order) {
@@ -57,15 +61,18 @@ net::IpAddress netmask(const net::InterfaceAddress& address) {
   return net::IpAddress::v6(ones(std::min(length, 64U)), length > 64 ? ones(length - 64) : 0);
 }
 
-void add_counts(LoopCounts& into, const Forwarder& forwarder) {
-  const forwarding::OutputCounts& counts = forwarder.output().counts();
-  into.forwarded += counts.forwarded.value();
-  into.bytes += counts.bytes.value();
-  into.datagrams += counts.datagrams.value();
-  into.filtered += forwarder.counts().filtered.value();
-  into.sampled += forwarder.counts().sampled.value();
+CaptureCounts counts_of(const Forwarder& forwarder) {
+  const forwarding::OutputCounts& output = forwarder.output().counts();
+  CaptureCounts counts;
+  counts.forwarded = output.forwarded.value();
+  counts.bytes = output.bytes.value();
+  counts.datagrams = output.datagrams.value();
+  counts.filtered = forwarder.counts().filtered.value();
+  counts.sampled = forwarder.counts().sampled.value();
+  counts.segments = forwarder.counts().segments.value();
   for (unsigned i = 0; i < forwarding::kDropCauseCount; ++i)
-    into.dropped[i] += counts.dropped[i].value();
+    counts.dropped[i] = output.dropped[i].value();
+  return counts;
 }
 
 void add_counts(capture::SourceCounts& into, const capture::SourceCounts& counts) {
@@ -76,7 +83,29 @@ void add_counts(capture::SourceCounts& into, const capture::SourceCounts& counts
 
 }  // namespace
 
+std::uint64_t CaptureCounts::dropped_total() const {
+  return std::accumulate(std::begin(dropped), std::end(dropped), std::uint64_t{0});
+}
+
+CaptureCounts& CaptureCounts::operator+=(const CaptureCounts& other) {
+  forwarded += other.forwarded;
+  bytes += other.bytes;
+  datagrams += other.datagrams;
+  filtered += other.filtered;
+  sampled += other.sampled;
+  segments += other.segments;
+  for (unsigned i = 0; i < forwarding::kDropCauseCount; ++i) dropped[i] += other.dropped[i];
+  missed += other.missed;
+  return *this;
+}
+
 struct CaptureLoop::Impl {
+  struct Capture {
+    std::shared_ptr<Forwarder> forwarder;
+    std::string key;
+    Part part;
+  };
+
   Impl(CaptureLoopConfig c, OpenSource open, std::unique_ptr<ownership::ListeningSockets> l)
       : config(std::move(c)),
         open_source(std::move(open)),
@@ -84,7 +113,9 @@ struct CaptureLoop::Impl {
         engine(config.engine, *listening),
         pipeline(config.pipeline, engine),
         self(config.engine.self),
-        wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+        wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    ended.sensors.resize(config.sensors.size());
+  }
 
   // --- control thread -------------------------------------------------------------------------
 
@@ -103,10 +134,22 @@ struct CaptureLoop::Impl {
     changed.wait(lock, [&] { return done; });
   }
 
-  std::uint64_t add(std::shared_ptr<Forwarder> forwarder, const std::string& key) {
-    on_packet_path([&] { pipeline.add(forwarder, key); });
-    captures.emplace(next_capture, std::move(forwarder));
+  std::uint64_t add(Capture capture) {
+    on_packet_path([&] { pipeline.add(capture.forwarder, capture.key, capture.part); });
+    captures.emplace(next_capture, std::move(capture));
     return next_capture++;
+  }
+
+  void add_counts_of(const Capture& capture, LoopCounts& into) const {
+    const CaptureCounts counts = counts_of(*capture.forwarder);
+    if (capture.part == Part::kCopy) {
+      into.copies += counts;
+      return;
+    }
+    into += counts;
+    const auto sensor = std::find(config.sensors.begin(), config.sensors.end(), capture.key);
+    if (sensor != config.sensors.end())
+      into.sensors[static_cast<std::size_t>(sensor - config.sensors.begin())] += counts;
   }
 
   Result<std::vector<capture::BpfInstruction>> build_filter() const {
@@ -199,17 +242,15 @@ struct CaptureLoop::Impl {
     } else if (++attempts == kReopenAttempts && config.on_lost) {
       config.on_lost(opened.error().text);
     }
-    reopen_at = Clock::now() + kReopenInterval;
+    reopen_at = Clock::now() + std::chrono::milliseconds(kReopenMilliseconds);
   }
 
-  /// Reads up to `kPacketsPerRead`; false when there was nothing.
-  bool read_some() {
+  /// Reads up to `kPacketsPerRead`; how many there were.
+  std::size_t read_some() {
     auto got = source->read(pipeline, kPacketsPerRead);
-    if (!got) {
-      source_died(got.error().text);
-      return false;
-    }
-    return *got != 0;
+    if (got) return *got;
+    source_died(got.error().text);
+    return 0;
   }
 
   void wait(int timeout_ms) {
@@ -228,12 +269,13 @@ struct CaptureLoop::Impl {
       if (has_commands.load(std::memory_order_acquire)) run_commands();
       if (stopping.load(std::memory_order_relaxed)) break;  // one of the commands says so
       if (!source) try_reopen();
-      const bool busy = source && read_some();
-      if (!busy) {
+      const std::size_t got = source ? read_some() : 0;
+      pipeline.replay(got);
+      if (got == 0) {
         // Nothing more is there now: what is packed need not wait for company.
         pipeline.flush();
         last_flush = Clock::now();
-        wait(source ? 1000 : static_cast<int>(kReopenInterval / std::chrono::milliseconds(1)));
+        wait(pipeline.can_replay() ? kReplayPause : source ? 1000 : kReopenMilliseconds);
       } else if (const auto now = Clock::now(); now - last_flush >= config.flush_interval) {
         pipeline.flush();
         last_flush = now;
@@ -244,6 +286,7 @@ struct CaptureLoop::Impl {
     if (source) (void)source->set_filter({&kNothing, 1});
     drain();
     pipeline.flush();
+    pipeline.abandon();
   }
 
   /// Reads what was captured up to now. The kernel hands a block over when it is full or its time
@@ -251,7 +294,7 @@ struct CaptureLoop::Impl {
   void drain() {
     const auto deadline = Clock::now() + std::chrono::milliseconds(4 * kBlockTimeoutMs);
     while (source && Clock::now() < deadline) {
-      if (read_some()) continue;
+      if (read_some() != 0) continue;
       if (!source) return;
       pollfd ready{source->descriptor(), POLLIN, 0};
       poll(&ready, 1, kBlockTimeoutMs);
@@ -273,7 +316,7 @@ struct CaptureLoop::Impl {
   // Control thread.
   ownership::Self self;
   std::map<std::string, std::vector<capture::OwnEndpoint>> own;
-  std::map<std::uint64_t, std::shared_ptr<Forwarder>> captures;
+  std::map<std::uint64_t, Capture> captures;
   LoopCounts ended;  // of captures that are no more
   std::uint64_t next_capture = 1;
   std::thread thread;
@@ -343,18 +386,20 @@ Result<std::uint64_t> CaptureLoop::start(session::CaptureOrder order) {
   }
   auto filter = forwarding::SensorFilter::make(order.filter);
   if (!filter) return filter.error();
-  const std::string key = order.sensor;
-  const rpcap::Sampling sampling = order.sampling;
   const std::uint32_t snaplen = std::min(order.snaplen, impl_->config.snaplen);
-  return impl_->add(
-      std::make_shared<Forwarder>(make_output(order), std::move(*filter), sampling, snaplen), key);
+  return impl_->add({.forwarder = std::make_shared<Forwarder>(
+                         make_output(order), std::move(*filter), order.sampling, snaplen),
+                     .key = order.sensor,
+                     .part = order.copy ? Part::kCopy : Part::kTaker});
 }
 
 std::uint64_t CaptureLoop::start_output(std::unique_ptr<forwarding::Output> output,
                                         const std::string& key) {
-  return impl_->add(std::make_shared<Forwarder>(std::move(output), forwarding::SensorFilter(),
+  return impl_->add(
+      {.forwarder = std::make_shared<Forwarder>(std::move(output), forwarding::SensorFilter(),
                                                 rpcap::Sampling(), impl_->config.snaplen),
-                    key);
+       .key = key,
+       .part = Part::kTaker});
 }
 
 Result<void> CaptureLoop::update_filter(std::uint64_t capture,
@@ -363,21 +408,21 @@ Result<void> CaptureLoop::update_filter(std::uint64_t capture,
   if (found == impl_->captures.end()) return Error{"there is no such capture"};
   auto made = forwarding::SensorFilter::make(filter);
   if (!made) return made.error();
-  impl_->on_packet_path([&] { found->second->set_filter(std::move(*made)); });
+  impl_->on_packet_path([&] { found->second.forwarder->set_filter(std::move(*made)); });
   return {};
 }
 
 void CaptureLoop::stop(std::uint64_t capture) {
   const auto found = impl_->captures.find(capture);
   if (found == impl_->captures.end()) return;
-  const std::shared_ptr<Forwarder> forwarder = std::move(found->second);
+  const Impl::Capture ending = std::move(found->second);
   impl_->captures.erase(found);
   impl_->on_packet_path([&] {
     impl_->drain();
-    forwarder->output().finish();
-    impl_->pipeline.remove(forwarder.get());
+    ending.forwarder->output().finish();
+    impl_->pipeline.remove(ending.forwarder.get());
   });
-  add_counts(impl_->ended, *forwarder);
+  impl_->add_counts_of(ending, impl_->ended);
 }
 
 rpcap::Stats CaptureLoop::stats(std::uint64_t capture) {
@@ -391,7 +436,8 @@ rpcap::Stats CaptureLoop::stats(std::uint64_t capture) {
   stats.dropped_by_interface = static_cast<std::uint32_t>(source.dropped_by_interface);
   stats.dropped_by_kernel = static_cast<std::uint32_t>(source.dropped);
   if (const auto found = impl_->captures.find(capture); found != impl_->captures.end())
-    stats.captured = static_cast<std::uint32_t>(found->second->output().counts().forwarded.value());
+    stats.captured =
+        static_cast<std::uint32_t>(found->second.forwarder->output().counts().forwarded.value());
   return stats;
 }
 
@@ -441,12 +487,15 @@ void CaptureLoop::set_unowned_peers(std::vector<net::Cidr> peers) {
 
 bool CaptureLoop::is_open() const { return impl_->is_open.load(std::memory_order_relaxed); }
 const std::string& CaptureLoop::name() const { return impl_->config.interface; }
+const std::vector<std::string>& CaptureLoop::sensors() const { return impl_->config.sensors; }
 const Ledger& CaptureLoop::ledger() const { return impl_->pipeline.ledger(); }
 std::size_t CaptureLoop::captures() const { return impl_->captures.size(); }
 
 LoopCounts CaptureLoop::counts() {
   LoopCounts counts = impl_->ended;
-  for (const auto& [id, forwarder] : impl_->captures) add_counts(counts, *forwarder);
+  for (const auto& [id, capture] : impl_->captures) impl_->add_counts_of(capture, counts);
+  for (std::size_t i = 0; i < impl_->config.pipeline.expected.size(); ++i)
+    counts.sensors[i].missed = impl_->pipeline.missed(i);
   impl_->on_packet_path([&] {
     if (impl_->source) counts.source = impl_->source->counts();
     add_counts(counts.source, impl_->closed);

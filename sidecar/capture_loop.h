@@ -21,7 +21,8 @@ namespace sidetap {
 
 struct CaptureLoopConfig {
   std::string interface;
-  std::string description;  ///< "NAMESPACE/POD", for the sensor.
+  std::string description;           ///< "NAMESPACE/POD", for the sensor.
+  std::vector<std::string> sensors;  ///< Keys of captures that are counted one by one.
   PipelineConfig pipeline;
   ownership::EngineConfig engine;
   /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
@@ -38,16 +39,28 @@ struct CaptureLoopConfig {
   std::function<void(std::string)> on_lost;
 };
 
-/// Sums over all captures that there were, and what the kernel says.
-struct LoopCounts {
-  capture::SourceCounts source;
+/// Sums over captures that there were.
+struct CaptureCounts {
   std::uint64_t forwarded = 0;
   std::uint64_t bytes = 0;
   std::uint64_t datagrams = 0;
   std::uint64_t filtered = 0;
   std::uint64_t sampled = 0;
+  std::uint64_t segments = 0;
   std::uint64_t dropped[forwarding::kDropCauseCount] = {};
-  std::uint64_t reopened = 0;  ///< Times that the interface had to be opened anew.
+  /// Of one sensor that is to get every packet: those that went by while it had no capture.
+  std::uint64_t missed = 0;
+
+  std::uint64_t dropped_total() const;
+  CaptureCounts& operator+=(const CaptureCounts& other);
+};
+
+/// All captures but copies, and what the kernel says.
+struct LoopCounts : CaptureCounts {
+  capture::SourceCounts source;
+  std::vector<CaptureCounts> sensors;  ///< As in the configuration.
+  CaptureCounts copies;                ///< Of clients that look on.
+  std::uint64_t reopened = 0;          ///< Times that the interface had to be opened anew.
 };
 
 /// Members are for the control thread, one at a time.
@@ -92,6 +105,8 @@ class CaptureLoop final : public session::CaptureControl {
   /// The interface is open. Any thread.
   bool is_open() const;
   const std::string& name() const;
+  /// As in the configuration.
+  const std::vector<std::string>& sensors() const;
   const Ledger& ledger() const;
   LoopCounts counts();
   std::size_t captures() const;

@@ -329,7 +329,8 @@ void declare_load(config::OptionSet& options, RunOptions& into) {
        .env = "OUTAGE_BUFFER",
        .value = "BYTES",
        .fallback = "0",
-       .help = "memory for packets that come while no sensor takes them; 0: they are dropped"},
+       .help = "memory for packets that come while no sensor at all has a session, sent when one "
+               "has; 0: they are dropped"},
       config::byte_size(0, 1U << 30), into.outage_buffer);
   options.add<fidelity::SegmentMode>(
       {.flag = "--segment",

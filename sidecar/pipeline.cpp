@@ -6,6 +6,9 @@
 namespace sidetap {
 namespace {
 
+// Given to sensors in one go: what their sockets have room for.
+constexpr std::size_t kReplayBytes = 64 * 1024;
+
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   std::uint64_t h = (a ^ b) * 0x9e3779b97f4a7c15ULL;
   h ^= h >> 32;
@@ -47,9 +50,9 @@ class Pipeline::Replay final : public capture::PacketHandler {
  public:
   explicit Replay(Pipeline& pipeline) : pipeline_(pipeline) {}
   void on_packet(const capture::CapturedPacket& packet) override {
-    pipeline_.ledger_.replayed.add();
+    pipeline_.ledger_.released.add();
     const auto view = capture::parse_packet(pipeline_.config_.link, packet.bytes);
-    pipeline_.deliver(packet, view, flow_hash(view));
+    pipeline_.take(packet, view, flow_hash(view), false);
   }
 
  private:
@@ -57,23 +60,43 @@ class Pipeline::Replay final : public capture::PacketHandler {
 };
 
 Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
-    : config_(config),
+    : config_(std::move(config)),
       engine_(engine),
-      restorer_(config.fidelity),
-      limiter_(config.rate_limit),
-      outage_(config.outage_buffer) {}
+      expected_(config_.expected.size()),
+      all_run_(expected_.empty()),
+      restorer_(config_.fidelity),
+      limiter_(config_.rate_limit),
+      outage_(config_.outage_buffer) {}
 
-void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key) {
-  targets_.push_back({std::move(forwarder), hash_of(key)});
-  wanting_.reserve(targets_.size());
-  if (outage_.packets() == 0) return;
-  Replay replay(*this);
-  outage_.replay(replay);
+void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
+                   Part part) {
+  (part == Part::kTaker ? takers_ : copies_).push_back({std::move(forwarder), hash_of(key), key});
+  wanting_.reserve(takers_.size() + copies_.size());
+  note_who_runs();
 }
 
 void Pipeline::remove(const forwarding::Forwarder* forwarder) {
-  std::erase_if(targets_,
-                [&](const Target& target) { return target.forwarder.get() == forwarder; });
+  for (auto* targets : {&takers_, &copies_}) {
+    std::erase_if(*targets,
+                  [&](const Target& target) { return target.forwarder.get() == forwarder; });
+  }
+  note_who_runs();
+}
+
+void Pipeline::note_who_runs() {
+  for (std::size_t i = 0; i < expected_.size(); ++i) {
+    expected_[i].runs = std::any_of(takers_.begin(), takers_.end(), [&](const Target& target) {
+      return target.key == config_.expected[i];
+    });
+  }
+  all_run_ = std::all_of(expected_.begin(), expected_.end(), [](const auto& e) { return e.runs; });
+}
+
+void Pipeline::count_missed() {
+  if (all_run_) return;
+  for (Expected& expected : expected_) {
+    if (!expected.runs) expected.missed.add();
+  }
 }
 
 void Pipeline::on_packet(const capture::CapturedPacket& packet) {
@@ -92,30 +115,113 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     ledger_.rate_limited.add();
     return;
   }
-  if (!targets_.empty()) {
-    deliver(packet, view, flow);
-  } else if (outage_.keep(packet)) {
-    ledger_.kept.add();
-  } else {
-    ledger_.no_session.add();
+  if (!takers_.empty() && outage_.packets() == 0) {
+    take(packet, view, flow, true);
+    return;
+  }
+  if (!copies_.empty()) copy(packet, view, flow);
+  keep_or_take(packet, view, flow);
+}
+
+/// What comes while older packets wait goes behind them, so that every flow stays in order.
+void Pipeline::keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                            std::uint64_t flow) {
+  while (!outage_.keep(packet)) {
+    if (takers_.empty()) {
+      ledger_.no_session.add();
+      count_missed();
+      return;
+    }
+    if (outage_.packets() == 0) {
+      take(packet, view, flow, false);
+      return;
+    }
+    replay_oldest();
+  }
+  ledger_.kept.add();
+}
+
+bool Pipeline::can_replay() const {
+  // The fastest sets the pace: it must lose nothing because another stands still.
+  return outage_.packets() != 0 &&
+         std::any_of(takers_.begin(), takers_.end(), [](const Target& target) {
+           return target.forwarder->output().blocked_descriptor() < 0;
+         });
+}
+
+void Pipeline::replay_oldest() {
+  Replay replay(*this);
+  outage_.take_oldest(replay);
+}
+
+void Pipeline::replay(std::size_t read) {
+  // Faster than packets come, so that it ends.
+  const std::size_t least_packets = 2 * read;
+  const std::size_t before = outage_.bytes();
+  for (std::size_t done = 0; can_replay(); ++done) {
+    if (done >= least_packets && before - outage_.bytes() >= kReplayBytes) return;
+    replay_oldest();
   }
 }
 
-void Pipeline::deliver(const capture::CapturedPacket& packet, const capture::PacketView& view,
-                       std::uint64_t flow) {
-  ledger_.taken.add();
-  wanting_.clear();
-  if (config_.balance) {
-    if (forwarding::Forwarder& chosen = choose(flow); chosen.wants(packet))
-      wanting_.push_back(&chosen);
-  } else {
-    for (const Target& target : targets_) {
-      if (target.forwarder->wants(packet)) wanting_.push_back(target.forwarder.get());
-    }
+void Pipeline::abandon() {
+  while (outage_.packets() != 0) {
+    outage_.drop_oldest();
+    ledger_.released.add();
+    ledger_.no_session.add();
+    count_missed();
   }
+}
+
+/// With `copies` also to those who look on: so it is split only once.
+void Pipeline::take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                    std::uint64_t flow, bool copies) {
+  ledger_.taken.add();
+  count_missed();
+  wanting_.clear();
+  choose_takers(packet, flow);
+  if (copies) choose_copies(packet);
+  forward(packet, view, flow);
+}
+
+void Pipeline::copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                    std::uint64_t flow) {
+  wanting_.clear();
+  wanting_takers_ = 0;
+  choose_copies(packet);
+  forward(packet, view, flow);
+}
+
+void Pipeline::choose_takers(const capture::CapturedPacket& packet, std::uint64_t flow) {
+  const auto offer = [&](const Target& target) {
+    if (target.forwarder->wants(packet)) wanting_.push_back(target.forwarder.get());
+  };
+  if (config_.balance) {
+    // Rendezvous hashing: when a capture goes, only its own flows move.
+    offer(
+        *std::max_element(takers_.begin(), takers_.end(), [flow](const Target& a, const Target& b) {
+          return mix(flow, a.key_hash) < mix(flow, b.key_hash);
+        }));
+  } else {
+    std::for_each(takers_.begin(), takers_.end(), offer);
+  }
+  wanting_takers_ = wanting_.size();
+}
+
+void Pipeline::choose_copies(const capture::CapturedPacket& packet) {
+  for (const Target& target : copies_) {
+    if (target.forwarder->wants(packet)) wanting_.push_back(target.forwarder.get());
+  }
+}
+
+void Pipeline::forward(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                       std::uint64_t flow) {
   if (wanting_.empty()) return;
   const std::uint32_t count = restorer_.begin(view, packet);
-  if (count > 1) ledger_.segments.add(count - 1);
+  if (count > 1) {
+    if (wanting_takers_ != 0) ledger_.segments.add(count - 1);
+    for (forwarding::Forwarder* forwarder : wanting_) forwarder->note_split(count);
+  }
   for (std::uint32_t i = 0; i < count; ++i) {
     const fidelity::WirePacket wire = restorer_.next();
     for (forwarding::Forwarder* forwarder : wanting_)
@@ -123,31 +229,22 @@ void Pipeline::deliver(const capture::CapturedPacket& packet, const capture::Pac
   }
 }
 
-// Rendezvous hashing: when a capture goes, only its own flows move.
-forwarding::Forwarder& Pipeline::choose(std::uint64_t flow) {
-  return *std::max_element(targets_.begin(), targets_.end(),
-                           [flow](const Target& a, const Target& b) {
-                             return mix(flow, a.key_hash) < mix(flow, b.key_hash);
-                           })
-              ->forwarder;
+template <class Visit>
+void Pipeline::for_each_output(Visit visit) const {
+  for (const auto* targets : {&takers_, &copies_}) {
+    for (const Target& target : *targets) visit(target.forwarder->output());
+  }
 }
 
 void Pipeline::flush() {
-  for (const Target& target : targets_) target.forwarder->output().flush();
-}
-
-bool Pipeline::pending() const {
-  return std::any_of(targets_.begin(), targets_.end(), [](const Target& target) {
-    const forwarding::Output& output = target.forwarder->output();
-    return output.pending() && output.blocked_descriptor() < 0;
-  });
+  for_each_output([](forwarding::Output& output) { output.flush(); });
 }
 
 void Pipeline::collect_blocked(std::vector<int>& descriptors) const {
-  for (const Target& target : targets_) {
-    if (const int descriptor = target.forwarder->output().blocked_descriptor(); descriptor >= 0)
+  for_each_output([&](const forwarding::Output& output) {
+    if (const int descriptor = output.blocked_descriptor(); descriptor >= 0)
       descriptors.push_back(descriptor);
-  }
+  });
 }
 
 }  // namespace sidetap

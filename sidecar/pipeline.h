@@ -20,19 +20,20 @@ namespace sidetap {
 
 /// What became of the packets that the process has read; written by the packet path, read by any
 /// thread. With what the forwarders count it balances:
-///   read = not owned + rate limited + no session + kept + taken
+///   read = not owned + rate limited + no session + (kept - released) + taken
 ///   taken + segments = filtered + sampled + forwarded + dropped   (with one capture; of several,
 ///   each counts for itself)
+/// Captures that get copies have no part in it.
 struct Ledger {
   telemetry::HotCounter read;
   std::array<telemetry::HotCounter, ownership::kRuleCount> owned;
   std::array<telemetry::HotCounter, ownership::kRuleCount> not_owned;
   telemetry::HotCounter rate_limited;
   telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
-  telemetry::HotCounter kept;        ///< Of those, taken into the outage buffer; then `taken`.
-  telemetry::HotCounter replayed;
-  telemetry::HotCounter taken;     ///< Owned, and handed to the captures that ran.
-  telemetry::HotCounter segments;  ///< Packets more than were captured, by splitting large ones.
+  telemetry::HotCounter kept;        ///< Owned, and put into the outage buffer.
+  telemetry::HotCounter released;    ///< From there: `taken`, or at the end `no_session`.
+  telemetry::HotCounter taken;       ///< Owned, and handed to the captures that ran.
+  telemetry::HotCounter segments;    ///< Packets more than were captured, by splitting large ones.
 
   std::uint64_t owned_total() const { return sum(owned); }
   std::uint64_t not_owned_total() const { return sum(not_owned); }
@@ -48,6 +49,15 @@ struct PipelineConfig {
   fidelity::RestorerConfig fidelity;
   forwarding::RateLimit rate_limit;
   std::size_t outage_buffer = 0;  ///< Bytes for packets that come while no capture runs.
+  /// Keys of the captures of which each is to get every packet: where one does not run while
+  /// another does, what it misses is counted.
+  std::vector<std::string> expected;
+};
+
+/// What a capture is to the others.
+enum class Part : std::uint8_t {
+  kTaker,  ///< A sensor's: what no taker gets is lost.
+  kCopy,   ///< Somebody's who looks on: gets everything, and takes nothing from anybody.
 };
 
 /// One thread, but for ledger().
@@ -60,33 +70,62 @@ class Pipeline final : public capture::PacketHandler {
 
   /// `key` names the capture's sensor in balance mode: the same flow stays with it however others
   /// come and go.
-  void add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key);
+  void add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
+           Part part = Part::kTaker);
   void remove(const forwarding::Forwarder* forwarder);
+  /// Hands over some of what the outage buffer holds, more than `read` packets; the rest waits for
+  /// the next call, so that reading and sending go on meanwhile.
+  void replay(std::size_t read);
+  /// The buffer holds something, and a capture runs that takes more now.
+  bool can_replay() const;
+  /// Nobody comes any more for what the outage buffer holds.
+  void abandon();
   /// Sends what is packed for every capture.
   void flush();
-  /// Something is packed that the next flush() may send.
-  bool pending() const;
   /// Sockets that must take more before flush() goes on.
   void collect_blocked(std::vector<int>& descriptors) const;
 
   void set_link_type(capture::LinkType link) { config_.link = link; }
   void set_mtu(std::uint32_t mtu) { restorer_.set_mtu(mtu); }
   const Ledger& ledger() const { return ledger_; }
+  /// Packets that went by while the expected capture `index` did not run.
+  std::uint64_t missed(std::size_t index) const { return expected_[index].missed.value(); }
 
  private:
   struct Target {
     std::shared_ptr<forwarding::Forwarder> forwarder;
     std::uint64_t key_hash = 0;
+    std::string key;
+  };
+  struct Expected {
+    telemetry::HotCounter missed;
+    bool runs = false;
   };
   class Replay;
-  void deliver(const capture::CapturedPacket& packet, const capture::PacketView& view,
+  void replay_oldest();
+  void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                    std::uint64_t flow);
+  void take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+            std::uint64_t flow, bool copies);
+  void copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
+            std::uint64_t flow);
+  void choose_takers(const capture::CapturedPacket& packet, std::uint64_t flow);
+  void choose_copies(const capture::CapturedPacket& packet);
+  void forward(const capture::CapturedPacket& packet, const capture::PacketView& view,
                std::uint64_t flow);
-  forwarding::Forwarder& choose(std::uint64_t flow);
+  void count_missed();
+  void note_who_runs();
+  template <class Visit>
+  void for_each_output(Visit visit) const;
 
   PipelineConfig config_;
   ownership::Engine& engine_;
-  std::vector<Target> targets_;
-  std::vector<forwarding::Forwarder*> wanting_;  // of the packet at hand
+  std::vector<Target> takers_;
+  std::vector<Target> copies_;
+  std::vector<Expected> expected_;               // as in the configuration
+  bool all_run_ = false;                         // the expected ones
+  std::vector<forwarding::Forwarder*> wanting_;  // of the packet at hand, takers first
+  std::size_t wanting_takers_ = 0;
   fidelity::Restorer restorer_;
   forwarding::RateLimiter limiter_;
   forwarding::OutageBuffer outage_;

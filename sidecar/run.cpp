@@ -178,6 +178,12 @@ class Tap {
     config.pipeline.outage_buffer = options_.outage_buffer;
     config.pipeline.balance = options_.sessions.mode == session::SensorMode::kBalance;
     config.pipeline.spread = options_.output.kind == OutputKind::kVxlan;
+    if (options_.output.kind != OutputKind::kPcap) {
+      for (const session::Sensor& sensor : options_.sessions.sensors)
+        config.sensors.push_back(sensor.address.to_string());
+    }
+    if (options_.sessions.mode == session::SensorMode::kReplicate)
+      config.pipeline.expected = config.sensors;
     config.engine = make_engine_config(options_.ownership, facts, net::default_gateways());
     config.engine.ephemeral = ephemeral_;
     config.engine.hash_seed = std::random_device{}() * 0x100000001ULL ^ std::random_device{}();

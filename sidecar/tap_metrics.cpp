@@ -31,6 +31,14 @@ const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter
 const MetricSpec kSegments{"sidetap_segments_added_total", MetricType::kCounter,
                            "Packets more than were captured, by splitting those that offloads made "
                            "larger than the MTU"};
+const MetricSpec kSensor{"sidetap_sensor_packets_total", MetricType::kCounter,
+                         "What became of owned packets at each sensor: forwarded, filtered, or the "
+                         "cause by which that sensor did not get them; no-session counts what it "
+                         "missed while another sensor had a session"};
+const MetricSpec kCopied{"sidetap_copied_packets_total", MetricType::kCounter,
+                         "Packets sent to clients that look on while sensors are configured"};
+const MetricSpec kCopiesDropped{"sidetap_copied_packets_dropped_total", MetricType::kCounter,
+                                "Packets that such a client was too slow for"};
 const MetricSpec kWaiting{"sidetap_packets_waiting", MetricType::kGauge,
                           "Packets in the outage buffer, until a sensor takes them"};
 const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
@@ -42,12 +50,23 @@ const MetricSpec kReopened{"sidetap_interface_reopened_total", MetricType::kCoun
 
 std::uint64_t waiting(const Ledger& ledger) {
   // In this order, so that the difference is never below zero.
-  const std::uint64_t replayed = ledger.replayed.value();
-  return ledger.kept.value() - replayed;
+  const std::uint64_t released = ledger.released.value();
+  return ledger.kept.value() - released;
 }
 
 constexpr std::string_view kDroppedFields[forwarding::kDropCauseCount] = {
     "dropped_socket_full", "dropped_too_large", "dropped_send_error", "dropped_disconnected"};
+
+void log_counts(std::string_view what, std::vector<telemetry::Field> fields,
+                const CaptureCounts& counts, std::uint64_t no_session) {
+  fields.emplace_back("segments_added", counts.segments);
+  fields.emplace_back("forwarded", counts.forwarded);
+  fields.emplace_back("filtered", counts.filtered + counts.sampled);
+  fields.emplace_back("dropped_no_session", no_session);
+  for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
+    fields.emplace_back(kDroppedFields[cause], counts.dropped[cause]);
+  telemetry::log(telemetry::LogLevel::kInfo, what, fields);
+}
 
 }  // namespace
 
@@ -58,7 +77,7 @@ struct TapMetrics::Row {
 
 TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops) {
   for (CaptureLoop* loop : loops) {
-    auto row = std::make_unique<Row>(Row{loop, {}});
+    auto row = std::make_unique<Row>(Row{loop, loop->counts()});
     Row* r = row.get();
     const telemetry::Labels interface {
       { "interface", loop->name() }
@@ -92,6 +111,24 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
       show(kDropped,
            with("cause", forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
            [cause](const Row& x) { return x.counts.dropped[cause]; });
+    show(kCopied, interface, [](const Row& x) { return x.counts.copies.forwarded; });
+    show(kCopiesDropped, interface, [](const Row& x) { return x.counts.copies.dropped_total(); });
+    for (std::size_t i = 0; i < loop->sensors().size(); ++i) {
+      const auto result = [&](std::string_view name) {
+        telemetry::Labels labels = with("sensor", loop->sensors()[i]);
+        labels["result"] = name;
+        return labels;
+      };
+      const auto of = [i](const Row& x) -> const CaptureCounts& { return x.counts.sensors[i]; };
+      show(kSensor, result("forwarded"), [of](const Row& x) { return of(x).forwarded; });
+      show(kSensor, result("filtered"),
+           [of](const Row& x) { return of(x).filtered + of(x).sampled; });
+      show(kSensor, result("no-session"), [of](const Row& x) { return of(x).missed; });
+      for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
+        show(kSensor,
+             result(forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
+             [of, cause](const Row& x) { return of(x).dropped[cause]; });
+    }
     for (unsigned rule = 0; rule < ownership::kRuleCount; ++rule) {
       const auto labels = with("rule", ownership::rule_name(static_cast<ownership::Rule>(rule)));
       show(kOwned, labels, [rule](const Row& x) { return x.loop->ledger().owned[rule].value(); });
@@ -112,22 +149,21 @@ void TapMetrics::log_summary() {
   refresh();
   for (const auto& row : rows_) {
     const Ledger& ledger = row->loop->ledger();
-    std::vector<telemetry::Field> fields{
-        {"interface", row->loop->name()},
-        {"seen", row->counts.source.accepted},
-        {"not_owned", ledger.not_owned_total()},
-        {"owned", ledger.owned_total()},
-        {"segments_added", ledger.segments.value()},
-        {"forwarded", row->counts.forwarded},
-        {"filtered", row->counts.filtered + row->counts.sampled},
-        {"dropped_kernel_ring", row->counts.source.dropped},
-        {"dropped_rate_limit", ledger.rate_limited.value()},
-        // What waits for a sensor when the tap ends never gets one.
-        {"dropped_no_session", ledger.no_session.value() + waiting(ledger)}};
-    for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause) {
-      fields.emplace_back(kDroppedFields[cause], row->counts.dropped[cause]);
+    const auto& sensors = row->loop->sensors();
+    for (std::size_t i = 0; sensors.size() > 1 && i < sensors.size(); ++i) {
+      const CaptureCounts& counts = row->counts.sensors[i];
+      log_counts("packets of one sensor of several",
+                 {{"interface", row->loop->name()}, {"sensor", sensors[i]}}, counts, counts.missed);
     }
-    telemetry::log(telemetry::LogLevel::kInfo, "what became of the packets", fields);
+    log_counts("what became of the packets",
+               {{"interface", row->loop->name()},
+                {"seen", row->counts.source.accepted},
+                {"not_owned", ledger.not_owned_total()},
+                {"owned", ledger.owned_total()},
+                {"copied", row->counts.copies.forwarded},
+                {"dropped_kernel_ring", row->counts.source.dropped},
+                {"dropped_rate_limit", ledger.rate_limited.value()}},
+               row->counts, ledger.no_session.value());
   }
 }
 

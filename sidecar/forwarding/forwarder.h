@@ -27,10 +27,12 @@ class SensorFilter {
   std::vector<rpcap::BpfInstruction> program_;
 };
 
-/// What a sensor asked not to get. Written by the packet path, read by any thread.
+/// What a sensor asked not to get, and what it got in pieces. Written by the packet path, read by
+/// any thread.
 struct ForwarderCounts {
   telemetry::HotCounter filtered;  ///< By the sensor's filter.
   telemetry::HotCounter sampled;   ///< Left out by sampling.
+  telemetry::HotCounter segments;  ///< Packets more than were captured.
 };
 
 /// One thread, but for counts() and output().counts().
@@ -42,6 +44,8 @@ class Forwarder {
   /// Does the sensor want this packet? Once for each captured packet, before it is cut into what
   /// was on the wire; counts those it does not want.
   bool wants(const capture::CapturedPacket& packet);
+  /// What it wants was `count` packets on the wire.
+  void note_split(std::uint32_t count) { counts_.segments.add(count - 1); }
   /// A packet as it was on the wire, in two parts; cut to the snaplen and numbered.
   void forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
                std::span<const std::byte> body, std::uint32_t length, std::uint64_t flow = 0);

@@ -245,6 +245,7 @@ LiveSession::Outcome LiveSession::perform(StartCapture& action) {
   order.tls = std::move(data_tls_);
   data_tls_.reset();
   order.sensor = parts_.peer_name;
+  order.copy = !parts_.active && !parts_.config.sensors.empty();
   order.snaplen = action.snaplen;
   order.filter = std::move(action.filter);
   order.sampling = action.sampling;

@@ -32,6 +32,16 @@ def wait_for(what, condition, seconds=PATIENCE):
         time.sleep(0.05)
 
 
+def read_ledger(line):
+    return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
+
+
+def outcomes(ledger):
+    """Owned packets by what became of them; what the kernel dropped was never looked at."""
+    return sum(value for name, value in ledger.items() if name in ("forwarded", "filtered")
+               or (name.startswith("dropped_") and name != "dropped_kernel_ring")) - ledger["segments_added"]
+
+
 class Application(threading.Thread):
     """Asks a peer in the router's namespace all the time, and remembers how long the slowest answer took."""
 
@@ -162,6 +172,9 @@ class Bench:
     def forwarded(self):
         return sum(value for name, value in self.metrics().items() if name.startswith("sidetap_packets_forwarded_total"))
 
+    def waiting(self):
+        return self.metrics().get('sidetap_packets_waiting{interface="eth0"}', 0)
+
     def wait_for_capture(self):
         wait_for("a capture runs", lambda: self.capturing() == 1)
 
@@ -182,15 +195,15 @@ class Bench:
             raise Failure("the tap does not end on SIGTERM") from late
         if status != 0:
             raise Failure(f"the tap ended with status {status}")
-        line = [line for line in self.text("tap.log").splitlines() if "what became of the packets" in line][-1]
-        ledger = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
-        owned = sum(value for name, value in ledger.items()
-                    if name in ("forwarded", "filtered", "sampled") or name.startswith("dropped_"))
-        # What the kernel dropped was never looked at.
-        ring = ledger["dropped_kernel_ring"]
-        owned -= ring
+        lines = self.text("tap.log").splitlines()
+        line = [line for line in lines if "what became of the packets" in line][-1]
+        ledger = read_ledger(line)
+        # Of each of several sensors, by its address.
+        ledger["sensors"] = {re.search(r'sensor="?([\d.]+)', line)[1]: read_ledger(line)
+                             for line in lines if "packets of one sensor of several" in line}
+        owned = outcomes(ledger)
         fits = ledger["owned"] == owned if sensors == 1 else ledger["owned"] <= owned <= sensors * ledger["owned"]
-        if ledger["seen"] != ledger["not_owned"] + ledger["owned"] + ring or not fits:
+        if ledger["seen"] != ledger["not_owned"] + ledger["owned"] + ledger["dropped_kernel_ring"] or not fits:
             raise Failure(f"the ledger does not add up: {line}")
         return ledger
 

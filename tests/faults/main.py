@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from bench import OTHER_SENSOR, SENSOR, Bench, Failure, wait_for
+from bench import OTHER_SENSOR, POD, SENSOR, Bench, Failure, outcomes, wait_for
 from registry import RegistryBench, registry
 
 
@@ -234,7 +234,69 @@ def failover(bench):
     bench.stop_sensor(second)
 
 
-FAULTS = [no_fault, killed, dead, port_unreachable, hung, stops_reading, refusing, name_changing, datagrams_dropped,
+def one_of_two_away(bench):
+    """Where each of two sensors is to get everything, what one of them misses is counted."""
+    there = bench.start_sensor()
+    bench.start_tap(sensor=f"{SENSOR},{OTHER_SENSOR}")
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    missed = f'sidetap_sensor_packets_total{{interface="eth0",result="no-session",sensor="{OTHER_SENSOR}:2003"}}'
+    expect(bench.metrics().get(missed, 0) > 0, f"no {missed}")
+    came = bench.start_sensor(address=OTHER_SENSOR)
+    wait_for("both get packets", lambda: bench.capturing() == 2)
+    bench.wait_for_packets()
+    ledger = bench.stop_tap(sensors=2)
+    for address, sensor in ((SENSOR, there), (OTHER_SENSOR, came)):
+        own = ledger["sensors"][address]
+        expect(outcomes(own) == ledger["owned"] - ledger["dropped_rate_limit"], f"{address} does not add up: {ledger}")
+        expect(bench.stop_sensor(sensor)["packets"] == own["forwarded"], f"{address} did not get {own['forwarded']}")
+    expect(ledger["sensors"][OTHER_SENSOR]["dropped_no_session"] >= 50, "the absent sensor missed nothing")
+    expect(ledger["dropped_no_session"] < ledger["sensors"][OTHER_SENSOR]["dropped_no_session"],
+           "what the other sensor got is not lost to all")
+
+
+def outage_buffered(bench, data="udp"):
+    """What is captured while no sensor is there is kept, and sent when it comes."""
+    bench.start_tap("--outage-buffer", "32M")
+    wait_for("the tap answers", bench.metrics)
+    bench.application.flood(megabytes=12)
+    wait_for("packets wait", lambda: bench.waiting() >= 5000)
+    sensor = bench.start_sensor("--data", data)
+    bench.wait_for_capture()
+    wait_for("nothing waits any more", lambda: bench.waiting() == 0)
+    bench.wait_for_packets()
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(ledger["forwarded"] == ledger["owned"], f"not all that was kept is forwarded: {ledger}")
+    expect(totals["packets"] == ledger["forwarded"], f"forwarded {ledger['forwarded']}, arrived {totals}")
+
+
+def outage_buffered_tcp(bench):
+    """The same over TCP, which takes only as much as the sensor reads."""
+    outage_buffered(bench, "tcp")
+
+
+def client_looks_on(bench):
+    """A client that dials in takes nothing from the sensor: neither what it gets, nor what is kept for it."""
+    bench.start_tap("--outage-buffer", "32M", "--passive-listen", ":2002")
+    wait_for("the tap answers", bench.metrics)
+    client = bench.start(bench.outside, [os.path.join(bench.programs, "sidetap-sensor"), "passive", "--connect", POD,
+                                         "--json", bench.path("client.json"), "--data", "tcp"], "client.log")
+    client.totals = bench.path("client.json")
+    wait_for("the client captures", lambda: bench.capturing() == 1)
+    wait_for("packets wait", lambda: bench.waiting() >= 200)
+    sensor = bench.start_sensor()
+    wait_for("both get packets", lambda: bench.capturing() == 2)
+    bench.wait_for_packets()
+    ledger = bench.stop_tap()
+    totals, copied = bench.stop_sensor(sensor), bench.stop_sensor(client)
+    expect(totals["packets"] == ledger["forwarded"] and ledger["dropped_no_session"] == 0,
+           f"{ledger}, the sensor got {totals['packets']}")
+    expect(copied["packets"] == ledger["copied"] > 200, f"copied {ledger['copied']}, the client got {copied['packets']}")
+
+
+FAULTS = [no_fault, killed, dead, one_of_two_away, outage_buffered,
+          outage_buffered_tcp, client_looks_on, port_unreachable, hung, stops_reading, refusing, name_changing, datagrams_dropped,
           path_mtu_lowered, interface_down_and_up, clock_stepped, failover, registry]
 
 

@@ -23,19 +23,15 @@ capture::CapturedPacket packet(const Bytes& bytes, std::uint32_t number) {
 
 class Keeper final : public capture::PacketHandler {
  public:
-  explicit Keeper(OutageBuffer* keep_again = nullptr) : keep_again_(keep_again) {}
   void on_packet(const capture::CapturedPacket& got) override {
     bytes.emplace_back(got.bytes.begin(), got.bytes.end());
     packets.push_back(got);
-    if (keep_again_ != nullptr) {
-      EXPECT_TRUE(keep_again_->keep(got));
-    }
+  }
+  void take_all(OutageBuffer& buffer) {
+    while (buffer.packets() != 0) buffer.take_oldest(*this);
   }
   std::vector<Bytes> bytes;
   std::vector<capture::CapturedPacket> packets;
-
- private:
-  OutageBuffer* keep_again_;
 };
 
 TEST(OutageBuffer, GivesBackWhatItKeptAsItWasAndInOrder) {
@@ -44,7 +40,7 @@ TEST(OutageBuffer, GivesBackWhatItKeptAsItWasAndInOrder) {
     ASSERT_TRUE(buffer.keep(packet(Bytes(n * 5, static_cast<std::byte>(n)), n)));
   EXPECT_EQ(buffer.packets(), 100U);
   Keeper keeper;
-  buffer.replay(keeper);
+  keeper.take_all(buffer);
   EXPECT_EQ(buffer.packets(), 0U);
   ASSERT_EQ(keeper.packets.size(), 100U);
   for (std::uint32_t n = 0; n < 100; ++n) {
@@ -64,7 +60,7 @@ TEST(OutageBuffer, TurnsAwayWhatItHasNoRoomForAndTakesWhatStillFits) {
   EXPECT_FALSE(buffer.keep(packet(large, 2)));
   EXPECT_TRUE(buffer.keep(packet(small, 3)));
   Keeper keeper;
-  buffer.replay(keeper);
+  keeper.take_all(buffer);
   ASSERT_EQ(keeper.packets.size(), 2U);
   EXPECT_EQ(keeper.packets[1].seconds, 3U);
   EXPECT_TRUE(buffer.keep(packet(large, 4))) << "there is room again";
@@ -76,16 +72,33 @@ TEST(OutageBuffer, OfNoSizeItKeepsNothing) {
   EXPECT_FALSE(buffer.keep(packet({}, 1)));
 }
 
-TEST(OutageBuffer, MayBeFilledWhileItIsEmptied) {
-  OutageBuffer buffer(4096);
-  for (std::uint32_t n = 0; n < 10; ++n)
-    ASSERT_TRUE(buffer.keep(packet(Bytes(64, static_cast<std::byte>(n)), n)));
-  Keeper again(&buffer);
-  buffer.replay(again);
-  EXPECT_EQ(again.packets.size(), 10U);
+TEST(OutageBuffer, StaysInOrderWhileItIsFilledAndEmptiedByTurns) {
+  OutageBuffer buffer(2000);
   Keeper keeper;
-  buffer.replay(keeper);
-  EXPECT_EQ(keeper.bytes, again.bytes);
+  std::uint32_t next = 0;
+  while (next < 1000) {
+    // Of sizes that never fit its end.
+    while (buffer.keep(packet(Bytes(next % 97, static_cast<std::byte>(next)), next))) ++next;
+    EXPECT_LE(buffer.bytes(), 2000U);
+    for (unsigned i = 0; i < 1 + next % 5; ++i) buffer.take_oldest(keeper);
+  }
+  keeper.take_all(buffer);
+  EXPECT_EQ(buffer.bytes(), 0U);
+  ASSERT_EQ(keeper.packets.size(), next);
+  for (std::uint32_t n = 0; n < next; ++n) {
+    EXPECT_EQ(keeper.packets[n].seconds, n);
+    EXPECT_EQ(keeper.bytes[n], Bytes(n % 97, static_cast<std::byte>(n)));
+  }
+}
+
+TEST(OutageBuffer, ForgetsTheOldestFirst) {
+  OutageBuffer buffer(4096);
+  for (std::uint32_t n = 0; n < 3; ++n) buffer.keep(packet(Bytes(10), n));
+  buffer.drop_oldest();
+  Keeper keeper;
+  keeper.take_all(buffer);
+  ASSERT_EQ(keeper.packets.size(), 2U);
+  EXPECT_EQ(keeper.packets[0].seconds, 1U);
 }
 
 }  // namespace

@@ -16,17 +16,21 @@ using namespace sidetap::test;
 
 class Recorder final : public forwarding::Output {
  public:
-  explicit Recorder(std::vector<Bytes>& into) : into_(into) {}
+  explicit Recorder(std::vector<Bytes>& into, const bool* blocked = nullptr)
+      : into_(into), blocked_(blocked) {}
   void add(const forwarding::OutgoingPacket& packet) override {
     Bytes whole(packet.head.begin(), packet.head.end());
     whole.insert(whole.end(), packet.body.begin(), packet.body.end());
     into_.push_back(std::move(whole));
+    counts_.forwarded.add();
   }
   void flush() override {}
   bool pending() const override { return false; }
+  int blocked_descriptor() const override { return blocked_ != nullptr && *blocked_ ? 1 : -1; }
 
  private:
   std::vector<Bytes>& into_;
+  const bool* blocked_;
 };
 
 class PipelineTest : public testing::Test {
@@ -42,9 +46,11 @@ class PipelineTest : public testing::Test {
     return {config, engine_};
   }
 
-  std::shared_ptr<forwarding::Forwarder> forwarder(std::vector<Bytes>& into) {
-    return std::make_shared<forwarding::Forwarder>(
-        std::make_unique<Recorder>(into), forwarding::SensorFilter(), rpcap::Sampling(), 262'144);
+  std::shared_ptr<forwarding::Forwarder> forwarder(std::vector<Bytes>& into,
+                                                   const bool* blocked = nullptr) {
+    return std::make_shared<forwarding::Forwarder>(std::make_unique<Recorder>(into, blocked),
+                                                   forwarding::SensorFilter(), rpcap::Sampling(),
+                                                   262'144);
   }
 
   static void feed(Pipeline& pipeline, const Bytes& bytes) {
@@ -125,6 +131,51 @@ TEST_F(PipelineTest, ReplicateGivesEverythingToAll) {
   EXPECT_EQ(two, one);
 }
 
+TEST_F(PipelineTest, AClientThatLooksOnTakesNothingFromTheSensors) {
+  PipelineConfig config;
+  config.balance = true;
+  config.outage_buffer = 4096;
+  Pipeline pipeline = make(config);
+  std::vector<Bytes> client, sensor;
+  pipeline.add(forwarder(client), "wireshark", Part::kCopy);
+  feed(pipeline, there(40000));
+  EXPECT_EQ(pipeline.ledger().kept.value(), 1U) << "it ends no outage";
+  EXPECT_EQ(pipeline.ledger().taken.value(), 0U);
+
+  const auto taker = forwarder(sensor);
+  pipeline.add(taker, "sensor");
+  pipeline.replay(0);
+  for (std::uint16_t port = 40001; port < 40020; ++port) feed(pipeline, there(port));
+  EXPECT_EQ(sensor.size(), 20U) << "no flow is balanced away to the client";
+  EXPECT_EQ(client, sensor) << "the client gets all, and what was kept only once";
+  EXPECT_EQ(pipeline.ledger().taken.value(), 20U);
+
+  pipeline.remove(taker.get());
+  for (std::uint16_t i = 0; i < 200; ++i) feed(pipeline, there(40000));
+  EXPECT_GT(pipeline.ledger().no_session.value(), 0U) << "what no sensor gets is lost";
+}
+
+TEST_F(PipelineTest, WhatOneOfSeveralSensorsMissesIsCounted) {
+  PipelineConfig config;
+  config.expected = {"one", "two"};
+  Pipeline pipeline = make(config);
+  std::vector<Bytes> one, two;
+  feed(pipeline, there(40000));
+  pipeline.add(forwarder(one), "one");
+  for (std::uint16_t port = 1; port <= 10; ++port) feed(pipeline, there(port));
+  const auto second = forwarder(two);
+  pipeline.add(second, "two");
+  for (std::uint16_t port = 1; port <= 5; ++port) feed(pipeline, there(port));
+  pipeline.remove(second.get());
+  feed(pipeline, there(1));
+  EXPECT_EQ(pipeline.missed(0), 1U);
+  EXPECT_EQ(pipeline.missed(1), 12U);
+  EXPECT_EQ(pipeline.ledger().no_session.value(), 1U) << "what nobody got";
+  const std::uint64_t owned = pipeline.ledger().owned_total();
+  EXPECT_EQ(owned, pipeline.missed(0) + one.size());
+  EXPECT_EQ(owned, pipeline.missed(1) + two.size());
+}
+
 TEST_F(PipelineTest, WhatComesDuringAnOutageIsSentFirstAfterIt) {
   PipelineConfig config;
   config.outage_buffer = 4096;
@@ -132,11 +183,73 @@ TEST_F(PipelineTest, WhatComesDuringAnOutageIsSentFirstAfterIt) {
   feed(pipeline, there(40000));
   feed(pipeline, there(40001));
   EXPECT_EQ(pipeline.ledger().kept.value(), 2U);
+  EXPECT_FALSE(pipeline.can_replay()) << "nobody is there";
   std::vector<Bytes> got;
   pipeline.add(forwarder(got), "one");
   feed(pipeline, there(40002));
-  EXPECT_EQ(got, (std::vector<Bytes>{there(40000), there(40001), there(40002)}));
-  EXPECT_EQ(pipeline.ledger().replayed.value(), 2U);
+  EXPECT_TRUE(got.empty()) << "not in the middle of the read";
+  EXPECT_TRUE(pipeline.can_replay());
+  pipeline.replay(1);
+  feed(pipeline, there(40003));
+  EXPECT_EQ(got, (std::vector<Bytes>{there(40000), there(40001), there(40002), there(40003)}));
+  EXPECT_EQ(pipeline.ledger().released.value(), 3U);
+  EXPECT_EQ(pipeline.ledger().taken.value(), 4U);
+}
+
+TEST_F(PipelineTest, AnOutageIsReplayedInPiecesAndAsFastAsTheSensorTakesIt) {
+  PipelineConfig config;
+  config.outage_buffer = 1U << 20;
+  Pipeline pipeline = make(config);
+  constexpr std::uint16_t kKept = 5000;
+  for (std::uint16_t port = 0; port < kKept; ++port) feed(pipeline, there(port));
+  std::vector<Bytes> got;
+  bool blocked = true;
+  pipeline.add(forwarder(got, &blocked), "one");
+  pipeline.replay(100);
+  EXPECT_TRUE(got.empty());
+  EXPECT_FALSE(pipeline.can_replay());
+  blocked = false;
+  pipeline.replay(100);
+  EXPECT_GE(got.size(), 200U) << "faster than packets come";
+  EXPECT_LT(got.size(), 2000U);
+  for (std::uint16_t port = kKept; pipeline.can_replay(); ++port) {
+    feed(pipeline, there(port));
+    pipeline.replay(1);
+  }
+  ASSERT_GT(got.size(), kKept);
+  for (std::uint16_t port = 0; port < got.size(); ++port) EXPECT_EQ(got[port], there(port));
+}
+
+TEST_F(PipelineTest, WhereTheOutageBufferIsFullTheOldestMakeRoomForASensor) {
+  PipelineConfig config;
+  config.outage_buffer = 300;
+  Pipeline pipeline = make(config);
+  feed(pipeline, there(0));
+  feed(pipeline, there(1));
+  std::vector<Bytes> got;
+  bool blocked = true;
+  pipeline.add(forwarder(got, &blocked), "one");
+  const Bytes large =
+      packet().from("8.8.8.8").to("10.0.0.1").protocol(17).payload(Bytes(400)).ethernet();
+  for (std::uint16_t port = 2; port < 50; ++port) feed(pipeline, there(port));
+  feed(pipeline, large);
+  EXPECT_EQ(pipeline.ledger().no_session.value(), 0U);
+  ASSERT_EQ(got.size(), 51U);
+  for (std::uint16_t port = 0; port < 50; ++port) EXPECT_EQ(got[port], there(port));
+  EXPECT_EQ(got.back(), large) << "more than the whole buffer holds";
+}
+
+TEST_F(PipelineTest, WhatStillWaitsAtTheEndIsLostForWantOfASession) {
+  PipelineConfig config;
+  config.outage_buffer = 4096;
+  config.expected = {"one"};
+  Pipeline pipeline = make(config);
+  feed(pipeline, there(0));
+  feed(pipeline, there(1));
+  pipeline.abandon();
+  EXPECT_EQ(pipeline.ledger().no_session.value(), 2U);
+  EXPECT_EQ(pipeline.ledger().released.value(), 2U);
+  EXPECT_EQ(pipeline.missed(0), 2U);
 }
 
 TEST_F(PipelineTest, TheLedgerBalances) {
@@ -158,8 +271,8 @@ TEST_F(PipelineTest, TheLedgerBalances) {
   EXPECT_EQ(ledger.not_owned_total(), 100U);
   EXPECT_GT(ledger.rate_limited.value(), 0U);
   EXPECT_EQ(ledger.read.value(), ledger.not_owned_total() + ledger.rate_limited.value() +
-                                     ledger.no_session.value() + ledger.kept.value() +
-                                     ledger.taken.value());
+                                     ledger.no_session.value() + ledger.kept.value() -
+                                     ledger.released.value() + ledger.taken.value());
   EXPECT_EQ(ledger.taken.value(), got.size());
 }
 

@@ -26,6 +26,15 @@ class PassiveMode : public SessionsTest {
     return config;
   }
   Wire client() { return Wire(dial(sessions_->passive_port())); }
+  /// Of the capture that a client asks for.
+  bool gets_a_copy() {
+    const LocalSocket udp(SOCK_DGRAM);
+    Wire wire = client();
+    open_interface(wire);
+    expect_type(wire.ask(start_request(rpcap::kStartDatagram, udp.port())),
+                MessageType::kStartCaptureReply);
+    return control_.newest([](const CaptureOrder& order) { return order.copy; });
+  }
 };
 
 TEST_F(PassiveMode, ReturnsThePortOnWhichItWaitsForTheDataConnection) {
@@ -70,6 +79,18 @@ TEST_F(PassiveMode, DialsTheClientForUdp) {
   });
   control_.send_packet("by udp");
   EXPECT_EQ(udp.receive().substr(28), "by udp");
+}
+
+TEST_F(PassiveMode, AClientBesideSensorsGetsACopy) {
+  SessionsConfig config = listening();
+  config.sensors = config_for({1}).sensors;  // where nobody listens
+  ASSERT_TRUE(start(config));
+  EXPECT_TRUE(gets_a_copy());
+}
+
+TEST_F(PassiveMode, AClientWhereThereAreNoSensorsTakesTheirPlace) {
+  ASSERT_TRUE(start(listening()));
+  EXPECT_FALSE(gets_a_copy());
 }
 
 TEST_F(PassiveMode, ADataConnectionThatNeverComesIsAnErrorAndTheSessionGoesOn) {
