@@ -28,12 +28,11 @@ check_cluster_options() {
 
 # make_certificate FOLDER: valid for both Services, where none is there yet.
 make_certificate() {
-  set -- "$1" --san "$registry" --san "$registry.$namespace" --san "$registry.$namespace.svc" \
-    --san "$registry.$namespace.svc.cluster.local"
-  for name in $extra; do set -- "$@" --san "$name"; done
-  "$scripts/generate.sh" --service "$service" --namespace "$namespace" --days "$days" --out "$@"
-  "$scripts/verify.sh" --dir "$1" --service "$service" --namespace "$namespace" --min-days 0 ||
-    fail "the certificate in $1 is not fit for $service.$namespace.svc; generate.sh --force makes a new one"
+  set -- "$1" --service "$service" --registry "$registry" --namespace "$namespace"
+  # shellcheck disable=SC2046  # a list of options
+  "$scripts/generate.sh" --out "$@" --days "$days" $(for name in $extra; do echo "--san $name"; done)
+  "$scripts/verify.sh" --dir "$@" --min-days 0 ||
+    fail "the certificate in $1 is not fit for $service and $registry in $namespace; generate.sh --force makes a new one"
 }
 
 # write_secret CA-BUNDLE CERTIFICATE KEY: files. Server-side, so that the key is not copied into an annotation.

@@ -57,3 +57,8 @@ require_names() {
 require_program() {
   command -v "$1" >/dev/null || fail "$1 is needed${2:+: $2}"
 }
+
+# names_of SERVICE NAMESPACE: every name under which a Service is reached inside of the cluster.
+names_of() {
+  echo "$1 $1.$2 $1.$2.svc $1.$2.svc.cluster.local"
+}

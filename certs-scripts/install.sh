@@ -10,8 +10,8 @@ Usage: install.sh [--dir DIR] [--namespace NAMESPACE] [--service NAME] [--regist
 
 Makes the certificate in DIR with generate.sh where it is not there yet, checks it with verify.sh, writes the
 Secret and then the caBundle of every entry of the MutatingWebhookConfiguration, with kubectl and its current
-context. Run again, it writes the same. The CA's key stays in DIR and never enters the cluster: keep it safe,
-rotate.sh does not need it.
+context. Run again, it writes the same. The CA's key stays in DIR and never enters the cluster: keep it safe; only
+rotate.sh needs it there.
 
   --dir DIR                    folder of the four files               (default sidetap-certificates)
 USAGE

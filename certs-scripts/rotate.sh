@@ -1,19 +1,24 @@
 #!/bin/sh
-# Replaces the webhook's CA and certificate while it serves, without a failed handshake.
+# Renews the webhook's certificate, or its CA and certificate, while it serves and without a failed handshake.
 set -eu
 
 usage() {
   cat <<'USAGE'
-Usage: rotate.sh [--dir DIR] [--namespace NAMESPACE] [--service NAME] [--registry NAME] [--san NAME]...
+Usage: rotate.sh [--ca] [--dir DIR] [--namespace NAMESPACE] [--service NAME] [--registry NAME] [--san NAME]...
                  [--secret NAME] [--webhook-configuration NAME] [--days N] [--settle SECONDS] [--timeout SECONDS]
 
-Makes a new CA and certificate, then, with kubectl and its current context:
+Makes a new certificate with the CA in DIR, puts it into the Secret with kubectl and its current context, and waits until
+every pod of the webhook serves it. With --ca it makes a new CA too:
   1. adds the new CA to the caBundle and to the Secret's ca.crt, beside the old one, and lets that settle;
   2. puts the new certificate into the Secret, and waits until every pod of the webhook serves it;
   3. removes the old CA.
-At every moment the API server and the taps trust what the webhook shows. Interrupted, it goes on where it was
-when it is run again: the new files lie in DIR/next until the end.
+At every moment the API server and the taps that run trust what the webhook shows. But a tap learns the new CA while it
+runs, and its pod's environment keeps the old one: restart the tapped workloads after --ca, or a tap whose container
+restarts does not trust the registry any more, and packets between tapped pods arrive twice.
 
+Interrupted, it goes on where it was when it is run again: the new files lie in DIR/next until the end.
+
+  --ca                         a new CA as well; without it DIR must hold ca.crt and ca.key of the present one
   --dir DIR                    folder of the new files, DIR/previous for the old  (default sidetap-certificates)
   --settle SECONDS             time for API servers and taps to take up the new CA      (default 90)
   --timeout SECONDS            longest wait for the pods to serve the new certificate   (default 300)
@@ -27,14 +32,14 @@ scripts=$(dirname "$0")
 # shellcheck source=certs-scripts/cluster.sh
 . "$scripts/cluster.sh"
 
-settle=90 timeout=300
-parse_options "$cluster_options --settle=settle --timeout=timeout" "$@"
+settle=90 timeout=300 new_ca=no
+parse_options "$cluster_options --ca!new_ca --settle=settle --timeout=timeout" "$@"
 check_cluster_options
 require_number --settle "$settle" 0 3600
 require_number --timeout "$timeout" 0 3600
 
 umask 077
-mkdir -p "$dir/next"
+mkdir -p "$dir"
 work=$(mktemp -d "$dir/.rotate.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -69,39 +74,69 @@ wait_until_served() {
     for pod in $pods; do
       [ "$(serving "$pod")" = "$wanted" ] || behind="$behind $pod"
     done
-    [ -n "$behind" ] || return 0
-    [ "$(date +%s)" -lt "$deadline" ] ||
-      fail "after $timeout s these pods do not serve the new certificate:$behind. Both CAs are trusted; run this again"
+    if [ -n "$pods" ] && [ -z "$behind" ]; then return 0; fi
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+      [ -n "$pods" ] || fail "after $timeout s there is no pod behind Service $namespace/$service (is --service its name? \
+do its pods run?). What was trusted still is; run this again"
+      fail "after $timeout s these pods do not serve the new certificate:$behind. What was trusted still is; run this again"
+    fi
     sleep 1
   done
+}
+
+# holds BUNDLE CERTIFICATE: is it one of the bundle's?
+holds() { grep -qxF "$(sed -n 2p "$2")" "$1"; }
+
+# prepare: DIR/next with the new files, or with those of a rotation that was interrupted.
+prepare() {
+  if [ "$new_ca" = yes ]; then
+    if [ -f "$dir/next/ca.crt" ] && [ -f "$dir/ca.crt" ] && cmp -s "$dir/ca.crt" "$dir/next/ca.crt"; then
+      fail "$dir/next holds an unfinished rotation of the certificate alone: finish it without --ca first"
+    fi
+  else
+    if [ ! -f "$dir/ca.crt" ] || [ ! -f "$dir/ca.key" ]; then
+      fail "a certificate has to be signed, and $dir has no ca.crt and ca.key: put them there, or make a new CA with --ca"
+    fi
+    holds "$work/old.crt" "$dir/ca.crt" ||
+      fail "the CA in $dir is not that of Secret $namespace/$secret: name its folder by --dir, or make a new CA with --ca"
+    openssl x509 -in "$dir/ca.crt" -noout -checkend $((days * 86400)) >/dev/null ||
+      fail "the CA in $dir ends before a certificate of $days days: fewer --days, or a new CA with --ca"
+    if [ -f "$dir/next/ca.crt" ] && ! cmp -s "$dir/ca.crt" "$dir/next/ca.crt"; then
+      fail "$dir/next holds an unfinished rotation with a new CA: finish it with --ca first"
+    fi
+    mkdir -p "$dir/next"
+    cp "$dir/ca.crt" "$dir/ca.key" "$dir/next/"
+  fi
+  make_certificate "$dir/next"
+}
+
+trust() {
+  write_ca_bundle "$1"
+  write_secret "$1" "$2" "$3"
 }
 
 read_secret ca.crt "$work/old.crt"
 read_secret tls.crt "$work/tls.crt"
 read_secret tls.key "$work/tls.key"
 [ -s "$work/old.crt" ] || fail "Secret $namespace/$secret has no ca.crt: install.sh comes first"
+prepare
 
-make_certificate "$dir/next"
-
-new_first_line=$(sed -n 2p "$dir/next/ca.crt")
-if grep -qxF "$new_first_line" "$work/old.crt"; then
-  cp "$work/old.crt" "$work/both.crt"
-else
-  cat "$work/old.crt" "$dir/next/ca.crt" >"$work/both.crt"
-fi
-
+cp "$work/old.crt" "$work/both.crt"
+holds "$work/old.crt" "$dir/next/ca.crt" || cat "$dir/next/ca.crt" >>"$work/both.crt"
 if ! cmp -s "$work/tls.crt" "$dir/next/tls.crt"; then
-  echo "1. both CAs are trusted"
-  write_ca_bundle "$work/both.crt"
-  write_secret "$work/both.crt" "$work/tls.crt" "$work/tls.key"
-  sleep "$settle"
-  echo "2. the new certificate"
+  if [ "$new_ca" = yes ]; then
+    echo "1. both CAs are trusted"
+    trust "$work/both.crt" "$work/tls.crt" "$work/tls.key"
+    sleep "$settle"
+    echo "2. the new certificate"
+  fi
   write_secret "$work/both.crt" "$dir/next/tls.crt" "$dir/next/tls.key"
 fi
 wait_until_served "$dir/next/tls.crt"
-echo "3. the new CA alone is trusted"
-write_ca_bundle "$dir/next/ca.crt"
-write_secret "$dir/next/ca.crt" "$dir/next/tls.crt" "$dir/next/tls.key"
+if [ "$new_ca" = yes ]; then
+  echo "3. the new CA alone is trusted"
+  trust "$dir/next/ca.crt" "$dir/next/tls.crt" "$dir/next/tls.key"
+fi
 
 mkdir -p "$dir/previous"
 for file in ca.crt ca.key tls.crt tls.key; do
@@ -110,3 +145,4 @@ for file in ca.crt ca.key tls.crt tls.key; do
 done
 rmdir "$dir/next"
 echo "rotated; the old files lie in $dir/previous"
+[ "$new_ca" = no ] || echo "Now restart the tapped workloads: pods from before know the old CA only once their tap restarts."

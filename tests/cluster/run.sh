@@ -222,7 +222,7 @@ certificate_changed() {
 rotate() {
   certificate_before=$(served_certificate)
   if [ "$certificates" = existingSecret ]; then
-    "$certs/rotate.sh" --dir "$work/certificates" --namespace "$namespace" --settle 30
+    "$certs/rotate.sh" --dir "$work/certificates" --namespace "$namespace"
   else
     kubectl patch secret "$secret" --namespace "$namespace" --type=json \
       -p '[{"op":"remove","path":"/data/tls.crt"},{"op":"remove","path":"/data/tls.key"}]'

@@ -30,6 +30,41 @@ expect 0 "of the same CA" test "$authority" = "$(fingerprint ca.crt)"
 expect 1 "three days are under the threshold" verify
 expect 0 "unless it is lower" verify --min-days 1
 
+mv "$work/certs/ca.key" "$work/kept.key"
+current=$(fingerprint tls.crt)
+expect 0 "without the CA's key" generate
+expect 0 "a good certificate is kept" test "$current" = "$(fingerprint tls.crt)"
+expect 2 "and none can be made" generate --force
+says "put it back" || fail_line "which says what to do"
+mv "$work/certs/tls.crt" "$work/kept.crt"
+expect 2 "nor where there is none" generate
+expect 0 "the CA is never replaced" test "$authority" = "$(fingerprint ca.crt)"
+mv "$work/kept.crt" "$work/certs/tls.crt"
+mv "$work/kept.key" "$work/certs/ca.key"
+mv "$work/certs/ca.crt" "$work/kept.crt"
+expect 2 "a key without its CA is an error" generate
+mv "$work/kept.crt" "$work/certs/ca.crt"
+
+# Each name that the API server or a tap may use is looked for.
+names="sidetap-webhook sidetap-webhook.sidetap-system sidetap-webhook.sidetap-system.svc
+  sidetap-webhook.sidetap-system.svc.cluster.local sidetap-registry sidetap-registry.sidetap-system
+  sidetap-registry.sidetap-system.svc sidetap-registry.sidetap-system.svc.cluster.local"
+mkdir "$work/short"
+cp "$work/certs/ca.crt" "$work/certs/tls.key" "$work/short"
+openssl req -new -key "$work/certs/tls.key" -subj /CN=x -out "$work/csr"
+for missing in $names; do
+  sans=''
+  for name in $names; do [ "$name" = "$missing" ] || sans="$sans${sans:+,}DNS:$name"; done
+  openssl x509 -req -in "$work/csr" -CA "$work/certs/ca.crt" -CAkey "$work/certs/ca.key" -days 30 \
+    -extfile <(echo "subjectAltName=$sans") -out "$work/short/tls.crt" 2>/dev/null
+  expect 1 "a certificate without $missing is found" "$scripts/verify.sh" --dir "$work/short"
+  says "FAIL  tls.crt names $missing\$" || fail_line "and the name is told"
+done
+"$scripts/generate.sh" --out "$work/certs" --registry other --force >/dev/null
+expect 0 "where there is no registry its names are not asked for" verify --no-registry
+expect 0 "nor those of another" verify --registry other
+"$scripts/generate.sh" --out "$work/certs" --force --days 3 >/dev/null
+
 mkdir "$work/other" && "$scripts/generate.sh" --out "$work/other" >/dev/null
 cp "$work/other/tls.key" "$work/certs/tls.key"
 expect 1 "a foreign key is found" verify --min-days 1

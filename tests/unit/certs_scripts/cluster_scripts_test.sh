@@ -45,8 +45,36 @@ before=$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")
 expect 0 "a second installation" install
 expect 0 "changes nothing" test "$before" = "$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")"
 
+mv "$work/certs/ca.key" "$work/ca.key"
+expect 0 "an installation whose CA's key lies elsewhere" install
+expect 0 "changes nothing either" test "$before" = "$(cat "$work/cluster/secret.json" "$work/cluster/bundles.json")"
+expect 2 "a rotation without the CA's key" rotate
+says "--ca" || fail_line "tells of --ca"
+mv "$work/ca.key" "$work/certs/ca.key"
+
 cp "$work/certs/ca.crt" "$work/first-ca.crt"
+cp "$work/certs/tls.crt" "$work/first-tls.crt"
+touch "$work/cluster/no-pods"
+expect 2 "a Service without a pod stops the rotation" rotate --timeout 0
+says "no pod behind Service sidetap-system/sidetap-webhook" || fail_line "and is named"
+rm "$work/cluster/no-pods"
+expect 2 "a new CA does not begin in the middle of it" rotate --ca
 expect 0 "rotation" rotate
+expect 0 "fails no handshake" no_failed_handshake
+expect 1 "makes a new certificate" cmp -s "$work/first-tls.crt" "$work/certs/tls.crt"
+expect 0 "of the same CA" cmp "$work/first-ca.crt" "$work/certs/ca.crt"
+expect 0 "which alone is trusted" diff <(bundle) "$work/certs/ca.crt"
+expect 0 "whose key stays where it was" test -f "$work/certs/ca.key"
+expect 0 "every pod serves it" served_alike
+expect 0 "the old one is kept" cmp "$work/first-tls.crt" "$work/certs/previous/tls.crt"
+expect 1 "nothing is left half done" test -e "$work/certs/next"
+expect 2 "a certificate does not outlive its CA" rotate --days 3651
+"$scripts/generate.sh" --out "$work/stranger" >/dev/null
+expect 2 "another folder's CA does not sign" "$scripts/rotate.sh" --dir "$work/stranger"
+says "is not that of Secret" || fail_line "and is told"
+
+expect 0 "rotation of the CA" rotate --ca
+says "restart the tapped workloads" || fail_line "says what is to be restarted"
 expect 0 "fails no handshake" no_failed_handshake
 expect 1 "makes a new CA" cmp -s "$work/first-ca.crt" "$work/certs/ca.crt"
 expect 0 "which alone is trusted in the end" diff <(bundle) "$work/certs/ca.crt"
@@ -55,19 +83,20 @@ expect 0 "the old files are kept" cmp "$work/first-ca.crt" "$work/certs/previous
 expect 1 "nothing is left half done" test -e "$work/certs/next"
 
 printf 'port-forward' >"$work/cluster/fail-on"
-expect 2 "pods that cannot be looked at stop the rotation" rotate --timeout 0
+expect 2 "pods that cannot be looked at stop the rotation" rotate --ca --timeout 0
 says "webhook-a webhook-b" || fail_line "and are named"
 rm "$work/cluster/fail-on"
 expect 0 "both CAs stay trusted meanwhile" test "$(authorities)" = 2
-expect 0 "run again it goes on" rotate
+expect 2 "it is not mistaken for one of the certificate" rotate
+expect 0 "run again it goes on" rotate --ca
 expect 0 "with one CA in the end" test "$(authorities)" = 1
 expect 0 "and every pod in step" served_alike
 expect 0 "still no failed handshake" no_failed_handshake
 
 printf 'patch' >"$work/cluster/fail-on"
-expect 1 "a cluster that cannot be reached is an error" rotate
+expect 1 "a cluster that cannot be reached is an error" rotate --ca
 rm "$work/cluster/fail-on"
-expect 0 "after which the rotation is repeated" rotate
+expect 0 "after which the rotation is repeated" rotate --ca
 expect 0 "without a failed handshake" no_failed_handshake
 
 # The judge must be able to find a fault: a certificate that nobody trusts.

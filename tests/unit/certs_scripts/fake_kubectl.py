@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -S
 """A cluster for the scripts of certs-scripts/: keeps a Secret, a MutatingWebhookConfiguration and two pods in a folder.
 
-FAKE_CLUSTER names the folder. The pods take up a new Secret late, one after the other, as kubelets do. Whenever
+FAKE_CLUSTER names the folder; a file no-pods in it hides the pods from the Service. The pods take up a new Secret late, one after the other, as kubelets do. Whenever
 anything is asked, each pod's certificate must be trusted by the caBundle of the moment, as the API server would
 check it; what is not trusted is written to FAKE_CLUSTER/failed-handshakes.
 """
@@ -120,7 +120,7 @@ def main():
                 bundles[ENTRIES[index]] = step["value"]
         save("bundles.json", bundles)
     elif arguments[:2] == ["get", "endpointslices"]:
-        print(" ".join(PODS), end="")
+        print("" if (STATE / "no-pods").exists() else " ".join(PODS), end="")
     elif arguments[:2] == ["get", "pod"]:
         print("10250", end="")
     elif arguments[0] == "port-forward":
