@@ -128,9 +128,9 @@ is_not_tapped() { ! is_tapped "$1"; }
 # has_no_api_token POD: the server's service account plug-in comes by again after the webhook, and serves every container
 # that has nothing of its own at this path.
 has_no_api_token() {
-  local volume
-  volume=$(kubectl get pod "$1" --namespace sidetap-e2e -o \
-    'jsonpath={.spec["initContainers","containers"][?(@.name=="sidetap")].volumeMounts[?(@.mountPath=="/var/run/secrets/kubernetes.io/serviceaccount")].name}')
+  local volume of_tap='[?(@.name=="sidetap")].volumeMounts[?(@.mountPath=="/var/run/secrets/kubernetes.io/serviceaccount")].name'
+  volume=$(kubectl get pod "$1" --namespace sidetap-e2e -o "jsonpath={.spec.initContainers$of_tap}{.spec.containers$of_tap}") ||
+    return 1
   case "$volume" in
     kube-api-access-*) echo "the tap of $1 has the application's token: volume $volume"; false ;;
   esac
