@@ -100,7 +100,11 @@ Result<State> carry_out(Step step, State state, const std::vector<std::string>& 
     state.next = std::move(*made);
   }
   if (step == Step::kAddNext) return state;
+  std::string chain = rest_of_chain(state.leaf.certificate, now);
   if (step == Step::kCreate || step == Step::kSwitch) {
+    // Fails when the old one has ended or lost its key: then nobody can trust it any more.
+    auto cross = cross_sign(state.authority, state.next.certificate, now);
+    chain = cross ? std::move(*cross) : std::string();
     state.previous = is_trusted(state.authority.certificate, now)
                          ? std::move(state.authority.certificate)
                          : std::string();
@@ -109,6 +113,7 @@ Result<State> carry_out(Step step, State state, const std::vector<std::string>& 
   auto leaf = issue_leaf(state.authority, names, now, policy.leaf_life);
   if (!leaf) return leaf.error();
   state.leaf = std::move(*leaf);
+  state.leaf.certificate += chain;
   return state;
 }
 

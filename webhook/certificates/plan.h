@@ -24,6 +24,8 @@ struct State {
   Pair authority;        ///< Signs the leaf.
   Pair next;             ///< Empty but for the first overlap.
   std::string previous;  ///< Certificate only; empty but for the second overlap.
+  /// Behind the leaf, while it is valid, a certificate for this authority by the one before it:
+  /// running pods know only the authority of the time of their injection.
   Pair leaf;
 
   /// Whom a client has to trust: authority, next and previous, PEM.

@@ -61,12 +61,16 @@ std::string text_of(BIO* bio) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+std::string text_of(X509* certificate) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509(bio.get(), certificate);
+  return text_of(bio.get());
+}
+
 Pair to_text(X509* certificate, EVP_PKEY* key) {
-  const Bio certificate_bio(BIO_new(BIO_s_mem()));
-  const Bio key_bio(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(certificate_bio.get(), certificate);
-  PEM_write_bio_PrivateKey(key_bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
-  return {text_of(certificate_bio.get()), text_of(key_bio.get())};
+  const Bio bio(BIO_new(BIO_s_mem()));
+  PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
+  return {text_of(certificate), text_of(bio.get())};
 }
 
 TimePoint time_point(const ASN1_TIME* time) {
@@ -149,6 +153,43 @@ Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& d
     return failed("cannot issue a certificate");
   }
   return to_text(raw, key.get());
+}
+
+Result<std::string> cross_sign(const Pair& signer, const std::string& authority, TimePoint now) {
+  const Certificate issuer = parse_certificate(signer.certificate);
+  const Key issuer_key = parse_key(signer.key);
+  const Certificate subject = parse_certificate(authority);
+  if (!issuer || !issuer_key || !subject) return Error{"an authority cannot be read"};
+  const TimePoint end = std::min(time_point(X509_get0_notAfter(issuer.get())),
+                                 time_point(X509_get0_notAfter(subject.get())));
+  if (end <= now) return Error{"an authority has ended"};
+  const Certificate certificate = blank(X509_get0_pubkey(subject.get()), {}, now - kBackdate, end);
+  if (!certificate) return failed("cannot make a certificate");
+  X509* raw = certificate.get();
+  X509_set_subject_name(raw, X509_get_subject_name(subject.get()));
+  X509_set_issuer_name(raw, X509_get_subject_name(issuer.get()));
+  if (!add(raw, issuer.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+      !add(raw, issuer.get(), NID_key_usage, "critical,keyCertSign,cRLSign") ||
+      !add(raw, issuer.get(), NID_subject_key_identifier, "hash") ||
+      !add(raw, issuer.get(), NID_authority_key_identifier, "keyid:always") ||
+      X509_sign(raw, issuer_key.get(), EVP_sha256()) == 0) {
+    return failed("cannot sign an authority");
+  }
+  return text_of(certificate.get());
+}
+
+std::string rest_of_chain(const std::string& certificates, TimePoint now) {
+  const Bio bio(BIO_new_mem_buf(certificates.data(), static_cast<int>(certificates.size())));
+  std::string rest;
+  for (bool first = true;; first = false) {
+    const Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
+    if (!certificate) break;
+    if (!first && now < time_point(X509_get0_notAfter(certificate.get()))) {
+      rest += text_of(certificate.get());
+    }
+  }
+  ERR_clear_error();
+  return rest;
 }
 
 std::optional<Facts> read_facts(const std::string& text) {

@@ -36,6 +36,13 @@ Result<Pair> make_authority(const std::string& name, TimePoint now, std::chrono:
 /// Ends with its authority at the latest. The first name is the subject's too.
 Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& dns_names,
                         TimePoint now, std::chrono::seconds life);
+/// A certificate for the key of `authority` by `signer`: in the chain behind a leaf it makes those
+/// trust the leaf who know `signer` alone. It ends with either of them. Both bear the same name, so
+/// that it does not count for the path length that they allow (RFC 5280, 4.2.1.9). Error: one of
+/// them has ended.
+Result<std::string> cross_sign(const Pair& signer, const std::string& authority, TimePoint now);
+/// The certificates behind the first one that are still valid.
+std::string rest_of_chain(const std::string& certificates, TimePoint now);
 
 /// Of the first certificate in the text; nothing when there is none.
 std::optional<Facts> read_facts(const std::string& certificate);

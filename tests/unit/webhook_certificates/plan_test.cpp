@@ -4,12 +4,39 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 namespace sidetap::certificates {
 namespace {
 
 using std::chrono::hours;
 using std::chrono::minutes;
+
+/// As a TLS client does that knows `authority` and is shown `chain`.
+bool verifies(const std::string& chain, const std::string& authority, TimePoint now) {
+  const auto certificates = [](const std::string& text) {
+    BIO* bio = BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
+    STACK_OF(X509)* list = sk_X509_new_null();
+    while (X509* one = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) sk_X509_push(list, one);
+    BIO_free(bio);
+    return list;
+  };
+  STACK_OF(X509)* shown = certificates(chain);
+  STACK_OF(X509)* trusted = certificates(authority);
+  X509_STORE* store = X509_STORE_new();
+  X509_STORE_add_cert(store, sk_X509_value(trusted, 0));
+  X509_STORE_CTX* context = X509_STORE_CTX_new();
+  X509_STORE_CTX_init(context, store, sk_X509_value(shown, 0), shown);
+  X509_STORE_CTX_set_time(context, 0, Clock::to_time_t(now));
+  X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER);
+  const bool good = X509_verify_cert(context) == 1;
+  X509_STORE_CTX_free(context);
+  X509_STORE_free(store);
+  sk_X509_pop_free(shown, X509_free);
+  sk_X509_pop_free(trusted, X509_free);
+  return good;
+}
 
 class PlanTest : public testing::Test {
  protected:
@@ -160,6 +187,27 @@ TEST_F(PlanTest, AnAuthorityChangesInThreeStepsAnOverlapApart) {
   now_ += policy_.overlap;
   EXPECT_EQ(settle(), std::vector{Step::kDropPrevious});
   EXPECT_EQ(state_.bundle(), second);
+}
+
+// A pod knows the authority of the time of its injection for as long as it runs.
+TEST_F(PlanTest, WhoKnowsTheOldAuthorityTrustsTheLeavesOfTheNewOneUntilTheOldOneEnds) {
+  settle();
+  const std::string first = state_.authority.certificate;
+  now_ += kDay * 365 * 4;
+  settle();
+  now_ += policy_.overlap;
+  EXPECT_EQ(settle(), std::vector{Step::kSwitch});
+  EXPECT_TRUE(verifies(state_.leaf.certificate, first, now_));
+  EXPECT_TRUE(verifies(state_.leaf.certificate, state_.authority.certificate, now_));
+  now_ += kDay * 80;
+  EXPECT_EQ(settle(), std::vector{Step::kIssueLeaf});
+  EXPECT_TRUE(verifies(state_.leaf.certificate, first, now_));
+  EXPECT_FALSE(verifies(state_.leaf.certificate,
+                        make_authority("sidetap webhook CA", now_, kDay)->certificate, now_));
+  now_ += kDay * 365;
+  settle();
+  EXPECT_EQ(rest_of_chain(state_.leaf.certificate, now_), "");
+  EXPECT_TRUE(verifies(state_.leaf.certificate, state_.authority.certificate, now_));
 }
 
 TEST_F(PlanTest, AnExpiredAuthorityGivesWayToTheNextAtOnce) {
