@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kMessagesPerCall = net::kMaxRunDatagrams;
 constexpr int kWaitMilliseconds = 5;
+// After a wait none follows for so many times as long as it took.
+constexpr int kWorkPerWait = 49;
 
 struct SegmentControl {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(std::uint16_t))> bytes{};
@@ -125,8 +127,14 @@ bool DatagramSender::send_singly(const net::DatagramRun& run, const std::byte* b
 }
 
 bool DatagramSender::wait_for_room() {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  if (begin < next_wait_) return false;
   pollfd wait{socket_.get(), POLLOUT, 0};
-  return poll(&wait, 1, kWaitMilliseconds) > 0;
+  const bool room = poll(&wait, 1, kWaitMilliseconds) > 0;
+  const auto end = Clock::now();
+  next_wait_ = end + kWorkPerWait * (end - begin);
+  return room;
 }
 
 DropCause DatagramSender::cause_of(int error) {

@@ -1,6 +1,7 @@
 // Sends runs of datagrams with as few system calls as the kernel and the device allow.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,8 +22,9 @@ class DatagramSender {
   /// costs the run that learns of it, and nothing ends.
   DatagramSender(net::UniqueFd socket, OutputCounts& counts, FaultHandler on_fault);
 
-  /// Sends all runs, waiting a few milliseconds at most for room in the socket; what then has not
-  /// gone is dropped and counted.
+  /// Sends all runs; what finds no room in the socket is dropped and counted. It may wait for room,
+  /// a few milliseconds and a small part of all time at most: whoever else is fed from the same
+  /// ring must not pay for a slow way to this one.
   void send(std::span<const net::DatagramRun> runs, const std::byte* base);
 
   /// The path took less than was sent: UDP payload bytes that fit it now; 0: no news. Reading
@@ -46,6 +48,7 @@ class DatagramSender {
   FaultHandler on_fault_;
   bool segmentation_ = true;
   bool dead_ = false;
+  std::chrono::steady_clock::time_point next_wait_;  // not before
   bool tail_lost_ = false;  // the packet that goes on in the next run has lost a part
   DropCause tail_cause_ = DropCause::kSocketFull;
   std::size_t smaller_size_ = 0;

@@ -406,6 +406,28 @@ class Faults(TapTest):
         self.assertTrue(all(number in self.markers() for number in range(20, 200)), "what came later came whole")
         self.assert_balanced(ledger)
 
+    @unittest.skipUnless(shutil.which("tc"), "tc is not installed")
+    def test_a_slow_way_to_one_sensor_costs_the_other_nothing(self):
+        fast = self.sensor()
+        self.node.ip(f"link add veth1 type veth peer name eth1 netns {self.pod.path}", "link set veth1 up",
+                     "addr add 10.97.0.1/24 dev veth1")
+        self.pod.ip("link set eth1 up", "addr add 10.97.0.2/24 dev eth1")
+        self.pod.run("tc", "qdisc", "add", "dev", "eth1", "root", "tbf", "rate", "2mbit", "burst", "10kb", "limit", "1mb")
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        slow = Sensor(self.node, other, listen="10.97.0.1")
+        self.addCleanup(slow.kill)
+        tap = self.tap(sensor=f"{NODE},10.97.0.1")
+        tap.wait_log("forwarding to sensor", 2)
+        self.sink()
+        self.send(40_000, size=1400)
+        ledger = tap.stop()
+        totals = fast.stop()
+        self.assertEqual(ledger["dropped_kernel_ring"], 0, ledger)
+        self.assertGreater(ledger["dropped_socket_full"], 0, ledger)
+        self.assertEqual(sum(self.markers().values()), 40_000, "the fast one gets all")
+        self.assertEqual(totals["packets"] + slow.stop()["packets"], ledger["forwarded"])
+
     def test_interface_down_and_up(self):
         sensor = self.sensor()
         tap = self.tap()
