@@ -30,6 +30,9 @@ constexpr std::size_t kPacketsPerRead = 256;
 // Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
 // CPU.
 constexpr unsigned kBlockTimeoutMs = 5;
+constexpr std::uint32_t kLongestPacket = 262'144;
+// Of the link layer, IP with extension headers, a tunnel or a quoted packet, and ports.
+constexpr std::uint32_t kHeaderBytes = 256;
 constexpr int kReopenMilliseconds = 1000;
 // Between two pieces of what was kept during an outage, while nothing else is to be done: UDP says
 // not when it is too much.
@@ -79,6 +82,15 @@ void add_counts(capture::SourceCounts& into, const capture::SourceCounts& counts
   into.accepted += counts.accepted;
   into.dropped += counts.dropped;
   into.dropped_by_interface += counts.dropped_by_interface;
+}
+
+/// What is taken from the kernel of each packet. Checksums and segments can be made of whole
+/// packets only, so where they are, the forwarders cut; who owns a packet can be told from its
+/// headers.
+std::uint32_t captured_bytes(const CaptureLoopConfig& config) {
+  const fidelity::RestorerConfig& fidelity = config.pipeline.fidelity;
+  if (fidelity.checksums || fidelity.segment != fidelity::SegmentMode::kOff) return kLongestPacket;
+  return std::max(config.snaplen, kHeaderBytes);
 }
 
 }  // namespace
@@ -161,7 +173,7 @@ struct CaptureLoop::Impl {
     for (const auto& [owner, endpoints] : own)
       filter.own.insert(filter.own.end(), endpoints.begin(), endpoints.end());
     filter.unowned_peers = config.unowned_peers;
-    filter.accept_bytes = config.snaplen;
+    filter.accept_bytes = captured_bytes(config);
     return capture::build_kernel_filter(filter);
   }
 
@@ -194,7 +206,7 @@ struct CaptureLoop::Impl {
     capture::DeviceConfig device;
     device.interface = config.interface.c_str();
     device.method = config.method;
-    device.snaplen = config.snaplen;
+    device.snaplen = captured_bytes(config);
     device.buffer_bytes = config.buffer_bytes;
     device.most_buffer_bytes = config.most_buffer_bytes;
     device.block_timeout_ms = kBlockTimeoutMs;

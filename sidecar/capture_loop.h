@@ -27,7 +27,7 @@ struct CaptureLoopConfig {
   ownership::EngineConfig engine;
   /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
   std::vector<net::Cidr> unowned_peers;
-  std::uint32_t snaplen = 262'144;
+  std::uint32_t snaplen = 262'144;  ///< Bytes that are forwarded of each packet at most.
   capture::CaptureMethod method = capture::CaptureMethod::kAuto;
   std::size_t buffer_bytes = 2U << 20;
   std::size_t most_buffer_bytes = 0;  ///< As of capture::DeviceConfig.

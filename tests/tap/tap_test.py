@@ -745,6 +745,44 @@ class Dissection(TapTest):
                                              "udp.checksum.status == 0 or _ws.malformed or tcp.analysis.lost_segment"), "")
                 os.remove(capture)
 
+    def test_a_small_snaplen_cuts_packets_as_they_were_on_the_wire(self):
+        def records(folder):
+            """(bytes, length on the wire) of each packet in the one capture file there."""
+            capture, = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pcap")]
+            with open(capture, "rb") as file:
+                data = file.read()
+            os.remove(capture)
+            at, found = 24, []
+            while at < len(data):
+                size, length = struct.unpack_from("<8xII", data, at)
+                found.append((data[at + 16:at + 16 + size], length))
+                at += 16 + size
+            return found
+
+        self.node.ip("addr add 10.99.0.3/24 dev veth0")
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        for method in ("auto", "libpcap"):
+            with self.subTest(method):
+                # Two taps, which see the same; what one of them sends the other is told to leave out.
+                sensors = [self.sensor("--filter-bpf", "tcp port 9100"),
+                           Sensor(self.node, other, "--filter-bpf", "tcp port 9100", listen="10.99.0.3")]
+                self.addCleanup(sensors[1].kill)
+                taps = [self.tap("--capture", method, "--buffer-size", "8M"),
+                        Tap(self.pod, other, "--capture", method, "--buffer-size", "8M", "--snaplen", "128",
+                            "--sensor", "10.99.0.3")]
+                self.addCleanup(taps[1].kill)
+                for tap in taps:
+                    tap.wait_log("forwarding to sensor")
+                self.stream(NODE, socket.AF_INET, 1_000_000)
+                ledgers = [tap.stop() for tap in taps]
+                for sensor in sensors:
+                    sensor.stop()
+                self.assertGreater(ledgers[1]["segments_added"], 100, ledgers)
+                whole = records(self.folder)
+                self.assertGreater(len(whole), 600)
+                self.assertEqual(records(other), [(data[:128], length) for data, length in whole])
+
     @staticmethod
     def tshark(capture, *arguments):
         decode = ["-d", "tcp.port==2003,rpcap"]
