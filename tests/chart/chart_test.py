@@ -379,6 +379,13 @@ class Workload(unittest.TestCase):
             spec = pod_spec(documents(template(*REQUIRED, "--set", f"webhook.drainSeconds={seconds}")))
             self.assertGreater(spec["terminationGracePeriodSeconds"], seconds + 5)
 
+    def test_a_stopping_registry_answers_until_taps_have_found_its_successor(self):
+        source = (CHART.parents[2] / "sidecar/registry/client.h").read_text()
+        asks_again = int(re.search(r"resolve_interval\{([0-9']+)\}", source).group(1).replace("'", "")) / 1000
+        repeats_itself = 30  # the cluster DNS, as kubeadm sets it up
+        drain = yaml.safe_load((CHART / "values.yaml").read_text())["webhook"]["drainSeconds"]
+        self.assertGreater(drain, repeats_itself + asks_again)
+
     def test_images_carry_registry_tag_or_digest(self):
         def image(*settings):
             arguments = [part for setting in settings for part in ("--set", setting)]
