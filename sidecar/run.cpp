@@ -127,7 +127,9 @@ class Tap {
     for (CaptureLoop* loop : loops) loop->run();
 
     if (options_.status_listen) {
-      if (auto started = start_status(); !started) return started;
+      // Another container of the pod may have the port: better a tap without metrics than none.
+      if (auto started = start_status(); !started)
+        telemetry::warn("health and metrics are not served", {{"reason", started.error().text}});
     }
     if (options_.registry.address) {
       peer_feed_ = std::make_unique<PeerFeed>(context_.get_executor(), options_.registry,

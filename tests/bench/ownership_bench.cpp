@@ -39,7 +39,7 @@ EngineConfig tap_config() {
   EngineConfig config = pod_config(1);
   config.own_endpoints = {{IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
                           {IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
-                          {IpProtocol::kTcp, {}, 15020, {}, 0}};
+                          {IpProtocol::kTcp, {}, 15920, {}, 0}};
   return config;
 }
 

@@ -38,7 +38,7 @@ void run(benchmark::State& state, const Bytes& bytes, const capture::Offload& of
   config.own_endpoints = {
       {capture::IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
       {capture::IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
-      {capture::IpProtocol::kTcp, {}, 15020, {}, 0}};
+      {capture::IpProtocol::kTcp, {}, 15920, {}, 0}};
   ownership::Engine engine(config, sockets);
   Pipeline pipeline({}, engine);
   pipeline.add(std::make_shared<forwarding::Forwarder>(std::make_unique<Discard>(),

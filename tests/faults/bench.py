@@ -16,7 +16,7 @@ from sidetap_lab.namespaces import Namespace  # noqa: E402
 
 POD, ROUTER = "10.99.0.2", "10.99.0.1"
 SENSOR, OTHER_SENSOR = "10.98.0.1", "10.98.0.3"
-STATUS_PORT = 15020
+STATUS_PORT = 15920
 PATIENCE = 20  # seconds; what does not happen in this time does not happen
 
 

@@ -54,12 +54,12 @@ class RegistryBench:
         self.taps[pod] = self.start(
             self.pods[pod], "tap.log", "sidetap-sidecar", "run", "--sensor", NODE, "--pod-ips", self.address(pod),
             "--pod-subnets", "10.97.0.0/24", "--registry", NODE, "--registry-ca", self.path("tls.crt"),
-            "--registry-grace", f"{GRACE}s", "--status-listen", ":15020")
+            "--registry-grace", f"{GRACE}s", "--status-listen", ":15920")
 
     def metric(self, pod, name):
         try:
             with self.pods[pod]:
-                text = urllib.request.urlopen("http://127.0.0.1:15020/metrics", timeout=5).read().decode()
+                text = urllib.request.urlopen("http://127.0.0.1:15920/metrics", timeout=5).read().decode()
         except OSError:
             return None
         values = [line.split()[1] for line in text.splitlines() if line.startswith(name + " ")]

@@ -250,10 +250,10 @@ class Forwarding(TapTest):
 
     def test_own_traffic_is_never_forwarded(self):
         sensor = self.sensor("--data", "tcp", "--stats-every", "1")
-        tap = self.tap("--status-listen", ":15020")
+        tap = self.tap("--status-listen", ":15920")
         tap.wait_log("forwarding to sensor")
         for _ in range(20):
-            self.node.run("curl", "-sf", f"http://{POD}:15020/metrics")
+            self.node.run("curl", "-sf", f"http://{POD}:15920/metrics")
         time.sleep(1.2)
         ledger = tap.stop()
         totals = sensor.stop()
@@ -627,11 +627,11 @@ class Privileges(TapTest):
     def capture_and_end(self, confined):
         """A tap with these rights captures; gives what /proc says of each of its threads meanwhile."""
         sensor = self.sensor()
-        tap = self.tap("--status-listen", ":15020", confined=confined)
+        tap = self.tap("--status-listen", ":15920", confined=confined)
         tap.wait_log("forwarding to sensor")
         self.sink()
         self.send(50)
-        self.pod.run("curl", "-sf", "http://127.0.0.1:15020/metrics")
+        self.pod.run("curl", "-sf", "http://127.0.0.1:15920/metrics")
         threads = []
         for thread in os.listdir(f"/proc/{tap.process.pid}/task"):
             with open(f"/proc/{tap.process.pid}/task/{thread}/status", encoding="ascii") as file:
@@ -854,21 +854,37 @@ class CommandLine(unittest.TestCase):
 
 class Status(TapTest):
     def test_health_readiness_and_metrics(self):
-        tap = self.tap("--status-listen", ":15020")
+        tap = self.tap("--status-listen", ":15920")
         tap.wait_log("serving health")
         for path in ("healthz", "readyz"):
-            self.pod.run("curl", "-sf", f"http://127.0.0.1:15020/{path}")
-        metrics = self.pod.run("curl", "-sf", "http://127.0.0.1:15020/metrics")
+            self.pod.run("curl", "-sf", f"http://127.0.0.1:15920/{path}")
+        metrics = self.pod.run("curl", "-sf", "http://127.0.0.1:15920/metrics")
         self.assertIn('sidetap_interface_open{interface="eth0"} 1', metrics)
         self.assertIn("sidetap_packets_dropped_total", metrics)
-        self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15020")
+        self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15920")
+
+    def test_a_port_that_is_taken_is_a_warning_only(self):
+        other = self.pod.popen([sys.executable, "-m", "http.server", "15920"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        self.pod.run("sh", "-c", "until curl -s -o /dev/null http://127.0.0.1:15920/; do sleep 0.05; done")
+        sensor = self.sensor()
+        tap = self.tap("--status-listen", ":15920")
+        tap.wait_log("health and metrics are not served")
+        tap.wait_log("forwarding to sensor")
+        self.sink()
+        self.send(10)
+        tap.stop()
+        sensor.stop()
+        self.assertEqual(self.markers(), {number: 1 for number in range(10)}, tap.log())
 
     def test_an_interface_that_comes_late_is_captured(self):
         sensor = self.sensor()
-        tap = self.tap("--interface", "eth1", "--status-listen", ":15020")
+        tap = self.tap("--interface", "eth1", "--status-listen", ":15920")
         tap.wait_log("cannot capture yet")
         with self.assertRaises(RuntimeError):
-            self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15020")
+            self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15920")
         self.node.ip(f"link add veth1 type veth peer name eth1 netns {self.pod.path}", "link set veth1 up",
                      "addr add 10.98.0.1/24 dev veth1")
         self.pod.ip("addr add 10.98.0.2/24 dev eth1", "link set eth1 up")

@@ -80,7 +80,7 @@ struct Sidecar {
   std::string tapped_peers = "none";   ///< all, none or prefixes.
   std::string service_view = "auto";   ///< auto, never or always.
   std::string untapped_services;       ///< Comma list of prefixes.
-  std::uint16_t status_port = 15'020;  ///< Health and metrics.
+  std::uint16_t status_port = 15'920;  ///< Health and metrics.
   std::string log_level = "info";
   std::string log_format = "json";
   std::map<std::string, std::string> env;  ///< More variables; they win over the built-in ones.

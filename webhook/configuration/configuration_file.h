@@ -25,7 +25,7 @@
 //     tappedPeers: none           # all, none, prefixes
 //     serviceView: auto           # auto, never, always
 //     untappedServices: []
-//     statusPort: 15020
+//     statusPort: 15920
 //     logLevel: info
 //     logFormat: json
 //     env: {FLUSH_INTERVAL: 20ms}

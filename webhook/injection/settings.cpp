@@ -92,7 +92,11 @@ void lower(std::string& request, const std::string& limit) {
     request = limit;
 }
 
-/// The configured port, or the next one that no container of the pod declares.
+/// Istio's agent and proxy listen there, whichever of these ports its container declares.
+bool is_of_istio(std::uint16_t port) { return port >= 15'000 && port <= 15'099; }
+
+/// The configured port, or the next one that is neither Istio's nor declared by a container of the
+/// pod.
 std::uint16_t free_status_port(Value pod, std::uint16_t wanted) {
   std::vector<std::int64_t> taken;
   const auto collect = [&](Value container) {
@@ -107,7 +111,9 @@ std::uint16_t free_status_port(Value pod, std::uint16_t wanted) {
   admission::each_element(admission::find(spec, "initContainers"), collect);
   std::sort(taken.begin(), taken.end());
   std::uint16_t port = wanted;
-  while (port < 65'535 && std::binary_search(taken.begin(), taken.end(), port)) ++port;
+  while (port < 65'535 &&
+         (is_of_istio(port) || std::binary_search(taken.begin(), taken.end(), port)))
+    ++port;
   return port;
 }
 

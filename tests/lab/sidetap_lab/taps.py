@@ -8,7 +8,7 @@ import time
 
 from . import cluster as places
 
-STATUS_PORT = 15020
+STATUS_PORT = 15920
 
 
 class Program:

@@ -110,7 +110,7 @@ FilterConfig config() {
   c.own = {{IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
            {IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
            {IpProtocol::kUdp, ip("fd00::1"), 40003, ip("2001:db8::1"), 2004},
-           {.protocol = IpProtocol::kTcp, .local = {}, .local_port = 15020, .remote = {}}};
+           {.protocol = IpProtocol::kTcp, .local = {}, .local_port = 15920, .remote = {}}};
   return c;
 }
 
@@ -134,10 +134,10 @@ TEST(KernelFilter, OtherTrafficWithTheSensorPasses) {
 TEST(KernelFilter, APortOfTheTapIsItsOwnAtThisPodOnly) {
   for (const auto& [pod, other] :
        {std::pair("10.0.0.1", "192.0.2.9"), {"fe80::1", "2001:db8::1"}}) {
-    EXPECT_FALSE(passes(packet().from(other).to(pod).tcp(40009, 15020).ethernet()));
-    EXPECT_FALSE(passes(packet().from(pod).to(other).tcp(15020, 40009).ethernet()));
-    EXPECT_TRUE(passes(packet().from(pod).to(other).tcp(40009, 15020).ethernet()));
-    EXPECT_TRUE(passes(packet().from(other).to(pod).tcp(15020, 40009).ethernet()));
+    EXPECT_FALSE(passes(packet().from(other).to(pod).tcp(40009, 15920).ethernet()));
+    EXPECT_FALSE(passes(packet().from(pod).to(other).tcp(15920, 40009).ethernet()));
+    EXPECT_TRUE(passes(packet().from(pod).to(other).tcp(40009, 15920).ethernet()));
+    EXPECT_TRUE(passes(packet().from(other).to(pod).tcp(15920, 40009).ethernet()));
     EXPECT_TRUE(passes(packet().from(other).to(pod).tcp(0, 0).fragment(1, 99, true).ethernet()));
   }
 }
@@ -269,7 +269,7 @@ class Chance {
   const std::vector<net::IpAddress> v6_ = {ip("fd00::1"),    ip("fd00::2"), ip("2001:db8::1"),
                                            ip("fd00:96::a"), ip("::"),      ip("ff02::1"),
                                            ip("fe80::1"),    ip("fe80::2"), ip("10.0.0.1")};
-  const std::vector<std::uint16_t> ports_ = {40001, 40002, 40003, 2003, 2004, 80, 15020};
+  const std::vector<std::uint16_t> ports_ = {40001, 40002, 40003, 2003, 2004, 80, 15920};
   const std::vector<std::uint8_t> protocols_ = {17, 33, 47, 132, 136};
 };
 

@@ -306,15 +306,15 @@ TEST_F(Ownership, OwnTrafficIsNeverOwnedNorItsErrorsNorItsFragments) {
 
 TEST_F(Ownership, APortOfTheTapIsItsOwnAtThisPodOnly) {
   one.engine.set_own_endpoints(
-      {{.protocol = capture::IpProtocol::kTcp, .local = {}, .local_port = 15020, .remote = {}}});
+      {{.protocol = capture::IpProtocol::kTcp, .local = {}, .local_port = 15920, .remote = {}}});
   const auto probe = [](const char* from, std::uint16_t from_port, const char* to,
                         std::uint16_t to_port) {
     return packet().from(from).to(to).tcp(from_port, to_port);
   };
-  EXPECT_EQ(one.rule(probe("8.8.8.8", 40001, "10.0.0.1", 15020).syn()), Rule::kOwnTraffic);
-  EXPECT_EQ(one.rule(probe("10.0.0.1", 15020, "8.8.8.8", 40001).syn_ack()), Rule::kOwnTraffic);
-  EXPECT_TRUE(one.owns(probe("10.0.0.1", 40001, "8.8.8.8", 15020).syn()));
-  EXPECT_TRUE(one.owns(probe("8.8.8.8", 15020, "10.0.0.1", 40001).syn_ack()));
+  EXPECT_EQ(one.rule(probe("8.8.8.8", 40001, "10.0.0.1", 15920).syn()), Rule::kOwnTraffic);
+  EXPECT_EQ(one.rule(probe("10.0.0.1", 15920, "8.8.8.8", 40001).syn_ack()), Rule::kOwnTraffic);
+  EXPECT_TRUE(one.owns(probe("10.0.0.1", 40001, "8.8.8.8", 15920).syn()));
+  EXPECT_TRUE(one.owns(probe("8.8.8.8", 15920, "10.0.0.1", 40001).syn_ack()));
   // Fragments without ports would be those of the pod as well.
   EXPECT_TRUE(one.owns(probe("8.8.8.8", 0, "10.0.0.1", 0).fragment(1, 9, false)));
 }

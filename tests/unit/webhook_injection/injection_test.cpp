@@ -157,7 +157,7 @@ TEST(Container, IsToldWhatTheOperatorConfigured) {
   EXPECT_EQ(variable(tap, "SNAPLEN"), "262144");
   EXPECT_EQ(variable(tap, "BUFFER_SIZE"), "4M");
   EXPECT_EQ(variable(tap, "DATA_MTU"), "1400");
-  EXPECT_EQ(variable(tap, "STATUS_LISTEN"), ":15020");
+  EXPECT_EQ(variable(tap, "STATUS_LISTEN"), ":15920");
   EXPECT_EQ(variable(tap, "EXTRA"), "x");
   EXPECT_EQ(variable(tap, "LOG_LEVEL"), "debug");
   EXPECT_EQ(variable(tap, "REGISTRY"), "(not set)");
@@ -182,17 +182,32 @@ TEST(StatusPort, IsProbedForLifeOnly) {
             Json::parse(R"({"path":"/healthz","port":"sidetap-status"})"));
   EXPECT_FALSE(tap.contains("readinessProbe")) << "a sensor that is away must not stop the pod";
   EXPECT_FALSE(tap.contains("startupProbe"));
-  EXPECT_EQ(tap["ports"], Json::parse(R"([{"name":"sidetap-status","containerPort":15020,
+  EXPECT_EQ(tap["ports"], Json::parse(R"([{"name":"sidetap-status","containerPort":15920,
                                            "protocol":"TCP"}])"));
 }
 
 TEST(StatusPort, EvadesThePortsOfThePod) {
   const Json tap = sidecar(pod()
-                               .set("/spec/containers/0/ports/0", {{"containerPort", 15'020}})
+                               .set("/spec/containers/0/ports/0", {{"containerPort", 15'920}})
                                .set("/spec/initContainers/0", {{"name", "i"}})
-                               .set("/spec/initContainers/0/ports/0", {{"containerPort", 15'021}}));
-  EXPECT_EQ(tap["ports"][0]["containerPort"], 15'022);
-  EXPECT_EQ(variable(tap, "STATUS_LISTEN"), ":15022");
+                               .set("/spec/initContainers/0/ports/0", {{"containerPort", 15'921}}));
+  EXPECT_EQ(tap["ports"][0]["containerPort"], 15'922);
+  EXPECT_EQ(variable(tap, "STATUS_LISTEN"), ":15922");
+}
+
+TEST(StatusPort, IsNeverOneOfIstios) {
+  Configuration configuration = test_configuration();
+  const auto port = [&](int wanted) {
+    configuration.sidecar.status_port = static_cast<std::uint16_t>(wanted);
+    return sidecar(pod(), configuration)["ports"][0]["containerPort"].get<int>();
+  };
+  EXPECT_EQ(port(14'999), 14'999);
+  for (const int wanted : {15'000, 15'020, 15'021, 15'090, 15'099})
+    EXPECT_EQ(port(wanted), 15'100) << wanted;
+  configuration.sidecar.status_port = 14'999;
+  const Json tap =
+      sidecar(pod().set("/spec/containers/0/ports/0", {{"containerPort", 14'999}}), configuration);
+  EXPECT_EQ(tap["ports"][0]["containerPort"], 15'100);
 }
 
 TEST(Resources, AreAlwaysBounded) {
@@ -365,7 +380,7 @@ TEST(Annotations, SayWhatWasDone) {
   EXPECT_EQ(status["form"], "native");
   EXPECT_EQ(status["container"], "sidetap");
   EXPECT_EQ(status["version"], SIDETAP_VERSION);
-  EXPECT_EQ(status["statusPort"], 15'020);
+  EXPECT_EQ(status["statusPort"], 15'920);
 }
 
 TEST(Annotations, AreMadeWhereThereAreNone) {
