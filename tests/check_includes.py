@@ -29,7 +29,8 @@ ALLOWED = {
     "webhook/admission": ["webhook/admission", "webhook/configuration/configuration.h", "shared/net",
                           "shared/result.h"],
     "webhook/injection": ["webhook/injection", "webhook/admission", "webhook/configuration/configuration.h",
-                          "webhook/configuration/values.h", "shared/net", "shared/result.h"],
+                          "webhook/configuration/quantity.h", "webhook/configuration/values.h", "shared/net",
+                          "shared/result.h"],
     "webhook": ["webhook/", "shared/"],
 }
 # Pure folders: what they must not include of the system and of libraries.

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fuzz/webhook_configuration.h"
 #include "webhook/admit.h"
 
 namespace {
@@ -29,25 +30,38 @@ std::string review_of(const json& pod) {
       .dump();
 }
 
+void check(const json& pod, const std::string& review,
+           const sidetap::configuration::Configuration& configuration) {
+  const auto rule = sidetap::admission::Rule::kNamespace;
+  const sidetap::Outcome outcome = sidetap::admit(review, rule, configuration);
+  if (outcome.patch.empty()) return;
+  const json patched = pod.patch(json::parse(outcome.patch));
+  const sidetap::Outcome again = sidetap::admit(review_of(patched), rule, configuration);
+  require(again.patch.empty());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const sidetap::configuration::Configuration kConfiguration;
+  static const auto kRich = sidetap::fuzz::webhook_configuration();
+  // As plain container, without a token.
+  static const auto kPoor = [] {
+    auto configuration = kRich;
+    configuration.sidecar.native = sidetap::configuration::Native::kNever;
+    configuration.registry.token = false;
+    return configuration;
+  }();
   // Deep nesting is the decoder's to refuse, and has a fuzzer of its own.
   if (size > 65'536) return 0;
   const json pod = json::parse(data, data + size, nullptr, false);
   if (!pod.is_object()) return 0;
-  const auto rule = sidetap::admission::Rule::kNamespace;
   std::string review;
   try {
     review = review_of(pod);
   } catch (const json::exception&) {
     return 0;  // text that is no UTF-8
   }
-  const sidetap::Outcome outcome = sidetap::admit(review, rule, kConfiguration);
-  if (outcome.patch.empty()) return 0;
-  const json patched = pod.patch(json::parse(outcome.patch));
-  const sidetap::Outcome again = sidetap::admit(review_of(patched), rule, kConfiguration);
-  require(again.patch.empty());
+  check(pod, review, kRich);
+  check(pod, review, kPoor);
   return 0;
 }

@@ -1,11 +1,14 @@
 // Any bytes as an admission review. Whatever they are, the answer is well-formed, its patch only
 // adds, and no warning is longer than an API server takes.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
+#include "fuzz/webhook_configuration.h"
+#include "webhook/admission/review.h"
 #include "webhook/admit.h"
 
 namespace {
@@ -14,17 +17,26 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
+/// Characters, not bytes: the API server counts so.
+std::size_t characters(std::string_view text) {
+  const auto count = std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0U) != 0x80;
+  });
+  return static_cast<std::size_t>(count);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using nlohmann::json;
-  static const sidetap::configuration::Configuration kConfiguration;
+  static const auto kConfiguration = sidetap::fuzz::webhook_configuration();
   const std::string_view review(reinterpret_cast<const char*>(data), size);
   for (const auto rule : {sidetap::admission::Rule::kNamespace, sidetap::admission::Rule::kPod}) {
     const sidetap::Outcome outcome = sidetap::admit(review, rule, kConfiguration);
     require(outcome.status == 200 || outcome.status == 400);
     require(!outcome.body.empty());
-    for (const auto& warning : outcome.warnings) require(warning.size() <= 120);
+    for (const auto& warning : outcome.warnings)
+      require(characters(warning) <= sidetap::admission::kMaxWarning);
     if (outcome.status != 200) continue;
     const json answer = json::parse(outcome.body, nullptr, false);
     require(answer.is_object() && answer["response"]["allowed"] == true);

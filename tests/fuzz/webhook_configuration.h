@@ -1,0 +1,22 @@
+// The configuration under which the webhook's fuzzers and the test of their corpus inject.
+#pragma once
+
+#include "webhook/configuration/configuration.h"
+
+namespace sidetap::fuzz {
+
+/// With a sensor, a registry and its token, pull secrets and every override, so that a patch holds
+/// whatever it can hold.
+inline configuration::Configuration webhook_configuration() {
+  configuration::Configuration configuration;
+  configuration.sensor = "10.10.10.10:2003";
+  configuration.pod_subnets = "10.244.0.0/16";
+  configuration.injection.server_version = configuration::Version{1, 36};
+  configuration.sidecar.image_pull_secrets = {"regcred", "shared"};
+  configuration.sidecar.overrides.set();
+  configuration.registry.address = "sidetap-registry.sidetap.svc:8444";
+  configuration.registry.ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+  return configuration;
+}
+
+}  // namespace sidetap::fuzz

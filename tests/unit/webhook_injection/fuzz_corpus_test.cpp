@@ -1,0 +1,73 @@
+// The kept inputs of the patch builder's fuzzer reach what a patch may hold.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fuzz/webhook_configuration.h"
+#include "support/review_builder.h"
+
+namespace sidetap {
+namespace {
+
+using admission::Decision;
+using test::Json;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+const std::string kFolder = std::string(SIDETAP_SOURCE_DIR) + "/tests/fuzz/corpus/";
+
+std::string read(const std::string& file) {
+  std::ifstream stream(kFolder + file, std::ios::binary);
+  EXPECT_TRUE(stream) << file;
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+Outcome outcome_of(const std::string& seed) {
+  return admit(test::review_of(Json::parse(read("patch_builder/" + seed))).dump(),
+               admission::Rule::kNamespace, fuzz::webhook_configuration());
+}
+
+std::string patch_of(const std::string& seed) {
+  const Outcome outcome = outcome_of(seed);
+  EXPECT_EQ(outcome.decision, Decision::kInject) << seed;
+  return outcome.patch;
+}
+
+TEST(FuzzCorpus, ReachesEveryPartOfAPatch) {
+  EXPECT_THAT(patch_of("native"), HasSubstr(R"("restartPolicy":"Always")"));
+  EXPECT_THAT(patch_of("everything"), HasSubstr("/spec/initContainers/0"));
+  EXPECT_THAT(patch_of("istio"), HasSubstr("/spec/initContainers/0"));
+  EXPECT_THAT(patch_of("volumes"), HasSubstr("sidetap-token-3"));
+  EXPECT_THAT(patch_of("secrets"), HasSubstr("/spec/imagePullSecrets/-"));
+  EXPECT_THAT(patch_of("nothing_there"), HasSubstr(R"("path":"/metadata")"));
+  EXPECT_THAT(patch_of("guaranteed"), HasSubstr(R"("requests":{"cpu":"500m","memory":"64Mi"})"));
+  EXPECT_THAT(patch_of("pod_level"), HasSubstr(R"("limits":{"memory":"64Mi"})"));
+  EXPECT_EQ(outcome_of("restore").decision, Decision::kRestore);
+}
+
+TEST(FuzzCorpus, ReachesEveryOverride) {
+  const Outcome good = outcome_of("overrides");
+  EXPECT_THAT(good.warnings, SizeIs(0)) << Json(good.warnings);
+  for (const char* part :
+       {"192.0.2.1:2003,[2001:db8::1]:7", R"("128")", "2e-1", "96Mi", "eth0,net1", R"("debug")",
+        "registry.example.com:5000/tap:1@sha256", "/spec/containers/-"})
+    EXPECT_THAT(good.patch, HasSubstr(part));
+  EXPECT_THAT(outcome_of("bad_overrides").warnings, SizeIs(configuration::kOverrideCount + 1));
+}
+
+TEST(FuzzCorpus, OfTheDecoderReachesInjection) {
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder + "patch_builder")) {
+    const std::string name = entry.path().filename();
+    if (!std::filesystem::exists(kFolder + "review_decoder/" + name)) continue;
+    const Outcome outcome = admit(read("review_decoder/" + name), admission::Rule::kNamespace,
+                                  fuzz::webhook_configuration());
+    EXPECT_EQ(outcome.decision, outcome_of(name).decision) << name;
+  }
+}
+
+}  // namespace
+}  // namespace sidetap
