@@ -135,7 +135,7 @@ has_no_api_token() {
     kube-api-access-*) echo "the tap of $1 has the application's token: volume $volume"; false ;;
   esac
 }
-metrics_of() { kubectl get --raw "/api/v1/namespaces/sidetap-e2e/pods/$1:15020/proxy/metrics"; }
+metrics_of() { kubectl get --raw "/api/v1/namespaces/sidetap-e2e/pods/$1:15920/proxy/metrics"; }
 forwards() { metrics_of "$1" | grep -E '^sidetap_captures(\{[^}]*\})? [1-9]' >/dev/null; }
 ip_of() { kubectl get pod "$1" --namespace "${2:-sidetap-e2e}" -o 'jsonpath={.status.podIP}'; }
 servers() { kubectl get pods --namespace sidetap-e2e --selector app=server -o 'jsonpath={.items[*].metadata.name}'; }
