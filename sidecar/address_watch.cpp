@@ -35,7 +35,8 @@ Result<void> AddressWatch::start() {
   socket_.assign(descriptor);
   sockaddr_nl groups{};
   groups.nl_family = AF_NETLINK;
-  groups.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+  groups.nl_groups =
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
   if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&groups), sizeof groups) != 0)
     return failed("bind");
   wait();

@@ -1,5 +1,5 @@
-// Tells when something changes about the interfaces of this network namespace or their addresses
-// (rtnetlink(7)).
+// Tells when something changes about the interfaces of this network namespace, their addresses or
+// its routes (rtnetlink(7)).
 #pragma once
 
 #include <functional>

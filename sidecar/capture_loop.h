@@ -94,10 +94,12 @@ class CaptureLoop final : public session::CaptureControl {
   rpcap::Interface interface() override;
   std::int32_t link_type() override;
 
-  /// The interface's addresses have changed, or it was opened late and its link layer is another.
+  /// The pod's addresses have changed, or the interface was opened late and its link layer is
+  /// another.
   void set_self(ownership::Self self);
   /// Its MTU, bytes: what is captured longer than that was split on the wire.
   void set_mtu(std::uint32_t mtu);
+  void set_gateways(std::vector<net::IpAddress> gateways);
   void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers);
   /// Replaces the peers that the kernel's filter may drop.
   void set_unowned_peers(std::vector<net::Cidr> peers);

@@ -267,7 +267,7 @@ class Explainer final : public capture::PacketHandler {
 
 ownership::EngineConfig engine_config(const ExplainOptions& options) {
   ownership::EngineConfig config =
-      make_engine_config(options.ownership, net::Interface{}, options.gateways);
+      make_engine_config(options.ownership, make_self(options.ownership, {}, ""), options.gateways);
   config.self.mac = options.mac;
   config.self.broadcasts = options.broadcasts;
   config.ephemeral = options.ephemeral;
@@ -317,11 +317,10 @@ void declare(config::OptionSet& options, ExplainOptions& into, std::string& outp
        .help =
            "TCP ports in LISTEN in the pod; they decide connections that are first seen midway"},
       port_list(), into.listening);
-  options.add<std::vector<net::IpAddress>>(
-      {.flag = "--gateways",
-       .value = "ADDRESS,...",
-       .help = "the pod's next hops, which are nodes and never tapped"},
-      config::address_list(), into.gateways);
+  options.add<std::vector<net::IpAddress>>({.flag = "--gateways",
+                                            .value = "ADDRESS,...",
+                                            .help = "the pod's next hops, which are nodes"},
+                                           config::address_list(), into.gateways);
   options.add<std::array<std::byte, 6>>(
       {.flag = "--mac",
        .value = "MAC",

@@ -11,7 +11,7 @@ config::Parser<TappedPeersOption> tapped_peers() {
   return [](std::string_view text) -> Result<TappedPeersOption> {
     if (text == "none") return TappedPeersOption{};
     if (text == "all") return TappedPeersOption{TappedPeersOption::Kind::kAll, {}};
-    auto list = net::CidrSet::parse(text);
+    auto list = net::CidrSet::parse_rules(text);
     if (!list)
       return Error{
           "all, none, or prefixes separated by commas, where !PREFIX takes some out "
@@ -27,6 +27,13 @@ config::Parser<ownership::ServiceView> service_view() {
     if (text == "always") return ownership::ServiceView::kAlways;
     return Error{"auto, never, always"};
   };
+}
+
+/// One of the list is this prefix or a wider one.
+bool covers(const std::vector<net::Cidr>& list, const net::Cidr& prefix) {
+  return std::any_of(list.begin(), list.end(), [&](const net::Cidr& wide) {
+    return wide.contains(prefix.first()) && wide.length128() <= prefix.length128();
+  });
 }
 
 }  // namespace
@@ -52,7 +59,7 @@ void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
       {.flag = "--pod-ips",
        .env = "POD_IPS",
        .value = "ADDRESS,...",
-       .help = "the pod's addresses; those of the interface count as well"},
+       .help = "the pod's addresses; those of its interfaces count as well"},
       config::address_list(), into.pod_ips);
   options.add<std::vector<net::Cidr>>({.flag = "--pod-subnets",
                                        .env = "PODNET",
@@ -72,7 +79,8 @@ void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
        .fallback = "none",
        .help = "peers whose taps forward too; all: every address in the pod subnets; none may "
                "duplicate packets between tapped pods and never loses one; the longest prefix "
-               "decides, !PREFIX takes addresses out"},
+               "decides, !PREFIX takes addresses out; a gateway of the pod counts only when it is "
+               "named itself"},
       tapped_peers(), into.tapped_peers);
   options.add<ownership::ServiceView>(
       {.flag = "--service-view",
@@ -98,52 +106,76 @@ void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
       port_list(), into.server_ports);
 }
 
-ownership::Self make_self(const OwnershipOptions& options, const net::Interface& interface) {
+ownership::Self make_self(const OwnershipOptions& options,
+                          const std::vector<net::Interface>& interfaces,
+                          const std::string& tapped) {
   ownership::Self self;
-  self.mac = interface.mac;
   self.addresses = options.pod_ips;
-  for (const net::InterfaceAddress& address : interface.addresses) {
-    if (std::find(self.addresses.begin(), self.addresses.end(), address.address) ==
-        self.addresses.end())
-      self.addresses.push_back(address.address);
-    if (!address.broadcast.is_unspecified()) self.broadcasts.push_back(address.broadcast);
+  for (const net::Interface& interface : interfaces) {
+    const bool is_tapped = interface.name == tapped;
+    if (is_tapped) self.mac = interface.mac;
+    for (const net::InterfaceAddress& entry : interface.addresses) {
+      const bool known = std::find(self.addresses.begin(), self.addresses.end(), entry.address) !=
+                         self.addresses.end();
+      if (!known && !entry.address.is_loopback()) self.addresses.push_back(entry.address);
+      if (is_tapped && !entry.broadcast.is_unspecified())
+        self.broadcasts.push_back(entry.broadcast);
+    }
   }
   return self;
 }
 
-ownership::EngineConfig make_engine_config(const OwnershipOptions& options,
-                                           const net::Interface& interface,
+ownership::TappedPeers make_tapped_peers(const OwnershipOptions& options) {
+  switch (options.tapped_peers.kind) {
+    case TappedPeersOption::Kind::kNone:
+      break;
+    case TappedPeersOption::Kind::kAll:
+      return ownership::TappedPeers::all(options.pod_subnets);
+    case TappedPeersOption::Kind::kList:
+      return ownership::TappedPeers::list(options.tapped_peers.list);
+  }
+  return ownership::TappedPeers::none();
+}
+
+std::string tapped_peers_doubt(const OwnershipOptions& options) {
+  if (options.tapped_peers.kind == TappedPeersOption::Kind::kNone) return {};
+  if (!make_tapped_peers(options).empty()) return {};
+  return options.tapped_peers.kind == TappedPeersOption::Kind::kAll
+             ? "TAPPED_PEERS is all, but PODNET names no subnets: set it"
+             : "TAPPED_PEERS has no prefix that is not taken out again";
+}
+
+ownership::EngineConfig make_engine_config(const OwnershipOptions& options, ownership::Self self,
                                            std::vector<net::IpAddress> gateways) {
   ownership::EngineConfig config;
-  config.self = make_self(options, interface);
+  config.self = std::move(self);
   config.pod_subnets = net::CidrSet(options.pod_subnets);
+  config.gateways = std::move(gateways);
   config.service_subnets = net::CidrSet(options.service_subnets);
   config.untapped_services = net::CidrSet(options.untapped_services);
   config.service_view = options.service_view;
+  config.tapped_peers = make_tapped_peers(options);
   config.server_ports = options.server_ports;
-  switch (options.tapped_peers.kind) {
-    case TappedPeersOption::Kind::kNone:
-      config.tapped_peers = ownership::TappedPeers::none();
-      break;
-    case TappedPeersOption::Kind::kAll:
-      config.tapped_peers = ownership::TappedPeers::all(options.pod_subnets, gateways);
-      break;
-    case TappedPeersOption::Kind::kList:
-      config.tapped_peers = ownership::TappedPeers::list(options.tapped_peers.list);
-      break;
-  }
-  config.gateways = std::move(gateways);
   return config;
 }
 
-std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options) {
-  const bool dropped = options.service_view == ownership::ServiceView::kNever ||
-                       (options.service_view == ownership::ServiceView::kAuto &&
-                        options.tapped_peers.kind != TappedPeersOption::Kind::kNone);
-  if (!dropped) return {};
+std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options,
+                                     const ownership::TappedPeers& tapped) {
+  const bool by_service =
+      options.service_view == ownership::ServiceView::kAuto && tapped.tapped_services;
+  const bool none =
+      options.service_view == ownership::ServiceView::kAlways ||
+      (options.service_view == ownership::ServiceView::kAuto && !by_service && tapped.empty());
+  if (none) return {};
+  const std::vector<net::Cidr> dropped =
+      by_service ? tapped.tapped_services->prefixes() : options.service_subnets;
   std::vector<net::CidrSet::Rule> rules;
-  for (const net::Cidr& subnet : options.service_subnets) rules.push_back({subnet, true});
-  for (const net::Cidr& subnet : options.untapped_services) rules.push_back({subnet, false});
+  for (const net::Cidr& prefix : dropped) {
+    // To the engine an address outside the Services' subnets is no Service.
+    if (covers(options.service_subnets, prefix) && !covers(options.untapped_services, prefix))
+      rules.push_back({prefix, true});
+  }
+  for (const net::Cidr& prefix : options.untapped_services) rules.push_back({prefix, false});
   return net::CidrSet(rules).prefixes();
 }
 

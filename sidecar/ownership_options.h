@@ -16,7 +16,7 @@ namespace sidetap {
 struct TappedPeersOption {
   enum class Kind : std::uint8_t { kNone, kAll, kList };
   Kind kind = Kind::kNone;
-  net::CidrSet list;
+  std::vector<net::CidrSet::Rule> list;
 };
 
 struct OwnershipOptions {
@@ -35,17 +35,25 @@ config::Parser<std::vector<std::uint16_t>> port_list();
 /// Declares the options; `into` must outlive the set.
 void declare_ownership(config::OptionSet& options, OwnershipOptions& into);
 
-/// Who the pod is on this interface: the interface's addresses and those of --pod-ips.
-ownership::Self make_self(const OwnershipOptions& options, const net::Interface& interface);
+/// Who the pod is when it is tapped on the interface of that name: --pod-ips and the addresses of
+/// every interface, since packets come in by one for the address of another, and for one that the
+/// loopback interface holds (direct server return).
+ownership::Self make_self(const OwnershipOptions& options,
+                          const std::vector<net::Interface>& interfaces, const std::string& tapped);
 
-/// `gateways`: next hops, which are nodes and never tapped. Ephemeral range, own endpoints and hash
-/// seed are left at their defaults.
-ownership::EngineConfig make_engine_config(const OwnershipOptions& options,
-                                           const net::Interface& interface,
+ownership::TappedPeers make_tapped_peers(const OwnershipOptions& options);
+
+/// Why nobody counts as tapped although --tapped-peers asks for some; empty: no reason to wonder.
+std::string tapped_peers_doubt(const OwnershipOptions& options);
+
+/// `gateways`: next hops of the pod. Ephemeral range, own endpoints and hash seed are left at their
+/// defaults.
+ownership::EngineConfig make_engine_config(const OwnershipOptions& options, ownership::Self self,
                                            std::vector<net::IpAddress> gateways);
 
 /// Peers whose packets are never owned, so that the kernel's filter may drop them: Services whose
-/// views are dropped. Empty while views may be kept.
-std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options);
+/// views an engine with these tapped peers drops.
+std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options,
+                                     const ownership::TappedPeers& tapped);
 
 }  // namespace sidetap

@@ -9,14 +9,7 @@ namespace {
 /// The registry tells changes once a second.
 constexpr std::chrono::milliseconds kLeaveLimit{3'000};
 
-constexpr std::size_t kMostFilteredServices = 128;
-
-std::vector<net::Cidr> hosts(const std::vector<net::IpAddress>& addresses) {
-  std::vector<net::Cidr> list;
-  list.reserve(addresses.size());
-  for (const net::IpAddress address : addresses) list.push_back(net::Cidr::host(address));
-  return list;
-}
+constexpr std::size_t kMostFilteredPrefixes = 128;
 
 registry::ClientConfig client_config(const RegistryOptions& options) {
   registry::ClientConfig config;
@@ -86,21 +79,13 @@ PeerFeed::PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions&
 boost::asio::awaitable<void> PeerFeed::leave() { return client_.leave(kLeaveLimit); }
 
 void PeerFeed::adopt(const registry::Peers& peers) {
-  auto tapped = std::make_shared<ownership::TappedPeers>(
-      ownership::TappedPeers::list(net::CidrSet(hosts(peers.tapped))));
-  if (peers.services) tapped->tapped_services = net::CidrSet(hosts(*peers.services));
-  // Whether the views of Services are dropped depends on whether anybody is tapped at all, or on
-  // what is known of each.
-  OwnershipOptions now = ownership_;
-  now.tapped_peers.kind =
-      peers.tapped.empty() ? TappedPeersOption::Kind::kNone : TappedPeersOption::Kind::kList;
-  if (peers.services && now.service_view == ownership::ServiceView::kAuto) {
-    now.service_view = ownership::ServiceView::kNever;
-    now.service_subnets = hosts(*peers.services);
-    // More would make the filter longer than it may be: then the process decides.
-    if (now.service_subnets.size() > kMostFilteredServices) now.service_subnets.clear();
-  }
-  const std::vector<net::Cidr> unowned = unowned_peers(now);
+  auto tapped =
+      std::make_shared<ownership::TappedPeers>(ownership::TappedPeers::named(peers.tapped));
+  if (peers.services)
+    tapped->tapped_services = ownership::TappedPeers::named(*peers.services).hosts;
+  std::vector<net::Cidr> unowned = unowned_peers(ownership_, *tapped);
+  // More would make the filter longer than it may be: then the process decides.
+  if (unowned.size() > kMostFilteredPrefixes) unowned.clear();
   for (CaptureLoop* loop : loops_) {
     loop->set_tapped_peers(tapped);
     loop->set_unowned_peers(unowned);

@@ -70,10 +70,10 @@ const net::Interface* find_interface(const std::vector<net::Interface>& interfac
   return found == interfaces.end() ? nullptr : &*found;
 }
 
-std::string list_addresses(const net::Interface& interface) {
+std::string list_text(const std::vector<net::IpAddress>& addresses) {
   std::string list;
-  for (const net::InterfaceAddress& entry : interface.addresses)
-    list += (list.empty() ? "" : ",") + entry.address.to_string();
+  for (const net::IpAddress address : addresses)
+    list += (list.empty() ? "" : ",") + address.to_string();
   return list;
 }
 
@@ -112,11 +112,15 @@ class Tap {
   Result<void> start() {
     // Before the addresses are read, so that no change falls between.
     if (auto watched = address_watch_.start(); !watched)
-      telemetry::warn("changes of the pod's addresses will not be seen",
+      telemetry::warn("changes of the pod's addresses and gateways will not be seen",
                       {{"reason", watched.error().text}});
     auto interfaces = net::list_interfaces();
     if (!interfaces) return interfaces.error();
     interfaces_ = *interfaces;
+    gateways_ = net::default_gateways();
+    if (const std::string doubt = tapped_peers_doubt(options_.ownership);
+        !doubt.empty() && !options_.registry.address)
+      telemetry::warn("no peer counts as tapped", {{"reason", doubt}});
     const auto names = choose_interfaces(options_, *interfaces);
     for (const std::string& name : names) add_interface(name);
 
@@ -186,10 +190,12 @@ class Tap {
     }
     if (options_.sessions.mode == session::SensorMode::kReplicate)
       config.pipeline.expected = config.sensors;
-    config.engine = make_engine_config(options_.ownership, facts, net::default_gateways());
+    config.engine = make_engine_config(options_.ownership,
+                                       make_self(options_.ownership, interfaces_, name), gateways_);
     config.engine.ephemeral = ephemeral_;
+    config.engine.peers_change = options_.registry.address.has_value();
     config.engine.hash_seed = std::random_device{}() * 0x100000001ULL ^ std::random_device{}();
-    config.unowned_peers = unowned_peers(options_.ownership);
+    config.unowned_peers = unowned_peers(options_.ownership, config.engine.tapped_peers);
     config.snaplen = options_.sessions.snaplen;
     config.method = options_.capture_method;
     config.buffer_bytes = options_.buffer_size;
@@ -249,8 +255,10 @@ class Tap {
     for (const auto& each : paths_) each->loop->exclude_own_traffic(owner, endpoints);
   }
 
-  /// What the interfaces' addresses are now; with them the kernel's filter is built anew.
+  /// What the pod's addresses and gateways are now; with the former the kernel's filter is built
+  /// anew.
   void renew_addresses() {
+    renew_gateways();
     auto interfaces = net::list_interfaces();
     if (!interfaces) {
       telemetry::warn("the old addresses stay", {{"reason", interfaces.error().text}});
@@ -259,16 +267,27 @@ class Tap {
     for (const auto& path : paths_) {
       const std::string& name = path->loop->name();
       const net::Interface* const now = find_interface(*interfaces, name);
-      const net::Interface* const before = find_interface(interfaces_, name);
-      if (now == nullptr || (before != nullptr && *now == *before)) continue;
-      path->loop->set_self(make_self(options_.ownership, *now));
+      if (now == nullptr) continue;
       path->loop->set_mtu(now->mtu);
-      if (before == nullptr || now->addresses != before->addresses)
+      const net::Interface* const before = find_interface(interfaces_, name);
+      ownership::Self self = make_self(options_.ownership, *interfaces, name);
+      const bool same = self == make_self(options_.ownership, interfaces_, name);
+      if (same && before != nullptr && *now == *before) continue;
+      if (!same)
         telemetry::info("the pod's addresses have changed",
-                        {{"interface", name}, {"addresses", list_addresses(*now)}});
+                        {{"interface", name}, {"addresses", list_text(self.addresses)}});
+      path->loop->set_self(std::move(self));
     }
     interfaces_ = std::move(*interfaces);
     tell_registry();
+  }
+
+  void renew_gateways() {
+    auto gateways = net::default_gateways();
+    if (gateways == gateways_) return;
+    gateways_ = std::move(gateways);
+    for (const auto& path : paths_) path->loop->set_gateways(gateways_);
+    telemetry::info("the pod's gateways have changed", {{"gateways", list_text(gateways_)}});
   }
 
   Result<void> start_status() {
@@ -285,12 +304,14 @@ class Tap {
                                                    std::move(handlers));
     auto port = status_->start();
     if (!port) return port.error();
-    // Probes of the tap itself are no traffic of the pod.
-    for (const auto& path : paths_)
-      path->loop->exclude_own_traffic("status", {{.protocol = capture::IpProtocol::kTcp,
-                                                  .local = {},
-                                                  .local_port = *port,
-                                                  .remote = {}}});
+    // Probes of the tap itself are no traffic of the pod. They never come by the loopback
+    // interface, and where the port is open there alone, it is the pod's on every other.
+    const auto address = net::IpAddress::parse(options_.status_listen->host);
+    if (!address || !address->is_loopback())
+      exclude_everywhere("status", {{.protocol = capture::IpProtocol::kTcp,
+                                     .local = address ? *address : net::IpAddress{},
+                                     .local_port = *port,
+                                     .remote = {}}});
     telemetry::info("serving health and metrics", {{"port", *port}});
     return {};
   }
@@ -333,6 +354,7 @@ class Tap {
   asio::signal_set signals_{context_, SIGTERM, SIGINT};
   AddressWatch address_watch_{context_.get_executor(), [this] { renew_addresses(); }};
   std::vector<net::Interface> interfaces_;  ///< As they were when last looked at.
+  std::vector<net::IpAddress> gateways_;    ///< Likewise.
   std::vector<std::unique_ptr<Path>> paths_;
   std::unique_ptr<TapMetrics> metrics_view_;
   std::unique_ptr<http::StatusServer> status_;

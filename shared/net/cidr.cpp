@@ -221,7 +221,7 @@ CidrSet::CidrSet(std::span<const Cidr> members) {
   *this = CidrSet(std::span<const Rule>(rules));
 }
 
-Result<CidrSet> CidrSet::parse(std::string_view text) {
+Result<std::vector<CidrSet::Rule>> CidrSet::parse_rules(std::string_view text) {
   std::vector<Rule> rules;
   auto error = for_each_item(text, [&](std::string_view item) -> std::optional<Error> {
     const bool member = item.front() != '!';
@@ -231,7 +231,13 @@ Result<CidrSet> CidrSet::parse(std::string_view text) {
     return std::nullopt;
   });
   if (error) return *error;
-  return CidrSet(std::span<const Rule>(rules));
+  return rules;
+}
+
+Result<CidrSet> CidrSet::parse(std::string_view text) {
+  const auto rules = parse_rules(text);
+  if (!rules) return rules.error();
+  return CidrSet(std::span<const Rule>(*rules));
 }
 
 bool CidrSet::contains(IpAddress address) const {

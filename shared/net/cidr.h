@@ -59,6 +59,7 @@ class CidrSet {
   explicit CidrSet(std::span<const Cidr> members);
   /// A comma list in which "!PREFIX" takes addresses out again: "10.244.0.0/16,!10.244.1.1".
   static Result<CidrSet> parse(std::string_view text);
+  static Result<std::vector<Rule>> parse_rules(std::string_view text);
 
   bool contains(IpAddress address) const;
   bool empty() const { return ranges_.empty(); }

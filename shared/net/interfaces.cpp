@@ -131,6 +131,8 @@ std::vector<IpAddress> default_gateways() {
     keep(IpAddress::v6(std::stoull(hop.substr(0, 16), nullptr, 16),
                        std::stoull(hop.substr(16), nullptr, 16)));
   }
+  std::sort(gateways.begin(), gateways.end());
+  gateways.erase(std::unique(gateways.begin(), gateways.end()), gateways.end());
   return gateways;
 }
 

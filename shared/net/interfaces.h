@@ -32,7 +32,7 @@ struct Interface {
 /// Every interface, in the system's order. Errors: the system call's.
 Result<std::vector<Interface>> list_interfaces();
 
-/// The next hops of the default routes, both families: hosts that are certainly no pods.
+/// The next hops of the default routes, both families, ascending, each once.
 std::vector<IpAddress> default_gateways();
 
 }  // namespace sidetap::net

@@ -192,10 +192,11 @@ class FilterBuilder {
     out_.go(pass_);
   }
 
+  /// Whatever comes in: a bridge in hairpin mode returns what it floods, and of unknown receivers
+  /// unicast as well, which the kernel calls somebody else's (PACKET_OTHERHOST).
   void drop_echo() {
     out_.load_packet_type();
-    out_.if_equal(PACKET_BROADCAST, drop_);
-    out_.if_equal(PACKET_MULTICAST, drop_);
+    out_.unless_equal(PACKET_OUTGOING, drop_);
   }
 
   void family(bool v4) {
@@ -221,6 +222,9 @@ class FilterBuilder {
       out_.go(pass_);
     }
     out_.bind(from_self);
+    // To itself, through a Service and back.
+    match_self(destination(v4), v4, pass_);
+    if (!v4) pass_mapped(destination(v4));
     if (ethernet_) drop_echo();
     peers(destination(v4), v4);
     out_.go(pass_);
@@ -259,24 +263,23 @@ class FilterBuilder {
     out_.if_equal(0xe0000000U, pass_);
   }
 
+  /// IPv4-mapped addresses: the process looks closer.
+  void pass_mapped(std::uint32_t at) {
+    const Label telling = out_.label();
+    out_.load_word(at);
+    out_.unless_equal(0, telling);
+    out_.load_word(at + 4);
+    out_.if_equal(0, pass_);
+    out_.bind(telling);
+  }
+
   /// Neither end is self: only group traffic and senders that have no address yet may matter.
   void strangers(bool v4) {
     nameless(v4);
     pass_group(v4);
     if (!v4) {
-      // IPv4-mapped addresses: the process looks closer.
-      const Label telling = out_.label();
-      out_.load_word(source(v4));
-      out_.unless_equal(0, telling);
-      out_.load_word(source(v4) + 4);
-      out_.if_equal(0, pass_);
-      out_.bind(telling);
-      const Label other = out_.label();
-      out_.load_word(destination(v4));
-      out_.unless_equal(0, other);
-      out_.load_word(destination(v4) + 4);
-      out_.if_equal(0, pass_);
-      out_.bind(other);
+      pass_mapped(source(v4));
+      pass_mapped(destination(v4));
     }
     out_.go(drop_);
   }

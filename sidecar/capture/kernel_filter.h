@@ -1,7 +1,7 @@
 // The capture socket's filter: keeps packets of no interest out of the process.
 //
 // It drops only what the ownership engine would decline whatever its state: the tap's own traffic,
-// unicast between strangers, and a pod's own multicast coming back from a bridge in hairpin mode.
+// unicast between strangers, and a pod's own packets coming back from a bridge in hairpin mode.
 // A doubtful packet passes; the engine has the last word.
 #pragma once
 

@@ -14,9 +14,8 @@ namespace sidetap::ownership {
 struct AddressFacts {
   bool self : 1 = false;
   bool group : 1 = false;  ///< Multicast, limited broadcast, or broadcast of the pod's own subnets.
-  bool routed : 1 =
-      false;  ///< Who sends from here is no neighbouring pod, but a gateway or behind one.
-  bool gateway : 1 = false;
+  bool routed : 1 = false;        ///< A gateway, or somewhere beyond one.
+  bool gateway : 1 = false;       ///< A next hop of the pod that has no tap.
   bool service : 1 = false;       ///< A cluster IP.
   bool service_kept : 1 = false;  ///< One whose views are owned.
   bool tapped : 1 = false;        ///< In the set of tapped peers.

@@ -1,7 +1,10 @@
 #include "sidecar/ownership/engine.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "sidecar/ownership/icmp_kinds.h"
 
 namespace sidetap::ownership {
 namespace {
@@ -12,40 +15,10 @@ using capture::IpProtocol;
 using capture::PacketView;
 
 constexpr auto kTcp = static_cast<std::uint8_t>(IpProtocol::kTcp);
-constexpr auto kIcmp = static_cast<std::uint8_t>(IpProtocol::kIcmp);
-constexpr auto kIcmpV6 = static_cast<std::uint8_t>(IpProtocol::kIcmpV6);
 
-/// Router and neighbour solicitation and advertisement, redirect (RFC 4861).
-bool is_neighbour_discovery(const PacketView& p) {
-  return p.depth == Depth::kTransport && p.protocol == kIcmpV6 && p.icmp_type >= 133 &&
-         p.icmp_type <= 137;
-}
-
-bool is_link_control(const PacketView& p) {
-  // 01:80:c2:00:00:0x (IEEE 802.1Q): bridges never forward these, so no pod behind one sent them.
-  constexpr std::array<std::byte, 5> kPrefix{std::byte{0x01}, std::byte{0x80}, std::byte{0xc2},
-                                             std::byte{0x00}, std::byte{0x00}};
-  return p.has_mac && std::equal(kPrefix.begin(), kPrefix.end(), p.destination_mac.begin()) &&
-         (p.destination_mac[5] & std::byte{0xf0}) == std::byte{0};
-}
-
-enum class Asked : std::uint8_t { kNobody, kDestination, kSource };
-
-/// Queries that have answers: echo, timestamp, information, address mask; node information.
-Asked who_is_asked(std::uint8_t protocol, std::uint8_t type) {
-  if (protocol == kIcmp) {
-    if (type == 8 || type == 13 || type == 15 || type == 17) return Asked::kDestination;
-    if (type == 0 || type == 14 || type == 16 || type == 18) return Asked::kSource;
-  } else {
-    if (type == 128 || type == 139) return Asked::kDestination;
-    if (type == 129 || type == 140) return Asked::kSource;
-  }
-  return Asked::kNobody;
-}
-
-bool is_icmp_error(std::uint8_t protocol, std::uint8_t type) {
-  if (protocol == kIcmpV6) return type < 128;
-  return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+/// A SYN together with RST or FIN opens nothing, whoever made it.
+bool opens_connection(std::uint8_t flags) {
+  return (flags & capture::kTcpSyn) != 0 && (flags & (capture::kTcpRst | capture::kTcpFin)) == 0;
 }
 
 /// Bit n: a port of an endpoint of ours is n modulo 64. Most packets are told apart by that alone.
@@ -60,12 +33,22 @@ std::uint64_t port_mask(std::span<const capture::OwnEndpoint> endpoints) {
 
 }  // namespace
 
-TappedPeers TappedPeers::all(std::span<const net::Cidr> pod_subnets,
-                             std::span<const net::IpAddress> gateways) {
-  std::vector<net::CidrSet::Rule> rules;
-  for (const net::Cidr& subnet : pod_subnets) rules.push_back({subnet, true});
-  for (net::IpAddress gateway : gateways) rules.push_back({net::Cidr::host(gateway), false});
-  return {net::CidrSet(rules)};
+TappedPeers TappedPeers::all(std::span<const net::Cidr> pod_subnets) {
+  return {.prefixes = net::CidrSet(pod_subnets)};
+}
+
+TappedPeers TappedPeers::list(std::span<const net::CidrSet::Rule> rules) {
+  std::vector<net::CidrSet::Rule> hosts;
+  std::copy_if(rules.begin(), rules.end(), std::back_inserter(hosts),
+               [](const net::CidrSet::Rule& rule) { return rule.prefix.length128() == 128; });
+  return {.prefixes = net::CidrSet(rules), .hosts = net::CidrSet(hosts)};
+}
+
+TappedPeers TappedPeers::named(std::span<const net::IpAddress> hosts) {
+  std::vector<net::Cidr> list;
+  list.reserve(hosts.size());
+  for (const net::IpAddress host : hosts) list.push_back(net::Cidr::host(host));
+  return {.hosts = net::CidrSet(std::span<const net::Cidr>(list))};
 }
 
 Engine::Engine(EngineConfig config, ListeningSockets& listening)
@@ -74,14 +57,23 @@ Engine::Engine(EngineConfig config, ListeningSockets& listening)
       tapped_(std::make_shared<const TappedPeers>(std::move(config_.tapped_peers))),
       addresses_(config_.hash_seed),
       flows_(config_.flow_capacity, config_.hash_seed),
-      fragments_(config_.fragment_capacity, config_.hash_seed) {
+      fragments_(config_.fragment_capacity, config_.hash_seed),
+      neighbours_(config_.hash_seed) {
   std::sort(config_.server_ports.begin(), config_.server_ports.end());
   own_ports_ = port_mask(config_.own_endpoints);
+  for (const net::Cidr& subnet : config_.pod_subnets.prefixes())
+    (subnet.is_v4() ? has_v4_subnets_ : has_v6_subnets_) = true;
 }
 
 void Engine::set_self(Self self) {
   const std::lock_guard lock(pending_mutex_);
   pending_.self = std::make_unique<Self>(std::move(self));
+  has_pending_.store(true, std::memory_order_release);
+}
+
+void Engine::set_gateways(std::vector<net::IpAddress> gateways) {
+  const std::lock_guard lock(pending_mutex_);
+  pending_.gateways = std::make_unique<std::vector<net::IpAddress>>(std::move(gateways));
   has_pending_.store(true, std::memory_order_release);
 }
 
@@ -105,6 +97,11 @@ void Engine::adopt_pending() {
     has_pending_.store(false, std::memory_order_relaxed);
   }
   if (fresh.self) config_.self = std::move(*fresh.self);
+  if (fresh.gateways) {
+    config_.gateways = std::move(*fresh.gateways);
+    neighbours_.forget();
+    last_next_hop_ = {};
+  }
   if (fresh.tapped) tapped_ = std::move(fresh.tapped);
   if (fresh.own) {
     config_.own_endpoints = std::move(*fresh.own);
@@ -123,15 +120,14 @@ AddressFacts Engine::look_up(net::IpAddress address) const {
   facts.self = is_self(address);
   facts.group = address.is_multicast() || address.is_limited_broadcast() ||
                 std::find(broadcasts.begin(), broadcasts.end(), address) != broadcasts.end();
-  facts.gateway = is_gateway(address);
+  const bool gateway = is_gateway(address);
+  facts.tapped = tapped_->contains(address, gateway);
+  facts.gateway = gateway && !facts.tapped;
   const bool untapped_service = config_.untapped_services.contains(address);
   facts.service = untapped_service || config_.service_subnets.contains(address);
   facts.service_kept = untapped_service || keeps_view_of(address);
-  // A bridge that translates addresses leaves the backend's MAC address in place (bridge
-  // netfilter): the answer of a Service comes straight from a pod.
-  const bool outside = !config_.pod_subnets.empty() && !config_.pod_subnets.contains(address);
-  facts.routed = !address.is_link_local() && !facts.service && (facts.gateway || outside);
-  facts.tapped = tapped_->peers.contains(address);
+  facts.routed = facts.gateway || (!facts.tapped && !facts.group && !address.is_link_local() &&
+                                   (facts.service || is_outside(address)));
   return facts;
 }
 
@@ -140,31 +136,17 @@ bool Engine::is_self(net::IpAddress address) const {
   return std::find(mine.begin(), mine.end(), address) != mine.end();
 }
 
-bool Engine::is_self_mac(const PacketView& packet) const {
-  return packet.has_mac && config_.self.mac != Mac{} && packet.source_mac == config_.self.mac;
-}
-
 bool Engine::is_gateway(net::IpAddress address) const {
   const auto& gateways = config_.gateways;
   return std::find(gateways.begin(), gateways.end(), address) != gateways.end();
 }
 
 bool Engine::is_tapped(const PacketView& packet, net::IpAddress peer, AddressFacts facts,
-                       bool peer_sent) const {
+                       bool peer_sent) {
   // An IPv4 link-local address is one of a node's services (a DNS cache, metadata), or named.
-  if (peer.is_v4() || !peer.is_link_local()) return facts.tapped;
-  // That of IPv6 tells no pod from its gateway: what is known of the router decides.
-  if (tapped_->peers.empty() || facts.gateway) return false;
-  if (!packet.has_mac) return true;
-  const Mac& mac = peer_sent ? packet.source_mac : packet.destination_mac;
-  return std::find(routers_.begin(), routers_.end(), mac) == routers_.end();
-}
-
-void Engine::learn_router(const PacketView& packet) {
-  // This pod's own packet, through a Service and back from the bridge.
-  if (is_self_mac(packet)) return;
-  if (std::find(routers_.begin(), routers_.end(), packet.source_mac) != routers_.end()) return;
-  routers_[next_router_++ % routers_.size()] = packet.source_mac;
+  if (facts.tapped || facts.gateway || peer.is_v4() || !peer.is_link_local()) return facts.tapped;
+  // That of IPv6 tells no pod from its gateway.
+  return is_tapped_by_mac(packet, peer_sent) != Tapped::kNo;
 }
 
 bool Engine::is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const {
@@ -216,7 +198,10 @@ Decision Engine::decide(const PacketView& packet) {
   const AddressFacts destination = facts_of(packet.destination);
   const bool from_self = source.self;
   const bool to_self = destination.self;
-  if (!from_self && source.routed && packet.has_mac) learn_router(packet);
+  const bool inbound = packet.direction == Direction::kInbound;
+  if (from_self && inbound && !to_self) return {false, Rule::kReturned};
+  if (from_self && destination.routed && packet.has_mac && !packet.link_group)
+    learn_next_hop(packet.destination_mac, destination);
   if (packet.link_group || destination.group) return decide_group(packet, source);
   if (packet.source.is_unspecified()) return decide_group(packet, source);
   if (!from_self && !to_self) return {false, Rule::kNotSelf};
@@ -231,50 +216,11 @@ Decision Engine::decide(const PacketView& packet) {
   const net::IpAddress peer = flow.remote.address;
   const AddressFacts peer_facts = from_self ? destination : source;
   if (peer_facts.service) return decide_service(peer_facts);
-  if (!is_tapped(packet, peer, peer_facts, !from_self)) return {true, Rule::kPeerUntapped};
+  if (!is_tapped(packet, peer, peer_facts, !from_self)) {
+    if (config_.peers_change) remember_handshake(packet, flow);
+    return {true, Rule::kPeerUntapped};
+  }
   return packet.fragment ? decide_fragment(packet, flow) : decide_whole(packet, flow);
-}
-
-Decision Engine::decide_link(const PacketView& packet) const {
-  const bool telling = packet.arp_sender && !packet.arp_sender->is_unspecified();
-  const bool sender_tapped = telling && tapped_->peers.contains(*packet.arp_sender);
-  // Pods on ipvlan share one MAC address, so an ARP sender that is a tapped peer outweighs it.
-  const bool sent_by_self = packet.direction == Direction::kOutbound ||
-                            (telling && is_self(*packet.arp_sender)) ||
-                            (is_self_mac(packet) && !sender_tapped);
-  if (sent_by_self) {
-    if (packet.direction == Direction::kInbound) return {false, Rule::kGroupEcho};
-    return {true, Rule::kGroupSent};
-  }
-  const bool for_somebody_else = packet.has_mac && !packet.link_group &&
-                                 config_.self.mac != Mac{} &&
-                                 packet.destination_mac != config_.self.mac;
-  if (for_somebody_else) return {false, Rule::kNotSelf};
-  if (sender_tapped) return {false, Rule::kGroupFromTapped};
-  if (telling || tapped_->peers.empty() || is_link_control(packet)) {
-    return {true, Rule::kGroupFromUntapped};
-  }
-  return {false, Rule::kGroupFromUnknown};
-}
-
-Decision Engine::decide_group(const PacketView& packet, AddressFacts source) const {
-  // Address configuration (DHCP, duplicate address detection) starts without an address.
-  const bool nameless = packet.source.is_unspecified();
-  const bool sent_by_self =
-      packet.direction == Direction::kOutbound || source.self || (nameless && is_self_mac(packet));
-  if (sent_by_self) {
-    if (packet.direction == Direction::kInbound) return {false, Rule::kGroupEcho};
-    return {true, Rule::kGroupSent};
-  }
-  if (nameless && !tapped_->peers.empty()) return {false, Rule::kGroupFromUnknown};
-  // Routers advertise from link-local addresses, which the set of tapped peers cannot name (RFC
-  // 4861).
-  const bool router_advertisement =
-      is_neighbour_discovery(packet) && packet.icmp_type == 134 && packet.source.is_link_local();
-  if (!router_advertisement && is_tapped(packet, packet.source, source, true)) {
-    return {false, Rule::kGroupFromTapped};
-  }
-  return {true, Rule::kGroupFromUntapped};
 }
 
 Decision Engine::decide_service(AddressFacts peer) const {
@@ -290,12 +236,14 @@ bool Engine::keeps_view_of(net::IpAddress service) const {
     case ServiceView::kAuto:
       break;
   }
-  return tapped_->tapped_services ? !tapped_->tapped_services->contains(service)
-                                  : tapped_->peers.empty();
+  return tapped_->tapped_services ? !tapped_->tapped_services->contains(service) : tapped_->empty();
 }
 
 Decision Engine::decide_fragment(const PacketView& packet, const Flow& flow) {
-  const FragmentKey key{packet.source, packet.destination, packet.fragment_id, packet.protocol};
+  // In IPv6 the first one may name another protocol than the later ones: extension headers may
+  // follow the fragment header (RFC 8200, 4.5).
+  const FragmentKey key{packet.source, packet.destination, packet.fragment_id,
+                        packet.source.is_v4() ? packet.protocol : std::uint8_t{0}};
   if (packet.first_fragment) {
     const Decision decision = packet.depth == Depth::kTransport
                                   ? decide_whole(packet, flow)
@@ -327,12 +275,9 @@ Decision Engine::decide_whole(const PacketView& packet, const Flow& flow) {
 }
 
 Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
-  const FlowKey key{flow.local.address, flow.remote.address, flow.local.port, flow.remote.port};
-  FlowState& state = flows_.obtain(key);
+  FlowState& state = flows_.obtain(key_of(flow));
   const std::uint8_t flags = packet.tcp_flags;
-  // A SYN together with RST or FIN opens nothing, whoever made it.
-  const bool opening =
-      (flags & capture::kTcpSyn) != 0 && (flags & (capture::kTcpRst | capture::kTcpFin)) == 0;
+  const bool opening = opens_connection(flags);
   if (opening && (flags & capture::kTcpAck) == 0) {
     // After data this is a new connection on the same ports, perhaps the other way round.
     if (state.settled) state = FlowState{};
@@ -363,6 +308,15 @@ Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
   }
   if (state.decided) return {state.local_is_server, state.rule};
   return decide_tcp_midway(flow, state);
+}
+
+void Engine::remember_handshake(const PacketView& packet, const Flow& flow) {
+  if (packet.protocol != kTcp || packet.depth != Depth::kTransport ||
+      !opens_connection(packet.tcp_flags))
+    return;
+  // What came between this one and an earlier one was not looked at: a SYN begins anew.
+  if ((packet.tcp_flags & capture::kTcpAck) == 0) flows_.obtain(key_of(flow)) = FlowState{};
+  decide_tcp(packet, flow);
 }
 
 Decision Engine::decide_tcp_midway(const Flow& flow, FlowState& state) {
@@ -413,7 +367,7 @@ Decision Engine::decide_quote(const PacketView& packet, const Flow& flow) {
             Rule::kQuotedFlow};
   }
   // The quote is no packet of the flow: it must not create or change the flow's state.
-  const FlowState* known = flows_.find({local.address, remote.address, local.port, remote.port});
+  const FlowState* known = flows_.find(key_of({local, remote}));
   if (known != nullptr && known->decided) return {known->local_is_server, Rule::kQuotedFlow};
   if (listening_.is_listening(local.address, local.port)) return {true, Rule::kQuotedFlow};
   return {midway_server(local, remote, config_.ephemeral).owned, Rule::kQuotedFlow};

@@ -21,6 +21,7 @@
 #include "sidecar/ownership/flow_table.h"
 #include "sidecar/ownership/fragment_table.h"
 #include "sidecar/ownership/listening_sockets.h"
+#include "sidecar/ownership/neighbours.h"
 #include "sidecar/ownership/rules.h"
 #include "sidecar/ownership/server_rules.h"
 
@@ -35,33 +36,40 @@ enum class ServiceView : std::uint8_t {
 
 /// The peers whose taps forward. Immutable; replaced whole.
 struct TappedPeers {
-  net::CidrSet peers;
+  net::CidrSet prefixes{};  ///< Gateways within are not tapped: they are nodes.
+  net::CidrSet hosts{};     ///< Named one by one: tapped whatever they are.
   /// Services of which every backend is tapped: their views are dropped, all others kept. Nothing:
   /// it is not known, and ServiceView::kAuto goes by whether anybody is tapped.
   std::optional<net::CidrSet> tapped_services{};
 
   static TappedPeers none() { return {}; }
-  /// Everybody in the pod subnets but the gateways, which are nodes.
-  static TappedPeers all(std::span<const net::Cidr> pod_subnets,
-                         std::span<const net::IpAddress> gateways);
-  static TappedPeers list(net::CidrSet set) { return {.peers = std::move(set)}; }
+  static TappedPeers all(std::span<const net::Cidr> pod_subnets);
+  static TappedPeers list(std::span<const net::CidrSet::Rule> rules);
+  static TappedPeers named(std::span<const net::IpAddress> hosts);
+
+  bool contains(net::IpAddress address, bool is_gateway) const {
+    return hosts.contains(address) || (!is_gateway && prefixes.contains(address));
+  }
+  bool empty() const { return prefixes.empty() && hosts.empty(); }
 };
 
-/// Who this pod is on the tapped interface. Changes at run time.
+/// Who this pod is. Changes at run time.
 struct Self {
-  std::vector<net::IpAddress> addresses;   ///< Link-local ones included.
-  std::array<std::byte, 6> mac{};          ///< All zero: none.
+  std::vector<net::IpAddress> addresses;   ///< Of every interface, link-local ones included.
+  std::array<std::byte, 6> mac{};          ///< Of the tapped interface. All zero: none.
   std::vector<net::IpAddress> broadcasts;  ///< Of the interface's own IPv4 subnets.
+  friend bool operator==(const Self&, const Self&) = default;
 };
 
 struct EngineConfig {
   Self self;
   net::CidrSet pod_subnets;
-  std::vector<net::IpAddress> gateways;  ///< Next hops: hosts that are certainly no pods.
+  std::vector<net::IpAddress> gateways;  ///< Next hops of the pod: nodes.
   net::CidrSet service_subnets;
   net::CidrSet untapped_services;  ///< VIPs whose views are owned whatever else is set.
   ServiceView service_view = ServiceView::kAuto;
   TappedPeers tapped_peers;
+  bool peers_change = false;  ///< Who is tapped changes, so handshakes with all are remembered.
   PortRange ephemeral;
   std::vector<std::uint16_t> server_ports;  ///< Extra ports of UDP, UDP-Lite, SCTP, DCCP servers.
   std::vector<capture::OwnEndpoint> own_endpoints;
@@ -80,6 +88,7 @@ class Engine {
   Decision decide(const capture::PacketView& packet);
 
   void set_self(Self self);
+  void set_gateways(std::vector<net::IpAddress> gateways);
   void set_tapped_peers(std::shared_ptr<const TappedPeers> peers);
   void set_own_endpoints(std::vector<capture::OwnEndpoint> endpoints);
 
@@ -88,12 +97,15 @@ class Engine {
   std::uint64_t flow_evictions() const { return flows_.evictions(); }
 
  private:
-  using Mac = std::array<std::byte, 6>;
+  enum class Tapped : std::uint8_t { kUnknown, kYes, kNo };
   struct Flow {
     End local;
     End remote;
     bool outbound = false;  ///< The packet at hand goes from local to remote.
   };
+  static FlowKey key_of(const Flow& flow) {
+    return {flow.local.address, flow.remote.address, flow.local.port, flow.remote.port};
+  }
 
   void adopt_pending();
   AddressFacts facts_of(const net::IpAddress& address);
@@ -101,20 +113,30 @@ class Engine {
   bool is_self(net::IpAddress address) const;
   bool is_gateway(net::IpAddress address) const;
   bool is_self_mac(const capture::PacketView& packet) const;
+  bool is_outside(net::IpAddress address) const;
   bool is_tapped(const capture::PacketView& packet, net::IpAddress peer, AddressFacts facts,
-                 bool peer_sent) const;
+                 bool peer_sent);
   bool is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const;
   bool is_own_traffic(const capture::PacketView& packet) const;
-  void learn_router(const capture::PacketView& packet);
 
-  Decision decide_link(const capture::PacketView& packet) const;
-  Decision decide_group(const capture::PacketView& packet, AddressFacts source) const;
+  /// The host that packets to `destination` are sent to.
+  void learn_next_hop(const Mac& mac, AddressFacts destination);
+  /// The host says on the link that it has this address. The source of any other packet says less:
+  /// it may lie behind a router, or have been translated on the bridge.
+  void learn_claim(const Mac& mac, net::IpAddress address);
+  /// By the packet's source, or else its destination.
+  Tapped is_tapped_by_mac(const capture::PacketView& packet, bool source);
+
+  Decision decide_link(const capture::PacketView& packet);
+  Decision decide_group(const capture::PacketView& packet, AddressFacts source);
+  static Decision from_others(Tapped sender);
   Decision decide_service(AddressFacts peer) const;
   bool keeps_view_of(net::IpAddress service) const;
   Decision decide_fragment(const capture::PacketView& packet, const Flow& flow);
   Decision decide_whole(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp_midway(const Flow& flow, FlowState& state);
+  void remember_handshake(const capture::PacketView& packet, const Flow& flow);
   Decision decide_icmp(const capture::PacketView& packet, const Flow& flow);
   Decision decide_quote(const capture::PacketView& packet, const Flow& flow);
 
@@ -125,12 +147,14 @@ class Engine {
   AddressBook addresses_;
   FlowTable flows_;
   FragmentTable fragments_;
-  std::array<Mac, 4>
-      routers_{};  ///< Senders of routed packets: no pods, whatever address they use.
-  unsigned next_router_ = 0;
+  Neighbours neighbours_;
+  Mac last_next_hop_{};
+  bool has_v4_subnets_ = false;  // among the pods'
+  bool has_v6_subnets_ = false;
 
   struct Pending {
     std::unique_ptr<Self> self;
+    std::unique_ptr<std::vector<net::IpAddress>> gateways;
     std::shared_ptr<const TappedPeers> tapped;
     std::unique_ptr<std::vector<capture::OwnEndpoint>> own;
   };

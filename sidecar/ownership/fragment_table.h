@@ -14,7 +14,7 @@ struct FragmentKey {
   net::IpAddress source;
   net::IpAddress destination;
   std::uint32_t id = 0;
-  std::uint8_t protocol = 0;
+  std::uint8_t protocol = 0;  ///< Of IPv4 only.
   friend bool operator==(const FragmentKey&, const FragmentKey&) = default;
 };
 

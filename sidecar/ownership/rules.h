@@ -12,8 +12,8 @@ enum class Rule : std::uint8_t {
   kOwnTraffic,         ///< The tap's own connection, or an ICMP error about it.
   kNotSelf,            ///< Neither end is this pod.
   kSelfToSelf,         ///< Both ends are this pod.
+  kReturned,           ///< This pod's own packet, coming back from a bridge in hairpin mode.
   kGroupSent,          ///< Multicast, broadcast, ARP, neighbour discovery: this pod sent it.
-  kGroupEcho,          ///< The same, coming back from a bridge in hairpin mode.
   kGroupFromTapped,    ///< The same, sent by a tapped peer.
   kGroupFromUntapped,  ///< The same, sent by somebody without a tap.
   kGroupFromUnknown,   ///< The same, from a sender without a telling address, among tapped peers.

@@ -18,7 +18,7 @@ ownership::EngineConfig pod(unsigned n) {
   ownership::EngineConfig config;
   config.self.addresses = {net::IpAddress::v4(0x0a000000U + n),
                            net::IpAddress::v6(0xfd00000000000000ULL, n)};
-  config.tapped_peers.peers = net::CidrSet::parse("10.0.0.0/24,fd00::/64").value();
+  config.tapped_peers.prefixes = net::CidrSet::parse("10.0.0.0/24,fd00::/64").value();
   config.service_subnets = net::CidrSet::parse("10.96.0.0/12").value();
   config.flow_capacity = 1024;
   config.fragment_capacity = 16;

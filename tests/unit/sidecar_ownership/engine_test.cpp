@@ -163,6 +163,47 @@ TEST_F(Ownership, LaterFragmentsFollowTheFirst) {
   EXPECT_FALSE(one_owns(there6().udp(40000, 53).fragment(0x12345678, 9, false)));
 }
 
+TEST_F(Ownership, FragmentsFollowTheFirstBehindExtensionHeadersToo) {
+  // Destination options behind the fragment header: the later fragments name these as protocol.
+  Bytes options_and_udp = {std::byte{17}, std::byte{0}, std::byte{1}, std::byte{4},
+                           std::byte{0},  std::byte{0}, std::byte{0}, std::byte{0}};
+  const Bytes udp = packet().udp(40000, 53).network();
+  options_and_udp.insert(options_and_udp.end(), udp.begin() + 20, udp.end());
+  EXPECT_FALSE(one_owns(there6().payload(options_and_udp).protocol(60).fragment(0x1234, 0, true)));
+  EXPECT_EQ(two.rule(there6().protocol(60).fragment(0x1234, 9, false)), Rule::kFragment);
+  EXPECT_FALSE(one_owns(there6().protocol(60).fragment(0x1234, 9, false)));
+}
+
+TEST_F(Ownership, AHandshakeBeforeThePeerHadATapIsRemembered) {
+  const std::vector<net::IpAddress> both = {ip("10.0.0.1"), ip("10.0.0.2")};
+  const auto everybody = std::make_shared<const TappedPeers>(TappedPeers::named(both));
+  EngineConfig c = pod_config(2);
+  c.tapped_peers = TappedPeers::none();
+  for (const bool peers_change : {false, true}) {
+    c.peers_change = peers_change;
+    Pod server(c);
+    EXPECT_TRUE(server.owns(there().tcp(80, 61616).syn()));
+    EXPECT_TRUE(server.owns(back().tcp(61616, 80).syn_ack()));
+    EXPECT_TRUE(server.owns(there().tcp(80, 61616)));
+    EXPECT_EQ(server.engine.flows(), peers_change ? 1U : 0U);
+    server.engine.set_tapped_peers(everybody);
+    EXPECT_EQ(server.owns(there().tcp(80, 61616)), peers_change) << "the ports tell wrong";
+  }
+}
+
+TEST_F(Ownership, OfHandshakesBeforeTheTapTheLastCounts) {
+  EngineConfig c = pod_config(2);
+  c.tapped_peers = TappedPeers::none();
+  c.peers_change = true;
+  Pod pod(c);
+  pod.owns(there().tcp(7000, 6000).syn());
+  pod.owns(there().tcp(7000, 6000).flags(0x11));
+  pod.owns(back().tcp(6000, 7000).syn());
+  const std::vector<net::IpAddress> peer = {ip("10.0.0.1")};
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(TappedPeers::named(peer)));
+  EXPECT_EQ(pod.sees(there().tcp(7000, 6000)), (Decision{false, Rule::kTcpFlow}));
+}
+
 TEST_F(Ownership, ServiceViewIsLeftToTheBackend) {
   const PacketBuilder query = packet().from("10.0.0.1").to("10.96.0.10").udp(40000, 53);
   EXPECT_EQ(one.sees(query), (Decision{false, Rule::kServiceView}));
@@ -196,8 +237,24 @@ TEST_F(Ownership, MulticastAndBroadcastAreTheSenders) {
 
 TEST_F(Ownership, ReturnedMulticastIsAnEcho) {
   const Bytes sent = packet().from("10.0.0.1").to("224.0.0.5").udp(1, 2).ethernet();
-  EXPECT_EQ(one.sees(sent, capture::Direction::kInbound), (Decision{false, Rule::kGroupEcho}));
+  EXPECT_EQ(one.sees(sent, capture::Direction::kInbound), (Decision{false, Rule::kReturned}));
   EXPECT_EQ(one.sees(sent, capture::Direction::kOutbound), (Decision{true, Rule::kGroupSent}));
+}
+
+TEST_F(Ownership, ReturnedUnicastIsAnEcho) {
+  const Bytes sent = there().udp(40000, 53).ethernet();
+  EXPECT_EQ(two.sees(sent, capture::Direction::kInbound), (Decision{true, Rule::kEphemeralPort}));
+  for (const Bytes& bytes :
+       {packet().from("10.0.0.1").to("8.8.8.8").tcp(40000, 443).ethernet(),
+        packet().from("10.0.0.1").to("10.0.0.100").udp(1, 2).fragment(1, 9, false).ethernet(),
+        there6().icmp(135).ethernet(), arp(mac(5), mac(1), ip("10.0.0.1"), ip("10.0.0.5"))}) {
+    EXPECT_TRUE(one.sees(bytes, capture::Direction::kOutbound).owned);
+    EXPECT_EQ(one.sees(bytes, capture::Direction::kInbound), (Decision{false, Rule::kReturned}));
+  }
+  // Through its own Service a pod's packet comes back from itself, for itself.
+  EXPECT_TRUE(one.sees(packet().from("10.0.0.1").to("10.0.0.1").tcp(40000, 80).ethernet(),
+                       capture::Direction::kInbound)
+                  .owned);
 }
 
 TEST_F(Ownership, NeighbourDiscoveryIsTheSendersEvenInUnicast) {
@@ -219,15 +276,6 @@ TEST_F(Ownership, SenderWithoutAddressIsKnownByItsMac) {
   EXPECT_TRUE(one_owns(packet().from("::").to("ff02::1:ff00:1").icmp(135).source_mac(mac(1))));
 }
 
-TEST_F(Ownership, LinkLocalPeersCountAsTappedUnlessTheyAreRouters) {
-  const auto hello = packet().from("fe80::9").to("ff02::1").icmp(135).source_mac(mac(9));
-  EXPECT_EQ(one.rule(hello), Rule::kGroupFromTapped);
-  // A routed packet shows which MAC address is a router's.
-  one.sees(packet().from("8.8.8.8").to("10.0.0.1").udp(53, 40000).source_mac(mac(9)));
-  EXPECT_EQ(one.rule(hello), Rule::kGroupFromUntapped);
-  EXPECT_TRUE(two.owns(packet().from("fe80::9").to("ff02::1").icmp(134).source_mac(mac(9))));
-}
-
 TEST_F(Ownership, AnIpv4LinkLocalPeerIsTappedOnlyWhereItIsNamed) {
   const char* const kDnsCache = "169.254.20.10";
   for (Pod* pod : {&one, &two}) {
@@ -238,15 +286,9 @@ TEST_F(Ownership, AnIpv4LinkLocalPeerIsTappedOnlyWhereItIsNamed) {
               (Decision{true, Rule::kPeerUntapped}));
   }
   EngineConfig c = pod_config(1);
-  c.tapped_peers.peers = cidrs("169.254.7.2");
+  c.tapped_peers = tapped("169.254.7.2");
   EXPECT_EQ(Pod(c).rule(packet().from("10.0.0.1").to("169.254.7.2").udp(40000, 53)),
             Rule::kEphemeralPort);
-}
-
-TEST_F(Ownership, AServiceBehindTheBridgeIsNoRouter) {
-  // The backend's answer, translated on the bridge, bears the backend's MAC address.
-  one.sees(packet().from("10.96.0.10").to("10.0.0.1").udp(53, 40000).source_mac(mac(2)));
-  EXPECT_FALSE(one.owns(packet().from("fe80::2").to("ff02::1").icmp(135).source_mac(mac(2))));
 }
 
 TEST_F(Ownership, ArpIsTheSenders) {
@@ -265,20 +307,20 @@ TEST_F(Ownership, OfServicesThatAreKnownThoseWithTappedBackendsOnlyAreDropped) {
   const auto asks = [&](const char* service) {
     return pod.owns(packet().from("10.0.0.1").to(service).udp(40000, 53));
   };
-  TappedPeers tapped = TappedPeers::list(cidrs("10.0.0.2"));
-  tapped.tapped_services = cidrs("10.96.0.1,10.96.0.9,fd00:96::1");
-  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(tapped));
+  TappedPeers peers = tapped("10.0.0.2");
+  peers.tapped_services = cidrs("10.96.0.1,10.96.0.9,fd00:96::1");
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(peers));
   EXPECT_FALSE(asks("10.96.0.1"));
   EXPECT_TRUE(asks("10.96.0.2"));
   EXPECT_TRUE(asks("10.96.0.9")) << "the configuration's word";
   EXPECT_FALSE(pod.owns(packet().from("fd00::1").to("fd00:96::1").udp(40000, 53)));
   EXPECT_TRUE(pod.owns(packet().from("fd00:96::2").to("fd00::1").udp(53, 40000)));
-  tapped.tapped_services = cidrs("10.96.0.2");
-  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(tapped));
+  peers.tapped_services = cidrs("10.96.0.2");
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(peers));
   EXPECT_TRUE(asks("10.96.0.1"));
   EXPECT_FALSE(asks("10.96.0.2"));
-  tapped.tapped_services.reset();
-  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(tapped));
+  peers.tapped_services.reset();
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(peers));
   EXPECT_FALSE(asks("10.96.0.1")) << "somebody is tapped";
 }
 
@@ -343,12 +385,29 @@ TEST_F(Ownership, MappedAddressesAreTheirIpv4Addresses) {
   EXPECT_EQ(Pod(c).rule(packet().from("10.0.0.1").to("8.8.8.8").udp(1, 2)), Rule::kPeerUntapped);
 }
 
-TEST(TappedPeersAll, LeavesOutTheGateways) {
+TEST_F(Ownership, AGatewayIsTappedOnlyWhereItIsNamedItself) {
+  const auto from_gateway = packet().from("10.0.0.254").to("10.0.0.1").udp(53, 40000);
+  const Bytes asked = arp(kBroadcastMac, mac(9), ip("10.0.0.254"), ip("10.0.0.1"));
   const std::vector<net::Cidr> subnets = {net::Cidr::parse("10.0.0.0/24").value()};
-  const std::vector<net::IpAddress> gateways = {ip("10.0.0.1")};
-  const TappedPeers all = TappedPeers::all(subnets, gateways);
-  EXPECT_TRUE(all.peers.contains(ip("10.0.0.2")));
-  EXPECT_FALSE(all.peers.contains(ip("10.0.0.1")));
+  EngineConfig c = pod_config(1);
+  for (const TappedPeers& peers : {tapped("10.0.0.0/24"), TappedPeers::all(subnets)}) {
+    c.tapped_peers = peers;
+    EXPECT_EQ(Pod(c).rule(from_gateway), Rule::kPeerUntapped);
+    EXPECT_EQ(Pod(c).sees(asked).rule, Rule::kGroupFromUntapped);
+  }
+  const std::vector<net::IpAddress> hosts = {ip("10.0.0.254")};
+  for (const TappedPeers& peers : {tapped("10.0.0.254"), TappedPeers::named(hosts)}) {
+    c.tapped_peers = peers;
+    EXPECT_EQ(Pod(c).rule(from_gateway), Rule::kEphemeralPort);
+    EXPECT_EQ(Pod(c).sees(asked).rule, Rule::kGroupFromTapped);
+  }
+}
+
+TEST_F(Ownership, GatewaysMayChange) {
+  const auto from_gateway = packet().from("10.0.0.253").to("10.0.0.1").udp(53, 40000);
+  EXPECT_EQ(one.rule(from_gateway), Rule::kEphemeralPort);
+  one.engine.set_gateways({ip("10.0.0.253")});
+  EXPECT_EQ(one.rule(from_gateway), Rule::kPeerUntapped);
 }
 
 TEST(Rules, EveryOneHasItsOwnName) {

@@ -22,12 +22,11 @@ TEST(Threads, SettersTakeEffectInOneStepWhilePacketsAreDecided) {
     Self here = pod_config(1).self;
     Self moved = here;
     moved.addresses = {ip("10.0.0.77")};
-    const auto tapped =
-        std::make_shared<const TappedPeers>(TappedPeers::list(cidrs("10.0.0.0/24")));
+    const auto peers = std::make_shared<const TappedPeers>(tapped("10.0.0.0/24"));
     const auto nobody = std::make_shared<const TappedPeers>(TappedPeers::none());
     for (int i = 0; i < 2000; ++i) {
       pod.engine.set_self(i % 2 == 0 ? moved : here);
-      pod.engine.set_tapped_peers(i % 3 == 0 ? nobody : tapped);
+      pod.engine.set_tapped_peers(i % 3 == 0 ? nobody : peers);
       if (i % 2 == 0) {
         pod.engine.set_own_endpoints(
             {{capture::IpProtocol::kUdp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003}});
@@ -36,7 +35,7 @@ TEST(Threads, SettersTakeEffectInOneStepWhilePacketsAreDecided) {
       }
     }
     pod.engine.set_self(here);
-    pod.engine.set_tapped_peers(tapped);
+    pod.engine.set_tapped_peers(peers);
     pod.engine.set_own_endpoints({});
     done.store(true, std::memory_order_release);
   });
