@@ -210,13 +210,14 @@ struct CaptureLoop::Impl {
     device.buffer_bytes = config.buffer_bytes;
     device.most_buffer_bytes = config.most_buffer_bytes;
     device.block_timeout_ms = kBlockTimeoutMs;
+    device.filter = program;
+    device.filter_link = program_link;
     auto opened = open_source(device);
     if (!opened) return opened.error();
     source = std::move(*opened);
     is_open.store(true, std::memory_order_relaxed);
     link.store(source->link_type(), std::memory_order_relaxed);
     pipeline.set_link_type(source->link_type());
-    if (program_link == source->link_type()) attach_filter();
     return {};
   }
 
@@ -359,10 +360,14 @@ CaptureLoop::CaptureLoop(CaptureLoopConfig config, OpenSource open_source,
                          std::unique_ptr<ownership::ListeningSockets> listening)
     : impl_(
           std::make_unique<Impl>(std::move(config), std::move(open_source), std::move(listening))) {
-  if (auto opened = impl_->open(); !opened)
+  // As for Ethernet, which nearly every interface is; of another one only what it says then.
+  impl_->renew_filter();
+  if (auto opened = impl_->open(); !opened) {
     telemetry::error("cannot capture yet; trying again",
                      {{"interface", impl_->config.interface}, {"reason", opened.error().text}});
-  impl_->renew_filter();
+  } else if (impl_->program_link != impl_->link) {
+    impl_->renew_filter();
+  }
 }
 
 CaptureLoop::~CaptureLoop() { finish(); }
@@ -485,6 +490,10 @@ void CaptureLoop::set_self(ownership::Self self) {
 
 void CaptureLoop::set_mtu(std::uint32_t mtu) {
   impl_->on_packet_path([&] { impl_->pipeline.set_mtu(mtu); });
+}
+
+void CaptureLoop::set_gateways(std::vector<net::IpAddress> gateways) {
+  impl_->engine.set_gateways(std::move(gateways));
 }
 
 void CaptureLoop::set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers) {

@@ -101,7 +101,8 @@ void Pipeline::count_missed() {
 
 void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   ledger_.read.add();
-  const capture::PacketView view = capture::parse_packet(config_.link, packet.bytes);
+  capture::PacketView view = capture::parse_packet(config_.link, packet.bytes);
+  if (view.direction == capture::Direction::kUnknown) view.direction = packet.direction;
   const ownership::Decision decision = engine_.decide(view);
   const auto rule = static_cast<std::size_t>(decision.rule);
   if (!decision.owned) {

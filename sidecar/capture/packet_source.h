@@ -27,6 +27,7 @@ struct CapturedPacket {
   std::uint32_t length = 0;          ///< Bytes on the wire, at least bytes.size().
   std::uint32_t seconds = 0;         ///< Since 1970.
   std::uint32_t nanoseconds = 0;
+  Direction direction = Direction::kUnknown;  ///< Where the source tells.
   Offload offload;
 };
 
@@ -73,7 +74,8 @@ struct DeviceConfig {
   std::size_t buffer_bytes = 2U << 20;     ///< Of the ring shared with the kernel, without load.
   std::size_t most_buffer_bytes = 0;       ///< Under load; no more than `buffer_bytes`: the same.
   unsigned block_timeout_ms = 5;           ///< A block that is not full is handed over after this.
-  std::span<const BpfInstruction> filter;  ///< In force before the first packet is handed over.
+  std::span<const BpfInstruction> filter;  ///< In force before the first packet is captured.
+  LinkType filter_link = LinkType::kEthernet;  ///< On another link layer the filter is left out.
 };
 
 }  // namespace sidetap::capture

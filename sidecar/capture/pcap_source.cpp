@@ -129,7 +129,7 @@ Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& confi
                  " is not supported; Ethernet, raw IP and Linux cooked are"};
   const int descriptor = pcap_get_selectable_fd(handle.get());
   auto source = std::make_unique<PcapSource>(std::move(handle), *link, descriptor);
-  if (!config.filter.empty()) {
+  if (!config.filter.empty() && config.filter_link == *link) {
     if (auto set = source->set_filter(config.filter); !set) return set.error();
   }
   return std::unique_ptr<PacketSource>(std::move(source));

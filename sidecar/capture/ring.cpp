@@ -42,6 +42,13 @@ bool set_option(int descriptor, int option, const Value& value) {
   return setsockopt(descriptor, SOL_PACKET, option, &value, sizeof value) == 0;
 }
 
+/// The address that the kernel gives with each packet stands behind its header.
+Direction read_direction(const std::byte* packet) {
+  sockaddr_ll address;
+  std::memcpy(&address, packet + TPACKET_ALIGN(sizeof(tpacket3_hdr)), sizeof address);
+  return address.sll_pkttype == PACKET_OUTGOING ? Direction::kOutbound : Direction::kInbound;
+}
+
 /// The word by which kernel and process pass a block to each other.
 std::atomic_ref<std::uint32_t> status_of(std::byte* block) {
   return std::atomic_ref(reinterpret_cast<tpacket_block_desc*>(block)->hdr.bh1.block_status);
@@ -206,6 +213,7 @@ void Ring::deliver(std::byte* packet, PacketHandler& handler) const {
   captured_packet.length = header.tp_len;
   captured_packet.seconds = header.tp_sec;
   captured_packet.nanoseconds = header.tp_nsec;
+  captured_packet.direction = read_direction(packet);
   if (offloads_) captured_packet.offload = read_offload(bytes - sizeof(OffloadHeader));
   if ((header.tp_status & TP_STATUS_VLAN_VALID) != 0 && captured >= kMacs) {
     const std::uint32_t protocol =

@@ -72,6 +72,21 @@ class PipelineTest : public testing::Test {
   ownership::Engine engine_{engine_config(), nothing_};
 };
 
+TEST_F(PipelineTest, TheSourcesWordOnTheDirectionTellsEchoes) {
+  Pipeline pipeline = make({});
+  std::vector<Bytes> got;
+  pipeline.add(forwarder(got), "sensor");
+  const Bytes sent = back(40000);
+  capture::CapturedPacket packet;
+  packet.bytes = sent;
+  packet.length = static_cast<std::uint32_t>(sent.size());
+  packet.direction = capture::Direction::kOutbound;
+  pipeline.on_packet(packet);
+  packet.direction = capture::Direction::kInbound;
+  pipeline.on_packet(packet);
+  EXPECT_EQ(got.size(), 1U);
+}
+
 constexpr std::uint16_t kFlows = 600;
 
 TEST_F(PipelineTest, BalanceGivesBothDirectionsToOneAndMovesOnlyWhatMust) {

@@ -39,12 +39,16 @@ struct Kept {
   Bytes bytes;
   std::uint32_t length = 0;
   Offload offload;
+  Direction direction;
 };
 
 class Keeper final : public PacketHandler {
  public:
   void on_packet(const CapturedPacket& packet) override {
-    packets.push_back({{packet.bytes.begin(), packet.bytes.end()}, packet.length, packet.offload});
+    packets.push_back({{packet.bytes.begin(), packet.bytes.end()},
+                       packet.length,
+                       packet.offload,
+                       packet.direction});
   }
   std::vector<Kept> packets;
 };
@@ -265,6 +269,25 @@ TEST_F(RingSource, AFilterHoldsForEveryProtocolAndCanBeReplaced) {
   }
 }
 
+TEST_F(RingSource, TellsWhichWayAPacketWent) {
+  auto source = open();
+  ASSERT_TRUE(source);
+  // For nobody in particular, for another host, and out of the interface itself.
+  Bytes sent = frame(ETH_P_IP, IPPROTO_UDP, 1, 30);
+  sent[0] = std::byte{1};
+  inject(sent);
+  sent[0] = std::byte{2};
+  inject(sent);
+  address_.sll_ifindex = static_cast<int>(if_nametoindex("pod0"));
+  inject(sent);
+  Keeper keeper;
+  collect(*source, keeper, 3);
+  ASSERT_EQ(keeper.packets.size(), 3U);
+  EXPECT_EQ(keeper.packets[0].direction, Direction::kInbound);
+  EXPECT_EQ(keeper.packets[1].direction, Direction::kInbound);
+  EXPECT_EQ(keeper.packets[2].direction, Direction::kOutbound);
+}
+
 TEST_F(RingSource, AVlanTagStandsWhereItWasOnTheWire) {
   auto source = open();
   ASSERT_TRUE(source);
@@ -314,7 +337,10 @@ std::vector<Bytes> on_the_wire(const std::vector<Kept>& packets) {
   fidelity::Restorer restorer({});
   std::vector<Bytes> all;
   for (const Kept& kept : packets) {
-    const CapturedPacket packet{kept.bytes, kept.length, 0, 0, kept.offload};
+    CapturedPacket packet;
+    packet.bytes = kept.bytes;
+    packet.length = kept.length;
+    packet.offload = kept.offload;
     const auto segments = restorer.begin(parse_packet(LinkType::kEthernet, packet.bytes), packet);
     for (std::uint32_t i = 0; i < segments; ++i) {
       const auto wire = restorer.next();

@@ -1,0 +1,52 @@
+#include "sidecar/capture_loop.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/sidecar_capture/bpf_machine.h"
+#include "tests/unit/sidecar_capture/packet_builder.h"
+
+namespace sidetap {
+namespace {
+
+using namespace sidetap::test;
+
+/// The program that the interface is opened with.
+std::vector<capture::BpfInstruction> program_at_open(CaptureLoopConfig config) {
+  std::vector<capture::BpfInstruction> program;
+  const CaptureLoop loop(
+      std::move(config),
+      [&](const capture::DeviceConfig& device) -> Result<std::unique_ptr<capture::PacketSource>> {
+        EXPECT_EQ(device.filter_link, capture::LinkType::kEthernet);
+        program.assign(device.filter.begin(), device.filter.end());
+        return Error{"there is no such interface"};
+      },
+      std::make_unique<ownership::NoListeningSockets>());
+  return program;
+}
+
+CaptureLoopConfig pod_one() {
+  CaptureLoopConfig config;
+  config.engine.self.addresses = {ip("10.0.0.1")};
+  return config;
+}
+
+TEST(CaptureLoop, TheFilterHoldsFromTheFirstPacketOn) {
+  const auto program = program_at_open(pod_one());
+  ASSERT_FALSE(program.empty());
+  EXPECT_EQ(run_bpf(program, packet().from("10.0.0.7").to("10.0.0.8").udp(1, 2).ethernet(),
+                    kPacketOtherHost),
+            0U);
+}
+
+TEST(CaptureLoop, ADecisionSeesMoreOfAPacketThanTheSensorMayWant) {
+  for (const auto& [asked, captured] : {std::pair{64U, 256U}, {256U, 256U}, {9000U, 9000U}}) {
+    CaptureLoopConfig config = pod_one();
+    config.snaplen = asked;
+    EXPECT_EQ(run_bpf(program_at_open(config),
+                      packet().from("8.8.8.8").to("10.0.0.1").udp(1, 2).ethernet(), kPacketHost),
+              captured);
+  }
+}
+
+}  // namespace
+}  // namespace sidetap
