@@ -14,6 +14,8 @@ from sidetap_lab.judge import Judge  # noqa: E402
 MACS = {"a": "02:00:00:00:00:0a", "b": "02:00:00:00:00:0b", "u": "02:00:00:00:00:0c"}
 ADDRESSES = {4: {"a": "10.244.1.10", "b": "10.244.1.20", "u": "10.244.1.30", "vip": "10.96.0.10"},
              6: {"a": "fd00::a", "b": "fd00::b", "u": "fd00::c", "vip": "fd00:96::a"}}
+ADDRESSES[4] |= {"node": "172.18.0.11", "gateway": "10.244.1.1", "outside": "203.0.113.10", "sensor": "172.18.0.100"}
+ADDRESSES[6] |= {"link": "fe80::c"}
 TAPPED = ("a", "b")
 
 
@@ -49,8 +51,8 @@ class JudgeTest(unittest.TestCase):
     def setUp(self):
         self.wire, self.sensor = List(), List()
         services = ["10.96.0.0/16", "fd00:96::/112"]
-        self.judge = Judge(self.wire, self.sensor, TAPPED, MACS, ["10.244.0.0/16", "fd00::/16"] + services, services, [],
-                           ["172.18.0.100"])
+        addresses = {pod: [ADDRESSES[family][pod] for family in (4, 6)] for pod in MACS}
+        self.judge = Judge(self.wire, self.sensor, TAPPED, MACS, addresses, services, [], ["172.18.0.100"])
 
     def seen(self, pod, frames, outgoing=False):
         self.wire.frames += [Frame(pod, outgoing, data) for data in frames]
@@ -106,10 +108,46 @@ class JudgeTest(unittest.TestCase):
         self.got(*sent)
         self.assertEqual((self.verdict().lost, self.verdict().on_the_way), (0, 1))
 
-    def test_what_leaves_the_cluster_is_due(self):
-        ADDRESSES[4]["outside"] = "172.18.0.50"
-        self.seen("a", datagram("a", "outside", 1), outgoing=True)
+    def test_what_comes_in_is_due_whoever_sent_it(self):
+        for number, sender in enumerate(("node", "gateway", "outside", "b"), 1):
+            self.seen("a", datagram(sender, "a", number))
+            verdict = self.verdict([number])
+            self.assertEqual((verdict.lost, verdict.absent, verdict.on_the_way), (1, [number], 0), sender)
+            self.got(*datagram(sender, "a", number))
+            self.assertTrue(self.verdict([number]).exact)
+            self.judge.open()
+
+    def test_what_goes_to_nobody_with_a_tap_is_due(self):
+        for number, receiver in enumerate(("node", "gateway", "outside", "u"), 1):
+            self.seen("a", datagram("a", receiver, number), outgoing=True)
+            verdict = self.verdict([number])
+            self.assertEqual((verdict.lost, verdict.absent, verdict.on_the_way), (1, [number], 0), receiver)
+            self.judge.open()
+
+    def test_what_comes_back_through_the_pods_own_service_is_due(self):
+        self.seen("a", datagram("a", "vip", 1), outgoing=True)
+        self.seen("a", datagram("gateway", "a", 1))
+        verdict = self.verdict([1])
+        self.assertEqual((verdict.lost, verdict.absent), (1, [1]))
+
+    def test_a_message_that_a_service_lost_is_no_taps_fault(self):
+        self.seen("a", datagram("a", "vip", 1), outgoing=True)
+        self.assertEqual(self.verdict([1]).absent, [])
+
+    def test_what_came_in_more_often_than_it_left_is_due(self):
+        sent = datagram("a", "b", 1)
+        self.pass_between(sent)
+        self.seen("b", sent)
+        self.got(*sent)
         self.assertEqual(self.verdict().lost, 1)
+
+    def test_link_local_of_somebody_untapped_is_due_once_the_taps_know_him(self):
+        sent = datagram("link", "b", 1, family=6, to="33:33:00:00:00:fb")
+        for known in (False, True):
+            self.judge.account.known_neighbours = known
+            self.seen("b", sent)
+            self.assertEqual(self.verdict().lost, int(known))
+            self.judge.open()
 
     def test_doubled(self):
         sent = datagram("a", "b", 1)
@@ -210,7 +248,6 @@ class JudgeTest(unittest.TestCase):
             self.assertTrue(marked.is_reply(marked.reply(message)))
 
     def test_the_taps_own_traffic_is_left_out(self):
-        ADDRESSES[4]["sensor"] = "172.18.0.100"
         self.seen("a", datagram("a", "sensor", 1), outgoing=True)
         self.assertEqual(self.verdict().wire, 0)
 

@@ -62,8 +62,7 @@ def run_random(lab, seconds, seed):
 
 def run(options, names, folder):
     wrong = 0
-    with Lab(options.bin, folder, options.data, options.keep) as lab:
-        lab.judge.any_checksum = options.any_checksum
+    with Lab(options.bin, folder, options.data, options.keep, options.tapped_peers, options.service_view) as lab:
         lab.start_taps()
         lab.judge.calm()
         print(Verdict.heading(), flush=True)
@@ -92,7 +91,8 @@ def arguments():
     parser.add_argument("--seed", type=int, help="seed of the random traffic (default: a fresh one, printed)")
     parser.add_argument("--data", choices=["udp", "tcp"], default="udp", help="how the sensor asks for packets (default udp)")
     parser.add_argument("--bin", default=os.path.join(root, "build", "release", "bin"), metavar="DIR", help="where the programs are (default build/release/bin)")
-    parser.add_argument("--any-checksum", action="store_true", help="accept checksums as the interfaces' offloads leave them")
+    parser.add_argument("--tapped-peers", metavar="VALUE", help="TAPPED_PEERS of every tap (default: each tapped pod by its addresses)")
+    parser.add_argument("--service-view", choices=["auto", "never", "always"], default="auto", help="SERVICE_VIEW of every tap (default auto)")
     parser.add_argument("--keep", action="store_true", help="keep captures, logs and the wire's own capture, and say where")
     parser.add_argument("--verbose", action="store_true", help="name each scenario before it starts")
     return parser.parse_args()

@@ -53,7 +53,10 @@ class Account:
         self.got = Counter()
         self.samples = {}
         self.messages = Counter()
-        self.reached = defaultdict(set)  # marker -> pods on whose wires it was
+        self.arrived = defaultdict(Counter)  # pod -> unit -> times that it came in there
+        self.sent = defaultdict(set)  # marker -> destinations under which it left a pod
+        self.reached = set()  # markers that came in at a pod
+        self.known_neighbours = False  # every tap has seen enough of each neighbour to know whether it has a tap
         self.spoiled = 0
         self.parts = defaultdict(Counter)  # pod, or "" for the sensor -> datagram -> packets it came in
         self._fragmented = set()
@@ -119,23 +122,22 @@ def _datagram(packet):
 class Judge:
     """Collects truth and captures; opens an account for each scenario and gives its verdict.
 
-    inside: networks of the pods and their Services, whose every wire is captured.
+    addresses: those of each pod, by its name.
     hidden: networks whose addresses may not appear (Services with tapped backends); shown: exceptions from it.
     ignored: addresses of the sensor; the taps' own traffic is no part of the comparison.
     """
 
-    def __init__(self, wire, sensor, tapped, macs, inside, hidden, shown, ignored):
+    def __init__(self, wire, sensor, tapped, macs, addresses, hidden, shown, ignored):
         self._wire, self._sensor = wire, sensor
         self._tapped = set(tapped)
         self._tapped_macs = {bytes.fromhex(macs[pod].replace(":", "")) for pod in tapped}
         self._macs = {pod: bytes.fromhex(mac.replace(":", "")) for pod, mac in macs.items()}
-        self._inside = [ipaddress.ip_network(network) for network in inside]
+        self._tapped_addresses = {ipaddress.ip_address(address) for pod in tapped for address in addresses[pod]}
         self._hidden = [ipaddress.ip_network(network) for network in hidden]
         self._shown = {ipaddress.ip_address(address) for address in shown}
         self._ignored = {ipaddress.ip_address(address) for address in ignored}
         self._keep = None
         self.account = Account()
-        self.any_checksum = False
         self.echoes = 0
         self.faults = {}
 
@@ -161,8 +163,10 @@ class Judge:
             return
         whole = packets.read(frame.data)
         for packet in whole:
-            if packet.message:
-                self.account.reached[packet.message[0]].add(frame.place)
+            if packet.message and frame.outgoing:
+                self.account.sent[packet.message[0]].add(packet.destination)
+            elif packet.message:
+                self.account.reached.add(packet.message[0])
         if frame.place not in self._tapped:
             return
         # A bridge in hairpin mode returns to its sender what it floods. What is for one receiver may carry the
@@ -176,18 +180,22 @@ class Judge:
             if self.is_hidden(packet.source) or self.is_hidden(packet.destination):
                 continue
             if not self._is_excused(packet):
-                self._count_truth(frame.place, packet)
+                self._count_truth(frame, packet)
 
     def _is_excused(self, packet):
-        """Link-local IPv6 of somebody without a tap: the documented exception, since its address does not tell."""
+        """Link-local IPv6 of somebody without a tap, until the taps know that: the documented exception."""
+        if self.account.known_neighbours:
+            return False
         for address, mac in ((packet.source, packet.frame[6:12]), (packet.destination, packet.frame[:6])):
             if packet.family == 6 and address.is_link_local and mac not in self._tapped_macs:
                 return True
         return False
 
-    def _count_truth(self, place, packet):
+    def _count_truth(self, frame, packet):
         untapped_group = packet.group and packet.source_mac not in self._tapped_macs
-        self.account.add(self.account.once_each if untapped_group else self.account.seen[place], place, packet)
+        self.account.add(self.account.once_each if untapped_group else self.account.seen[frame.place], frame.place, packet)
+        if not frame.outgoing:
+            self.account.arrived[frame.place].update(packet.units + packet.blocks)
 
     def _add_capture(self, frame):
         account = self.account
@@ -197,27 +205,32 @@ class Judge:
             account.add(account.got, "", packet)
             if packet.message and packet.message[1] == 0:
                 account.messages[packet.message[0]] += 1
-            account.spoiled += not (packet.checksum_ok or self.any_checksum)
+            account.spoiled += not packet.checksum_ok
 
     def _least(self, unit):
         """How often the sensor must have a unit at least.
 
-        What one end's wire had more often than the other's has got lost in between, and whether it was forwarded depends on
-        which end's tap has to. A unit of one wire only may have got another address on its way: its marker tells.
+        What left one end more often than it came in at the other has got lost in between, and whether it was forwarded
+        depends on which end's tap has to. That can only be between two tapped pods, and what has come in is due. A unit of
+        one wire only may have got another address on its way: its marker tells.
         """
         account = self.account
         counts = [units[unit] for units in account.seen.values() if units[unit]]
+        arrived = max((units[unit] for units in account.arrived.values()), default=0)
         if len(counts) != 1:
-            return min(counts, default=0) + account.once_each[unit]
+            return max(min(counts, default=0), arrived if counts else 0) + account.once_each[unit]
         packet = account.samples[unit]
         marker = unit[4][0] if "first" in unit and unit[4] else unit[4] if "block" in unit else \
             packet.message[0] if packet.message else None
-        lost = packet.destination and _within(packet.destination, self._inside) and self._sent_in_vain(marker)
-        return 0 if lost else counts[0]
+        lost = packet.destination in self._tapped_addresses and marker not in account.reached
+        return min(arrived, counts[0]) if lost else counts[0]
 
     def _sent_in_vain(self, marker):
-        """Whether a message left a pod and came to no other. Two nodes' worth of address translation loses some."""
-        return len(self.account.reached.get(marker, ())) == 1
+        """Whether a message left for a tapped pod or a Service and came in nowhere. Two nodes' worth of address
+        translation loses some."""
+        destinations = self.account.sent.get(marker, ())
+        return bool(destinations) and marker not in self.account.reached and all(
+            address in self._tapped_addresses or self.is_hidden(address) for address in destinations)
 
     def open(self):
         """Starts a new account. What has come so far belongs to the old one.

@@ -36,9 +36,10 @@ def make_cluster():
 class Lab:
     """Everything a scenario needs. Use as a context; leaving it ends every process it started."""
 
-    def __init__(self, binaries, folder, data="udp", keep=False):
+    def __init__(self, binaries, folder, data="udp", keep=False, tapped_peers=None, service_view="auto"):
         self._binaries, self._folder, self._keep = binaries, folder, keep
         self._data = data
+        self._tapped_peers, self._service_view = tapped_peers, service_view
         self._markers = itertools.count(1)
         self._names = itertools.count(1)
         self._closing = contextlib.ExitStack()
@@ -64,7 +65,8 @@ class Lab:
             self._untapped_services = [address for service in plain for address in (service.v4, service.v6)]
             self.judge = Judge(self._wire, PcapFolder(self.sensor.captures), [pod.name for pod in self.tapped],
                                {pod.name: pod.mac for pod in self.pods.values()},
-                               places.POD_SUBNETS + places.SERVICE_SUBNETS, places.SERVICE_SUBNETS,
+                               {pod.name: (pod.v4, pod.v6) for pod in self.pods.values()},
+                               () if self._service_view == "always" else places.SERVICE_SUBNETS,
                                self._untapped_services, places.SENSOR)
             if self._keep:
                 writer = PcapWriter(os.path.join(self._folder, "wire.pcap"))
@@ -91,7 +93,10 @@ class Lab:
 
     def start_tap(self, name):
         pod = self.pods[name]
-        self.taps[name] = Tap(self._binaries, pod, environment(pod, self.tapped, self._untapped_services), self._folder)
+        variables = environment(pod, self.tapped, self._untapped_services) | {"SERVICE_VIEW": self._service_view}
+        if self._tapped_peers:
+            variables["TAPPED_PEERS"] = self._tapped_peers
+        self.taps[name] = Tap(self._binaries, pod, variables, self._folder)
 
     def stop_tap(self, name):
         """Ends a tap as the kubelet does; it has to end by itself and with success."""
