@@ -72,6 +72,7 @@ void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::
                    Part part) {
   (part == Part::kTaker ? takers_ : copies_).push_back({std::move(forwarder), hash_of(key), key});
   wanting_.reserve(takers_.size() + copies_.size());
+  sampling_.reserve(wanting_.capacity());
   note_who_runs();
 }
 
@@ -112,7 +113,7 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   ledger_.owned[rule].add();
   const bool limited = config_.rate_limit.any();
   const std::uint64_t flow = limited || config_.balance || config_.spread ? flow_hash(view) : 0;
-  if (limited && !limiter_.admit(flow, packet.length, time_us(packet))) {
+  if (limited && !within_rate(packet, view, flow)) {
     ledger_.rate_limited.add();
     return;
   }
@@ -122,6 +123,13 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   }
   if (!copies_.empty()) copy(packet, view, flow);
   keep_or_take(packet, view, flow);
+}
+
+bool Pipeline::within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                           std::uint64_t flow) {
+  const std::uint32_t packets =
+      config_.rate_limit.packets_per_second == 0 ? 1 : restorer_.count(view, packet);
+  return limiter_.admit(flow, packet.length, time_us(packet), packets);
 }
 
 /// What comes while older packets wait goes behind them, so that every flow stays in order.
@@ -224,8 +232,16 @@ void Pipeline::forward(const capture::CapturedPacket& packet, const capture::Pac
     for (forwarding::Forwarder* forwarder : wanting_) forwarder->note_split(count);
   }
   for (std::uint32_t i = 0; i < count; ++i) {
+    sampling_.clear();
+    for (forwarding::Forwarder* forwarder : wanting_) {
+      if (forwarder->samples(packet)) sampling_.push_back(forwarder);
+    }
+    if (sampling_.empty()) {
+      restorer_.skip();
+      continue;
+    }
     const fidelity::WirePacket wire = restorer_.next();
-    for (forwarding::Forwarder* forwarder : wanting_)
+    for (forwarding::Forwarder* forwarder : sampling_)
       forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
   }
 }

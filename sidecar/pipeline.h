@@ -103,6 +103,8 @@ class Pipeline final : public capture::PacketHandler {
   };
   class Replay;
   void replay_oldest();
+  bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                   std::uint64_t flow);
   void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
                     std::uint64_t flow);
   void take(const capture::CapturedPacket& packet, const capture::PacketView& view,
@@ -122,9 +124,10 @@ class Pipeline final : public capture::PacketHandler {
   ownership::Engine& engine_;
   std::vector<Target> takers_;
   std::vector<Target> copies_;
-  std::vector<Expected> expected_;               // as in the configuration
-  bool all_run_ = false;                         // the expected ones
-  std::vector<forwarding::Forwarder*> wanting_;  // of the packet at hand, takers first
+  std::vector<Expected> expected_;                // as in the configuration
+  bool all_run_ = false;                          // the expected ones
+  std::vector<forwarding::Forwarder*> wanting_;   // of the packet at hand, takers first
+  std::vector<forwarding::Forwarder*> sampling_;  // of what it was on the wire, one by one
   std::size_t wanting_takers_ = 0;
   fidelity::Restorer restorer_;
   forwarding::RateLimiter limiter_;

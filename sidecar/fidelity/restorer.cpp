@@ -36,6 +36,10 @@ void put32(std::span<std::byte> b, std::size_t at, std::uint32_t value) {
   put16(b, at + 2, value);
 }
 
+std::uint32_t pieces(std::size_t size, std::uint32_t piece) {
+  return static_cast<std::uint32_t>((size + piece - 1) / piece);
+}
+
 std::size_t checksum_offset(std::uint8_t protocol) {
   return protocol == kTcp ? 16 : protocol == kUdp ? 6 : 8;
 }
@@ -181,7 +185,7 @@ std::uint32_t Restorer::begin(const capture::PacketView& view,
   }
   at_ = 0;
   if (!segmented_) return 1;
-  return static_cast<std::uint32_t>((payload_.size() + step_ - 1) / step_);
+  return pieces(payload_.size(), step_);
 }
 
 // As the kernel's skb_checksum_help() does it: the field holds the sum of what is not in the range,
@@ -202,12 +206,31 @@ void Restorer::complete_checksum(const capture::CapturedPacket& packet) {
   completed_ = true;
 }
 
+std::uint32_t Restorer::count(const capture::PacketView& view,
+                              const capture::CapturedPacket& packet) const {
+  if (packet.bytes.size() != packet.length) return 1;
+  if (packet.offload.known && packet.offload.segment_size == 0) return 1;
+  Layout layout;
+  if (!read_layout(view, layout)) return 1;
+  const std::uint32_t step = segment_payload(layout, packet);
+  return step == 0 ? 1 : pieces(layout.end - layout.payload, step);
+}
+
+std::span<const std::byte> Restorer::payload_at_hand() const {
+  const std::size_t left = payload_.size() - at_;
+  return payload_.subspan(at_, segmented_ ? std::min<std::size_t>(step_, left) : left);
+}
+
+void Restorer::skip() {
+  if (untouched_) return;
+  at_ += static_cast<std::uint32_t>(payload_at_hand().size());
+  ++index_;
+}
+
 WirePacket Restorer::next() {
   if (untouched_) return {{}, packet_->bytes, packet_->length};
-  const std::size_t left = payload_.size() - at_;
-  const auto size =
-      static_cast<std::uint32_t>(segmented_ ? std::min<std::size_t>(step_, left) : left);
-  const auto payload = payload_.subspan(at_, size);
+  const auto payload = payload_at_hand();
+  const auto size = static_cast<std::uint32_t>(payload.size());
   if (segmented_) {
     write_lengths(size);
     write_transport(at_, size, at_ + size == payload_.size());

@@ -43,8 +43,12 @@ class Restorer {
   /// Takes a packet up; returns how many there were on the wire, at least one. `view` is of the
   /// same bytes.
   std::uint32_t begin(const capture::PacketView& view, const capture::CapturedPacket& packet);
-  /// The next of them, in order; call it as often as begin() said.
+  /// The next of them, in order; call this or skip() as often as begin() said.
   WirePacket next();
+  /// The same where nobody wants to see it; costs next to nothing.
+  void skip();
+  /// As many as begin() would say, and nothing else of what it does.
+  std::uint32_t count(const capture::PacketView& view, const capture::CapturedPacket& packet) const;
 
   void set_mtu(std::uint32_t mtu) { config_.mtu = mtu; }
 
@@ -55,6 +59,7 @@ class Restorer {
   bool checksum_is_partial(const Layout& layout, const capture::Offload& offload) const;
   void complete_checksum(const capture::CapturedPacket& packet);
   std::uint32_t pseudo_sum(std::uint32_t transport_bytes) const;
+  std::span<const std::byte> payload_at_hand() const;
   void write_lengths(std::uint32_t payload);
   void write_transport(std::uint32_t offset, std::uint32_t payload, bool last);
   void write_checksum(std::span<const std::byte> payload);

@@ -106,7 +106,7 @@ Forwarder::Forwarder(std::unique_ptr<Output> output, SensorFilter filter, rpcap:
       sampling_(sampling),
       snaplen_(snaplen) {}
 
-bool Forwarder::samples(const capture::CapturedPacket& packet) {
+bool Forwarder::takes_sample(const capture::CapturedPacket& packet) {
   switch (sampling_.method) {
     case rpcap::SamplingMethod::kOneInN:
       if (sampling_count_++ % std::max(sampling_.value, 1U) == 0) return true;
@@ -128,10 +128,6 @@ bool Forwarder::samples(const capture::CapturedPacket& packet) {
 bool Forwarder::wants(const capture::CapturedPacket& packet) {
   if (!filter_.passes(packet.bytes, packet.length)) {
     counts_.filtered.add();
-    return false;
-  }
-  if (!samples(packet)) {
-    counts_.sampled.add();
     return false;
   }
   return true;

@@ -41,9 +41,16 @@ class Forwarder {
   Forwarder(std::unique_ptr<Output> output, SensorFilter filter, rpcap::Sampling sampling,
             std::uint32_t snaplen);
 
-  /// Does the sensor want this packet? Once for each captured packet, before it is cut into what
-  /// was on the wire; counts those it does not want.
+  /// Does the sensor's filter let this packet pass? Once for each captured packet, before it is cut
+  /// into what was on the wire; counts those it does not.
   bool wants(const capture::CapturedPacket& packet);
+  /// Is the next packet, as it was on the wire, one that the sensor's sampling takes? Counts those
+  /// it does not. `packet` is the captured one.
+  bool samples(const capture::CapturedPacket& packet) {
+    if (sampling_.method == rpcap::SamplingMethod::kNone || takes_sample(packet)) return true;
+    counts_.sampled.add();
+    return false;
+  }
   /// What it wants was `count` packets on the wire.
   void note_split(std::uint32_t count) { counts_.segments.add(count - 1); }
   /// A packet as it was on the wire, in two parts; cut to the snaplen and numbered.
@@ -56,7 +63,7 @@ class Forwarder {
   const ForwarderCounts& counts() const { return counts_; }
 
  private:
-  bool samples(const capture::CapturedPacket& packet);
+  bool takes_sample(const capture::CapturedPacket& packet);
 
   std::unique_ptr<Output> output_;
   SensorFilter filter_;

@@ -39,7 +39,8 @@ void RateLimiter::begin_window(std::uint64_t now_us) {
   window_begin_us_ = now_us;
 }
 
-bool RateLimiter::admit(std::uint64_t flow, std::uint32_t bytes, std::uint64_t now_us) {
+bool RateLimiter::admit(std::uint64_t flow, std::uint32_t bytes, std::uint64_t now_us,
+                        std::uint32_t packets) {
   if (now_us > last_us_) {
     const double seconds = static_cast<double>(now_us - last_us_) / kSecondUs;
     bits_.refill(seconds);
@@ -49,12 +50,12 @@ bool RateLimiter::admit(std::uint64_t flow, std::uint32_t bytes, std::uint64_t n
   if (now_us < window_begin_us_ || now_us - window_begin_us_ >= kWindowUs) begin_window(now_us);
   const double bits = bytes * 8.0;
   bits_.offer(bits);
-  packets_.offer(1);
+  packets_.offer(packets);
   // The upper bits: the lower ones may choose the sensor.
   const bool fits = static_cast<double>(flow >> 32) / 4294967296.0 < kept_;
   if (!bits_.has(fits) || !packets_.has(fits)) return false;
   bits_.spend(bits);
-  packets_.spend(1);
+  packets_.spend(packets);
   return true;
 }
 

@@ -81,7 +81,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   packet.length = static_cast<std::uint32_t>(bytes.size()) + ((data[1] & 16) != 0 ? 1 : 0);
 
   fidelity::Restorer restorer(config);
-  const std::uint32_t count = restorer.begin(capture::parse_packet(link, bytes), packet);
+  const auto view = capture::parse_packet(link, bytes);
+  const std::uint32_t count = restorer.begin(view, packet);
+  require(restorer.count(view, packet) == count);
   require(count >= 1 && count <= bytes.size() + 1);
   Bytes payload;
   for (std::uint32_t i = 0; i < count; ++i) {

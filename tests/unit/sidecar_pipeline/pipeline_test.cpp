@@ -61,6 +61,27 @@ class PipelineTest : public testing::Test {
     pipeline.on_packet(packet);
   }
 
+  /// One packet of TCP that left as `count` segments.
+  static void feed_segments(Pipeline& pipeline, std::uint32_t count) {
+    Bytes bytes = packet().from("8.8.8.8").to("10.0.0.1").tcp(40000, 80).ethernet();
+    bytes.resize(14 + 20 + 20 + count * 100);
+    const auto length = bytes.size() - 14;
+    bytes[16] = static_cast<std::byte>(length >> 8);
+    bytes[17] = static_cast<std::byte>(length);
+    capture::CapturedPacket captured;
+    captured.bytes = bytes;
+    captured.length = static_cast<std::uint32_t>(bytes.size());
+    captured.offload.known = true;
+    captured.offload.segment_size = 100;
+    pipeline.on_packet(captured);
+  }
+  static std::uint32_t sequence_of(const Bytes& segment) {
+    std::uint32_t number = 0;
+    for (std::size_t i = 0; i < 4; ++i)
+      number = number << 8 | std::to_integer<std::uint32_t>(segment[14 + 20 + 4 + i]);
+    return number;
+  }
+
   static Bytes there(std::uint16_t port) {
     return packet().from("8.8.8.8").to("10.0.0.1").udp(port, 53).ethernet();
   }
@@ -265,6 +286,33 @@ TEST_F(PipelineTest, WhatStillWaitsAtTheEndIsLostForWantOfASession) {
   EXPECT_EQ(pipeline.ledger().no_session.value(), 2U);
   EXPECT_EQ(pipeline.ledger().released.value(), 2U);
   EXPECT_EQ(pipeline.missed(0), 2U);
+}
+
+TEST_F(PipelineTest, APacketThatWasManyOnTheWireCountsAsManyForTheRate) {
+  PipelineConfig config;
+  config.rate_limit.packets_per_second = 1000;  // 100 at once, half of it for flows that do not fit
+  Pipeline pipeline = make(config);
+  std::vector<Bytes> got;
+  pipeline.add(forwarder(got), "one");
+  for (int i = 0; i < 20; ++i) feed_segments(pipeline, 44);
+  EXPECT_LE(got.size(), 100U + 44);
+  EXPECT_GE(got.size(), 50U);
+  EXPECT_EQ(pipeline.ledger().rate_limited.value(), 20U - got.size() / 44);
+}
+
+TEST_F(PipelineTest, SamplingTakesPacketsAsTheyWereOnTheWire) {
+  Pipeline pipeline = make({});
+  std::vector<Bytes> got;
+  const auto sampling = std::make_shared<forwarding::Forwarder>(
+      std::make_unique<Recorder>(got), forwarding::SensorFilter(),
+      rpcap::Sampling{.method = rpcap::SamplingMethod::kOneInN, .value = 10}, 262'144);
+  pipeline.add(sampling, "one");
+  for (int i = 0; i < 5; ++i) feed_segments(pipeline, 44);
+  ASSERT_EQ(got.size(), 22U);
+  EXPECT_EQ(sampling->counts().sampled.value(), 5U * 44 - 22);
+  EXPECT_EQ(pipeline.ledger().taken.value() + pipeline.ledger().segments.value(), 5U * 44);
+  // The second that is taken is the eleventh.
+  EXPECT_EQ(sequence_of(got[1]) - sequence_of(got[0]), 10U * 100);
 }
 
 TEST_F(PipelineTest, TheLedgerBalances) {
