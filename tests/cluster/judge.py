@@ -3,8 +3,9 @@
 
   judge.py FOLDER [HIDDEN-CIDR...] <MARKERS
 
-Standard input: the JSON lines of `traffic.py ask`. Prints a table; exits 1 when a message was lost, came twice, or shows
-an address of a HIDDEN-CIDR. Waits up to JUDGE_PATIENCE (20) seconds for what is still on its way.
+Standard input: the JSON lines of `traffic.py ask`; those of one flow are counted together. Prints a table; exits 1 when
+a message was lost, came twice, or shows an address of a HIDDEN-CIDR. Waits up to JUDGE_PATIENCE (20) seconds for what is
+still on its way.
 """
 import ipaddress
 import json
@@ -65,8 +66,11 @@ def main():
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[1])
     hidden = [ipaddress.ip_network(text) for text in sys.argv[2:]]
-    flows = [json.loads(line) for line in sys.stdin if line.strip()]
-    wanted = {marker for flow in flows for marker in flow["markers"]}
+    flows = {}
+    for line in filter(str.strip, sys.stdin):
+        asked = json.loads(line)
+        flows.setdefault(asked["flow"], []).extend(asked["markers"])
+    wanted = {marker for markers in flows.values() for marker in markers}
     if not wanted:
         sys.exit("judge.py: no markers on standard input")
 
@@ -81,13 +85,13 @@ def main():
 
     faults = 0
     print(f"{'flow':<44} {'sent':>6} {'forwarded':>9} {'lost':>6} {'doubled':>7} {'wrong view':>10}")
-    for flow in flows:
-        counts = [seen.get(marker, 0) for marker in flow["markers"]]
+    for flow, markers in flows.items():
+        counts = [seen.get(marker, 0) for marker in markers]
         lost = sum(count == 0 for count in counts)
         doubled = sum(count - 1 for count in counts if count > 1)
-        view = sum(marker in wrong_view for marker in flow["markers"])
+        view = sum(marker in wrong_view for marker in markers)
         faults += lost + doubled + view
-        print(f"{flow['flow']:<44} {len(counts):>6} {sum(counts):>9} {lost:>6} {doubled:>7} {view:>10}")
+        print(f"{flow:<44} {len(counts):>6} {sum(counts):>9} {lost:>6} {doubled:>7} {view:>10}")
     sys.exit(1 if faults else 0)
 
 

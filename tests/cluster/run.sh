@@ -8,7 +8,7 @@ Usage: tests/cluster/run.sh --registry REGISTRY [OPTION...]
 
 Installs sidetap into the cluster of the current kubectl context, makes marked traffic between pods, and checks that a
 sensor gets every packet exactly once, that a Job with a tap finishes, and that upgrade, rollback, rotation and removal
-leave nothing behind and miss no admission. Needs kubectl, helm and these images, which the nodes must be able to pull:
+leave nothing behind and miss no admission and no message. Needs kubectl, helm and these images, which the nodes must be able to pull:
 REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and REGISTRY/sidetap-testbed:TAG
 (deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the namespaces sidetap-e2e and
 sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
@@ -66,7 +66,7 @@ testbed=${registry:+$registry/}sidetap-testbed:$tag
 
 work=$(mktemp -d)
 failures=0
-admissions_pid=''
+load_pids=()
 release=sidetap
 webhook=sidetap-webhook
 secret=sidetap-self-managed-tls
@@ -74,7 +74,8 @@ secret=sidetap-self-managed-tls
 
 clean_up() {
   local status=$?
-  [ -z "$admissions_pid" ] || kill "$admissions_pid" 2>/dev/null || true
+  rm -f "$work/load"
+  [ "${#load_pids[@]}" -eq 0 ] || kill "${load_pids[@]}" 2>/dev/null || true
   if [ "$keep" = no ]; then
     kubectl delete namespace sidetap-e2e sidetap-e2e-sensor --ignore-not-found --wait=false >/dev/null 2>&1 || true
     helm uninstall "$release" --namespace "$namespace" >/dev/null 2>&1 || true
@@ -182,24 +183,31 @@ spec:
 POD
 }
 
-# Asks for pods without end, as long as the file is there; a line for each: what containers came back.
-admissions() {
-  while [ -e "$work/admissions" ]; do
-    trial >>"$work/trials" 2>&1 || true
+# over_and_over COMMAND...: as long as the file is there.
+over_and_over() {
+  while [ -e "$work/load" ]; do
+    "$@" || true
     sleep 0.2
   done
 }
-start_admissions() {
+# Asks for pods, a line for each: what containers came back. And sends messages, from pod to pod: views of a Service may
+# come twice while a replica of the webhook is new.
+start_load() {
   : >"$work/trials"
-  : >"$work/admissions"
-  admissions &
-  admissions_pid=$!
+  : >"$work/markers"
+  : >"$work/load"
+  over_and_over trial >>"$work/trials" 2>&1 &
+  load_pids=($!)
+  over_and_over ask client "client -> server (TCP), meanwhile" tcp "$server_ip" 50051 >/dev/null 2>&1 &
+  load_pids+=($!)
+}
+stop_load() {
+  rm "$work/load"
+  wait "${load_pids[@]}"
+  load_pids=()
 }
 # none_missed: every pod of the meantime has its tap.
 none_missed() {
-  rm "$work/admissions"
-  wait "$admissions_pid"
-  admissions_pid=''
   local asked missed
   asked=$(wc -l <"$work/trials")
   missed=$(grep -cvw sidetap "$work/trials" || true)
@@ -207,6 +215,14 @@ none_missed() {
   grep -vw sidetap "$work/trials" | sort | uniq -c | head -5 || true
   [ "$asked" -gt 0 ] && [ "$missed" -eq 0 ]
 }
+
+webhook_pods() { kubectl get pods --namespace "$namespace" --selector app.kubernetes.io/component=webhook -o name; }
+# The stopping ones answer the taps until these have found the new ones.
+old_webhooks_are_gone() {
+  [ "$(webhook_pods | wc -l)" -eq "$(kubectl get deployment "$webhook" --namespace "$namespace" -o 'jsonpath={.spec.replicas}')" ]
+}
+# never_alone POD: its tap has not held its peers for untapped because no replica answered.
+never_alone() { ! metrics_of "$1" | grep -E '^sidetap_registry_alone_total [1-9]'; }
 
 rollout() { kubectl rollout status "deployment/$webhook" --namespace "$namespace" --timeout=180s; }
 served_certificate() {
@@ -310,17 +326,22 @@ check "client -> Service of an untapped pod" ask client "client -> untapped Serv
 check "is seen once too, in the client's view" judge
 sed 's/^/      /' "$work/verdict"
 
-stage "change under load: no admission is missed"
-start_admissions
+stage "change under load: no admission is missed, no message is lost or doubled"
+start_load
 check "upgrade" install upgrade --reset-values --set "webhook.podAnnotations.sidetap-e2e=changed"
 check "rolled out" rollout
 check "rollback" helm rollback "$release" --namespace "$namespace"
 check "rolled out" rollout
 check "rotation of the certificate" rotate
-# The new certificate is served by now or soon.
+check "the webhooks of before have stopped" eventually 180 old_webhooks_are_gone
+# The new certificate is served by now or soon; who cannot reach the registry says so after 15 seconds.
 sleep 20
+stop_load
 check "every pod of the meantime got its tap" none_missed
 sed 's/^/      /' "$work/output"
+for pod in client $(servers); do check "the tap of $pod was never without the registry" never_alone "$pod"; done
+check "every message of the meantime is seen once" judge_pods_view
+sed 's/^/      /' "$work/verdict"
 check "taps forward as before" forwards client
 : >"$work/markers"
 check "traffic after all that" ask client "client -> Service (TCP), afterwards" tcp server 80

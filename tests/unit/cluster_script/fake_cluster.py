@@ -2,7 +2,7 @@
 """kubectl, helm and sleep of a cluster that does what it is told, for the test of tests/cluster/run.sh.
 
 FAKE_CLUSTER names its folder. The file "fault" in it names what goes wrong: lost, doubled, wrong-view, untapped,
-admission, left-over, job, disconnected, api-token, helm-test.
+admission, left-over, job, disconnected, api-token, helm-test, alone.
 """
 import json
 import os
@@ -64,6 +64,7 @@ def get(arguments, line):
     if "--raw" in arguments:
         if "metrics" in line:
             print("sidetap_captures{interface=\"eth0\"}", 0 if FAULT == "disconnected" else 1)
+            print("sidetap_registry_alone_total", 1 if FAULT == "alone" else 0)
     elif "nodes" in arguments:
         print("10.244.0.0/24 10.244.1.0/24", end="")
     elif "servicecidrs" in arguments:
@@ -78,6 +79,10 @@ def get(arguments, line):
         print("batch-x", end="")
     elif "app=server" in line:
         print("server-a", end="")
+    elif "component=webhook" in line:
+        print("pod/sidetap-webhook-a")
+    elif "spec.replicas" in line:
+        print(1, end="")
     elif "tls" in line:
         print(certificate(), end="")
     elif "--selector" in arguments and FAULT == "left-over" and "clusterroles" in line:
