@@ -120,7 +120,7 @@ class Names(unittest.TestCase):
         schema = json.loads((CHART / "values.schema.json").read_text())
         known = set(chart_test.leaves(schema, schema))
         known |= {leaf.rsplit(".", end)[0] for leaf in known for end in range(1, leaf.count(".") + 1)}
-        known |= {f"sidecar.resources.{kind}.{what}" for kind in ("limits", "requests") for what in ("cpu", "memory")}
+        known |= {f"sidecar.resources.{kind}{what}" for kind in ("limits", "requests") for what in ("", ".cpu", ".memory")}
         tops = {leaf.split(".")[0] for leaf in known}
         for page in PAGES:
             for name in re.findall(r"(?<![\w./-])([a-z][A-Za-z]+(?:\.[a-zA-Z]+)+)(?![\w./-])", page.read_text()):
