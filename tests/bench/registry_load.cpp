@@ -1,8 +1,6 @@
-// Holds many taps' connections to a registry, and measures it: how fast they connect, what the
-// server takes meanwhile, and how long a change takes to reach all of them.
-//
-//   sidetap-webhook serve --registry-listen 127.0.0.1:8444 --registry-auth none ...
-//   registry_load --port 8444 --pid PID [--taps 10000] [--changes 20] [--restart 1000]
+// Holds many taps' connections to the replicas of a registry, and measures them: how fast the taps
+// connect, what the servers take meanwhile, how long a change takes to reach all, and what the
+// reviews of the first replica notice of it. registry.sh starts everything.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -10,6 +8,7 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -30,26 +29,25 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "tests/bench/registry_surroundings.h"
+
 namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-using asio::ip::tcp;
-using Clock = std::chrono::steady_clock;
+using namespace sidetap::bench;
 using Stream = beast::websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 struct Options {
-  std::uint16_t port = 0;
-  int pid = 0;
+  std::vector<std::uint16_t> ports;  // of the replicas
+  std::vector<int> pids;
   std::size_t taps = 10'000;
   std::size_t changes = 20;
   std::size_t restart = 1'000;
+  std::uint16_t reviews_port = 0;  // of the first replica; 0: no reviews
+  std::string review_file;
+  std::uint16_t api_port = 0;  // where the replicas ask for tokens; 0: taps send none
+  std::string api_certificate, api_key;
 };
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Resident memory in MiB and processor time in seconds of the server.
 struct Usage {
@@ -80,7 +78,10 @@ Usage usage_of(int pid) {
 
 class Load {
  public:
-  explicit Load(Options options) : options_(options), taps_(options.taps) {
+  explicit Load(Options options)
+      : options_(std::move(options)),
+        connections_(options_.taps * options_.ports.size()),
+        reviews_(options_.reviews_port, read_file(options_.review_file)) {
     tls_.set_verify_mode(asio::ssl::verify_none);
   }
 
@@ -91,51 +92,54 @@ class Load {
   }
 
  private:
-  struct Tap {
-    std::unique_ptr<Stream> stream;
-    std::uint64_t messages = 0;
-  };
+  std::size_t replicas() const { return options_.ports.size(); }
 
-  static std::string text(const char* type, std::size_t number, bool forwarding) {
-    return std::string(R"({"type":")") + type + R"(","version":1,"addresses":["10.)" +
-           std::to_string(number >> 16) + "." + std::to_string(number >> 8 & 255) + "." +
-           std::to_string(number & 255) + R"("],"forwarding":)" + (forwarding ? "true}" : "false}");
+  static std::string text(const char* type, std::size_t tap, bool forwarding) {
+    return std::string(R"({"type":")") + type + R"(","version":1,"addresses":[")" +
+           address_of(tap) + R"("],"forwarding":)" + (forwarding ? "true}" : "false}");
   }
 
+  /// Connections are numbered tap by tap, each with all replicas.
   asio::awaitable<bool> connect(std::size_t number) {
-    Tap& tap = taps_[number];
-    tap.stream = std::make_unique<Stream>(context_, tls_);
-    auto& lowest = beast::get_lowest_layer(*tap.stream);
+    const std::size_t tap = number / replicas();
+    auto& stream = connections_[number];
+    stream = std::make_unique<Stream>(context_, tls_);
+    auto& lowest = beast::get_lowest_layer(*stream);
     lowest.expires_after(std::chrono::seconds(60));
-    const tcp::endpoint server(asio::ip::address_v4::loopback(), options_.port);
+    const tcp::endpoint server(asio::ip::address_v4::loopback(),
+                               options_.ports[number % replicas()]);
     auto [connect_error] = co_await lowest.async_connect(server, kTuple);
     if (connect_error) co_return false;
     lowest.socket().set_option(tcp::no_delay(true));
     auto [tls_error] =
-        co_await tap.stream->next_layer().async_handshake(asio::ssl::stream_base::client, kTuple);
+        co_await stream->next_layer().async_handshake(asio::ssl::stream_base::client, kTuple);
     if (tls_error) co_return false;
     lowest.expires_never();
-    auto [upgrade_error] = co_await tap.stream->async_handshake("registry", "/v1/taps", kTuple);
+    if (options_.api_port != 0) {
+      stream->set_option(
+          beast::websocket::stream_base::decorator([tap](beast::websocket::request_type& request) {
+            request.set(beast::http::field::authorization, "Bearer tap-" + std::to_string(tap));
+          }));
+    }
+    auto [upgrade_error] = co_await stream->async_handshake("registry", "/v1/taps", kTuple);
     if (upgrade_error) co_return false;
-    const std::string hello = text("hello", number, true);
-    auto [write_error, size] = co_await tap.stream->async_write(asio::buffer(hello), kTuple);
+    const std::string hello = text("hello", tap, true);
+    auto [write_error, size] = co_await stream->async_write(asio::buffer(hello), kTuple);
     co_return !write_error;
   }
 
   asio::awaitable<void> listen(std::size_t number) {
-    Tap& tap = taps_[number];
-    Stream* const stream = tap.stream.get();
+    Stream* const stream = connections_[number].get();
     beast::flat_buffer buffer;
     for (;;) {
       auto [error, size] = co_await stream->async_read(buffer, kTuple);
       if (error) break;
       const auto bytes = buffer.cdata();
       const std::string_view said(static_cast<const char*>(bytes.data()), bytes.size());
-      // While a change is awaited: this tap has heard of it.
+      // While a change is awaited: this tap has heard of it from this replica.
       if (!awaited_.empty() && said.find(awaited_) != said.npos) {
         heard_.push_back(seconds_since(changed_at_));
       }
-      ++tap.messages;
       buffer.consume(buffer.size());
       buffer.shrink_to_fit();
     }
@@ -143,7 +147,7 @@ class Load {
     --connected_;
   }
 
-  /// Connects the taps [from, to), some at a time; returns when all are.
+  /// Makes the connections [from, to), some at a time; returns when all stand.
   asio::awaitable<void> connect_all(std::size_t from, std::size_t to, double per_second) {
     const auto start = Clock::now();
     std::size_t next = from;
@@ -180,17 +184,17 @@ class Load {
     co_await timer.async_wait(kTuple);
   }
 
-  /// One tap stops forwarding or goes on: how long until every tap has been told?
-  asio::awaitable<void> change(std::size_t number, bool forwarding) {
-    const std::string state = text("state", number, forwarding);
-    const std::string address = "10." + std::to_string(number >> 16) + "." +
-                                std::to_string(number >> 8 & 255) + "." +
-                                std::to_string(number & 255);
-    awaited_ = '"' + address + '"';
+  /// One tap forwards no more: how long until every tap has been told of it by every replica?
+  asio::awaitable<void> change(std::size_t tap) {
+    const std::string state = text("state", tap, false);
+    awaited_ = '"' + address_of(tap) + '"';
     heard_.clear();
     changed_at_ = Clock::now();
-    auto [error, size] = co_await taps_[number].stream->async_write(asio::buffer(state), kTuple);
-    if (error) ++failures_;
+    for (std::size_t i = 0; i < replicas(); ++i) {
+      auto& stream = connections_[tap * replicas() + i];
+      auto [error, size] = co_await stream->async_write(asio::buffer(state), kTuple);
+      if (error) ++failures_;
+    }
     while (heard_.size() < connected_ && seconds_since(changed_at_) < 30) co_await sleep(0.005);
     if (heard_.size() < connected_) ++failures_;
     delays_.insert(delays_.end(), heard_.begin(), heard_.end());
@@ -201,58 +205,91 @@ class Load {
     std::cout << what << std::string(what.size() < 44 ? 44 - what.size() : 1, ' ') << value
               << std::endl;
   }
-  static std::string with(double value, const char* unit) {
-    std::ostringstream out;
-    out.precision(3);
-    out << value << unit;
-    return out.str();
+  std::vector<Usage> usages() const {
+    std::vector<Usage> usages;
+    for (const int pid : options_.pids) usages.push_back(usage_of(pid));
+    return usages;
+  }
+  static std::string memory(const std::vector<Usage>& usages) {
+    std::string text;
+    for (const Usage& usage : usages)
+      text += (text.empty() ? "" : " and ") + with(usage.memory, " MiB");
+    return text;
+  }
+  /// Of one CPU, each, since `before`.
+  std::string processor(const std::vector<Usage>& before, double seconds) const {
+    std::string text;
+    const auto now = usages();
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      const double share = (now[i].processor - before[i].processor) / seconds * 100;
+      text += (text.empty() ? "" : " and ") + with(share, " %");
+    }
+    return text;
+  }
+  void begin_reviews() {
+    if (options_.reviews_port != 0) reviews_.begin();
+  }
+  void end_reviews(const std::string& when) {
+    if (options_.reviews_port != 0) row("a review's p50, p99, " + when, reviews_.end());
   }
 
   asio::awaitable<void> measure() {
-    const Usage begin = usage_of(options_.pid);
-    auto start = Clock::now();
-    co_await connect_all(0, options_.taps, 0);
-    row("taps connected", std::to_string(connected_) + " in " + with(seconds_since(start), " s"));
-    co_await sleep(3);
-    const Usage held = usage_of(options_.pid);
-    row("server's memory, before and with them",
-        with(begin.memory, " MiB") + ", " + with(held.memory, " MiB"));
+    row("servers' memory without taps", memory(usages()));
+    begin_reviews();
     co_await sleep(10);
-    row("server's processor while nothing changes",
-        with((usage_of(options_.pid).processor - held.processor) * 10, " %"));
+    end_reviews("without taps");
 
-    for (std::size_t i = 0; i < options_.changes && i < options_.taps; ++i) {
-      co_await change(i, false);
-    }
+    const auto begin = usages();
+    const auto start = Clock::now();
+    begin_reviews();
+    co_await connect_all(0, connections_.size(), 0);
+    const double taken = seconds_since(start);
+    row("connections", std::to_string(connected_) + " in " + with(taken, " s"));
+    row("servers' processor meanwhile", processor(begin, taken));
+    end_reviews("while they connect");
+
+    co_await sleep(3);
+    const auto held = usages();
+    row("servers' memory with them", memory(held));
+    begin_reviews();
+    co_await sleep(15);
+    row("servers' processor while nothing changes", processor(held, 15));
+    end_reviews("while nothing changes");
+
+    begin_reviews();
+    for (std::size_t i = 0; i < options_.changes && i < options_.taps; ++i) co_await change(i);
+    end_reviews("while something changes");
     std::sort(delays_.begin(), delays_.end());
     if (!delays_.empty()) {
       row("a change reaches every tap: p50, p99, most",
-          with(delays_[delays_.size() / 2] * 1000, " ms") + ", " +
-              with(delays_[delays_.size() * 99 / 100] * 1000, " ms") + ", " +
+          with(delays_[delays_.size() / 2] * 1000, " ms, ") +
+              with(delays_[delays_.size() * 99 / 100] * 1000, " ms, ") +
               with(delays_.back() * 1000, " ms"));
     }
-
-    const std::size_t restart = std::min(options_.restart, options_.taps);
-    if (restart > 0) {
-      restarting_ = true;
-      const Usage before = usage_of(options_.pid);
-      start = Clock::now();
-      for (std::size_t i = 0; i < restart; ++i) beast::get_lowest_layer(*taps_[i].stream).close();
-      while (connected_ > options_.taps - restart) co_await sleep(0.01);
-      co_await connect_all(0, restart, static_cast<double>(restart) / 60);
-      const double taken = seconds_since(start);
-      row("taps restarted within a minute",
-          std::to_string(restart) + ", server's processor " +
-              with((usage_of(options_.pid).processor - before.processor) / taken * 100, " %"));
-    }
+    co_await restart(std::min(options_.restart, options_.taps) * replicas());
     row("failures", std::to_string(failures_));
     context_.stop();
+  }
+
+  asio::awaitable<void> restart(std::size_t count) {
+    if (count == 0) co_return;
+    restarting_ = true;
+    const auto before = usages();
+    const auto start = Clock::now();
+    begin_reviews();
+    for (std::size_t i = 0; i < count; ++i) beast::get_lowest_layer(*connections_[i]).close();
+    while (connected_ > connections_.size() - count) co_await sleep(0.01);
+    co_await connect_all(0, count, static_cast<double>(count) / 60);
+    row("taps restarted within a minute", std::to_string(count / replicas()));
+    row("servers' processor meanwhile", processor(before, seconds_since(start)));
+    end_reviews("meanwhile");
   }
 
   Options options_;
   asio::io_context context_{1};
   asio::ssl::context tls_{asio::ssl::context::tls_client};
-  std::vector<Tap> taps_;
+  std::vector<std::unique_ptr<Stream>> connections_;
+  Reviews reviews_;
   std::size_t connected_ = 0;
   std::size_t failures_ = 0;
   bool restarting_ = false;
@@ -267,8 +304,13 @@ class Load {
 int main(int argc, char** argv) try {
   Options options;
   CLI::App app("Holds many taps' connections to a registry and measures it.");
-  app.add_option("--port", options.port, "the registry's port on 127.0.0.1")->required();
-  app.add_option("--pid", options.pid, "the webhook's process")->required();
+  app.add_option("--port", options.ports, "the replicas' ports on 127.0.0.1")->required();
+  app.add_option("--pid", options.pids, "the webhooks' processes")->required();
+  app.add_option("--reviews-port", options.reviews_port, "where the first replica takes reviews");
+  app.add_option("--review", options.review_file, "a review in a file");
+  app.add_option("--api-port", options.api_port, "serves an API server that knows taps' tokens");
+  app.add_option("--api-cert", options.api_certificate, "its certificate");
+  app.add_option("--api-key", options.api_key, "its key");
   app.add_option("--taps", options.taps, "connections to hold")->check(CLI::Range(1, 25'000));
   app.add_option("--changes", options.changes, "changes to follow to every tap");
   app.add_option("--restart", options.restart, "taps that restart within a minute");
@@ -277,7 +319,10 @@ int main(int argc, char** argv) try {
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
-  return Load(options).run();
+  std::optional<FakeApi> api;
+  if (options.api_port != 0)
+    api.emplace(options.api_port, options.api_certificate, options.api_key);
+  return Load(std::move(options)).run();
 } catch (const std::exception& fault) {
   std::cerr << "registry_load: " << fault.what() << '\n';
   return 1;

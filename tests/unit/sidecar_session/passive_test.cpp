@@ -26,13 +26,17 @@ class PassiveMode : public SessionsTest {
     return config;
   }
   Wire client() { return Wire(dial(sessions_->passive_port())); }
+  std::unique_ptr<Wire> capture_over(const LocalSocket& udp) {
+    auto wire = std::make_unique<Wire>(dial(sessions_->passive_port()));
+    open_interface(*wire);
+    expect_type(wire->ask(start_request(rpcap::kStartDatagram, udp.port())),
+                MessageType::kStartCaptureReply);
+    return wire;
+  }
   /// Of the capture that a client asks for.
   bool gets_a_copy() {
     const LocalSocket udp(SOCK_DGRAM);
-    Wire wire = client();
-    open_interface(wire);
-    expect_type(wire.ask(start_request(rpcap::kStartDatagram, udp.port())),
-                MessageType::kStartCaptureReply);
+    const auto wire = capture_over(udp);
     return control_.newest([](const CaptureOrder& order) { return order.copy; });
   }
 };
@@ -59,10 +63,7 @@ TEST_F(PassiveMode, ReturnsThePortOnWhichItWaitsForTheDataConnection) {
 TEST_F(PassiveMode, AClientIsNoSensorOnWhichPeersMayCount) {
   const LocalSocket udp(SOCK_DGRAM);
   ASSERT_TRUE(start(listening()));
-  Wire wire = client();
-  open_interface(wire);
-  expect_type(wire.ask(start_request(rpcap::kStartDatagram, udp.port())),
-              MessageType::kStartCaptureReply);
+  const auto wire = capture_over(udp);
   EXPECT_TRUE(wait_for_metric("sidetap_sessions{state=\"capturing\"} 1"));
   EXPECT_FALSE(forwarding_within(std::chrono::milliseconds(100)));
 }
@@ -70,10 +71,7 @@ TEST_F(PassiveMode, AClientIsNoSensorOnWhichPeersMayCount) {
 TEST_F(PassiveMode, DialsTheClientForUdp) {
   const LocalSocket udp(SOCK_DGRAM);
   ASSERT_TRUE(start(listening()));
-  Wire wire = client();
-  open_interface(wire);
-  expect_type(wire.ask(start_request(rpcap::kStartDatagram, udp.port())),
-              MessageType::kStartCaptureReply);
+  const auto wire = capture_over(udp);
   control_.newest([](const CaptureOrder& order) {
     EXPECT_EQ(order.kind, DataKind::kUdp) << "libpcap's client does not know udpstr";
   });

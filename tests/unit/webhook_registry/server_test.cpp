@@ -119,6 +119,17 @@ class RegistryServer : public testing::Test {
     config.credentials = credentials_;
     serve(std::move(config));
   }
+  /// With an API server whose Services are watched.
+  void serve_with_services(http::HttpHandler answer) {
+    api_ = std::make_unique<http::HttpsServer>(net::HostPort{"127.0.0.1", 0}, 2,
+                                               http::ServerLimits{}, tls_, std::move(answer));
+    ServerConfig config;
+    config.services = {.credentials = {{"127.0.0.1", api_->start().value()},
+                                       folder_.write("ca.crt", ca_.certificate),
+                                       folder_.write("me", "me"),
+                                       "ns"}};
+    serve(std::move(config));
+  }
   http::HttpAnswer api_answer(const http::HttpRequest& request) {
     using nlohmann::json;
     ++api_requests_;
@@ -246,26 +257,18 @@ TEST_F(RegistryServer, WhatAReplicaSaidEndsWithIt) {
 }
 
 TEST_F(RegistryServer, TapsLearnOfServicesTogetherWithTheirBackends) {
-  api_ = std::make_unique<http::HttpsServer>(
-      net::HostPort{"127.0.0.1", 0}, 2, http::ServerLimits{}, tls_,
-      [](const http::HttpRequest& request) {
-        const std::string_view target = request.target;
-        std::string body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":
+  serve_with_services([](const http::HttpRequest& request) {
+    const std::string_view target = request.target;
+    std::string body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":
             {"name":"web","namespace":"shop"},"spec":{"clusterIPs":["10.96.0.1"]}}]})";
-        if (target.find("endpointslices") != target.npos)
-          body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"web-1",
+    if (target.find("endpointslices") != target.npos)
+      body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"web-1",
               "namespace":"shop","labels":{"kubernetes.io/service-name":"web"}},
               "addressType":"IPv4","endpoints":[{"addresses":["10.0.0.2"]}]}]})";
-        // A watch that tells nothing.
-        if (target.find("watch=1") != target.npos) body.clear();
-        return http::HttpAnswer{200, "application/json", {}, body};
-      });
-  ServerConfig config;
-  config.services = {.credentials = {{"127.0.0.1", api_->start().value()},
-                                     folder_.write("ca.crt", ca_.certificate),
-                                     folder_.write("me", "me"),
-                                     "ns"}};
-  serve(std::move(config));
+    // A watch that tells nothing.
+    if (target.find("watch=1") != target.npos) body.clear();
+    return http::HttpAnswer{200, "application/json", {}, body};
+  });
   const auto client = tap({ip("10.0.0.1")});
   const auto backend = tap({ip("10.0.0.2")});
   EXPECT_TRUE(client->sees({}, Addresses{}));
@@ -278,16 +281,9 @@ TEST_F(RegistryServer, TapsLearnOfServicesTogetherWithTheirBackends) {
 }
 
 TEST_F(RegistryServer, WhatIsNotKnownOfServicesIsAnEmptyList) {
-  api_ = std::make_unique<http::HttpsServer>(
-      net::HostPort{"127.0.0.1", 0}, 1, http::ServerLimits{}, tls_, [](const http::HttpRequest&) {
-        return http::HttpAnswer{500, "application/json", {}, "{}"};
-      });
-  ServerConfig config;
-  config.services = {.credentials = {{"127.0.0.1", api_->start().value()},
-                                     folder_.write("ca.crt", ca_.certificate),
-                                     folder_.write("me", "me"),
-                                     "ns"}};
-  serve(std::move(config));
+  serve_with_services([](const http::HttpRequest&) {
+    return http::HttpAnswer{500, "application/json", {}, "{}"};
+  });
   const auto client = tap({ip("10.0.0.1")});
   EXPECT_TRUE(client->sees({}, Addresses{}));
   const auto backend = tap({ip("10.0.0.2")});
