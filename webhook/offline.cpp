@@ -157,7 +157,8 @@ std::string remedy(const Outcome& outcome, const std::string& namespace_name) {
       return "the label sidetap.io/inject=enabled on namespace " + namespace_name +
              ", or the annotation sidetap.io/inject: \"true\" on the pod";
     case Reason::kPodOptOut:
-      return "sidetap.io/inject: \"true\" on the pod, or nothing where the namespace is enabled";
+      return "no annotation or label sidetap.io/inject: \"false\" on the pod, but \"true\" where "
+             "the namespace is not enabled";
     case Reason::kNamespaceDisabled:
       return "the label sidetap.io/inject=enabled on namespace " + namespace_name +
              ", or no such label there";
@@ -202,7 +203,11 @@ void line(std::string_view name, std::string_view text) {
 
 void print_calls(const std::optional<Labels>& labels, Rule rule, Reason reason) {
   const std::string assumed = labels ? "" : " (its labels are not known; it is taken to have none)";
-  if (rule == Rule::kNamespace)
+  if (rule == Rule::kNamespace && reason == Reason::kPodOptOut)
+    line("called by",
+         "nothing: sidetap.io/inject: \"false\" on the pod keeps the API server from asking; as a "
+         "label it does so whatever the annotation says");
+  else if (rule == Rule::kNamespace)
     line("called by", "namespace.inject: the namespace is labelled sidetap.io/inject=enabled");
   else if (rule == Rule::kDisabled)
     line("called by", "nothing: the namespace's label sidetap.io/inject is not \"enabled\"");

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "webhook/admission/policy.h"
+
 namespace sidetap::offline {
 namespace {
 
@@ -32,14 +34,26 @@ Tree* pod_of(Tree& document, const std::string& kind) {
   return containers != nullptr && containers->is_array() ? pod : nullptr;
 }
 
-void collect(Tree& document, std::vector<PodPlace>& into, std::size_t depth) {
-  if (!document.is_object() || depth > 8) return;
-  const std::string kind = text_of(&document, "kind");
-  if (Tree* const items = member(&document, "items");
-      items != nullptr && items->is_array() && kind.ends_with("List")) {
-    for (Tree& item : *items) collect(item, into, depth + 1);
+constexpr unsigned kDeepestList = 8;
+
+/// Calls `visit(object, kind)` for the document, or for what a List holds, in order. The items of a
+/// typed list (PodList) are of its kind where they do not say.
+template <typename Visit>
+void each_object(Tree& document, Visit&& visit, const std::string& assumed = {},
+                 unsigned depth = 0) {
+  if (!document.is_object() || depth > kDeepestList) return;
+  std::string kind = text_of(&document, "kind");
+  if (kind.empty()) kind = assumed;
+  Tree* const items = member(&document, "items");
+  if (items == nullptr || !items->is_array() || !kind.ends_with("List")) {
+    visit(document, kind);
     return;
   }
+  const std::string of_items = kind.substr(0, kind.size() - std::string_view("List").size());
+  for (Tree& item : *items) each_object(item, visit, of_items, depth + 1);
+}
+
+void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& into) {
   Tree* const pod = pod_of(document, kind);
   if (pod == nullptr || !pod->is_object()) return;
   Tree* const metadata = member(&document, "metadata");
@@ -52,25 +66,36 @@ void collect(Tree& document, std::vector<PodPlace>& into, std::size_t depth) {
                   .of_job = kind == "Job" || kind == "CronJob"});
 }
 
+void add_labels(Tree& document, std::map<std::string, Labels>& all) {
+  Tree* const metadata = member(&document, "metadata");
+  Labels& labels = all[text_of(metadata, "name")];
+  Tree* const given = member(metadata, "labels");
+  if (given == nullptr || !given->is_object()) return;
+  for (const auto& [key, value] : given->items())
+    if (value.is_string()) labels[key] = value.get<std::string>();
+}
+
+/// The chart's entry for enabled namespaces selects pods by their label, so that the API server
+/// does not ask about these, whatever their annotation says.
+bool label_declines(Tree* pod) {
+  return text_of(member(member(pod, "metadata"), "labels"), admission::kInjectKey) == "false";
+}
+
 }  // namespace
 
 std::vector<PodPlace> find_pods(Tree& document) {
   std::vector<PodPlace> places;
-  collect(document, places, 0);
+  each_object(document,
+              [&](Tree& object, const std::string& kind) { collect(object, kind, places); });
   return places;
 }
 
 std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents) {
   std::map<std::string, Labels> all;
-  for (Tree& document : documents) {
-    if (text_of(&document, "kind") != "Namespace") continue;
-    Tree* const metadata = member(&document, "metadata");
-    Labels& labels = all[text_of(metadata, "name")];
-    Tree* const given = member(metadata, "labels");
-    if (given == nullptr || !given->is_object()) continue;
-    for (const auto& [key, value] : given->items())
-      if (value.is_string()) labels[key] = value.get<std::string>();
-  }
+  for (Tree& document : documents)
+    each_object(document, [&](Tree& object, const std::string& kind) {
+      if (kind == "Namespace") add_labels(object, all);
+    });
   return all;
 }
 
@@ -82,6 +107,11 @@ admission::Rule rule_of(const Labels& labels) {
 
 Outcome admit_place(const PodPlace& place, const std::string& namespace_name, admission::Rule rule,
                     const configuration::Configuration& configuration) {
+  if (rule == admission::Rule::kNamespace && label_declines(place.pod)) {
+    Outcome outcome;
+    outcome.reason = admission::Reason::kPodOptOut;
+    return outcome;
+  }
   Tree pod = *place.pod;
   configuration::spellings_to_numbers(pod);
   if (place.of_job) {

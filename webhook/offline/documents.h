@@ -29,13 +29,14 @@ struct PodPlace {
 /// is not known counts by its spec.template.spec.containers.
 std::vector<PodPlace> find_pods(Tree& document);
 
-/// Labels of the Namespace objects among the documents, by name.
+/// Labels of the Namespace objects among the documents, also inside Lists, by name.
 std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents);
 
 /// Which webhook entry would call for pods of a namespace with these labels.
 admission::Rule rule_of(const Labels& labels);
 
-/// What the webhook answers to the creation of this pod, whose namespace is `namespace_name`.
+/// What becomes of the creation of this pod, whose namespace is `namespace_name`: what the webhook
+/// answers, or no injection where the API server would not ask it.
 Outcome admit_place(const PodPlace& place, const std::string& namespace_name, admission::Rule rule,
                     const configuration::Configuration& configuration);
 

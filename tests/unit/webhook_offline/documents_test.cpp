@@ -45,6 +45,19 @@ TEST(Documents, FindPodsInLists) {
               ElementsAre("Pod/a", "Pod/c"));
 }
 
+TEST(Documents, KnowTheKindOfWhatATypedListHolds) {
+  EXPECT_THAT(found(R"({"kind":"PodList","items":[{"metadata":{"name":"a"},"spec":{}}]})"),
+              ElementsAre("Pod/a"));
+  EXPECT_THAT(found(R"({"kind":"DeploymentList","items":[
+                {"metadata":{"name":"b"},"spec":{"template":{}}}]})"),
+              ElementsAre("Deployment/b"));
+  EXPECT_THAT(found(R"({"kind":"JobList","items":[
+                {"metadata":{"name":"c"},"spec":{"template":{}}}]})"),
+              ElementsAre("Job/c (job)"));
+  EXPECT_THAT(found(R"({"kind":"List","items":[{"metadata":{"name":"d"},"spec":{}}]})"),
+              ElementsAre());
+}
+
 TEST(Documents, FindNothingInWhatHasNoPods) {
   for (const char* text : {"null", "[]", "7", R"({"kind":"Service","spec":{"template":1}})",
                            R"({"kind":"Deployment"})", R"({"kind":"Deployment","spec":[]})",
@@ -56,8 +69,12 @@ TEST(Documents, TellTheLabelsOfTheirNamespaces) {
   std::vector<Tree> documents = {
       Tree::parse(R"({"kind":"Namespace","metadata":{"name":"a","labels":{"x":"1","y":2}}})"),
       Tree::parse(R"({"kind":"Namespace","metadata":{"name":"b"}})"), Tree()};
+  documents.push_back(Tree::parse(R"({"kind":"List","items":[
+      {"kind":"Namespace","metadata":{"name":"c","labels":{"z":"3"}}},
+      {"kind":"NamespaceList","items":[{"metadata":{"name":"d"}}]}]})"));
   const auto labels = namespace_labels(documents);
-  EXPECT_THAT(labels, ElementsAre(std::pair("a", Labels{{"x", "1"}}), std::pair("b", Labels())));
+  EXPECT_THAT(labels, ElementsAre(std::pair("a", Labels{{"x", "1"}}), std::pair("b", Labels()),
+                                  std::pair("c", Labels{{"z", "3"}}), std::pair("d", Labels())));
 }
 
 TEST(Documents, AskTheEntryThatTheNamespacesLabelSays) {

@@ -205,6 +205,29 @@ TEST_F(Offline, ExplainSaysWhichRuleAndWhatElseToSet) {
   EXPECT_THAT(out_, Not(HasSubstr("attention")));
 }
 
+TEST_F(Offline, ALabelThatDeclinesKeepsTheApiServerFromAsking) {
+  const std::string pod = R"(
+kind: Pod
+metadata:
+  name: a
+  labels: {sidetap.io/inject: "false"}
+  annotations: {sidetap.io/inject: "true"}
+spec: {containers: [{name: a, ports: [{containerPort: 08}], size: 123456789012345678901}]}
+)";
+  const std::vector<std::string> enabled = {"--namespace-labels", "sidetap.io/inject=enabled"};
+  ASSERT_EQ(run(explain_command, pod, enabled), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("would not be injected"), HasSubstr("called by: nothing"),
+                          HasSubstr("whatever the annotation says"), HasSubstr("pod-opt-out")));
+  ASSERT_EQ(run(inject_command, pod, enabled), 0);
+  EXPECT_THAT(out_, Not(HasSubstr("initContainers")));
+  // The entry for other namespaces selects by conditions, in which the annotation counts.
+  ASSERT_EQ(run(explain_command, pod, {"--namespace-labels", "a=b"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("would be injected"), HasSubstr("pod.inject")));
+  ASSERT_EQ(run(inject_command, pod, {"--namespace-labels", "a=b"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("initContainers"), HasSubstr("containerPort: 08\n"),
+                          HasSubstr("size: 123456789012345678901\n")));
+}
+
 TEST_F(Offline, ExplainKnowsPodSecurityLevels) {
   const std::string on = "sidetap.io/inject=enabled,pod-security.kubernetes.io/enforce=";
   ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "restricted"}), 0);
