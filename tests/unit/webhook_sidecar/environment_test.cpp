@@ -1,0 +1,203 @@
+// The environment that the webhook writes into the tap's container, read by the tap's own options.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sidecar/options.h"
+#include "support/review_builder.h"
+#include "webhook/configuration/configuration_file.h"
+
+namespace sidetap {
+namespace {
+
+using configuration::Configuration;
+using test::Json;
+using test::pod;
+using test::PodBuilder;
+using testing::ElementsAre;
+
+Configuration read(const std::string& text) {
+  auto configuration = configuration::parse_configuration(text, "c.yaml");
+  EXPECT_TRUE(configuration) << configuration.error().text;
+  return configuration ? *configuration : Configuration();
+}
+
+/// The tap of an injected pod, native or plain.
+Json tap_of(const PodBuilder& before, const Configuration& configuration) {
+  const Outcome outcome = admit_pod(before, admission::Rule::kNamespace, configuration);
+  EXPECT_TRUE(outcome.warnings.empty()) << Json(outcome.warnings);
+  const Json spec = before.json().patch(Json::parse(outcome.patch))["spec"];
+  return spec.contains("initContainers") ? spec["initContainers"][0] : spec["containers"][1];
+}
+
+/// As the kubelet fills it in.
+std::map<std::string, std::string> environment_of(const Json& tap) {
+  const std::map<std::string, std::string> fields = {{"metadata.name", "web-1"},
+                                                     {"metadata.namespace", "shop"},
+                                                     {"spec.nodeName", "node-a"},
+                                                     {"status.podIPs", "10.244.1.7,fd00::7"}};
+  std::map<std::string, std::string> environment;
+  for (const Json& one : tap["env"])
+    environment[one["name"]] = one.contains("value")
+                                   ? one["value"].get<std::string>()
+                                   : fields.at(one["valueFrom"]["fieldRef"]["fieldPath"]);
+  return environment;
+}
+
+/// What the tap makes of it; a variable that it does not know is a fault.
+RunOptions options_of(const Json& tap) {
+  const auto environment = environment_of(tap);
+  RunOptions options;
+  config::OptionSet known("", "");
+  RunOptions unused;
+  declare(known, unused);
+  for (const auto& [name, value] : environment) {
+    const bool found = std::any_of(known.specs().begin(), known.specs().end(),
+                                   [&](const auto& spec) { return spec.env == name; });
+    EXPECT_TRUE(found) << name << " is no variable of the tap";
+  }
+  const auto parsed = parse_run_options(
+      {},
+      [&](const std::string& name) -> std::optional<std::string> {
+        const auto at = environment.find(name);
+        if (at == environment.end()) return std::nullopt;
+        return at->second;
+      },
+      options);
+  EXPECT_EQ(parsed, config::ParseResult::kRun);
+  return options;
+}
+RunOptions options_of(const PodBuilder& before, const std::string& configuration) {
+  return options_of(tap_of(before, read(configuration)));
+}
+
+constexpr auto kLeast = "sensor: {address: 10.10.10.10}\ninjection: {serverVersion: v1.36.0}\n";
+
+TEST(Environment, OfTheDefaultsIsAccepted) {
+  const RunOptions options = options_of(pod(), kLeast);
+  ASSERT_EQ(options.sessions.sensors.size(), 1U);
+  EXPECT_EQ(options.sessions.sensors[0].address.to_string(), "10.10.10.10:2003");
+  EXPECT_EQ(options.sessions.mode, session::SensorMode::kReplicate);
+  EXPECT_EQ(options.sessions.snaplen, 262'144U);
+  EXPECT_EQ(options.sessions.data_mtu, 0U);
+  EXPECT_EQ(options.pod_name, "web-1");
+  EXPECT_EQ(options.pod_namespace, "shop");
+  EXPECT_EQ(options.node_name, "node-a");
+  EXPECT_EQ(options.ownership.pod_ips.size(), 2U);
+  EXPECT_TRUE(options.ownership.pod_subnets.empty());
+  EXPECT_EQ(options.ownership.tapped_peers.kind, TappedPeersOption::Kind::kNone);
+  EXPECT_EQ(options.ownership.service_view, ownership::ServiceView::kAuto);
+  EXPECT_EQ(options.buffer_size, 2U << 20);
+  EXPECT_TRUE(options.interfaces.empty());
+  EXPECT_EQ(options.status_listen.value().to_string(), ":15920");
+  EXPECT_EQ(options.log_level, telemetry::LogLevel::kInfo);
+  EXPECT_EQ(options.log_format, telemetry::LogFormat::kJson);
+  EXPECT_FALSE(options.registry.address);
+}
+
+TEST(Environment, OfAPlainContainerIsTheSame) {
+  const std::string plain = std::string(kLeast) + "sidecar: {native: never}\n";
+  const Json tap = tap_of(pod(), read(plain));
+  EXPECT_FALSE(tap.contains("restartPolicy"));
+  EXPECT_EQ(environment_of(tap), environment_of(tap_of(pod(), read(kLeast))));
+}
+
+TEST(Environment, CarriesEverySettingOfTheConfiguration) {
+  const RunOptions options = options_of(pod(), R"(
+sensor: {address: [a.example, "[2001:db8::1]:7"], port: 2005, mode: balance}
+subnets: {pods: [10.244.0.0/16, "fd00::/56"], services: [10.96.0.0/12]}
+sidecar:
+  snaplen: 128
+  interface: eth0,net1
+  bufferSize: 4M
+  dataMtu: 1400
+  tappedPeers: [10.0.0.0/8]
+  serviceView: always
+  untappedServices: [10.96.7.0/24]
+  statusPort: 16000
+  logLevel: debug
+  logFormat: text
+  env: {FLUSH_INTERVAL: 20ms, MAX_PACKET_RATE: 5, CHECKSUMS: "off"}
+injection: {serverVersion: v1.36.0}
+)");
+  ASSERT_EQ(options.sessions.sensors.size(), 2U);
+  EXPECT_EQ(options.sessions.sensors[0].address.to_string(), "a.example:2005");
+  EXPECT_EQ(options.sessions.sensors[1].address.to_string(), "[2001:db8::1]:7");
+  EXPECT_EQ(options.sessions.mode, session::SensorMode::kBalance);
+  EXPECT_EQ(net::to_string(options.ownership.pod_subnets), "10.244.0.0/16,fd00::/56");
+  EXPECT_EQ(net::to_string(options.ownership.service_subnets), "10.96.0.0/12");
+  EXPECT_EQ(net::to_string(options.ownership.untapped_services), "10.96.7.0/24");
+  EXPECT_EQ(options.sessions.snaplen, 128U);
+  EXPECT_THAT(options.interfaces, ElementsAre("eth0", "net1"));
+  EXPECT_EQ(options.buffer_size, 4U << 20);
+  EXPECT_EQ(options.sessions.data_mtu, 1400U);
+  EXPECT_EQ(options.ownership.tapped_peers.kind, TappedPeersOption::Kind::kList);
+  EXPECT_EQ(options.ownership.service_view, ownership::ServiceView::kAlways);
+  EXPECT_EQ(options.status_listen.value().port, 16'000);
+  EXPECT_EQ(options.log_level, telemetry::LogLevel::kDebug);
+  EXPECT_EQ(options.log_format, telemetry::LogFormat::kText);
+  EXPECT_EQ(options.flush_interval_ms, 20);
+  EXPECT_EQ(options.rate_limit.packets_per_second, 5U);
+  EXPECT_FALSE(options.fidelity.checksums);
+}
+
+TEST(Environment, TakesEachWordThatTheConfigurationTakes) {
+  const auto with = [](const std::string& part) {
+    return options_of(pod(), std::string(kLeast) + part);
+  };
+  for (const char* mode : {"replicate", "failover", "balance"})
+    options_of(pod(), "sensor: {address: a, mode: " + std::string(mode) +
+                          "}\ninjection: {serverVersion: v1.36.0}\n");
+  for (const char* peers : {"all", "none", "10.0.0.0/8"})
+    with("sidecar: {tappedPeers: " + std::string(peers) + "}");
+  for (const char* view : {"auto", "never", "always"})
+    with("sidecar: {serviceView: " + std::string(view) + "}");
+  for (const char* level : {"debug", "info", "warn", "error"})
+    with("sidecar: {logLevel: " + std::string(level) + "}");
+  for (const char* size : {"512K", "1G", "4194304"})
+    with("sidecar: {bufferSize: " + std::string(size) + "}");
+  for (const char* bytes : {"64", "262144"}) with("sidecar: {snaplen: " + std::string(bytes) + "}");
+  for (const char* bytes : {"0", "65535"}) with("sidecar: {dataMtu: " + std::string(bytes) + "}");
+  for (const char* port : {"1", "65535"}) with("sidecar: {statusPort: " + std::string(port) + "}");
+}
+
+TEST(Environment, LeadsToTheRegistry) {
+  const std::string registry = std::string(kLeast) + R"(
+registry:
+  address: sidetap-registry.sidetap.svc
+  ca: |
+    -----BEGIN CERTIFICATE-----
+    MIIB
+    -----END CERTIFICATE-----
+)";
+  const Json tap = tap_of(pod(), read(registry));
+  const RunOptions options = options_of(tap);
+  EXPECT_EQ(options.registry.address.value().to_string(), "sidetap-registry.sidetap.svc:8444");
+  EXPECT_THAT(options.registry.ca, testing::HasSubstr("MIIB\n"));
+  EXPECT_EQ(options.registry.token_file,
+            tap["volumeMounts"][0]["mountPath"].get<std::string>() + "/token");
+  EXPECT_EQ(options_of(pod(), registry + "  auth: none\n").registry.token_file, "");
+}
+
+TEST(Environment, CarriesEveryOverride) {
+  const RunOptions options = options_of(pod()
+                                            .annotation("sidetap.io/sensor", "192.0.2.1,b:7")
+                                            .annotation("sidetap.io/snaplen", "96")
+                                            .annotation("sidetap.io/interface", "net1")
+                                            .annotation("sidetap.io/log-level", "error")
+                                            .annotation("sidetap.io/native", "false"),
+                                        kLeast);
+  ASSERT_EQ(options.sessions.sensors.size(), 2U);
+  EXPECT_EQ(options.sessions.sensors[0].address.to_string(), "192.0.2.1:2003");
+  EXPECT_EQ(options.sessions.sensors[1].address.to_string(), "b:7");
+  EXPECT_EQ(options.sessions.snaplen, 96U);
+  EXPECT_THAT(options.interfaces, ElementsAre("net1"));
+  EXPECT_EQ(options.log_level, telemetry::LogLevel::kError);
+}
+
+}  // namespace
+}  // namespace sidetap
