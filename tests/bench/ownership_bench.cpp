@@ -13,13 +13,20 @@ namespace {
 
 using namespace sidetap::test;
 
-std::vector<Bytes> segments(std::size_t flows, std::uint8_t flags) {
+/// To pod 1 from one of the others; of IP version `version`.
+PacketBuilder from_peer(std::size_t number, std::int64_t version) {
+  const std::uint32_t host = 2 + static_cast<std::uint32_t>(number % 32);
+  return version == 4
+             ? packet().from(net::IpAddress::v4(0x0a000000U + host)).to("10.0.0.1")
+             : packet().from(net::IpAddress::v6(0xfd00000000000000ULL, host)).to("fd00::1");
+}
+
+std::vector<Bytes> segments(std::size_t flows, std::uint8_t flags, std::int64_t version,
+                            std::uint16_t port = 443) {
   std::vector<Bytes> out;
   for (std::size_t i = 0; i < flows; ++i) {
-    out.push_back(packet()
-                      .from(net::IpAddress::v4(0x0a000002U + static_cast<std::uint32_t>(i % 32)))
-                      .to("10.0.0.1")
-                      .tcp(static_cast<std::uint16_t>(32768 + i / 32), 443, flags)
+    out.push_back(from_peer(i, version)
+                      .tcp(static_cast<std::uint16_t>(32768 + i / 32), port, flags)
                       .ethernet());
   }
   return out;
@@ -46,18 +53,17 @@ EngineConfig tap_config() {
 void BM_EstablishedFlows(benchmark::State& state) {
   const auto flows = static_cast<std::size_t>(state.range(0));
   Pod pod{tap_config()};
-  for (const Bytes& syn : segments(flows, 0x02)) pod.sees(syn);
-  run(state, pod, segments(flows, 0x10));
+  for (const Bytes& syn : segments(flows, 0x02, state.range(1))) pod.sees(syn);
+  run(state, pod, segments(flows, 0x10, state.range(1)));
 }
-BENCHMARK(BM_EstablishedFlows)->Arg(1)->Arg(1000)->Arg(100000);
 
+/// SYNs of ever new flows beside so many that go on.
 void BM_NewFlows(benchmark::State& state) {
-  EngineConfig config = tap_config();
-  config.flow_capacity = 4096;
-  Pod pod{config};
-  run(state, pod, segments(500000, 0x02));
+  const auto flows = static_cast<std::size_t>(state.range(0));
+  Pod pod{tap_config()};
+  for (const Bytes& segment : segments(flows, 0x10, state.range(1))) pod.sees(segment);
+  run(state, pod, segments(500'000, 0x02, state.range(1), 80));
 }
-BENCHMARK(BM_NewFlows);
 
 void BM_Datagrams(benchmark::State& state) {
   Pod pod{tap_config()};
@@ -65,15 +71,26 @@ void BM_Datagrams(benchmark::State& state) {
 }
 BENCHMARK(BM_Datagrams);
 
+/// So many datagrams at a time, each of three fragments: all the first ones, then the others.
 void BM_Fragments(benchmark::State& state) {
+  const auto datagrams = static_cast<std::size_t>(state.range(0));
   Pod pod{tap_config()};
-  const PacketBuilder p = packet().from("10.0.0.2").to("10.0.0.1").udp(40000, 53);
-  run(state, pod,
-      {PacketBuilder(p).fragment(1, 0, true).ethernet(),
-       PacketBuilder(p).fragment(1, 185, true).ethernet(),
-       PacketBuilder(p).fragment(1, 370, false).ethernet()});
+  std::vector<Bytes> packets;
+  for (unsigned part = 0; part < 3; ++part) {
+    for (std::size_t i = 0; i < datagrams; ++i) {
+      packets.push_back(from_peer(i, state.range(1))
+                            .udp(40000, 53)
+                            .fragment(static_cast<std::uint32_t>(i / 32), part * 185, part < 2)
+                            .ethernet());
+    }
+  }
+  run(state, pod, packets);
 }
-BENCHMARK(BM_Fragments);
+
+const std::vector<std::vector<std::int64_t>> kFlowsAndVersions = {{1, 1000, 100'000}, {4, 6}};
+BENCHMARK(BM_EstablishedFlows)->ArgsProduct(kFlowsAndVersions);
+BENCHMARK(BM_NewFlows)->ArgsProduct(kFlowsAndVersions);
+BENCHMARK(BM_Fragments)->ArgsProduct(kFlowsAndVersions);
 
 /// The set of tapped peers as the registry feeds it, asked without the engine's memory of
 /// addresses: 10,000 pods, half of them members, in 100 nodes' subnets.

@@ -275,8 +275,22 @@ def _(lab, family):
 def _(lab, family):
     """Every tap that receives it forwards its own copy: nobody else could."""
     addresses = _group_addresses(family, 1)
-    # From a link-local address nobody could tell whether the sender has a tap: one of the exceptions.
+    # From a link-local address it cannot be told yet whether the sender has a tap: see link-local-neighbours.
     return _group(lab, "u", [address for address in addresses if not address.startswith("ff02:")])
+
+
+@scenario("link-local-neighbours", families=(6,))
+def _(lab, family):
+    """What comes from link-local addresses of a pod without a tap, and of the gateway, once the taps know both."""
+    node, pod = lab.cluster.nodes[1], lab.pods["u"].namespace
+    with lab.unwatched():
+        for name in lab.taps:
+            lab.ping(name, "outside", 4, count=1)
+        pod.ip("neigh flush dev eth0")
+        lab.ping("u", "a", 4, count=1)  # it asks everybody for a
+    lab.judge.account.known_neighbours = True
+    node.ip("neigh flush dev cbr0")  # so that the gateway has to ask, by its link-local address
+    return _group(lab, "u", ["ff02::fb"]) + _all(lab, family, ("c", "tcp", "a", WEB), ("d", "tcp", "b", WEB))
 
 
 def _sctp_association(lab, client, to, real_server, family, source_port, port):
@@ -387,6 +401,26 @@ def _(lab, family):
         markers += talk_in_every_kind(lab, family, conversations)
     for conversation in conversations:
         lab.close(conversation)
+    return markers
+
+
+@scenario("the-servers-tap-restarts-whatever-the-ports")
+def _(lab, family):
+    """Connections whose ports do not tell the server from the client, or tell wrong; and SCTP."""
+    with lab.serving("b", "tcp", 9000, family):
+        conversations = [lab.open("a", "tcp", "b", 9000, family, source_port=9000),
+                         lab.open("d", "tcp", "b", 9000, family, source_port=9000),
+                         lab.open("c", "tcp", "b", GRPC, family, source_port=600),
+                         lab.open("d", "tcp", "web", 80, family, source_port=601)]
+        markers = []
+        for _ in range(2):
+            for conversation in conversations:
+                markers += lab.talk(conversation)
+            markers += _sctp_association(lab, "a", "b", "b", family, 40120, SCTP_PORT)
+            markers += _sctp_association(lab, "d", "b", "b", family, SCTP_PORT, SCTP_PORT)
+            lab.restart_tap("b")
+        for conversation in conversations:
+            lab.close(conversation)
     return markers
 
 
