@@ -57,7 +57,7 @@ class Account:
         self.sent = defaultdict(set)  # marker -> destinations under which it left a pod
         self.reached = set()  # markers that came in at a pod
         self.known_neighbours = False  # every tap has seen enough of each neighbour to know whether it has a tap
-        self.spoiled = 0
+        self.spoiled = Counter()  # what they are -> how many
         self.parts = defaultdict(Counter)  # pod, or "" for the sensor -> datagram -> packets it came in
         self._fragmented = set()
         self._whole = defaultdict(list)  # datagram -> (counter, place, packet)
@@ -205,7 +205,8 @@ class Judge:
             account.add(account.got, "", packet)
             if packet.message and packet.message[1] == 0:
                 account.messages[packet.message[0]] += 1
-            account.spoiled += not packet.checksum_ok
+            if not packet.checksum_ok:
+                account.spoiled[packet.describe()] += 1
 
     def _least(self, unit):
         """How often the sensor must have a unit at least.
@@ -263,8 +264,8 @@ class Judge:
         """Judges the open account. messages: markers that programs sent, each of which the sensor must have seen."""
         account = self.account
         due = account.due()
-        result = Verdict(name, spoiled=account.spoiled)
-        faults = {"lost": [], "doubled": [], "stray": []}
+        result = Verdict(name, spoiled=account.spoiled.total())
+        faults = {"lost": [], "doubled": [], "stray": [], "spoiled": account.spoiled}
         for unit in due.keys() | account.got.keys():
             want, have = due[unit], account.got[unit]
             if want == have:

@@ -211,6 +211,12 @@ def udp(source, destination, source_port, destination_port, data, protocol=UDP):
     return _sealed(source, destination, protocol, segment, 6)
 
 
+def dccp(source, destination, source_port, destination_port, sequence, data):
+    """A DATA packet with a short sequence number (RFC 4340): data offset 4 words, 12 bytes and 4 of options."""
+    segment = struct.pack(">HHBBHBBH", source_port, destination_port, 4, 0, 0, 2 << 1, 0, sequence) + bytes(4) + data
+    return _sealed(source, destination, DCCP, segment, 6)
+
+
 def tcp(source, destination, source_port, destination_port, flags, sequence, acknowledged, data=b""):
     segment = struct.pack(">HHIIBBHHH", source_port, destination_port, sequence, acknowledged, 0x50, flags, 4096, 0, 0)
     return _sealed(source, destination, TCP, segment + data, 16)

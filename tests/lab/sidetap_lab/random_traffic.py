@@ -181,9 +181,8 @@ class RandomTraffic:
             request = 8 if ends[0].version == 4 else 128
             body = packets.icmp_echo(*ends, request, ports[0], ports[1], data)
         elif kind == "dccp":
-            # A DATA packet with a short sequence number (RFC 4340): data offset 4 words, 12 bytes and 4 of options.
             protocol = packets.DCCP
-            body = struct.pack(">HHBBHBBH", *ports, 4, 0, 0, 2 << 1, 0, marker & 0xFFFF) + bytes(4) + data
+            body = packets.dccp(*ends, *ports, marker & 0xFFFF, data)
         else:
             protocol, body = 253, data
         self._identification += 1
