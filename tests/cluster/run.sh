@@ -8,8 +8,8 @@ Usage: tests/cluster/run.sh --registry REGISTRY [OPTION...]
 
 Installs sidetap into the cluster of the current kubectl context, makes marked traffic between pods, and checks that a
 sensor gets every packet exactly once, that a Job with a tap finishes, and that upgrade, rollback, rotation and removal
-leave nothing behind and miss no admission and no message. Needs kubectl, helm and these images, which the nodes must be able to pull:
-REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and REGISTRY/sidetap-testbed:TAG
+leave nothing behind and miss no admission and no message. Needs kubectl, helm and these images, which the nodes must be
+able to pull: REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and REGISTRY/sidetap-testbed:TAG
 (deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the namespaces sidetap-e2e and
 sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
 
