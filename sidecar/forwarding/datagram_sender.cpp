@@ -83,13 +83,15 @@ std::size_t DatagramSender::send_segmented(std::span<const net::DatagramRun> run
       for (int i = 0; i < sent; ++i) forwarded(runs[static_cast<std::size_t>(i)]);
       return static_cast<std::size_t>(sent);
     }
-    const int error = errno;
+    int error = errno;
     if (error == EINTR || (error == EAGAIN && wait_for_room())) continue;
+    last_size_ = runs.front().datagram;
+    // Kernels before 6.11 answer so to segments that the path's MTU, which has fallen, refuses.
+    if (error == EINVAL && path_size() != 0 && path_size() < last_size_) error = EMSGSIZE;
     if (refuses_segmentation(error)) {
       segmentation_ = false;
       return 0;
     }
-    last_size_ = runs.front().datagram;
     dropped(runs.front(), cause_of(error));
     return 1;
   }
@@ -159,7 +161,8 @@ DropCause DatagramSender::cause_of(int error) {
   }
 }
 
-void DatagramSender::learn_path_mtu() {
+/// UDP payload that the path takes, as far as the system knows; 0: it does not.
+std::size_t DatagramSender::path_size() const {
   int mtu = 0;
   socklen_t size = sizeof mtu;
   std::size_t overhead = 28;  // IPv4 and UDP
@@ -169,8 +172,11 @@ void DatagramSender::learn_path_mtu() {
     size = sizeof mtu;
     if (getsockopt(socket_.get(), IPPROTO_IP, IP_MTU, &mtu, &size) != 0) mtu = 0;
   }
-  const std::size_t fits =
-      mtu > static_cast<int>(overhead) ? static_cast<std::size_t>(mtu) - overhead : 0;
+  return mtu > static_cast<int>(overhead) ? static_cast<std::size_t>(mtu) - overhead : 0;
+}
+
+void DatagramSender::learn_path_mtu() {
+  const std::size_t fits = path_size();
   // The system may not know yet what the path refused: then go down in steps.
   smaller_size_ = fits != 0 && fits < last_size_ ? fits : last_size_ - last_size_ / 8;
 }

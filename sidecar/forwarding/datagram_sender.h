@@ -42,6 +42,7 @@ class DatagramSender {
   void forwarded(const net::DatagramRun& run);
   void dropped(const net::DatagramRun& run, DropCause cause);
   void learn_path_mtu();
+  std::size_t path_size() const;
 
   net::UniqueFd socket_;
   OutputCounts& counts_;
