@@ -23,6 +23,10 @@ struct Request {
   ifinfomsg link;
 };
 
+// IFLA_GSO_IPV4_MAX_SIZE and IFLA_GRO_IPV4_MAX_SIZE, which older kernels' headers do not have.
+constexpr unsigned kGsoIpv4MaxSize = 63;
+constexpr unsigned kGroIpv4MaxSize = 64;
+
 constexpr std::size_t kHeader = NLMSG_ALIGN(sizeof(nlmsghdr));
 constexpr std::size_t kAttributes = kHeader + NLMSG_ALIGN(sizeof(ifinfomsg));
 
@@ -44,7 +48,8 @@ LinkFacts read_answer(std::span<const std::byte> answer) {
     const std::size_t value = at + RTA_ALIGN(sizeof(rtattr));
     if (attribute.rta_len < sizeof(rtattr) || at + attribute.rta_len > answer.size()) break;
     const bool size =
-        attribute.rta_type == IFLA_GSO_MAX_SIZE || attribute.rta_type == IFLA_GRO_MAX_SIZE;
+        attribute.rta_type == IFLA_GSO_MAX_SIZE || attribute.rta_type == IFLA_GRO_MAX_SIZE ||
+        attribute.rta_type == kGsoIpv4MaxSize || attribute.rta_type == kGroIpv4MaxSize;
     if (size && value + sizeof(std::uint32_t) <= answer.size())
       facts.longest_packet =
           std::max(facts.longest_packet, copy_from<std::uint32_t>(answer, value));
