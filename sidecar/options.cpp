@@ -204,6 +204,20 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .help =
            "also wait for RPCAP clients (libpcap's rpcap://), on port 2002 where none is given"},
       passive_listen(), sessions.passive);
+  options.add<std::vector<net::Cidr>>(
+      {.flag = "--passive-allow",
+       .env = "PASSIVE_ALLOW",
+       .value = "CIDR,...",
+       .help = "addresses that may dial --passive-listen; none: all, "
+               "of whom --user proves who they are"},
+      config::cidr_list(), into.passive_allow);
+  options.add<std::size_t>(
+      {.flag = "--passive-sessions",
+       .env = "PASSIVE_SESSIONS",
+       .value = "NUMBER",
+       .fallback = "4",
+       .help = "clients of --passive-listen at one time; more are turned away"},
+      config::number<std::size_t>(1, 100, "clients"), into.passive_sessions);
 }
 
 void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
@@ -416,7 +430,20 @@ Result<std::string> read_password(const std::string& file) {
   return text;
 }
 
-/// What only makes sense together.
+Result<void> check_passive(RunOptions& options) {
+  auto& passive = options.sessions.passive;
+  if (!passive) {
+    if (!options.passive_allow.empty()) return Error{"--passive-allow: goes with --passive-listen"};
+    return {};
+  }
+  if (options.interfaces.size() > 1)
+    return Error{"--passive-listen: goes with one interface, --interface names " +
+                 std::to_string(options.interfaces.size())};
+  passive->clients = options.passive_allow;
+  passive->most_sessions = options.passive_sessions;
+  return {};
+}
+
 /// What belongs to RPCAP sessions does not go with the other outputs.
 Result<void> check_output(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
@@ -445,9 +472,11 @@ Result<void> check_output(RunOptions& options) {
   return {};
 }
 
+/// What only makes sense together.
 Result<void> check(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
   if (auto output = check_output(options); !output) return output;
+  if (auto passive = check_passive(options); !passive) return passive;
   const bool dials = options.output.kind != OutputKind::kPcap;
   if (dials && sessions.sensors.empty() && !sessions.passive)
     return Error{"--sensor (env SENSOR): required: HOST[:PORT], or several separated by commas"};

@@ -24,6 +24,8 @@ namespace sidetap {
 struct RunOptions {
   session::SessionsConfig sessions;  ///< Without `password`, which password_file holds.
   std::string password_file;
+  std::vector<net::Cidr> passive_allow;  ///< Who may dial the tap. Empty: everybody.
+  std::size_t passive_sessions = 0;
   OutputOptions output;
   std::vector<rpcap::Ipv6Family> ipv6_families;  ///< One for all sensors, or one for each.
   std::string pod_name;
