@@ -70,6 +70,7 @@ CaptureCounts counts_of(const Forwarder& forwarder) {
   counts.forwarded = output.forwarded.value();
   counts.bytes = output.bytes.value();
   counts.datagrams = output.datagrams.value();
+  counts.truncated = output.truncated.value();
   counts.filtered = forwarder.counts().filtered.value();
   counts.sampled = forwarder.counts().sampled.value();
   counts.segments = forwarder.counts().segments.value();
@@ -106,6 +107,7 @@ CaptureCounts& CaptureCounts::operator+=(const CaptureCounts& other) {
   filtered += other.filtered;
   sampled += other.sampled;
   segments += other.segments;
+  truncated += other.truncated;
   for (unsigned i = 0; i < forwarding::kDropCauseCount; ++i) dropped[i] += other.dropped[i];
   missed += other.missed;
   return *this;
@@ -116,6 +118,7 @@ struct CaptureLoop::Impl {
     std::shared_ptr<Forwarder> forwarder;
     std::string key;
     Part part;
+    capture::SourceCounts before{};  // of all that came before this capture
   };
 
   Impl(CaptureLoopConfig c, OpenSource open, std::unique_ptr<ownership::ListeningSockets> l)
@@ -147,7 +150,10 @@ struct CaptureLoop::Impl {
   }
 
   std::uint64_t add(Capture capture) {
-    on_packet_path([&] { pipeline.add(capture.forwarder, capture.key, capture.part); });
+    on_packet_path([&] {
+      capture.before = source_counts();
+      pipeline.add(capture.forwarder, capture.key, capture.part);
+    });
     captures.emplace(next_capture, std::move(capture));
     return next_capture++;
   }
@@ -194,6 +200,12 @@ struct CaptureLoop::Impl {
   }
 
   // --- capture thread -------------------------------------------------------------------------
+
+  capture::SourceCounts source_counts() {
+    capture::SourceCounts counts = closed;
+    if (source) add_counts(counts, source->counts());
+    return counts;
+  }
 
   void attach_filter() {
     if (!source || program.empty()) return;
@@ -245,11 +257,16 @@ struct CaptureLoop::Impl {
     reopen_at = Clock::now();
   }
 
+  void give_up_rights() {
+    if (auto give_up = std::exchange(config.give_up_rights, nullptr)) give_up();
+  }
+
   void try_reopen() {
     if (Clock::now() < reopen_at) return;
     if (auto opened = open(); opened) {
       reopened.add();
       telemetry::info("the interface is open", {{"interface", config.interface}});
+      give_up_rights();
       if (config.on_open) config.on_open();
       return;
     } else if (++attempts == kReopenAttempts && config.on_lost) {
@@ -277,6 +294,7 @@ struct CaptureLoop::Impl {
   }
 
   void loop() {
+    if (source) give_up_rights();
     Clock::time_point last_flush = Clock::now();
     while (!stopping.load(std::memory_order_relaxed)) {
       if (has_commands.load(std::memory_order_acquire)) run_commands();
@@ -377,6 +395,10 @@ void CaptureLoop::run() {
   impl_->thread = std::thread([this] { impl_->loop(); });
 }
 
+void CaptureLoop::settle() {
+  impl_->on_packet_path([] {});
+}
+
 void CaptureLoop::finish() {
   if (!impl_->thread.joinable()) return;
   impl_->on_packet_path([this] { impl_->stopping = true; });
@@ -443,18 +465,19 @@ void CaptureLoop::stop(std::uint64_t capture) {
 }
 
 rpcap::Stats CaptureLoop::stats(std::uint64_t capture) {
+  const auto found = impl_->captures.find(capture);
+  if (found == impl_->captures.end()) return {};
+  capture::SourceCounts now;
+  impl_->on_packet_path([&] { now = impl_->source_counts(); });
+  const auto since = [](std::uint64_t count, std::uint64_t before) {
+    return static_cast<std::uint32_t>(count - before);
+  };
+  const capture::SourceCounts& before = found->second.before;
   rpcap::Stats stats;
-  capture::SourceCounts source;
-  impl_->on_packet_path([&] {
-    if (impl_->source) source = impl_->source->counts();
-    add_counts(source, impl_->closed);
-  });
-  stats.received = static_cast<std::uint32_t>(source.accepted);
-  stats.dropped_by_interface = static_cast<std::uint32_t>(source.dropped_by_interface);
-  stats.dropped_by_kernel = static_cast<std::uint32_t>(source.dropped);
-  if (const auto found = impl_->captures.find(capture); found != impl_->captures.end())
-    stats.captured =
-        static_cast<std::uint32_t>(found->second.forwarder->output().counts().forwarded.value());
+  stats.received = since(now.accepted, before.accepted);
+  stats.dropped_by_interface = since(now.dropped_by_interface, before.dropped_by_interface);
+  stats.dropped_by_kernel = since(now.dropped, before.dropped);
+  stats.captured = since(found->second.forwarder->output().counts().forwarded.value(), 0);
   return stats;
 }
 
@@ -517,10 +540,7 @@ LoopCounts CaptureLoop::counts() {
   for (const auto& [id, capture] : impl_->captures) impl_->add_counts_of(capture, counts);
   for (std::size_t i = 0; i < impl_->config.pipeline.expected.size(); ++i)
     counts.sensors[i].missed = impl_->pipeline.missed(i);
-  impl_->on_packet_path([&] {
-    if (impl_->source) counts.source = impl_->source->counts();
-    add_counts(counts.source, impl_->closed);
-  });
+  impl_->on_packet_path([&] { counts.source = impl_->source_counts(); });
   counts.reopened = impl_->reopened.value();
   return counts;
 }

@@ -32,6 +32,9 @@ struct CaptureLoopConfig {
   std::size_t buffer_bytes = 2U << 20;
   std::size_t most_buffer_bytes = 0;  ///< As of capture::DeviceConfig.
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
+  /// Called on the capture thread once it runs and the interface is open: what the thread may do
+  /// beyond that, it needs no more.
+  std::function<void()> give_up_rights;
   /// Called on the capture thread each time the interface was opened there, when it has gone, and
   /// when it could not be opened again for a minute.
   std::function<void()> on_open;
@@ -47,6 +50,7 @@ struct CaptureCounts {
   std::uint64_t filtered = 0;
   std::uint64_t sampled = 0;
   std::uint64_t segments = 0;
+  std::uint64_t truncated = 0;
   std::uint64_t dropped[forwarding::kDropCauseCount] = {};
   /// Of one sensor that is to get every packet: those that went by while it had no capture.
   std::uint64_t missed = 0;
@@ -77,6 +81,8 @@ class CaptureLoop final : public session::CaptureControl {
 
   /// Starts the thread.
   void run();
+  /// Returns when the thread has done all that came before.
+  void settle();
   /// Reads what the kernel holds, sends what is packed, ends the thread.
   void finish();
 

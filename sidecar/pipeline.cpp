@@ -231,6 +231,10 @@ void Pipeline::forward(const capture::CapturedPacket& packet, const capture::Pac
     if (wanting_takers_ != 0) ledger_.segments.add(count - 1);
     for (forwarding::Forwarder* forwarder : wanting_) forwarder->note_split(count);
   }
+  // A tunnel's, whose headers are the inner packet's to repeat.
+  if (count == 1 && packet.offload.segment_size != 0 &&
+      config_.fidelity.segment != fidelity::SegmentMode::kOff)
+    ledger_.unsplit.add();
   for (std::uint32_t i = 0; i < count; ++i) {
     sampling_.clear();
     for (forwarding::Forwarder* forwarder : wanting_) {

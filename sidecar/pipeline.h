@@ -34,6 +34,7 @@ struct Ledger {
   telemetry::HotCounter released;    ///< From there: `taken`, or at the end `no_session`.
   telemetry::HotCounter taken;       ///< Owned, and handed to the captures that ran.
   telemetry::HotCounter segments;    ///< Packets more than were captured, by splitting large ones.
+  telemetry::HotCounter unsplit;     ///< Taken as they were, though they left in several segments.
 
   std::uint64_t owned_total() const { return sum(owned); }
   std::uint64_t not_owned_total() const { return sum(not_owned); }

@@ -127,8 +127,8 @@ class Tap {
     std::vector<CaptureLoop*> loops;
     for (const auto& path : paths_) loops.push_back(path->loop.get());
     metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops);
-    drop_rights();
     for (CaptureLoop* loop : loops) loop->run();
+    if (options_.sandbox) drop_rights();
 
     if (options_.status_listen) {
       // Another container of the pod may have the port: better a tap without metrics than none.
@@ -149,26 +149,33 @@ class Tap {
       telemetry::info("stopping", {{"signal", strsignal(signal)}});
       stop();
     });
-    if (confined_) {
-      const bool writes = options_.output.kind == OutputKind::kPcap;
-      if (auto entered = privilege::enter_sandbox(writes); !entered)
-        telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
-    }
+    started_ = true;
+    enter_sandbox();
     return {};
   }
 
-  /// Before any other thread runs, since each has its own capabilities.
-  void drop_rights() {
-    if (!options_.sandbox) return;
+  /// Of the calling thread and those that it starts later: each has its own capabilities. A capture
+  /// thread keeps them until its interface is open.
+  static void drop_rights() {
+    if (auto dropped = privilege::drop_capabilities(); !dropped)
+      telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
+  }
+
+  /// Once nothing is to be opened any more. It holds for all threads.
+  void enter_sandbox() {
+    if (!options_.sandbox || !started_ || sandboxed_) return;
     for (const auto& path : paths_) {
       if (path->loop->is_open()) continue;
-      telemetry::warn("rights are kept, so that the interface can be opened later",
+      telemetry::warn("the sandbox waits until the interface can be opened",
                       {{"interface", path->loop->name()}});
       return;
     }
-    confined_ = true;
-    if (auto dropped = privilege::drop_capabilities(); !dropped)
-      telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
+    sandboxed_ = true;
+    // The sandbox refuses the calls by which the threads give up their capabilities.
+    for (const auto& path : paths_) path->loop->settle();
+    const bool writes = options_.output.kind == OutputKind::kPcap;
+    if (auto entered = privilege::enter_sandbox(writes); !entered)
+      telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
   }
 
   void add_interface(const std::string& name) {
@@ -201,7 +208,13 @@ class Tap {
     config.buffer_bytes = options_.buffer_size;
     config.most_buffer_bytes = options_.buffer_max;
     config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
-    config.on_open = [this] { asio::post(context_, [this] { renew_addresses(); }); };
+    if (options_.sandbox) config.give_up_rights = drop_rights;
+    config.on_open = [this] {
+      asio::post(context_, [this] {
+        renew_addresses();
+        enter_sandbox();
+      });
+    };
     config.on_close = [this] { asio::post(context_, [this] { tell_registry(); }); };
     config.on_lost = [this](std::string reason) {
       asio::post(context_, [this, reason = std::move(reason)] {
@@ -222,6 +235,13 @@ class Tap {
     }
     session::SessionsConfig sessions = options_.sessions;
     sessions.description = pod_description(options_);
+    if (sessions.passive && !paths_.empty()) {
+      telemetry::warn(
+          "clients are not offered this interface: they get the first that has an address of the "
+          "pod",
+          {{"interface", name}});
+      sessions.passive.reset();
+    }
     sessions.buffer_size = static_cast<std::uint32_t>(options_.buffer_size);
     path->control = std::make_unique<SharedExclusion>(
         *path->loop, name,
@@ -360,7 +380,8 @@ class Tap {
   std::unique_ptr<http::StatusServer> status_;
   std::unique_ptr<PeerFeed> peer_feed_;
   int exit_code_ = 0;
-  bool confined_ = false;  ///< Every interface was open at the start: rights are given up.
+  bool started_ = false;
+  bool sandboxed_ = false;
   bool stopping_ = false;
 };
 

@@ -31,6 +31,11 @@ const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter
 const MetricSpec kSegments{"sidetap_segments_added_total", MetricType::kCounter,
                            "Packets more than were captured, by splitting those that offloads made "
                            "larger than the MTU"};
+const MetricSpec kUnsplit{"sidetap_packets_unsplit_total", MetricType::kCounter,
+                          "Packets forwarded in one piece that left in several, such as those that "
+                          "a tunnel's device splits inside"};
+const MetricSpec kTruncated{"sidetap_packets_truncated_total", MetricType::kCounter,
+                            "Packets cut to what fits a datagram (plain UDP, VXLAN)"};
 const MetricSpec kSensor{"sidetap_sensor_packets_total", MetricType::kCounter,
                          "What became of owned packets at each sensor: forwarded, filtered, or the "
                          "cause by which that sensor did not get them; no-session counts what it "
@@ -106,6 +111,8 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
     show(kDropped, with("cause", "rate-limit"),
          [](const Row& x) { return x.loop->ledger().rate_limited.value(); });
     show(kSegments, interface, [](const Row& x) { return x.loop->ledger().segments.value(); });
+    show(kUnsplit, interface, [](const Row& x) { return x.loop->ledger().unsplit.value(); });
+    show(kTruncated, interface, [](const Row& x) { return x.counts.truncated; });
     show(kWaiting, interface, [](const Row& x) { return waiting(x.loop->ledger()); });
     for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
       show(kDropped,

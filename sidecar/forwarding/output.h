@@ -39,6 +39,7 @@ struct OutputCounts {
   telemetry::HotCounter forwarded;
   telemetry::HotCounter bytes;      ///< Given to the socket, headers of RPCAP included.
   telemetry::HotCounter datagrams;  ///< 0 for streams.
+  telemetry::HotCounter truncated;  ///< Of those added: cut, since one must fit a datagram.
   telemetry::HotCounter dropped[kDropCauseCount];
 
   std::uint64_t dropped_total() const {

@@ -51,6 +51,7 @@ class PlainUdpOutput final : public Output {
     constexpr std::size_t kHeaders = rpcap::kHeaderSize + rpcap::kPacketHeaderSize;
     const std::size_t body =
         std::min(packet.head.size() + packet.body.size(), datagram_size_ - kHeaders);
+    if (body < packet.head.size() + packet.body.size()) counts_.truncated.add();
     if (kBatchBytes - used_ < kHeaders + body) flush();
     std::byte* at = buffer_.get() + used_;
     const rpcap::Header message{

@@ -65,6 +65,7 @@ class VxlanOutput final : public Output {
       counts_.dropped[static_cast<unsigned>(DropCause::kTooLarge)].add();
       return;
     }
+    if (frame > room) counts_.truncated.add();
     Lane& lane = *lanes_[packet.flow % lanes_.size()];
     std::size_t left = std::min(frame, room);
     std::byte* at = lane.reserve(kVxlanHeaderSize + left);

@@ -63,6 +63,7 @@ class CaptureControl {
                                      std::vector<rpcap::BpfInstruction> filter) = 0;
   /// Sends what is packed, then forgets the capture and closes its socket.
   virtual void stop(std::uint64_t capture) = 0;
+  /// Counted from the start of this capture.
   virtual rpcap::Stats stats(std::uint64_t capture) = 0;
 
   /// The interface as FINDALLIF describes it, with the addresses of now.

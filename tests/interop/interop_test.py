@@ -53,6 +53,7 @@ class LibpcapClient(PassiveTest):
         with self.node:
             capture = libpcap.Capture(control, "eth0", **options)
         self.addCleanup(capture.data.close)
+        capture.stats()  # answered when the capture runs, which is after the data connection came
         return capture
 
     def markers_of(self, capture, count):
@@ -80,6 +81,21 @@ class LibpcapClient(PassiveTest):
         self.assertEqual(self.markers_of(capture, 200), list(range(200)))
         self.assertGreaterEqual(capture.stats()[0], 200)
         capture.close()
+
+    def test_statistics_begin_with_the_capture(self):
+        first = self.capture()
+        self.send(200)
+        self.markers_of(first, 200)
+        second = self.capture()
+        self.send(10)
+        self.markers_of(second, 10)
+        self.assertGreaterEqual(first.stats()[0], 210)
+        received, _, _, captured = second.stats()
+        self.assertGreaterEqual(received, 10)
+        self.assertLess(received, 200, "packets from before")
+        self.assertEqual(captured, received)
+        first.close()
+        second.close()
 
     def test_capture_over_udp_is_one_packet_a_datagram(self):
         capture = self.capture(datagram=True)

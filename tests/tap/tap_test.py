@@ -52,6 +52,14 @@ class Tap:
         if not wait_for(lambda: self.log().count(text) >= count):
             raise AssertionError(f"no {text!r} in the tap's log:\n{self.log()}")
 
+    def threads(self):
+        """What /proc says of each of its threads."""
+        threads = []
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            with open(f"/proc/{self.process.pid}/task/{thread}/status", encoding="ascii") as file:
+                threads.append(dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line))
+        return threads
+
     def stop(self):
         """Ends the tap as the kubelet does; returns the ledger from its last line."""
         self.process.send_signal(signal.SIGTERM)
@@ -632,10 +640,7 @@ class Privileges(TapTest):
         self.sink()
         self.send(50)
         self.pod.run("curl", "-sf", "http://127.0.0.1:15920/metrics")
-        threads = []
-        for thread in os.listdir(f"/proc/{tap.process.pid}/task"):
-            with open(f"/proc/{tap.process.pid}/task/{thread}/status", encoding="ascii") as file:
-                threads.append(dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line))
+        threads = tap.threads()
         tap.stop()
         sensor.stop()
         self.assertEqual(self.markers(), {number: 1 for number in range(50)}, tap.log())
@@ -816,6 +821,10 @@ class CommandLine(unittest.TestCase):
             ("--output", "vxlan", "--sensor-mode", "failover"): "--sensor-mode failover",
             ("--output", "vxlan", "--vxlan-vni", "16777216"): "--vxlan-vni",
             ("--pcap-dir", "/tmp"): "--output pcap",
+            ("--passive-allow", "10.0.0.0/8"): "--passive-listen",
+            ("--passive-listen", ":2002", "--passive-allow", "10.0.0.0/33"): "--passive-allow",
+            ("--passive-listen", ":2002", "--passive-sessions", "0"): "--passive-sessions",
+            ("--passive-listen", ":2002", "--interface", "eth0,eth1"): "--interface",
             ("--nonsense",): "--nonsense",
         }
         for arguments, expected in cases.items():
@@ -882,7 +891,9 @@ class Status(TapTest):
     def test_an_interface_that_comes_late_is_captured(self):
         sensor = self.sensor()
         tap = self.tap("--interface", "eth1", "--status-listen", ":15920")
-        tap.wait_log("cannot capture yet")
+        tap.wait_log("the sandbox waits")
+        with_rights = [thread for thread in tap.threads() if int(thread["CapEff"], 16) != 0]
+        self.assertEqual(len(with_rights), 1, "the thread that will open the interface, and no other")
         with self.assertRaises(RuntimeError):
             self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15920")
         self.node.ip(f"link add veth1 type veth peer name eth1 netns {self.pod.path}", "link set veth1 up",
@@ -890,6 +901,10 @@ class Status(TapTest):
         self.pod.ip("addr add 10.98.0.2/24 dev eth1", "link set eth1 up")
         tap.wait_log("the interface is open")
         tap.wait_log("forwarding to sensor")
+        self.assertTrue(wait_for(lambda: all(int(thread["CapEff"], 16) == 0 and thread["Seccomp"] == "2"
+                                             for thread in tap.threads())), tap.threads())
+        for warning in ("are kept", "without a sandbox"):
+            self.assertNotIn(warning, tap.log())
         self.sink(address="10.98.0.1")
         self.send(20, to="10.98.0.1")
         tap.stop()

@@ -105,6 +105,7 @@ TEST(PlainUdpOutput, SendsOneMessageADatagram) {
   EXPECT_EQ(cut.length, 1500u);
   EXPECT_EQ(cut.number, 3u);
   EXPECT_EQ(output->counts().forwarded.value(), 3u);
+  EXPECT_EQ(output->counts().truncated.value(), 1u);
 }
 
 }  // namespace

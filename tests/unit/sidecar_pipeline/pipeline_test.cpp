@@ -300,6 +300,22 @@ TEST_F(PipelineTest, APacketThatWasManyOnTheWireCountsAsManyForTheRate) {
   EXPECT_EQ(pipeline.ledger().rate_limited.value(), 20U - got.size() / 44);
 }
 
+TEST_F(PipelineTest, WhatATunnelLeavesToBeSplitInsideIsCounted) {
+  Pipeline pipeline = make({});
+  std::vector<Bytes> got;
+  pipeline.add(forwarder(got), "one");
+  Bytes bytes = there(4789);
+  bytes.resize(3000);
+  capture::CapturedPacket captured;
+  captured.bytes = bytes;
+  captured.length = 3000;
+  captured.offload.known = true;
+  captured.offload.segment_size = 1400;  // of TCP
+  pipeline.on_packet(captured);
+  EXPECT_EQ(got, std::vector<Bytes>{bytes});
+  EXPECT_EQ(pipeline.ledger().unsplit.value(), 1U);
+}
+
 TEST_F(PipelineTest, SamplingTakesPacketsAsTheyWereOnTheWire) {
   Pipeline pipeline = make({});
   std::vector<Bytes> got;
