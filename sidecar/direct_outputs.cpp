@@ -26,6 +26,14 @@ constexpr std::chrono::milliseconds kLookUpAgain{30'000};
 constexpr std::chrono::milliseconds kTryAgain{2'000};
 constexpr std::chrono::milliseconds kStopLimit{2'000};
 
+capture::OwnEndpoint endpoint_of(const session::Endpoint& receiver) {
+  return {.protocol = capture::IpProtocol::kUdp,
+          .local = {},
+          .local_port = 0,
+          .remote = session::address_of(receiver),
+          .remote_port = receiver.port()};
+}
+
 }  // namespace
 
 /// Kept alive by its own coroutines.
@@ -90,11 +98,10 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
                       std::find(found.begin(), found.end(), *receiver.endpoint) != found.end();
     if (same || found.empty()) return;
     const session::Endpoint peer = session::unmapped(found.front());
-    exclude("vxlan " + receiver.name, {{.protocol = capture::IpProtocol::kUdp,
-                                        .local = {},
-                                        .local_port = 0,
-                                        .remote = session::address_of(peer),
-                                        .remote_port = peer.port()}});
+    // Until the old output has stopped, its datagrams are to be left out as well.
+    std::vector<capture::OwnEndpoint> own{endpoint_of(peer)};
+    if (receiver.endpoint) own.push_back(endpoint_of(session::unmapped(*receiver.endpoint)));
+    exclude("vxlan " + receiver.name, own);
     std::vector<net::UniqueFd> lanes;
     while (lanes.size() < kLanes) {
       auto socket = session::dial_udp(peer, [](const capture::OwnEndpoint&) {});
@@ -110,7 +117,10 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
                                        .oversize = config.output.oversize,
                                        .link = static_cast<capture::LinkType>(loop.link_type())}),
         receiver.name);
-    if (receiver.capture) loop.stop(*receiver.capture);
+    if (receiver.capture) {
+      loop.stop(*receiver.capture);
+      exclude("vxlan " + receiver.name, {endpoint_of(peer)});
+    }
     receiver.endpoint = found.front();
     receiver.capture = capture;
     receiver.reported.clear();

@@ -58,6 +58,7 @@ class Application(threading.Thread):
         self.size = size
         self.ended = threading.Event()
         self.slowest = 0.0
+        self.answered = 0
         self.unanswered = 0
 
     def echo(self):
@@ -79,6 +80,7 @@ class Application(threading.Thread):
                 self.ask.sendto(question, (ROUTER, 9999))
                 while self.ask.recv(65536) != question:
                     pass
+                self.answered += 1
                 self.slowest = max(self.slowest, time.monotonic() - begin)
             except OSError:
                 self.unanswered += 1

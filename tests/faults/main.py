@@ -77,18 +77,23 @@ def port_unreachable(bench):
 
 
 def hung(bench):
-    """A sensor that hangs costs the application nothing, and gets packets again when it goes on."""
+    """A sensor that hangs, with more traffic than the tap holds, costs the application nothing, and gets packets again when
+    it goes on."""
     sensor = bench.start_sensor("--data", "tcp")
     bench.start_tap()
     bench.wait_for_capture()
     bench.wait_for_packets()
     sensor.send_signal(signal.SIGSTOP)
-    time.sleep(3)
-    expect(bench.application.unanswered == 0, "the application got no answer")
+    answered = bench.application.answered
+    bench.application.flood(megabytes=40)
+    wait_for("the application is answered meanwhile", lambda: bench.application.answered >= answered + 200)
     sensor.send_signal(signal.SIGCONT)
     bench.wait_for_packets()
-    bench.stop_tap()
-    bench.stop_sensor(sensor)
+    ledger = bench.stop_tap()
+    expect(bench.application.unanswered == 0, "the application got no answer")
+    expect(ledger["dropped_socket_full"] > 0, "the tap had room for everything: it cannot have met the hanging sensor")
+    totals = bench.stop_sensor(sensor)
+    expect(totals["packets"] == ledger["forwarded"], f"forwarded {ledger['forwarded']}, arrived {totals['packets']}")
 
 
 def stops_reading(bench):
@@ -150,7 +155,10 @@ def datagrams_dropped(bench):
     ledger = bench.stop_tap()
     totals = bench.stop_sensor(sensor)
     expect(totals["lost_datagrams"] > 0, "nothing was dropped")
-    expect(totals["packets"] < ledger["forwarded"], f"{totals['packets']} of {ledger['forwarded']} arrived")
+    # Behind the last that arrived nobody can see that packets are missing: they were one datagram's, or two's.
+    missing = totals["missing_packets"]
+    expect(0 <= ledger["forwarded"] - totals["packets"] - missing <= 2,
+           f"{totals['packets']} arrived and {missing} are missing of {ledger['forwarded']}")
 
 
 def path_mtu_lowered(bench):
