@@ -174,6 +174,10 @@ class Bench:
     def forwarded(self):
         return sum(value for name, value in self.metrics().items() if name.startswith("sidetap_packets_forwarded_total"))
 
+    def forwarded_to(self, address):
+        return self.metrics().get(
+            f'sidetap_sensor_packets_total{{interface="eth0",result="forwarded",sensor="{address}:2003"}}', 0)
+
     def waiting(self):
         return self.metrics().get('sidetap_packets_waiting{interface="eth0"}', 0)
 

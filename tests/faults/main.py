@@ -14,6 +14,9 @@ from bench import OTHER_SENSOR, POD, SENSOR, Bench, Failure, outcomes, wait_for
 from registry import RegistryBench, registry
 
 
+NO_SESSION = 'sidetap_packets_dropped_total{cause="no-session",interface="eth0"}'
+
+
 def expect(holds, what):
     if not holds:
         raise Failure(what)
@@ -284,6 +287,25 @@ def outage_buffered_tcp(bench):
     outage_buffered(bench, "tcp")
 
 
+def balanced_sensor_dies(bench):
+    """When one of the sensors that share the flows dies, the other gets its flows."""
+    first, second = bench.start_sensor(), bench.start_sensor(address=OTHER_SENSOR)
+    bench.start_tap("--sensor-mode", "balance", sensor=f"{SENSOR},{OTHER_SENSOR}")
+    wait_for("both capture", lambda: bench.capturing() == 2)
+    bench.wait_for_packets()
+    # The application's flow is at one of them.
+    at_first = bench.forwarded_to(SENSOR) > bench.forwarded_to(OTHER_SENSOR)
+    dying, staying, address = (first, second, OTHER_SENSOR) if at_first else (second, first, SENSOR)
+    without = bench.metrics()[NO_SESSION]
+    dying.kill()
+    wait_for("its session ends", lambda: bench.capturing() == 1)
+    before = bench.forwarded_to(address)
+    wait_for("the other gets its flows", lambda: bench.forwarded_to(address) >= before + 50)
+    expect(bench.metrics()[NO_SESSION] == without, "a sensor was there all the time")
+    ledger = bench.stop_tap()
+    expect(bench.stop_sensor(staying)["packets"] == ledger["sensors"][address]["forwarded"], f"not all arrived: {ledger}")
+
+
 def client_looks_on(bench):
     """A client that dials in takes nothing from the sensor: neither what it gets, nor what is kept for it."""
     bench.start_tap("--outage-buffer", "32M", "--passive-listen", ":2002")
@@ -304,7 +326,7 @@ def client_looks_on(bench):
 
 
 FAULTS = [no_fault, killed, dead, one_of_two_away, outage_buffered,
-          outage_buffered_tcp, client_looks_on, port_unreachable, hung, stops_reading, refusing, name_changing, datagrams_dropped,
+          outage_buffered_tcp, balanced_sensor_dies, client_looks_on, port_unreachable, hung, stops_reading, refusing, name_changing, datagrams_dropped,
           path_mtu_lowered, interface_down_and_up, clock_stepped, failover, registry]
 
 

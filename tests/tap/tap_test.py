@@ -150,10 +150,26 @@ class TapTest(unittest.TestCase):
                         found[int(marker)] = found.get(int(marker), 0) + 1
         return found
 
+    def stream(self, address, family, size):
+        """So many bytes over TCP from the pod to the node, which the pod's kernel leaves to be cut."""
+        with self.node.socket(family, socket.SOCK_STREAM) as listener, self.pod.socket(family, socket.SOCK_STREAM) as source:
+            listener.bind((address, 9100))
+            listener.listen()
+            source.connect((address, 9100))
+            sender = threading.Thread(target=lambda: (source.sendall(os.urandom(size)), source.shutdown(socket.SHUT_WR)))
+            sender.start()
+            with listener.accept()[0] as taken:
+                got = 0
+                while data := taken.recv(1 << 20):
+                    got += len(data)
+                    time.sleep(0.001)  # the ring's size is not what is tested
+            sender.join()
+        self.assertEqual(got, size)
+
     def assert_balanced(self, ledger):
         self.assertEqual(ledger["seen"], ledger["not_owned"] + ledger["owned"] + ledger["dropped_kernel_ring"], ledger)
         dropped = sum(value for key, value in ledger.items() if key.startswith("dropped_") and key != "dropped_kernel_ring")
-        self.assertEqual(ledger["owned"], ledger["forwarded"] + ledger["filtered"] + dropped, ledger)
+        self.assertEqual(ledger["owned"] + ledger["segments_added"], ledger["forwarded"] + ledger["filtered"] + dropped, ledger)
 
 
 class Forwarding(TapTest):
@@ -246,6 +262,41 @@ class Forwarding(TapTest):
         ledger = tap.stop()
         self.assertEqual(sensor.stop()["packets"], 20)
         self.assert_balanced(ledger)
+
+    def test_a_bound_on_the_rate(self):
+        for bound in (("--max-packet-rate", "100"), ("--max-rate", "1M")):
+            with self.subTest(bound[0]):
+                sensor = self.sensor("--filter-bpf", "udp port 9000")
+                tap = self.tap(*bound)
+                tap.wait_log("forwarding to sensor")
+                sink = self.sink()
+                self.send(2000, size=1000)
+                ledger = tap.stop()
+                sink.close()
+                self.assertGreater(ledger["dropped_rate_limit"], 1000, ledger)
+                self.assertEqual(sensor.stop()["packets"], ledger["forwarded"])
+                self.assertGreater(ledger["forwarded"], 0)
+                self.assert_balanced(ledger)
+
+    def test_segments_are_in_every_count(self):
+        """What the sensor got, the numbers it saw, its statistics, the metrics and the summary say the same."""
+        sensor = self.sensor()
+        tap = self.tap("--buffer-size", "8M", "--status-listen", ":15020")
+        tap.wait_log("forwarding to sensor")
+        self.stream(NODE, socket.AF_INET, 1_000_000)
+        time.sleep(0.3)
+        text = self.pod.run("curl", "-sf", "http://127.0.0.1:15020/metrics")
+        metrics = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+        ledger = tap.stop()
+        totals = sensor.stop()
+        self.assertGreater(ledger["segments_added"], 500)
+        self.assert_balanced(ledger)
+        self.assertEqual((totals["packets"], totals["missing_packets"], totals["lost_datagrams"]), (ledger["forwarded"], 0, 0))
+        for name, value in (('sidetap_segments_added_total{interface="eth0"}', ledger["segments_added"]),
+                            ('sidetap_packets_dropped_total{cause="socket-full",interface="eth0"}', 0)):
+            self.assertEqual(int(float(metrics[name])), value, name)
+        # A router's or a neighbour's packet may have come since.
+        self.assertLessEqual(ledger["forwarded"] - int(float(metrics['sidetap_packets_forwarded_total{interface="eth0"}'])), 20)
 
     def test_snaplen_the_smaller_wins(self):
         sensor = self.sensor("--snaplen", "200", "--filter-bpf", "udp port 9000")
@@ -437,8 +488,14 @@ class Faults(TapTest):
         self.assertEqual(totals["packets"] + slow.stop()["packets"], ledger["forwarded"])
 
     def test_interface_down_and_up(self):
+        self.interface_down_and_up("auto")
+
+    def test_interface_down_and_up_with_libpcap(self):
+        self.interface_down_and_up("libpcap")
+
+    def interface_down_and_up(self, method):
         sensor = self.sensor()
-        tap = self.tap()
+        tap = self.tap("--capture", method)
         tap.wait_log("forwarding to sensor")
         self.pod.ip("link set eth0 down")
         time.sleep(0.5)
@@ -706,22 +763,6 @@ class Dissection(TapTest):
                         "Statistics reply", "End capture reply", "Close"):
             self.assertIn(message, lines)
         self.assertEqual(self.tshark(capture, "-Y", "_ws.malformed or rpcap.error or _ws.expert.severity >= 0x00800000"), "")
-
-    def stream(self, address, family, size):
-        """So many bytes over TCP from the pod to the node, which the pod's kernel leaves to be cut."""
-        with self.node.socket(family, socket.SOCK_STREAM) as listener, self.pod.socket(family, socket.SOCK_STREAM) as source:
-            listener.bind((address, 9100))
-            listener.listen()
-            source.connect((address, 9100))
-            sender = threading.Thread(target=lambda: (source.sendall(os.urandom(size)), source.shutdown(socket.SHUT_WR)))
-            sender.start()
-            with listener.accept()[0] as taken:
-                got = 0
-                while data := taken.recv(1 << 20):
-                    got += len(data)
-                    time.sleep(0.001)  # the ring's size is not what is tested
-            sender.join()
-        self.assertEqual(got, size)
 
     @unittest.skipUnless(shutil.which("tshark"), "tshark is not installed")
     def test_tshark_finds_no_packet_that_was_never_on_the_wire(self):
