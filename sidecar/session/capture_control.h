@@ -28,13 +28,13 @@ enum class DataKind : std::uint8_t {
 /// One capture that a sensor asked for.
 struct CaptureOrder {
   DataKind kind = DataKind::kUdpstr;
-  net::UniqueFd socket;             ///< Connected and non-blocking.
-  std::shared_ptr<ssl_st> tls;      ///< TCP only: handshake done, bound to `socket`; null: plain.
-  std::string sensor;               ///< "HOST:PORT" as configured: log, metrics, balancing by flow.
+  net::UniqueFd socket;         ///< Connected and non-blocking.
+  std::shared_ptr<ssl_st> tls;  ///< TCP only: handshake done, bound to `socket`; null: plain.
+  std::string sensor;           ///< "HOST:PORT" as configured: log, metrics, balancing by flow.
   /// For a client that looks on while sensors are configured: it gets a copy of everything and is
   /// no sensor to balancing, outages and the counts of what was lost.
   bool copy = false;
-  std::uint32_t snaplen = 262'144;  ///< Bytes; the smaller of sensor's and tap's.
+  std::uint32_t snaplen = 262'144;            ///< Bytes; the smaller of sensor's and tap's.
   std::vector<rpcap::BpfInstruction> filter;  ///< As the sensor sent it, unchecked. Empty: all.
   rpcap::Sampling sampling;
   std::size_t datagram_size = 1472;  ///< UDP payload that fits the path, bytes.

@@ -226,7 +226,7 @@ class Tls(TapTest):
             ledger = tap.stop()
             totals = sensor.stop()
             self.assertEqual(totals["packets"], ledger["forwarded"])
-            self.assertEqual(self.markers(), {number: 1 for number in range(2000)})
+            self.assertEqual(self.markers(), {number: 1 for number in range(2000)}, ledger)
         self.assertEqual(totals["malformed"], 0)
         self.assertEqual(totals["missing_packets"], 0)
 

@@ -476,7 +476,7 @@ class Faults(TapTest):
         os.mkdir(other)
         slow = Sensor(self.node, other, listen="10.97.0.1")
         self.addCleanup(slow.kill)
-        tap = self.tap(sensor=f"{NODE},10.97.0.1")
+        tap = self.tap("--buffer-size", "8M", sensor=f"{NODE},10.97.0.1")
         tap.wait_log("forwarding to sensor", 2)
         self.sink()
         self.send(40_000, size=1400)
