@@ -1,5 +1,6 @@
 // Who on the link runs a tap, where only the MAC address tells.
 #include <memory>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -79,20 +80,17 @@ TEST_F(LinkNeighbours, WhatComesFromOutsideSaysNothingOfItsSender) {
   expect(one, 2, Rule::kGroupFromUnknown);
 }
 
-TEST_F(LinkNeighbours, TheWayToTappedPeersOutsideThePodSubnetsSaysNothing) {
-  EngineConfig c = pod_config(1);
-  c.tapped_peers = tapped("10.0.0.0/24,192.168.7.0/24");
-  Pod pod(c);
-  pod.sees(to_by("192.168.7.2", 2));
-  expect(pod, 2, Rule::kGroupFromUnknown);
-}
-
-TEST_F(LinkNeighbours, WithoutPodSubnetsOfTheFamilyNothingIsOutside) {
-  EngineConfig c = pod_config(1);
-  c.pod_subnets = cidrs("10.0.0.0/24");
-  Pod pod(c);
-  pod.sees(to_by("2001:db8::1", 2));
-  expect(pod, 2, Rule::kGroupFromUnknown);
+TEST_F(LinkNeighbours, ANextHopIsKnownOnlyByWhatIsCertainlyOutside) {
+  EngineConfig tapped_outside = pod_config(1);
+  tapped_outside.tapped_peers = tapped("10.0.0.0/24,192.168.7.0/24");
+  EngineConfig no_v6_subnets = pod_config(1);
+  no_v6_subnets.pod_subnets = cidrs("10.0.0.0/24");
+  for (const auto& [config, destination] :
+       {std::pair(tapped_outside, "192.168.7.2"), std::pair(no_v6_subnets, "2001:db8::1")}) {
+    Pod pod(config);
+    pod.sees(to_by(destination, 2));
+    expect(pod, 2, Rule::kGroupFromUnknown);
+  }
 }
 
 TEST_F(LinkNeighbours, WhoClaimsAnUntappedAddressIsUntapped) {
