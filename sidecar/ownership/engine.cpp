@@ -126,8 +126,9 @@ AddressFacts Engine::look_up(net::IpAddress address) const {
   const bool untapped_service = config_.untapped_services.contains(address);
   facts.service = untapped_service || config_.service_subnets.contains(address);
   facts.service_kept = untapped_service || keeps_view_of(address);
-  facts.routed = facts.gateway || (!facts.tapped && !facts.group && !address.is_link_local() &&
-                                   (facts.service || is_outside(address)));
+  facts.routed =
+      facts.gateway || (!facts.self && !facts.tapped && !facts.group && !address.is_link_local() &&
+                        (facts.service || is_outside(address)));
   return facts;
 }
 

@@ -533,6 +533,24 @@ class Faults(TapTest):
         sensor.stop()
         self.assert_balanced(ledger)
 
+    def test_gateways_that_come_and_go_while_it_runs(self):
+        sensor = self.sensor()
+        self.sink()
+        # By its address the node counts as tapped, and by the ports it is the server: as a gateway it has no tap.
+        tap = self.tap("--tapped-peers", "10.99.0.0/24")
+        tap.wait_log("forwarding to sensor")
+        self.send(1)
+        for changes, change in enumerate(("add", "del"), 1):
+            self.pod.ip(f"route {change} default via {NODE}")
+            tap.wait_log("the pod's gateways have changed", changes)
+            self.send(1)
+            self.assertTrue(wait_for(lambda: self.markers(), 2), tap.log())
+        time.sleep(0.3)
+        ledger = tap.stop()
+        sensor.stop()
+        self.assertEqual(self.markers(), {0: 1}, tap.log())
+        self.assert_balanced(ledger)
+
 
 class Outputs(TapTest):
     def vxlan(self, address, send, *options):

@@ -137,6 +137,14 @@ TEST_F(LinkNeighbours, WhatIsKnownFollowsTheSetOfTappedPeers) {
   expect(one, 2, Rule::kGroupFromUntapped);
 }
 
+TEST_F(LinkNeighbours, AServiceThatThePodHoldsItselfIsNoNextHop) {
+  EngineConfig c = pod_config(1);
+  c.self.addresses.push_back(ip("10.96.0.10"));
+  Pod pod(c);
+  pod.sees(to_by("10.96.0.10", 2));
+  expect(pod, 2, Rule::kGroupFromUnknown);
+}
+
 TEST_F(LinkNeighbours, ThePodsOwnAddressIsNobodysClaim) {
   one.sees(claim(7, "fd00::1"));
   expect(one, 7, Rule::kGroupFromUnknown);
