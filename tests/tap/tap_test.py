@@ -281,11 +281,11 @@ class Forwarding(TapTest):
     def test_segments_are_in_every_count(self):
         """What the sensor got, the numbers it saw, its statistics, the metrics and the summary say the same."""
         sensor = self.sensor()
-        tap = self.tap("--buffer-size", "8M", "--status-listen", ":15020")
+        tap = self.tap("--buffer-size", "8M", "--status-listen", ":15920")
         tap.wait_log("forwarding to sensor")
         self.stream(NODE, socket.AF_INET, 1_000_000)
         time.sleep(0.3)
-        text = self.pod.run("curl", "-sf", "http://127.0.0.1:15020/metrics")
+        text = self.pod.run("curl", "-sf", "http://127.0.0.1:15920/metrics")
         metrics = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         ledger = tap.stop()
         totals = sensor.stop()
