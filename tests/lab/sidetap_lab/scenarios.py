@@ -412,13 +412,14 @@ def _(lab, family):
                          lab.open("d", "tcp", "b", 9000, family, source_port=9000),
                          lab.open("c", "tcp", "b", GRPC, family, source_port=600),
                          lab.open("d", "tcp", "web", 80, family, source_port=601)]
-        markers = []
-        for _ in range(2):
-            for conversation in conversations:
-                markers += lab.talk(conversation)
-            markers += _sctp_association(lab, "a", "b", "b", family, 40120, SCTP_PORT)
-            markers += _sctp_association(lab, "d", "b", "b", family, SCTP_PORT, SCTP_PORT)
-            lab.restart_tap("b")
+
+        def talk():
+            return [marker for conversation in conversations for marker in lab.talk(conversation)] + \
+                _sctp_association(lab, "a", "b", "b", family, 40120, SCTP_PORT) + \
+                _sctp_association(lab, "d", "b", "b", family, SCTP_PORT, SCTP_PORT)
+        markers = talk()
+        lab.restart_tap("b")
+        markers += talk()  # while the port listens: the tap asks with the first packet that it sees
         for conversation in conversations:
             lab.close(conversation)
     return markers
