@@ -89,6 +89,7 @@ void ServiceWatch::rise(Resource& resource, const char* name) {
 }
 
 void ServiceWatch::fall(Resource& resource, const char* name, const std::string& reason) {
+  if (stopping_) return;  // the grace would hold up the end
   metrics_.counter(kFailures, {{"resource", name}}).Increment();
   if (!std::exchange(resource.reported, true)) {
     telemetry::warn("the API server cannot be watched, trying again",
@@ -111,6 +112,7 @@ void ServiceWatch::renew() {
 }
 
 void ServiceWatch::stop() {
+  stopping_ = true;
   for (Resource* resource : {&services_, &slices_}) {
     resource->expiry.cancel();
     resource->end.emit(asio::cancellation_type::terminal);

@@ -54,6 +54,7 @@ class ServiceWatch {
   const std::function<void()> changed_;
   ServiceTable table_;
   Resource services_, slices_;
+  bool stopping_ = false;
 };
 
 }  // namespace sidetap::webhook::registry
