@@ -3,11 +3,8 @@
 import argparse
 import os
 import random
-import shutil
 import sys
-import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from sidetap_lab.judge import Verdict  # noqa: E402
@@ -15,9 +12,8 @@ from sidetap_lab.lab import Lab  # noqa: E402
 from sidetap_lab.namespaces import why_not  # noqa: E402
 from sidetap_lab.payload import MAX_MARKER  # noqa: E402
 from sidetap_lab.random_traffic import RandomTraffic  # noqa: E402
+from sidetap_lab.runs import SKIPPED, add_arguments, are_built, in_folder  # noqa: E402
 from sidetap_lab.scenarios import SCENARIOS  # noqa: E402
-
-SKIPPED = 77
 
 
 def run_scenario(lab, name):
@@ -82,7 +78,6 @@ def run(options, names, folder):
 
 
 def arguments():
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     parser = argparse.ArgumentParser(prog="tests/lab/run.sh", description=__doc__)
     parser.add_argument("--scenario", action="append", metavar="NAME", help="run this one only, or those whose names begin so; may be repeated")
     parser.add_argument("--list", action="store_true", help="print the names of the scenarios and end")
@@ -90,10 +85,9 @@ def arguments():
     parser.add_argument("--with-scenarios", action="store_true", help="the scenarios too, where --random is given")
     parser.add_argument("--seed", type=int, help="seed of the random traffic (default: a fresh one, printed)")
     parser.add_argument("--data", choices=["udp", "tcp"], default="udp", help="how the sensor asks for packets (default udp)")
-    parser.add_argument("--bin", default=os.path.join(root, "build", "release", "bin"), metavar="DIR", help="where the programs are (default build/release/bin)")
     parser.add_argument("--tapped-peers", metavar="VALUE", help="TAPPED_PEERS of every tap (default: each tapped pod by its addresses)")
     parser.add_argument("--service-view", choices=["auto", "never", "always"], default="auto", help="SERVICE_VIEW of every tap (default auto)")
-    parser.add_argument("--keep", action="store_true", help="keep captures, logs and the wire's own capture, and say where")
+    add_arguments(parser)
     parser.add_argument("--verbose", action="store_true", help="name each scenario before it starts")
     return parser.parse_args()
 
@@ -106,10 +100,8 @@ def main():
     if reason := why_not():
         print(f"skipped: {reason}")
         return SKIPPED
-    for program in ("sidetap-sidecar", "sidetap-sensor"):
-        if not os.access(os.path.join(options.bin, program), os.X_OK):
-            print(f"{os.path.join(options.bin, program)} is missing: build it first (cmake --build --preset release)", file=sys.stderr)
-            return 2
+    if not are_built(options.bin, ("sidetap-sidecar", "sidetap-sensor")):
+        return 2
     names = list(SCENARIOS)
     if options.scenario:
         names = [name for name in names if any(name.startswith(wanted) for wanted in options.scenario)]
@@ -120,23 +112,7 @@ def main():
         names = []
     if options.seed is None:
         options.seed = random.SystemRandom().getrandbits(32)
-    folder = tempfile.mkdtemp(prefix="sidetap-lab.")
-    wrong = 1
-    try:
-        wrong = run(options, names, folder)
-        return 1 if wrong else 0
-    except KeyboardInterrupt:
-        print("interrupted; everything is cleaned up", file=sys.stderr)
-        options.keep = False
-        return 130
-    except RuntimeError:
-        traceback.print_exc()
-        return 1
-    finally:
-        if options.keep or wrong:
-            print(f"captures and logs: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+    return in_folder(lambda folder: run(options, names, folder), options.keep)
 
 
 if __name__ == "__main__":

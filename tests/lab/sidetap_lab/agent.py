@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 import traceback
 
 from . import packets
@@ -44,6 +45,33 @@ def _receive_message(connection):
                 return data[:-8]
 
 
+class _Repeater(threading.Thread):
+    """Calls a function with one marker after the other, at a steady rate."""
+
+    def __init__(self, function, first, interval, arguments):
+        super().__init__(daemon=True)
+        self._function, self._marker, self._interval, self._arguments = function, first, interval, arguments
+        self._ended = threading.Event()
+        self.done = self.failed = 0
+
+    def run(self):
+        due = time.monotonic()
+        while not self._ended.is_set():
+            try:
+                self._function(markers=[self._marker], **self._arguments)
+                self.done += 1
+            except (OSError, RuntimeError):  # nobody answers, for a while; or a late answer to an earlier message comes
+                self.failed += 1
+            self._marker += 1
+            due = max(due + self._interval, time.monotonic())
+            self._ended.wait(due - time.monotonic())
+
+    def end(self):
+        self._ended.set()
+        self.join()
+        return self.done, self.failed
+
+
 class _Programs:
     """What runs inside. Its public methods are what Agent.call() can ask for."""
 
@@ -51,6 +79,7 @@ class _Programs:
         self._listeners = {}
         self._open = {}
         self._silencers = []
+        self._repeaters = []
 
     def listen(self, protocol, port, address="", family=4):
         """Answers on a port, of one address or of all."""
@@ -110,11 +139,11 @@ class _Programs:
                 if listener.fileno() < 0:
                     return
 
-    def open(self, name, protocol, address, port, source="", source_port=0):
+    def open(self, name, protocol, address, port, source="", source_port=0, timeout=_TIMEOUT):
         """Opens a connection, or a datagram socket with a fixed peer, under a name."""
         opened = socket.socket(_family(address), socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.settimeout(_TIMEOUT)
+        opened.settimeout(timeout)
         if source or source_port:
             opened.bind((source, source_port))
         opened.connect((address, port))
@@ -178,14 +207,14 @@ class _Programs:
                 return
         raise RuntimeError(f"somebody listens on {address} port {port}")
 
-    def ping(self, address, markers, size=64, identifier=None):
+    def ping(self, address, markers, size=64, identifier=None, timeout=_TIMEOUT):
         """Echo requests, each after the reply to the one before."""
         family = _family(address)
         protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
         request, reply, start = (8, 0, 20) if family == socket.AF_INET else (128, 129, 0)
         identifier = identifier or os.getpid() & 0xFFFF
         with socket.socket(family, socket.SOCK_RAW, protocol) as opened:
-            opened.settimeout(_TIMEOUT)
+            opened.settimeout(timeout)
             opened.connect((address, 0))
             source = ipaddress.ip_address(opened.getsockname()[0])
             for sequence, marker in enumerate(markers):
@@ -220,12 +249,30 @@ class _Programs:
                 else:
                     v6.sendto(data, (socket.inet_ntop(socket.AF_INET6, data[24:40]), 0))
 
+    def sctp(self, source, destination, source_port, destination_port, markers, size=64):
+        """DATA chunks of an association that nobody has set up, made by hand: the kernel may not speak SCTP."""
+        ends = [ipaddress.ip_address(end) for end in (source, destination)]
+        for marker in markers:
+            chunk = struct.pack(">BBHIHHI", 0, 3, 16 + size, marker, 0, marker & 0xFFFF, 0) + marked.make(marker, size)
+            self.raw(packets.ip_packets(*ends, packets.SCTP, packets.sctp(source_port, destination_port, 1, chunk), marker))
+
     def silence(self, protocol):
         """Takes a protocol that the kernel does not speak off the wire, so that it complains to nobody."""
         for family in (socket.AF_INET, socket.AF_INET6):
             opened = socket.socket(family, socket.SOCK_RAW, protocol)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             self._silencers.append(opened)
+
+    def repeat(self, what, first, interval, **arguments):
+        """Calls one of these methods with one marker after the other, from `first` on, every `interval` seconds, until end_repeating()."""
+        self._repeaters.append(_Repeater(getattr(self, what), first, interval, arguments))
+        self._repeaters[-1].start()
+
+    def end_repeating(self):
+        """(calls, calls that nobody answered) of each repeat(), in their order."""
+        results = [repeater.end() for repeater in self._repeaters]
+        self._repeaters.clear()
+        return results
 
     def batch(self, calls):
         """Many calls in one go, (method, arguments) each; what they return, in one list."""

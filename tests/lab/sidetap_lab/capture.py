@@ -131,10 +131,11 @@ class GrowingPcap:
             data = data[24:]
         frames, at = [], 0
         while len(data) - at >= 16:
-            captured = struct.unpack_from(self._order + "IIII", data, at)[2]
+            seconds, microseconds, captured = struct.unpack_from(self._order + "III", data, at)
             if len(data) - at - 16 < captured:
                 break
-            frames.append(Frame(os.path.basename(self.path), False, data[at + 16:at + 16 + captured]))
+            frames.append(Frame(os.path.basename(self.path), False, data[at + 16:at + 16 + captured],
+                                time=seconds + microseconds / 1e6))
             at += 16 + captured
         self._rest = data[at:]
         return frames
@@ -154,6 +155,19 @@ class PcapFolder:
                 file = self._files.setdefault(name, GrowingPcap(os.path.join(self._folder, name)))
                 frames.extend(file.take())
         return frames
+
+
+class PcapFolders:
+    """The folders of several sensors; a sensor may come later."""
+
+    def __init__(self):
+        self._folders = []
+
+    def add(self, folder):
+        self._folders.append(PcapFolder(folder))
+
+    def take(self):
+        return [frame for folder in self._folders for frame in folder.take()]
 
 
 class PcapWriter:

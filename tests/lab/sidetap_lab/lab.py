@@ -47,7 +47,7 @@ class Lab:
 
     def __enter__(self):
         with self._closing:
-            self.cluster = make_cluster()
+            self.cluster = self._plan()
             self._closing.callback(self.cluster.close)
             self.cluster.build()
             self.pods = self.cluster.pods
@@ -61,13 +61,10 @@ class Lab:
             self._closing.callback(self._wire.close)
             self.sensor = Sensor(self._binaries, self.cluster, self._folder, self._data)
             self._closing.callback(self.sensor.stop)
-            plain = [self.cluster.services[name] for name in ("plain", "plain-dns")]
+            plain = [service for service in self.cluster.services.values()
+                     if not any(self.pods[pod].tapped for pod, _ in service.backends)]
             self._untapped_services = [address for service in plain for address in (service.v4, service.v6)]
-            self.judge = Judge(self._wire, PcapFolder(self.sensor.captures), [pod.name for pod in self.tapped],
-                               {pod.name: pod.mac for pod in self.pods.values()},
-                               {pod.name: (pod.v4, pod.v6) for pod in self.pods.values()},
-                               () if self._service_view == "always" else places.SERVICE_SUBNETS,
-                               self._untapped_services, places.SENSOR)
+            self.judge = self._make_judge()
             if self._keep:
                 writer = PcapWriter(os.path.join(self._folder, "wire.pcap"))
                 self._closing.callback(writer.close)
@@ -80,8 +77,18 @@ class Lab:
     def __exit__(self, *details):
         return self._closing.__exit__(*details)
 
+    def _plan(self):
+        return make_cluster()
+
+    def _make_judge(self):
+        return Judge(self._wire, PcapFolder(self.sensor.captures), [pod.name for pod in self.tapped],
+                     {pod.name: pod.mac for pod in self.pods.values()},
+                     {pod.name: (pod.v4, pod.v6) for pod in self.pods.values()},
+                     () if self._service_view == "always" else places.SERVICE_SUBNETS,
+                     self._untapped_services, places.SENSOR)
+
     def _start_servers(self):
-        for name in ("a", "b", "c", "d", "u", "outside"):
+        for name in [*self.pods, "outside"]:
             for family in (4, 6):
                 for protocol, port in (("tcp", WEB), ("tcp", GRPC), ("tcp", MQ), ("tcp", DNS),
                                        ("udp", DNS), ("udp", 8125), ("udp", 7946), ("udp", 21000), ("udp", 50000)):

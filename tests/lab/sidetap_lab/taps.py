@@ -59,12 +59,12 @@ class Program:
 class Sensor(Program):
     """sidetap-sensor at its place on the underlay."""
 
-    def __init__(self, binaries, cluster, folder, data="udp", extra=()):
+    def __init__(self, binaries, cluster, folder, data="udp", extra=(), port=places.SENSOR_PORT):
         self.captures = os.path.join(folder, "captures")
         os.makedirs(self.captures, exist_ok=True)
         self.totals_path = os.path.join(folder, "sensor.json")
         super().__init__("sidetap-sensor", cluster.sensor, [
-            os.path.join(binaries, "sidetap-sensor"), "active", "--listen", f"{places.SENSOR[0]}:{places.SENSOR_PORT}",
+            os.path.join(binaries, "sidetap-sensor"), "active", "--listen", f"{places.SENSOR[0]}:{port}",
             "--data", data, "--output-dir", self.captures, "--json", self.totals_path, *extra],
             os.path.join(folder, "sensor.log"))
         self.wait_until(lambda: "listening" in self.log(), "listening")
