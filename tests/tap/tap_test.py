@@ -540,6 +540,7 @@ class Faults(TapTest):
         tap = self.tap("--tapped-peers", "10.99.0.0/24")
         tap.wait_log("forwarding to sensor")
         self.send(1)
+        time.sleep(0.3)  # until the tap has read it
         for changes, change in enumerate(("add", "del"), 1):
             self.pod.ip(f"route {change} default via {NODE}")
             tap.wait_log("the pod's gateways have changed", changes)
