@@ -351,7 +351,8 @@ sed 's/^/      /' "$work/verdict"
 if [ "$keep" = no ]; then
   stage "removal"
   check "helm uninstall" helm uninstall "$release" --namespace "$namespace" --wait
-  check "nothing is left of the release" eventually 60 nothing_left
+  # The webhook's pods take their time: webhook.drainSeconds.
+  check "nothing is left of the release" eventually 120 nothing_left
   check "pods are made as before, without taps" trial
   check "the tapped workloads still run" kubectl wait --for=condition=Ready pod/client --namespace sidetap-e2e --timeout=30s
   check "its namespaces are removed" kubectl delete namespace sidetap-e2e sidetap-e2e-sensor "$namespace" --timeout=180s

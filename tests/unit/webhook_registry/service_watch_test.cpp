@@ -2,6 +2,7 @@
 // of versions, and what becomes of it when the server is away.
 #include "webhook/registry/service_watch.h"
 
+#include <array>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -10,7 +11,12 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/streambuf.hpp>
+#include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,6 +31,7 @@ namespace asio = boost::asio;
 using nlohmann::json;
 using std::chrono::milliseconds;
 using testing::HasSubstr;
+using testing::Not;
 using Addresses = std::set<net::IpAddress>;
 
 net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
@@ -170,6 +177,50 @@ json slice(const std::string& name, const std::string& owner,
   return object;
 }
 
+/// One Service with one endpoint. Its watches stand, and say nothing.
+class QuietCluster {
+ public:
+  explicit QuietCluster(const testing_support::KeyPair& leaf) {
+    tls_.use_certificate_chain(asio::buffer(leaf.certificate));
+    tls_.use_private_key(asio::buffer(leaf.key), asio::ssl::context::pem);
+    for (auto& thread : threads_) thread = std::thread([this] { serve(); });
+  }
+  /// After its clients have gone.
+  ~QuietCluster() {
+    ::shutdown(acceptor_.native_handle(), SHUT_RDWR);
+    for (auto& thread : threads_) thread.join();
+  }
+  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+
+ private:
+  void serve() {
+    boost::system::error_code error;
+    asio::ssl::stream<asio::ip::tcp::socket> stream(context_, tls_);
+    acceptor_.accept(stream.next_layer(), error);
+    if (!error) stream.handshake(asio::ssl::stream_base::server, error);
+    while (!error) {
+      std::string request;
+      asio::read_until(stream, asio::dynamic_buffer(request), "\r\n\r\n", error);
+      if (!error) asio::write(stream, asio::buffer(answer(request)), error);
+    }
+  }
+  static std::string answer(const std::string& request) {
+    if (request.find("watch=1") != std::string::npos)
+      return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const bool services = request.find(kServices) != std::string::npos;
+    const json item = services ? service("a", "10.96.0.1")
+                               : slice("a-1", "a", std::vector<std::string>{"10.0.0.1"});
+    const std::string body =
+        json{{"metadata", {{"resourceVersion", "1"}}}, {"items", json::array({item})}}.dump();
+    return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+
+  asio::io_context context_;
+  asio::ssl::context tls_{asio::ssl::context::tls_server};
+  asio::ip::tcp::acceptor acceptor_{context_, {asio::ip::make_address("127.0.0.1"), 0}};
+  std::array<std::thread, 2> threads_;  // a connection each
+};
+
 class ServiceWatchTest : public testing::Test {
  protected:
   void TearDown() override {
@@ -178,12 +229,12 @@ class ServiceWatchTest : public testing::Test {
     guard_.reset();
     thread_.join();
   }
-  void start(milliseconds grace = std::chrono::seconds(60)) {
-    ServiceWatchConfig config{.credentials =
-                                  kube::Credentials{{"127.0.0.1", cluster_.port()},
-                                                    folder_.write("ca.crt", ca_.certificate),
-                                                    folder_.write("token", "me"),
-                                                    "ns"}};
+  void start(milliseconds grace = std::chrono::seconds(60), std::uint16_t port = 0) {
+    ServiceWatchConfig config{
+        .credentials = kube::Credentials{{"127.0.0.1", port != 0 ? port : cluster_.port()},
+                                         folder_.write("ca.crt", ca_.certificate),
+                                         folder_.write("token", "me"),
+                                         "ns"}};
     config.grace = grace;
     config.first_wait = milliseconds(5);
     watch_ = std::make_unique<ServiceWatch>(context_.get_executor(), std::move(config), metrics_,
@@ -256,6 +307,19 @@ TEST_F(ServiceWatchTest, WhatIsKnownEndsWithTheGraceAndComesBack) {
   EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_service_watch_failures_total"));
   cluster_.start(cluster_.port());
   EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+}
+
+TEST_F(ServiceWatchTest, OnceStoppedNothingIsLeftToWaitForAndNothingHasFailed) {
+  QuietCluster quiet(testing_support::make_leaf(ca_, {"IP:127.0.0.1"}));
+  start(std::chrono::hours(1), quiet.port());
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  asio::post(context_, [this] { watch_->stop(); });
+  guard_.reset();
+  for (int i = 0; i < 500 && !context_.stopped(); ++i)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_TRUE(context_.stopped());
+  EXPECT_THAT(metrics_.text(), Not(HasSubstr("watch_failures_total{")));
+  context_.stop();
 }
 
 TEST_F(ServiceWatchTest, WithoutTheRightNothingIsPublished) {
