@@ -43,7 +43,7 @@ TEST(CaptureLoop, ADecisionSeesMoreOfAPacketThanTheSensorMayWant) {
     CaptureLoopConfig config = pod_one();
     config.snaplen = asked;
     // What is to be split or completed is captured whole.
-    config.pipeline.fidelity = {.segment = fidelity::SegmentMode::kOff, .checksums = false};
+    config.pipeline.fidelity = {.checksums = false, .segment = fidelity::SegmentMode::kOff};
     EXPECT_EQ(run_bpf(program_at_open(config),
                       packet().from("8.8.8.8").to("10.0.0.1").udp(1, 2).ethernet(), kPacketHost),
               captured);
