@@ -30,7 +30,7 @@ struct CaptureLoopConfig {
   std::uint32_t snaplen = 262'144;  ///< Bytes that are forwarded of each packet at most.
   capture::CaptureMethod method = capture::CaptureMethod::kAuto;
   std::size_t buffer_bytes = 2U << 20;
-  std::size_t most_buffer_bytes = 0;  ///< As of capture::DeviceConfig.
+  std::size_t most_buffer_bytes = 0;             ///< As of capture::DeviceConfig.
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
   /// Called on the capture thread once it runs and the interface is open: what the thread may do
   /// beyond that, it needs no more.

@@ -70,10 +70,10 @@ enum class CaptureMethod : std::uint8_t {
 struct DeviceConfig {
   CaptureMethod method = CaptureMethod::kAuto;
   const char* interface = "";
-  std::uint32_t snaplen = 262'144;         ///< Bytes kept of each packet.
-  std::size_t buffer_bytes = 2U << 20;     ///< Of the ring shared with the kernel, without load.
-  std::size_t most_buffer_bytes = 0;       ///< Under load; no more than `buffer_bytes`: the same.
-  unsigned block_timeout_ms = 5;           ///< A block that is not full is handed over after this.
+  std::uint32_t snaplen = 262'144;      ///< Bytes kept of each packet.
+  std::size_t buffer_bytes = 2U << 20;  ///< Of the ring shared with the kernel, without load.
+  std::size_t most_buffer_bytes = 0;    ///< Under load; no more than `buffer_bytes`: the same.
+  unsigned block_timeout_ms = 5;        ///< A block that is not full is handed over after this.
   /// In force before the ring captures its first packet; libpcap gets it as soon as it captures.
   std::span<const BpfInstruction> filter;
   LinkType filter_link = LinkType::kEthernet;  ///< On another link layer the filter is left out.

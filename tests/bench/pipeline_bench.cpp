@@ -35,16 +35,15 @@ void run(benchmark::State& state, const Bytes& bytes, const capture::Offload& of
   NobodyListens sockets;
   ownership::EngineConfig config;
   config.self.addresses = {ip("10.0.0.1")};
-  config.own_endpoints = {
-      {capture::IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
-      {capture::IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
-      {capture::IpProtocol::kTcp, {}, 15920, {}, 0}};
+  config.own_endpoints = {{capture::IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
+                          {capture::IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
+                          {capture::IpProtocol::kTcp, {}, 15920, {}, 0}};
   ownership::Engine engine(config, sockets);
   Pipeline pipeline({}, engine);
-  pipeline.add(std::make_shared<forwarding::Forwarder>(std::make_unique<Discard>(),
-                                                       forwarding::SensorFilter{},
-                                                       rpcap::Sampling{}, 262'144),
-               "sensor");
+  pipeline.add(
+      std::make_shared<forwarding::Forwarder>(
+          std::make_unique<Discard>(), forwarding::SensorFilter{}, rpcap::Sampling{}, 262'144),
+      "sensor");
   capture::CapturedPacket packet;
   packet.bytes = bytes;
   packet.length = static_cast<std::uint32_t>(bytes.size());
@@ -73,12 +72,8 @@ void BM_LargeDatagramComplete(benchmark::State& state) { run(state, udp(1400), {
 BENCHMARK(BM_LargeDatagramComplete);
 
 void BM_SegmentsOf64K(benchmark::State& state) {
-  const Bytes bytes = packet()
-                          .from("10.0.0.1")
-                          .to("198.51.100.7")
-                          .tcp(40000, 443, 0x10)
-                          .data(44 * 1460)
-                          .ethernet();
+  const Bytes bytes =
+      packet().from("10.0.0.1").to("198.51.100.7").tcp(40000, 443, 0x10).data(44 * 1460).ethernet();
   run(state, bytes,
       {.known = true,
        .checksum_partial = true,
