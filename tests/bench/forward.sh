@@ -11,10 +11,11 @@ Runs each kind of traffic past each tap, one after the other, and prints a table
   --bin DIR          where the programs are (default: build/release/bin)
   --seconds N        length of each measurement (default: 10)
   --runs N           repetitions (default: 1)
-  --kinds LIST       of udp1400 udp18 tcp mixed low, separated by commas (default: all)
+  --kinds LIST       of udp1400 udp18 tcp mixed low soak, separated by commas (default: all but soak)
                      udp1400: 1400-byte datagrams at full rate; udp18: 18-byte payloads at full
                      rate; tcp: one stream limited to 2 Gbit/s; mixed: 8 streams of small writes and
-                     a datagram flow; low: 200 datagrams a second, for the latency
+                     a datagram flow; low: 200 datagrams a second, for the latency; soak: one stream
+                     limited to 1 Gbit/s, with --seconds 600 for instance, to see memory grow
   --data udp|tcp     how packets go to the sensor (default: udp)
   --args 'TEXT'      more arguments for sidetap-sidecar run
   --tap NAME=COMMAND measure another tap too; in COMMAND, {sensor} is the sensor's address, {port}
@@ -68,7 +69,7 @@ for number in "$seconds" "$runs"; do
   [[ $number =~ ^[1-9][0-9]*$ ]] || { echo "--seconds and --runs take whole numbers" >&2; exit 2; }
 done
 for kind in ${kinds//,/ }; do
-  [[ " udp1400 udp18 tcp mixed low " == *" $kind "* ]] || { echo "no such kind: $kind" >&2; exit 2; }
+  [[ " udp1400 udp18 tcp mixed low soak " == *" $kind "* ]] || { echo "no such kind: $kind" >&2; exit 2; }
 done
 for program in ip iperf3 python3; do
   command -v "$program" >/dev/null || { echo "missing: $program (apt-get install iproute2 iperf3 python3)" >&2; exit 2; }
@@ -154,6 +155,7 @@ send_traffic() {
       client -P 8 -N -l 256 -b 20M
       wait "$other" ;;
     low) client -u -b 320K -l 200 ;;
+    soak) client -b 1G ;;
   esac
 }
 
