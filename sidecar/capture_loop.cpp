@@ -28,8 +28,8 @@ using forwarding::Forwarder;
 // After this many packets the loop looks at the clock and at its commands.
 constexpr std::size_t kPacketsPerRead = 256;
 // Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
-// CPU.
-constexpr unsigned kBlockTimeoutMs = 5;
+// CPU, and as much again on a busy node.
+constexpr unsigned kBlockTimeoutMs = 8;
 constexpr std::uint32_t kLongestPacket = 262'144;
 // Of the link layer, IP with extension headers, a tunnel or a quoted packet, and ports.
 constexpr std::uint32_t kHeaderBytes = 256;

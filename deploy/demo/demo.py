@@ -154,7 +154,7 @@ class Demo:
         tapped = [pod.name for pod in self._pods.values() if pod.tapped]
         self._judge = Judge(self._wire, PcapFolder(self._sensor.captures), tapped,
                             {pod.name: pod.mac for pod in self._pods.values()},
-                            places.POD_SUBNETS + places.SERVICE_SUBNETS, places.SERVICE_SUBNETS, [],
+                            {pod.name: (pod.v4, pod.v6) for pod in self._pods.values()}, places.SERVICE_SUBNETS, [],
                             [*places.SENSOR, *CONTROL])
 
     def start_pods(self):

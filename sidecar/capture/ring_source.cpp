@@ -35,8 +35,9 @@ constexpr std::size_t kBlockOverhead = 512;
 // The kernel takes a new block whenever one has waited for its time, however little is in it. So a
 // reader that waits for a CPU has as many times the timeout as there are blocks, until packets
 // drop: the ring with few blocks waits longer for each.
-constexpr unsigned kSctpBlocks = 4;
-constexpr unsigned kSctpPatience = 3;
+constexpr unsigned kFewestSctpBlocks = 4;
+constexpr unsigned kSctpShare = 4;  // one in so many blocks
+constexpr unsigned kSctpPatience = 4;
 
 /// `program` behind a test for SCTP right behind an IP header: what it is, or what it is not.
 std::vector<BpfInstruction> split(std::span<const BpfInstruction> program, bool sctp) {
@@ -147,22 +148,24 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
   ring.block_bytes = std::clamp(std::bit_ceil(longest), kMinBlock, kMaxBlock);
   ring.block_timeout_ms = config.block_timeout_ms;
   const auto blocks_of = [&](std::size_t bytes) {
-    return static_cast<unsigned>(std::max<std::size_t>(bytes / ring.block_bytes, 2 * kSctpBlocks)) -
-           kSctpBlocks;
+    return std::max(static_cast<unsigned>(bytes / ring.block_bytes), 2 * kFewestSctpBlocks);
   };
-  ring.blocks = blocks_of(config.buffer_bytes);
+  const unsigned blocks = blocks_of(config.buffer_bytes);
+  const unsigned sctp_blocks = std::max(blocks / kSctpShare, kFewestSctpBlocks);
+  ring.blocks = blocks - sctp_blocks;
 
   constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
   const auto program =
       config.filter.empty() ? std::span<const BpfInstruction>(&kEverything, 1) : config.filter;
   const auto without_sctp = split(program, false);
   ring.filter = without_sctp;
-  auto main = GrowingRing::open(ring, {.blocks = blocks_of(config.most_buffer_bytes)});
+  auto main =
+      GrowingRing::open(ring, {.blocks = blocks_of(config.most_buffer_bytes) - kFewestSctpBlocks});
   if (!main) return failed(main.error());
 
   const auto only_sctp = split(program, true);
   ring.filter = only_sctp;
-  ring.blocks = kSctpBlocks;
+  ring.blocks = sctp_blocks;
   ring.block_timeout_ms = config.block_timeout_ms * kSctpPatience;
   ring.offloads = false;
   auto sctp = Ring::open(ring);

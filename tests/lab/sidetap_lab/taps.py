@@ -111,6 +111,8 @@ def environment(pod, tapped, untapped_services=()):
         "POD_NAMESPACE": "lab",
         "NODE_NAME": f"node{pod.node}",
         "STATUS_LISTEN": f"127.0.0.1:{STATUS_PORT}",
+        # Pods, taps, sensor and judge share few CPUs here: no tap may lose what it waited too long to read.
+        "BUFFER_SIZE": "16M",
         "LOG_LEVEL": "debug",
     }
 
