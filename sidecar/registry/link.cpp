@@ -2,6 +2,8 @@
 
 #include <fstream>
 #include <iterator>
+#include <tuple>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -46,7 +48,10 @@ Result<void> check_ca(const std::string& pem) {
 }
 
 Link::Link(asio::any_io_executor executor, const ClientConfig& config, session::Endpoint replica)
-    : executor_(std::move(executor)), config_(config), replica_(std::move(replica)) {}
+    : executor_(std::move(executor)),
+      config_(config),
+      replica_(std::move(replica)),
+      ping_timer_(executor_) {}
 
 Result<void> Link::prepare_tls(const std::string& ca) {
   const std::string& name =
@@ -92,7 +97,8 @@ asio::awaitable<Result<void>> Link::connect(const std::string& ca, const session
   websocket::stream_base::timeout timeout;
   timeout.handshake_timeout = kConnectLimit;
   timeout.idle_timeout = config_.silence;
-  timeout.keep_alive_pings = true;
+  // Beast's own pings may outlive the stream that they are written to: see ping_later().
+  timeout.keep_alive_pings = false;
   stream_->set_option(timeout);
   stream_->read_message_max(kMostMessageBytes);
   std::string token;
@@ -132,9 +138,11 @@ asio::awaitable<LinkEnd> Link::run(std::string ca, const session::Exclude& exclu
   heard_ = Clock::now();
   // Not before: what it says must be what holds now.
   send(hello());
+  ping_later();
   if (interruption_.requested()) close();
   end = co_await read(on_message);
   open_ = false;
+  ping_timer_.cancel();
   boost::system::error_code ignored;
   beast::get_lowest_layer(*stream_).socket().close(ignored);
   co_return end;
@@ -178,17 +186,36 @@ void Link::send(std::string text) {
   if (!open_) return;
   if (outbox_.size() >= kMostWaiting) return close();
   outbox_.push_back(std::move(text));
-  if (!writing_) asio::co_spawn(executor_, write(), asio::detached);
-  writing_ = true;
+  start_writing();
+}
+
+/// So often that neither side finds the other silent.
+void Link::ping_later() {
+  ping_timer_.expires_after(config_.silence / 2);
+  ping_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (error || !self || !self->open_) return;
+    self->ping_due_ = true;
+    self->start_writing();
+    self->ping_later();
+  });
+}
+
+void Link::start_writing() {
+  if (!std::exchange(writing_, true)) asio::co_spawn(executor_, write(), asio::detached);
 }
 
 asio::awaitable<void> Link::write() {
   const auto alive = shared_from_this();
-  while (open_ && !outbox_.empty()) {
+  boost::system::error_code error;  // the read tells why
+  while (!error && open_ && (ping_due_ || !outbox_.empty())) {
+    if (std::exchange(ping_due_, false)) {
+      std::tie(error) = co_await stream_->async_ping({}, kTuple);
+      continue;
+    }
     const std::string text = std::move(outbox_.front());
     outbox_.pop_front();
-    auto [error, size] = co_await stream_->async_write(asio::buffer(text), kTuple);
-    if (error) break;  // the read tells why
+    std::tie(error, std::ignore) = co_await stream_->async_write(asio::buffer(text), kTuple);
   }
   writing_ = false;
 }

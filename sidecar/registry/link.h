@@ -8,6 +8,7 @@
 #include <string>
 
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
@@ -53,7 +54,9 @@ class Link : public std::enable_shared_from_this<Link> {
                                                const session::Exclude& exclude, LinkEnd& end);
   boost::asio::awaitable<LinkEnd> read(const std::function<bool(Message)>& on_message);
   LinkEnd lost(const boost::system::error_code& error) const;
+  void start_writing();
   boost::asio::awaitable<void> write();
+  void ping_later();
   Result<void> prepare_tls(const std::string& ca);
 
   boost::asio::any_io_executor executor_;
@@ -64,8 +67,10 @@ class Link : public std::enable_shared_from_this<Link> {
   std::unique_ptr<Stream> stream_;
   bool open_ = false;
   bool writing_ = false;
+  bool ping_due_ = false;
   std::chrono::steady_clock::time_point heard_{};
   std::deque<std::string> outbox_;
+  boost::asio::steady_timer ping_timer_;
 };
 
 /// Is this a bundle of at least one certificate?

@@ -35,7 +35,7 @@ struct ServerConfig {
   /// Of one address, connections that have not said hello yet.
   std::size_t most_strangers = 64;
   std::chrono::milliseconds handshake{10'000};  ///< Until a tap has said hello.
-  std::chrono::milliseconds silence{6'000};     ///< Without an answer to a ping a tap is gone.
+  std::chrono::milliseconds silence{6'000};     ///< Without a word, be it a ping, a tap is gone.
   std::chrono::milliseconds pace{1'000};        ///< At most one change in so long.
   std::chrono::milliseconds gather{20};  ///< From a change to its publication, if pace allows.
   /// Until an address that could not be proved is asked for again; each time twice as long.

@@ -59,7 +59,7 @@ asio::awaitable<bool> Session::accept(const Request& request, std::chrono::milli
   websocket::stream_base::timeout timeout;
   timeout.handshake_timeout = silence;
   timeout.idle_timeout = silence;
-  timeout.keep_alive_pings = true;
+  timeout.keep_alive_pings = false;  // taps ping, and are answered
   stream_.set_option(timeout);
   stream_.read_message_max(kMostMessageBytes);
   stream_.text(true);

@@ -437,7 +437,7 @@ TEST_F(RegistryServer, EndsWhoSaysNoHello) {
   TlsClient mute(port_);
   mute.send(upgrade());
   EXPECT_THAT(mute.read_answer(), StartsWith("HTTP/1.1 101 "));
-  mute.read_all();  // Its pings are not answered.
+  mute.read_all();  // It does not ping.
   EXPECT_TRUE(shows("sidetap_registry_connections 0"));
 }
 
