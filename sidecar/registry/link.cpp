@@ -1,5 +1,6 @@
 #include "sidecar/registry/link.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <tuple>
@@ -51,7 +52,7 @@ Link::Link(asio::any_io_executor executor, const ClientConfig& config, session::
     : executor_(std::move(executor)),
       config_(config),
       replica_(std::move(replica)),
-      ping_timer_(executor_) {}
+      watch_timer_(executor_) {}
 
 Result<void> Link::prepare_tls(const std::string& ca) {
   const std::string& name =
@@ -96,9 +97,8 @@ asio::awaitable<Result<void>> Link::connect(const std::string& ca, const session
   lowest.expires_never();
   websocket::stream_base::timeout timeout;
   timeout.handshake_timeout = kConnectLimit;
-  timeout.idle_timeout = config_.silence;
-  // Beast's own pings may outlive the stream that they are written to: see ping_later().
-  timeout.keep_alive_pings = false;
+  // Beast's own pings may outlive the stream that they are written to: see watch().
+  timeout.idle_timeout = websocket::stream_base::none();
   stream_->set_option(timeout);
   stream_->read_message_max(kMostMessageBytes);
   std::string token;
@@ -135,14 +135,14 @@ asio::awaitable<LinkEnd> Link::run(std::string ca, const session::Exclude& exclu
     co_return end;
   }
   open_ = true;
-  heard_ = Clock::now();
+  heard_ = pinged_ = Clock::now();
   // Not before: what it says must be what holds now.
   send(hello());
-  ping_later();
+  watch();
   if (interruption_.requested()) close();
   end = co_await read(on_message);
   open_ = false;
-  ping_timer_.cancel();
+  watch_timer_.cancel();
   boost::system::error_code ignored;
   beast::get_lowest_layer(*stream_).socket().close(ignored);
   co_return end;
@@ -170,7 +170,7 @@ asio::awaitable<LinkEnd> Link::read(const std::function<bool(Message)>& on_messa
 }
 
 LinkEnd Link::lost(const boost::system::error_code& error) const {
-  if (error == beast::error::timeout) return {"lost", "the registry is silent", heard_};
+  if (silent_) return {"lost", "the registry is silent", heard_};
   // The kernel has waited in vain for the other end.
   if (error == asio::error::timed_out || error == asio::error::host_unreachable ||
       error == asio::error::network_unreachable) {
@@ -189,15 +189,26 @@ void Link::send(std::string text) {
   start_writing();
 }
 
-/// So often that neither side finds the other silent.
-void Link::ping_later() {
-  ping_timer_.expires_after(config_.silence / 2);
-  ping_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+/// Pings so often that the other side never finds this one silent, and ends the connection when the
+/// other side is.
+void Link::watch() {
+  const auto silent_at = heard_ + config_.silence;
+  const auto ping_at = pinged_ + config_.silence / 2;
+  watch_timer_.expires_at(std::min(silent_at, ping_at));
+  watch_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
     if (error || !self || !self->open_) return;
-    self->ping_due_ = true;
-    self->start_writing();
-    self->ping_later();
+    const auto now = Clock::now();
+    if (now - self->heard_ >= self->config_.silence) {
+      self->silent_ = true;
+      return self->close();
+    }
+    if (now - self->pinged_ >= self->config_.silence / 2) {
+      self->pinged_ = now;
+      self->ping_due_ = true;
+      self->start_writing();
+    }
+    self->watch();
   });
 }
 

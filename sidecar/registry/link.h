@@ -56,7 +56,7 @@ class Link : public std::enable_shared_from_this<Link> {
   LinkEnd lost(const boost::system::error_code& error) const;
   void start_writing();
   boost::asio::awaitable<void> write();
-  void ping_later();
+  void watch();
   Result<void> prepare_tls(const std::string& ca);
 
   boost::asio::any_io_executor executor_;
@@ -68,9 +68,11 @@ class Link : public std::enable_shared_from_this<Link> {
   bool open_ = false;
   bool writing_ = false;
   bool ping_due_ = false;
+  bool silent_ = false;
   std::chrono::steady_clock::time_point heard_{};
+  std::chrono::steady_clock::time_point pinged_{};
   std::deque<std::string> outbox_;
-  boost::asio::steady_timer ping_timer_;
+  boost::asio::steady_timer watch_timer_;
 };
 
 /// Is this a bundle of at least one certificate?

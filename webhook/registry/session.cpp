@@ -15,6 +15,7 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = beast::websocket;
+using Clock = std::chrono::steady_clock;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint32_t kMostHeaderBytes = 16u << 10;  // A token has about one KiB.
 
@@ -32,7 +33,10 @@ std::optional<net::IpAddress> source_of(const asio::ip::tcp::socket& socket) {
 
 Session::Session(ConnectionId id, std::optional<net::IpAddress> source,
                  asio::ip::tcp::socket socket, const http::TlsContext& tls)
-    : id_(id), source_(source), stream_(std::move(socket), tls) {}
+    : id_(id),
+      source_(source),
+      stream_(std::move(socket), tls),
+      silence_timer_(stream_.get_executor()) {}
 
 asio::awaitable<std::optional<Request>> Session::greet() {
   if (co_await stream_.next_layer().tls().handshake()) co_return std::nullopt;
@@ -58,8 +62,7 @@ asio::awaitable<void> Session::decline(unsigned status, std::string reason) {
 asio::awaitable<bool> Session::accept(const Request& request, std::chrono::milliseconds silence) {
   websocket::stream_base::timeout timeout;
   timeout.handshake_timeout = silence;
-  timeout.idle_timeout = silence;
-  timeout.keep_alive_pings = false;  // taps ping, and are answered
+  timeout.idle_timeout = websocket::stream_base::none();  // see watch()
   stream_.set_option(timeout);
   stream_.read_message_max(kMostMessageBytes);
   stream_.text(true);
@@ -68,15 +71,35 @@ asio::awaitable<bool> Session::accept(const Request& request, std::chrono::milli
   stream_.auto_fragment(false);
   auto [error] = co_await stream_.async_accept(request, kTuple);
   open_ = !error;
+  if (open_) {
+    stream_.control_callback(
+        [this](websocket::frame_type, beast::string_view) { heard_ = Clock::now(); });
+    heard_ = Clock::now();
+    watch(silence);
+  }
   co_return open_;
+}
+
+/// Taps ping, so a silent one is gone. (Beast's own pings may outlive the stream.)
+void Session::watch(std::chrono::milliseconds silence) {
+  silence_timer_.expires_at(heard_ + silence);
+  silence_timer_.async_wait(
+      [weak = weak_from_this(), silence](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (error || !self || !self->open_) return;
+        if (Clock::now() - self->heard_ >= silence) return self->cut();
+        self->watch(silence);
+      });
 }
 
 asio::awaitable<std::optional<std::string>> Session::read() {
   auto [error, size] = co_await stream_.async_read(buffer_, kTuple);
   if (error) {
     open_ = false;
+    silence_timer_.cancel();
     co_return std::nullopt;
   }
+  heard_ = Clock::now();
   std::string text = beast::buffers_to_string(buffer_.data());
   buffer_.consume(buffer_.size());
   buffer_.shrink_to_fit();

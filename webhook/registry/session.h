@@ -1,12 +1,14 @@
 // One tap's connection to the registry.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -59,12 +61,15 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   boost::asio::awaitable<void> write();
+  void watch(std::chrono::milliseconds silence);
   std::shared_ptr<const std::string> next_text();
 
   const ConnectionId id_;
   const std::optional<net::IpAddress> source_;
   boost::beast::websocket::stream<http::TlsAsyncStream, false> stream_;
   boost::beast::flat_buffer buffer_;
+  boost::asio::steady_timer silence_timer_;
+  std::chrono::steady_clock::time_point heard_{};
   std::shared_ptr<const News> news_;
   std::optional<std::uint64_t> told_;
   std::shared_ptr<const std::string> told_ca_;
