@@ -80,6 +80,10 @@ class Tap {
     }
     return false;
   }
+  bool has_lost_a_connection() const {
+    return metrics_.text().find("sidetap_registry_failures_total{kind=\"lost\"}") !=
+           std::string::npos;
+  }
 
  private:
   const Addresses addresses_;
@@ -169,6 +173,7 @@ class RegistryServer : public testing::Test {
     config.ca = ca_.certificate;
     if (!token.empty()) config.token_file = folder_.write("token-" + token, token);
     config.settling = config.linger = milliseconds(10);
+    config.silence = silence_;
     config.grace = milliseconds(300);
     config.resolve_interval = milliseconds(50);
     config.backoff = {milliseconds(10), milliseconds(50)};
@@ -188,6 +193,7 @@ class RegistryServer : public testing::Test {
            more + "\r\n";
   }
 
+  milliseconds silence_{6'000};  // of taps
   testing_support::KeyPair ca_ = testing_support::make_ca("CA");
   testing_support::KeyPair leaf_ = testing_support::make_leaf(ca_, {"IP:127.0.0.1"});
   testing_support::TemporaryFolder folder_;
@@ -439,6 +445,17 @@ TEST_F(RegistryServer, EndsWhoSaysNoHello) {
   EXPECT_THAT(mute.read_answer(), StartsWith("HTTP/1.1 101 "));
   mute.read_all();  // It does not ping.
   EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+}
+
+TEST_F(RegistryServer, ATapThatHasNothingToSayStaysConnected) {
+  ServerConfig config;
+  config.silence = silence_ = milliseconds(600);
+  serve(std::move(config));
+  const auto quiet = tap({ip("10.0.0.1")});
+  quiet->forward(true);
+  EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
+  std::this_thread::sleep_for(3 * silence_);
+  EXPECT_FALSE(quiet->has_lost_a_connection());
 }
 
 TEST_F(RegistryServer, TheTimeForTheHandshakeCoversHello) {
