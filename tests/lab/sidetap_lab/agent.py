@@ -96,6 +96,14 @@ class _Programs:
         self._listeners[protocol, port, listener.family] = listener, thread
         thread.start()
 
+    def used_ports(self):
+        """Those that sockets of this place have, whosever they are: the tap's are among them."""
+        ports = set()
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            with open(f"/proc/thread-self/net/{table}", encoding="ascii") as file:
+                ports |= {int(line.split()[1].rsplit(":", 1)[1], 16) for line in file.readlines()[1:]}
+        return ports
+
     def unlisten(self, protocol, port, family=4):
         listener, thread = self._listeners.pop((protocol, port, socket.AF_INET6 if family == 6 else socket.AF_INET))
         # close() alone would leave the socket to the thread that waits in it.

@@ -30,6 +30,7 @@ class RandomTraffic:
 
     def round(self):
         serving, sending, markers = {}, {}, []
+        self._used = {name: agent.call("used_ports") for name, agent in self._lab.agents.items()}
         for _ in range(_REAL):
             self._real_flow(serving, sending)
         for _ in range(_CRAFTED):
@@ -94,6 +95,8 @@ class RandomTraffic:
         protocol, family = self._random.choice(["tcp", "tcp", "udp"]), self._random.choice([4, 6])
         client, to = self._ends()
         source_port = 0 if self._random.random() < 0.5 else self._port(1)
+        if source_port in self._used[client]:
+            source_port = 0
         if self._random.random() < 0.3:
             to, port = self._random.choice([("grpc", 80), ("web", 80), ("mq", MQ), ("spread", 80), ("plain", 80)]
                                            if protocol == "tcp" else [("dns", DNS), ("statsd", 8125), ("plain-dns", DNS)])
@@ -104,7 +107,7 @@ class RandomTraffic:
         else:
             port = self._port(1)
             taken = serving.setdefault(to, [])
-            if port in _LISTENING or port in (8125, 7946, 21000, 50000) or any(call["port"] == port for call in taken):
+            if port in _LISTENING or port in self._used[to] or port in (8125, 7946, 21000, 50000) or any(call["port"] == port for call in taken):
                 return
             taken.append({"protocol": protocol, "port": port, "family": family})
         name = f"random-{self._identification}"
