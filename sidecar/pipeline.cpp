@@ -90,11 +90,11 @@ void Pipeline::note_who_runs() {
       return target.key == config_.expected[i];
     });
   }
+  only_ = takers_.size() == 1 && copies_.empty() ? takers_.front().forwarder.get() : nullptr;
   all_run_ = std::all_of(expected_.begin(), expected_.end(), [](const auto& e) { return e.runs; });
 }
 
-void Pipeline::count_missed() {
-  if (all_run_) return;
+void Pipeline::count_each_missed() {
   for (Expected& expected : expected_) {
     if (!expected.runs) expected.missed.add();
   }
@@ -187,18 +187,22 @@ void Pipeline::take(const capture::CapturedPacket& packet, const capture::Packet
                     std::uint64_t flow, bool copies) {
   ledger_.taken.add();
   count_missed();
+  if (only_) {
+    if (only_->wants(packet)) forward(packet, view, flow, {&only_, 1}, true);
+    return;
+  }
   wanting_.clear();
   choose_takers(packet, flow);
+  const bool taken = !wanting_.empty();
   if (copies) choose_copies(packet);
-  forward(packet, view, flow);
+  forward(packet, view, flow, wanting_, taken);
 }
 
 void Pipeline::copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
                     std::uint64_t flow) {
   wanting_.clear();
-  wanting_takers_ = 0;
   choose_copies(packet);
-  forward(packet, view, flow);
+  forward(packet, view, flow, wanting_, false);
 }
 
 void Pipeline::choose_takers(const capture::CapturedPacket& packet, std::uint64_t flow) {
@@ -214,7 +218,6 @@ void Pipeline::choose_takers(const capture::CapturedPacket& packet, std::uint64_
   } else {
     std::for_each(takers_.begin(), takers_.end(), offer);
   }
-  wanting_takers_ = wanting_.size();
 }
 
 void Pipeline::choose_copies(const capture::CapturedPacket& packet) {
@@ -224,20 +227,29 @@ void Pipeline::choose_copies(const capture::CapturedPacket& packet) {
 }
 
 void Pipeline::forward(const capture::CapturedPacket& packet, const capture::PacketView& view,
-                       std::uint64_t flow) {
-  if (wanting_.empty()) return;
+                       std::uint64_t flow, Forwarders wanting, bool taken) {
+  if (wanting.empty()) return;
   const std::uint32_t count = restorer_.begin(view, packet);
   if (count > 1) {
-    if (wanting_takers_ != 0) ledger_.segments.add(count - 1);
-    for (forwarding::Forwarder* forwarder : wanting_) forwarder->note_split(count);
+    if (taken) ledger_.segments.add(count - 1);
+    return forward_segments(packet, count, flow, wanting);
   }
   // A tunnel's, whose headers are the inner packet's to repeat.
-  if (count == 1 && packet.offload.segment_size != 0 &&
-      config_.fidelity.segment != fidelity::SegmentMode::kOff)
+  if (packet.offload.segment_size != 0 && config_.fidelity.segment != fidelity::SegmentMode::kOff)
     ledger_.unsplit.add();
+  const fidelity::WirePacket wire = restorer_.next();
+  for (forwarding::Forwarder* forwarder : wanting) {
+    if (forwarder->samples(packet))
+      forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
+  }
+}
+
+void Pipeline::forward_segments(const capture::CapturedPacket& packet, std::uint32_t count,
+                                std::uint64_t flow, Forwarders wanting) {
+  for (forwarding::Forwarder* forwarder : wanting) forwarder->note_split(count);
   for (std::uint32_t i = 0; i < count; ++i) {
     sampling_.clear();
-    for (forwarding::Forwarder* forwarder : wanting_) {
+    for (forwarding::Forwarder* forwarder : wanting) {
       if (forwarder->samples(packet)) sampling_.push_back(forwarder);
     }
     if (sampling_.empty()) {

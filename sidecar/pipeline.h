@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -102,6 +103,7 @@ class Pipeline final : public capture::PacketHandler {
     telemetry::HotCounter missed;
     bool runs = false;
   };
+  using Forwarders = std::span<forwarding::Forwarder* const>;
   class Replay;
   void replay_oldest();
   bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
@@ -114,9 +116,15 @@ class Pipeline final : public capture::PacketHandler {
             std::uint64_t flow);
   void choose_takers(const capture::CapturedPacket& packet, std::uint64_t flow);
   void choose_copies(const capture::CapturedPacket& packet);
+  /// `taken`: there is a taker among those that want it.
   void forward(const capture::CapturedPacket& packet, const capture::PacketView& view,
-               std::uint64_t flow);
-  void count_missed();
+               std::uint64_t flow, Forwarders wanting, bool taken);
+  void forward_segments(const capture::CapturedPacket& packet, std::uint32_t count,
+                        std::uint64_t flow, Forwarders wanting);
+  void count_missed() {
+    if (!all_run_) count_each_missed();
+  }
+  void count_each_missed();
   void note_who_runs();
   template <class Visit>
   void for_each_output(Visit visit) const;
@@ -127,9 +135,9 @@ class Pipeline final : public capture::PacketHandler {
   std::vector<Target> copies_;
   std::vector<Expected> expected_;                // as in the configuration
   bool all_run_ = false;                          // the expected ones
+  forwarding::Forwarder* only_ = nullptr;         // where there is one taker and nobody else
   std::vector<forwarding::Forwarder*> wanting_;   // of the packet at hand, takers first
   std::vector<forwarding::Forwarder*> sampling_;  // of what it was on the wire, one by one
-  std::size_t wanting_takers_ = 0;
   fidelity::Restorer restorer_;
   forwarding::RateLimiter limiter_;
   forwarding::OutageBuffer outage_;

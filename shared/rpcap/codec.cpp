@@ -390,13 +390,4 @@ PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> 
           .number = load<std::uint32_t>(&bytes[16])};
 }
 
-void encode_packet_header(const PacketHeader& header,
-                          std::span<std::byte, kPacketHeaderSize> bytes) {
-  store(&bytes[0], header.seconds);
-  store(&bytes[4], header.microseconds);
-  store(&bytes[8], header.captured);
-  store(&bytes[12], header.length);
-  store(&bytes[16], header.number);
-}
-
 }  // namespace sidetap::rpcap

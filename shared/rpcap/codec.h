@@ -5,7 +5,9 @@
 // What follows a request is ignored, as rpcapd does; a reply must fit exactly.
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,7 +60,19 @@ Bytes encode_sampling(const Sampling& sampling);
 Result<Sampling> decode_sampling(View payload);
 
 PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes);
-void encode_packet_header(const PacketHeader& header,
-                          std::span<std::byte, kPacketHeaderSize> bytes);
+/// Inline, and word by word: done for each packet.
+inline void encode_packet_header(const PacketHeader& header,
+                                 std::span<std::byte, kPacketHeaderSize> bytes) {
+  static_assert(std::endian::native == std::endian::little);
+  const auto store = [&](std::size_t at, std::uint32_t value) {
+    value = __builtin_bswap32(value);
+    std::memcpy(bytes.data() + at, &value, sizeof value);
+  };
+  store(0, header.seconds);
+  store(4, header.microseconds);
+  store(8, header.captured);
+  store(12, header.length);
+  store(16, header.number);
+}
 
 }  // namespace sidetap::rpcap

@@ -1,9 +1,6 @@
 #include "shared/rpcap/udpstr_packer.h"
 
 #include <algorithm>
-#include <cstring>
-
-#include "shared/rpcap/codec.h"
 
 namespace sidetap::rpcap {
 namespace {
@@ -38,22 +35,9 @@ void UdpstrPacker::open_datagram() {
   has_packet_header_ = false;
 }
 
-void UdpstrPacker::begin_packet(const PacketHeader& header) {
-  if (!has_packet_header_) {
-    put16(buffer_.get() + start_ + 2, static_cast<std::uint32_t>(used_ - start_));
-    has_packet_header_ = true;
-  }
-  encode_packet_header(
-      header, std::span<std::byte, kPacketHeaderSize>(buffer_.get() + used_, kPacketHeaderSize));
-  used_ += kPacketHeaderSize;
-  in_packet_ = true;
-}
-
-std::size_t UdpstrPacker::copy(std::span<const std::byte> bytes) {
-  const std::size_t size = std::min(bytes.size(), room());
-  if (size != 0) std::memcpy(buffer_.get() + used_, bytes.data(), size);
-  used_ += size;
-  return size;
+void UdpstrPacker::note_first_header() {
+  put16(buffer_.get() + start_ + 2, static_cast<std::uint32_t>(used_ - start_));
+  has_packet_header_ = true;
 }
 
 void UdpstrPacker::finish() {

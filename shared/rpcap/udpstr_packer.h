@@ -7,12 +7,15 @@
 // datagram ends short.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 
 #include "shared/net/datagram_runs.h"
+#include "shared/rpcap/codec.h"
 #include "shared/rpcap/messages.h"
 
 namespace sidetap::rpcap {
@@ -74,8 +77,20 @@ class UdpstrPacker {
   }
   bool has_room_for_datagram() const { return capacity_ - used_ >= datagram_size_; }
   void open_datagram();
-  void begin_packet(const PacketHeader& header);
-  std::size_t copy(std::span<const std::byte> bytes);
+  void begin_packet(const PacketHeader& header) {
+    if (!has_packet_header_) note_first_header();
+    encode_packet_header(
+        header, std::span<std::byte, kPacketHeaderSize>(buffer_.get() + used_, kPacketHeaderSize));
+    used_ += kPacketHeaderSize;
+    in_packet_ = true;
+  }
+  void note_first_header();
+  std::size_t copy(std::span<const std::byte> bytes) {
+    const std::size_t size = std::min(bytes.size(), room());
+    if (size != 0) std::memcpy(buffer_.get() + used_, bytes.data(), size);
+    used_ += size;
+    return size;
+  }
   void end_packet() {
     ++ended_;
     in_packet_ = false;

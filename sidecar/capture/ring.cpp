@@ -1,6 +1,7 @@
 #include "sidecar/capture/ring.h"
 
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -17,20 +18,13 @@
 namespace sidetap::capture {
 namespace {
 
-// struct virtio_net_hdr and its values; linux/virtio_net.h itself is no C++.
-struct OffloadHeader {
-  std::uint8_t flags;
-  std::uint8_t gso_type;
-  std::uint16_t header_bytes;
-  std::uint16_t gso_size;
-  std::uint16_t checksum_start;
-  std::uint16_t checksum_offset;
-};
-static_assert(sizeof(OffloadHeader) == 10);
-constexpr std::uint8_t kNeedsChecksum = 1;
-constexpr std::uint8_t kGsoUdpFragments = 3;
-constexpr std::uint8_t kGsoUdpSegments = 5;
-constexpr std::uint8_t kGsoEcn = 0x80;
+// struct virtio_net_hdr and its values; linux/virtio_net.h itself is no C++. In the order of this
+// machine: flags u8, gso_type u8, hdr_len u16, gso_size u16, csum_start u16, csum_offset u16.
+constexpr std::size_t kOffloadHeaderSize = 10;
+constexpr unsigned kNeedsChecksum = 1;
+constexpr unsigned kGsoUdpFragments = 3;
+constexpr unsigned kGsoUdpSegments = 5;
+constexpr unsigned kGsoEcn = 0x80;
 
 constexpr std::size_t kVlanTag = 4;
 constexpr std::size_t kMacs = 12;
@@ -44,9 +38,17 @@ bool set_option(int descriptor, int option, const Value& value) {
 
 /// The address that the kernel gives with each packet stands behind its header.
 Direction read_direction(const std::byte* packet) {
-  sockaddr_ll address;
-  std::memcpy(&address, packet + TPACKET_ALIGN(sizeof(tpacket3_hdr)), sizeof address);
+  const auto& address =
+      *reinterpret_cast<const sockaddr_ll*>(packet + TPACKET_ALIGN(sizeof(tpacket3_hdr)));
   return address.sll_pkttype == PACKET_OUTGOING ? Direction::kOutbound : Direction::kInbound;
+}
+
+/// The kernel has written it on another CPU: its headers are fetched while the packet before it is
+/// dealt with.
+void prefetch(const std::byte* packet) {
+  constexpr std::size_t kCacheLine = 64;
+  constexpr std::size_t kHeaders = 3 * kCacheLine;  // of the ring, the offloads, link to transport
+  for (std::size_t at = 0; at < kHeaders; at += kCacheLine) __builtin_prefetch(packet + at);
 }
 
 /// The word by which kernel and process pass a block to each other.
@@ -54,18 +56,21 @@ std::atomic_ref<std::uint32_t> status_of(std::byte* block) {
   return std::atomic_ref(reinterpret_cast<tpacket_block_desc*>(block)->hdr.bh1.block_status);
 }
 
-Offload read_offload(const std::byte* bytes) {
-  OffloadHeader header;
-  std::memcpy(&header, bytes, sizeof header);
-  Offload offload;
+/// Field by field from registers: what is written in pieces and read as one costs a stall, for each
+/// packet.
+void read_offload(const std::byte* bytes, Offload& offload) {
+  static_assert(std::endian::native == std::endian::little);
+  std::uint64_t word;
+  std::uint16_t checksum_offset;
+  std::memcpy(&word, bytes, sizeof word);
+  std::memcpy(&checksum_offset, bytes + sizeof word, sizeof checksum_offset);
+  const unsigned type = word >> 8 & 0xff & ~kGsoEcn;
   offload.known = true;
-  offload.checksum_partial = (header.flags & kNeedsChecksum) != 0;
-  offload.checksum_start = header.checksum_start;
-  offload.checksum_offset = header.checksum_offset;
-  const int type = header.gso_type & ~kGsoEcn;
-  offload.segment_size = type == 0 ? 0 : header.gso_size;
+  offload.checksum_partial = (word & kNeedsChecksum) != 0;
+  offload.checksum_start = static_cast<std::uint16_t>(word >> 48);
+  offload.checksum_offset = checksum_offset;
+  offload.segment_size = type == 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(word >> 32);
   offload.udp_segments = type == kGsoUdpSegments || type == kGsoUdpFragments;
-  return offload;
 }
 
 Result<void> attach(int descriptor, std::span<const BpfInstruction> program) {
@@ -194,7 +199,7 @@ std::size_t Ring::read(PacketHandler& handler, std::size_t most) {
     for (; left_ != 0 && done < most; --left_, ++done) {
       std::byte* packet = packet_;
       packet_ += reinterpret_cast<const tpacket3_hdr*>(packet)->tp_next_offset;
-      __builtin_prefetch(packet_);
+      prefetch(packet_);
       deliver(packet, handler);
     }
     if (left_ != 0) break;
@@ -214,7 +219,7 @@ void Ring::deliver(std::byte* packet, PacketHandler& handler) const {
   captured_packet.seconds = header.tp_sec;
   captured_packet.nanoseconds = header.tp_nsec;
   captured_packet.direction = read_direction(packet);
-  if (offloads_) captured_packet.offload = read_offload(bytes - sizeof(OffloadHeader));
+  if (offloads_) read_offload(bytes - kOffloadHeaderSize, captured_packet.offload);
   if ((header.tp_status & TP_STATUS_VLAN_VALID) != 0 && captured >= kMacs) {
     const std::uint32_t protocol =
         (header.tp_status & TP_STATUS_VLAN_TPID_VALID) ? header.hv1.tp_vlan_tpid : ETH_P_8021Q;

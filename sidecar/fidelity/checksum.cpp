@@ -89,14 +89,9 @@ std::uint64_t sum_few(const std::byte* data, std::size_t size) {
   return sum;
 }
 
-std::uint16_t swapped(std::uint16_t folded) {
-  return static_cast<std::uint16_t>(folded << 8 | folded >> 8);
-}
-
-}  // namespace
-
-std::uint64_t sum_words(std::span<const std::byte> bytes) {
-  if (bytes.size() <= kFew) return swapped(fold(sum_few(bytes.data(), bytes.size())));
+/// In this machine's order of bytes.
+std::uint16_t folded_sum(std::span<const std::byte> bytes) {
+  if (bytes.size() <= kFew) return fold(sum_few(bytes.data(), bytes.size()));
   const std::size_t whole = bytes.size() / 4;
   std::uint64_t sum = sum_native(bytes.data(), whole);
   std::array<std::byte, 4> rest{};
@@ -105,7 +100,19 @@ std::uint64_t sum_words(std::span<const std::byte> bytes) {
     std::memcpy(rest.data(), bytes.data() + whole * 4, left);
     sum += std::bit_cast<std::uint32_t>(rest);
   }
-  return swapped(fold(sum));
+  return fold(sum);
+}
+
+std::uint16_t swapped(std::uint16_t folded) {
+  return static_cast<std::uint16_t>(folded << 8 | folded >> 8);
+}
+
+}  // namespace
+
+std::uint64_t sum_words(std::span<const std::byte> bytes) { return swapped(folded_sum(bytes)); }
+
+std::uint16_t internet_checksum(std::span<const std::byte> bytes) {
+  return swapped(static_cast<std::uint16_t>(~folded_sum(bytes)));
 }
 
 std::uint32_t crc32c_add(std::uint32_t crc, std::span<const std::byte> bytes) {

@@ -12,6 +12,9 @@ namespace sidetap::fidelity {
 /// even offsets may be added.
 std::uint64_t sum_words(std::span<const std::byte> bytes);
 
+/// RFC 1071's checksum of `bytes`: the complement of their sum.
+std::uint16_t internet_checksum(std::span<const std::byte> bytes);
+
 /// Folds a sum to 16 bits; the checksum is its complement.
 constexpr std::uint16_t fold(std::uint64_t sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);

@@ -13,10 +13,10 @@ using capture::IpProtocol;
 
 constexpr std::uint8_t kTcp = static_cast<std::uint8_t>(IpProtocol::kTcp);
 constexpr std::uint8_t kUdp = static_cast<std::uint8_t>(IpProtocol::kUdp);
-constexpr std::uint8_t kSctp = static_cast<std::uint8_t>(IpProtocol::kSctp);
 constexpr std::size_t kUsualMtu = 1500;
 constexpr std::size_t kUdpHeader = 8;
 constexpr std::size_t kSctpHeader = 12;
+constexpr std::size_t kSmallPacket = 128;
 constexpr std::size_t kIpv6Header = 40;
 constexpr std::uint8_t kTcpPush = 0x08;
 constexpr std::uint8_t kTcpCwr = 0x80;
@@ -38,6 +38,17 @@ void put32(std::span<std::byte> b, std::size_t at, std::uint32_t value) {
 
 std::uint32_t pieces(std::size_t size, std::uint32_t piece) {
   return static_cast<std::uint32_t>((size + piece - 1) / piece);
+}
+
+/// Two copies that overlap: for the size that headers have GCC would take the slow "rep movs".
+void copy_headers(std::byte* to, const std::byte* from, std::size_t size) {
+  constexpr std::size_t kHalf = 32;
+  if (size < kHalf || size > 2 * kHalf) {
+    std::copy_n(from, size, to);
+    return;
+  }
+  std::memcpy(to, from, kHalf);
+  std::memcpy(to + size - kHalf, from + size - kHalf, kHalf);
 }
 
 std::size_t checksum_offset(std::uint8_t protocol) {
@@ -139,17 +150,10 @@ bool Restorer::checksum_is_partial(const Layout& layout, const capture::Offload&
   return get16(layout.bytes, at) == pseudo_sum(bytes);
 }
 
-std::uint32_t Restorer::begin(const capture::PacketView& view,
-                              const capture::CapturedPacket& packet) {
-  packet_ = &packet;
-  untouched_ = true;
+std::uint32_t Restorer::begin_unsure(const capture::PacketView& view) {
+  const capture::CapturedPacket& packet = *packet_;
   index_ = 0;
   if (packet.bytes.size() != packet.length) return 1;
-  const capture::Offload& offload = packet.offload;
-  if (offload.known && offload.segment_size == 0 && view.protocol != kSctp) {
-    if (config_.checksums && offload.checksum_partial) complete_checksum(packet);
-    return 1;
-  }
   Layout layout;
   if (!read_layout(view, layout)) return 1;
 
@@ -166,7 +170,7 @@ std::uint32_t Restorer::begin(const capture::PacketView& view,
 
   untouched_ = false;
   completed_ = false;
-  std::memcpy(head_.data(), layout.bytes.data(), head_size_);
+  copy_headers(head_.data(), layout.bytes.data(), head_size_);
   if (layout.jumbo && segmented_) {
     // The header behind the hop-by-hop header takes its place.
     const std::size_t behind = network_ + kIpv6Header;
@@ -193,16 +197,14 @@ std::uint32_t Restorer::begin(const capture::PacketView& view,
 void Restorer::complete_checksum(const capture::CapturedPacket& packet) {
   const std::size_t start = packet.offload.checksum_start;
   const std::size_t behind = start + packet.offload.checksum_offset + 2;
+  if (packet.bytes.size() != packet.length) return;
   if (behind > packet.bytes.size() || behind > kMaxHeaders) return;
-  const auto checksum = static_cast<std::uint16_t>(~fold(sum_words(packet.bytes.subspan(start))));
-  std::memcpy(head_.data(), packet.bytes.data(), behind - 2);
+  const std::uint16_t checksum = internet_checksum(packet.bytes.subspan(start));
+  // A small packet is one copy here and one behind, not two.
+  head_size_ = packet.bytes.size() <= kSmallPacket ? packet.bytes.size() : behind;
+  copy_headers(head_.data(), packet.bytes.data(), head_size_);
   put16(head_, behind - 2, checksum == 0 ? 0xffff : checksum);
-  head_size_ = behind;
-  payload_ = packet.bytes.subspan(behind);
-  trailer_ = {};
-  at_ = 0;
   untouched_ = false;
-  segmented_ = false;
   completed_ = true;
 }
 
@@ -222,20 +224,19 @@ std::span<const std::byte> Restorer::payload_at_hand() const {
 }
 
 void Restorer::skip() {
-  if (untouched_) return;
+  if (untouched_ || completed_) return;
   at_ += static_cast<std::uint32_t>(payload_at_hand().size());
   ++index_;
 }
 
-WirePacket Restorer::next() {
-  if (untouched_) return {{}, packet_->bytes, packet_->length};
+WirePacket Restorer::next_segment() {
   const auto payload = payload_at_hand();
   const auto size = static_cast<std::uint32_t>(payload.size());
   if (segmented_) {
     write_lengths(size);
     write_transport(at_, size, at_ + size == payload_.size());
   }
-  if (!completed_) write_checksum(payload);
+  write_checksum(payload);
   at_ += size;
   ++index_;
   // Padding lies right behind the payload in the capture.
@@ -255,7 +256,7 @@ void Restorer::write_lengths(std::uint32_t payload) {
   put16(head_, network_ + 10, 0);
   const std::size_t size = (std::to_integer<std::size_t>(head_[network_]) & 0xf) * 4;
   const auto header = std::span<const std::byte>(head_).subspan(network_, size);
-  put16(head_, network_ + 10, static_cast<std::uint16_t>(~fold(sum_words(header))));
+  put16(head_, network_ + 10, internet_checksum(header));
 }
 
 void Restorer::write_transport(std::uint32_t offset, std::uint32_t payload, bool last) {

@@ -42,9 +42,25 @@ class Restorer {
 
   /// Takes a packet up; returns how many there were on the wire, at least one. `view` is of the
   /// same bytes.
-  std::uint32_t begin(const capture::PacketView& view, const capture::CapturedPacket& packet);
+  std::uint32_t begin(const capture::PacketView& view, const capture::CapturedPacket& packet) {
+    packet_ = &packet;
+    untouched_ = true;
+    // Most packets left as one, and the kernel says so.
+    const capture::Offload& offload = packet.offload;
+    if (!offload.known || offload.segment_size != 0 || view.protocol == kSctp)
+      return begin_unsure(view);
+    if (offload.checksum_partial && config_.checksums) complete_checksum(packet);
+    return 1;
+  }
   /// The next of them, in order; call this or skip() as often as begin() said.
-  WirePacket next();
+  WirePacket next() {
+    if (untouched_) return {{}, packet_->bytes, packet_->length};
+    if (completed_) {
+      return {std::span(head_).first(head_size_), packet_->bytes.subspan(head_size_),
+              packet_->length};
+    }
+    return next_segment();
+  }
   /// The same where nobody wants to see it; costs next to nothing.
   void skip();
   /// As many as begin() would say, and nothing else of what it does.
@@ -54,6 +70,9 @@ class Restorer {
 
  private:
   struct Layout;
+  static constexpr std::uint8_t kSctp = static_cast<std::uint8_t>(capture::IpProtocol::kSctp);
+  std::uint32_t begin_unsure(const capture::PacketView& view);
+  WirePacket next_segment();
   bool read_layout(const capture::PacketView& view, Layout& layout) const;
   std::uint32_t segment_payload(const Layout& layout, const capture::CapturedPacket& packet) const;
   bool checksum_is_partial(const Layout& layout, const capture::Offload& offload) const;
@@ -73,7 +92,7 @@ class Restorer {
   bool untouched_ = true;
   bool v6_ = false;
   bool segmented_ = false;
-  bool completed_ = false;      // the checksum stands in head_
+  bool completed_ = false;      // one packet, whose checksum stands in head_
   bool zero_checksum_ = false;  // UDP without a checksum stays so
   std::uint8_t protocol_ = 0;
   std::size_t network_ = 0;  // offsets in head_

@@ -66,7 +66,6 @@ class FileOutput final : public Output {
     // One attempt for each flush: a full disk must not be asked for every packet.
     tried_ = false;
   }
-  bool pending() const override { return used_ != 0; }
 
  private:
   void put(const void* bytes, std::size_t size) {

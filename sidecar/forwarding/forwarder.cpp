@@ -92,8 +92,7 @@ Result<SensorFilter> SensorFilter::make(std::span<const rpcap::BpfInstruction> p
   return filter;
 }
 
-bool SensorFilter::passes(std::span<const std::byte> bytes, std::uint32_t length) const {
-  if (program_.empty()) return true;
+bool SensorFilter::accepts(std::span<const std::byte> bytes, std::uint32_t length) const {
   return bpf_filter(reinterpret_cast<const bpf_insn*>(program_.data()),
                     reinterpret_cast<const u_char*>(bytes.data()), length,
                     static_cast<u_int>(bytes.size())) != 0;
@@ -123,28 +122,6 @@ bool Forwarder::takes_sample(const capture::CapturedPacket& packet) {
       break;
   }
   return true;
-}
-
-bool Forwarder::wants(const capture::CapturedPacket& packet) {
-  if (!filter_.passes(packet.bytes, packet.length)) {
-    counts_.filtered.add();
-    return false;
-  }
-  return true;
-}
-
-void Forwarder::forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
-                        std::span<const std::byte> body, std::uint32_t length, std::uint64_t flow) {
-  head = head.first(std::min<std::size_t>(head.size(), snaplen_));
-  body = body.first(std::min<std::size_t>(body.size(), snaplen_ - head.size()));
-  output_->add({.header = {.seconds = packet.seconds,
-                           .microseconds = packet.nanoseconds / 1000,
-                           .captured = static_cast<std::uint32_t>(head.size() + body.size()),
-                           .length = length,
-                           .number = ++number_},
-                .head = head,
-                .body = body,
-                .flow = flow});
 }
 
 }  // namespace sidetap::forwarding

@@ -1,6 +1,7 @@
 // One capture that a sensor asked for: its filter, sampling and snaplen before its output.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -21,9 +22,12 @@ class SensorFilter {
  public:
   SensorFilter() = default;  ///< Lets everything pass.
   static Result<SensorFilter> make(std::span<const rpcap::BpfInstruction> program);
-  bool passes(std::span<const std::byte> bytes, std::uint32_t length) const;
+  bool passes(std::span<const std::byte> bytes, std::uint32_t length) const {
+    return program_.empty() || accepts(bytes, length);
+  }
 
  private:
+  bool accepts(std::span<const std::byte> bytes, std::uint32_t length) const;
   std::vector<rpcap::BpfInstruction> program_;
 };
 
@@ -43,7 +47,11 @@ class Forwarder {
 
   /// Does the sensor's filter let this packet pass? Once for each captured packet, before it is cut
   /// into what was on the wire; counts those it does not.
-  bool wants(const capture::CapturedPacket& packet);
+  bool wants(const capture::CapturedPacket& packet) {
+    if (filter_.passes(packet.bytes, packet.length)) return true;
+    counts_.filtered.add();
+    return false;
+  }
   /// Is the next packet, as it was on the wire, one that the sensor's sampling takes? Counts those
   /// it does not. `packet` is the captured one.
   bool samples(const capture::CapturedPacket& packet) {
@@ -55,7 +63,18 @@ class Forwarder {
   void note_split(std::uint32_t count) { counts_.segments.add(count - 1); }
   /// A packet as it was on the wire, in two parts; cut to the snaplen and numbered.
   void forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,
-               std::span<const std::byte> body, std::uint32_t length, std::uint64_t flow = 0);
+               std::span<const std::byte> body, std::uint32_t length, std::uint64_t flow = 0) {
+    head = head.first(std::min<std::size_t>(head.size(), snaplen_));
+    body = body.first(std::min<std::size_t>(body.size(), snaplen_ - head.size()));
+    output_->add({.header = {.seconds = packet.seconds,
+                             .microseconds = packet.nanoseconds / 1000,
+                             .captured = static_cast<std::uint32_t>(head.size() + body.size()),
+                             .length = length,
+                             .number = ++number_},
+                  .head = head,
+                  .body = body,
+                  .flow = flow});
+  }
 
   void set_filter(SensorFilter filter) { filter_ = std::move(filter); }
   Output& output() { return *output_; }

@@ -63,8 +63,6 @@ class Output {
   /// The last flush: waits a moment for a socket that is full, then gives the rest up. Nothing is
   /// added afterwards.
   virtual void finish() { flush(); }
-  /// Something is packed and not sent.
-  virtual bool pending() const = 0;
   /// A socket whose writability would let flush() go on; -1: none.
   virtual int blocked_descriptor() const { return -1; }
   const OutputCounts& counts() const { return counts_; }

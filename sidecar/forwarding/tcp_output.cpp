@@ -82,7 +82,6 @@ class TcpOutput final : public Output {
     settle_rest(DropCause::kSocketFull);
   }
 
-  bool pending() const override { return begin_ < end_; }
   int blocked_descriptor() const override { return blocked_ ? socket_.get() : -1; }
 
  private:

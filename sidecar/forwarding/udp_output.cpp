@@ -26,7 +26,6 @@ class UdpstrOutput final : public Output {
     packer_.finish();
     send();
   }
-  bool pending() const override { return !packer_.empty(); }
 
  private:
   void send() {
@@ -76,7 +75,6 @@ class PlainUdpOutput final : public Output {
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
       datagram_size_ = std::max(smaller, rpcap::kMinUdpstrDatagram);
   }
-  bool pending() const override { return used_ != 0; }
 
  private:
   DatagramSender sender_;

@@ -35,7 +35,6 @@ class Lane {
     runs_.clear();
     used_ = 0;
   }
-  bool pending() const { return used_ != 0; }
   std::size_t take_smaller_size() { return sender_.take_smaller_size(); }
 
  private:
@@ -85,9 +84,6 @@ class VxlanOutput final : public Output {
       if (const std::size_t smaller = lane->take_smaller_size(); smaller != 0)
         config_.datagram_size = std::max<std::size_t>(smaller, 64);
     }
-  }
-  bool pending() const override {
-    return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& l) { return l->pending(); });
   }
 
  private:

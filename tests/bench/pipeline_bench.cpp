@@ -20,7 +20,6 @@ class Discard final : public forwarding::Output {
     packer_.add(packet.header, packet.head, packet.body, [this] { packer_.clear(); });
   }
   void flush() override { packer_.clear(); }
-  bool pending() const override { return false; }
 
  private:
   rpcap::UdpstrPacker packer_{1472, 64 * 1024};

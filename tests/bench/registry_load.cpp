@@ -36,6 +36,9 @@ namespace {
 using namespace sidetap::bench;
 using Stream = beast::websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+// As taps do.
+constexpr std::chrono::milliseconds kPingInterval{3000};
+constexpr std::chrono::milliseconds kPingStep{10};
 
 struct Options {
   std::vector<std::uint16_t> ports;  // of the replicas
@@ -87,6 +90,7 @@ class Load {
 
   int run() {
     asio::co_spawn(context_, measure(), asio::detached);
+    asio::co_spawn(context_, ping_all(), asio::detached);
     context_.run();
     return failures_ == 0 ? 0 : 1;
   }
@@ -103,7 +107,7 @@ class Load {
   asio::awaitable<bool> connect(std::size_t number) {
     const std::size_t tap = number / replicas();
     auto& stream = connections_[number];
-    stream = std::make_unique<Stream>(context_, tls_);
+    stream = std::make_shared<Stream>(context_, tls_);
     auto& lowest = beast::get_lowest_layer(*stream);
     lowest.expires_after(std::chrono::seconds(60));
     const tcp::endpoint server(asio::ip::address_v4::loopback(),
@@ -129,7 +133,7 @@ class Load {
   }
 
   asio::awaitable<void> listen(std::size_t number) {
-    Stream* const stream = connections_[number].get();
+    const std::shared_ptr<Stream> stream = connections_[number];
     beast::flat_buffer buffer;
     for (;;) {
       auto [error, size] = co_await stream->async_read(buffer, kTuple);
@@ -145,6 +149,20 @@ class Load {
     }
     if (!restarting_) ++failures_;
     --connected_;
+  }
+
+  /// Every connection once in an interval, some in each step.
+  asio::awaitable<void> ping_all() {
+    const std::size_t share = connections_.size() / (kPingInterval / kPingStep) + 1;
+    asio::steady_timer timer(context_, Clock::now());
+    for (std::size_t next = 0;;) {
+      for (std::size_t i = 0; i < share; ++i, next = (next + 1) % connections_.size()) {
+        const auto& stream = connections_[next];
+        if (stream && stream->is_open()) stream->async_ping({}, [stream](const auto&) {});
+      }
+      timer.expires_at(timer.expiry() + kPingStep);
+      co_await timer.async_wait(kTuple);
+    }
   }
 
   /// Makes the connections [from, to), some at a time; returns when all stand.
@@ -288,7 +306,7 @@ class Load {
   Options options_;
   asio::io_context context_{1};
   asio::ssl::context tls_{asio::ssl::context::tls_client};
-  std::vector<std::unique_ptr<Stream>> connections_;
+  std::vector<std::shared_ptr<Stream>> connections_;
   Reviews reviews_;
   std::size_t connected_ = 0;
   std::size_t failures_ = 0;

@@ -36,7 +36,8 @@ Session::Session(ConnectionId id, std::optional<net::IpAddress> source,
     : id_(id),
       source_(source),
       stream_(std::move(socket), tls),
-      silence_timer_(stream_.get_executor()) {}
+      silence_timer_(stream_.get_executor()),
+      written_(stream_.get_executor(), asio::steady_timer::time_point::max()) {}
 
 asio::awaitable<std::optional<Request>> Session::greet() {
   if (co_await stream_.next_layer().tls().handshake()) co_return std::nullopt;
@@ -114,7 +115,7 @@ void Session::subscribe(std::shared_ptr<const News> news) {
 void Session::tell(std::shared_ptr<const News> news) {
   if (!news_) return;
   news_ = std::move(news);
-  if (!open_ || std::exchange(writing_, true)) return;
+  if (!open_ || refused_ || std::exchange(writing_, true)) return;
   asio::co_spawn(stream_.get_executor(), write(), asio::detached);
 }
 
@@ -124,6 +125,7 @@ void Session::resync() {
 }
 
 std::shared_ptr<const std::string> Session::next_text() {
+  if (refused_) return nullptr;
   if (news_->ca && told_ca_ != news_->ca) {
     told_ca_ = news_->ca;
     return news_->ca;
@@ -143,10 +145,13 @@ asio::awaitable<void> Session::write() {
     if (error) break;  // The read tells why.
   }
   writing_ = false;
+  written_.cancel();
 }
 
 asio::awaitable<void> Session::refuse(std::string reason) {
-  if (!open_ || std::exchange(writing_, true)) co_return;
+  refused_ = true;
+  while (writing_) co_await written_.async_wait(kTuple);
+  if (!open_) co_return;
   const std::string text = refused_text(reason);
   auto [write_error, size] = co_await stream_.async_write(asio::buffer(text), kTuple);
   // No closing handshake: whoever is refused has nothing more to say.

@@ -73,7 +73,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<const News> news_;
   std::optional<std::uint64_t> told_;
   std::shared_ptr<const std::string> told_ca_;
+  boost::asio::steady_timer written_;  ///< Cancelled when nothing is being written any more.
   bool writing_ = false;
+  bool refused_ = false;
   bool open_ = false;
 };
 

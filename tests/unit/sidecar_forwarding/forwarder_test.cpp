@@ -14,7 +14,6 @@ class Recorder final : public Output {
     into_.push_back(packet.header);
   }
   void flush() override {}
-  bool pending() const override { return false; }
 
  private:
   std::vector<rpcap::PacketHeader>& into_;

@@ -77,7 +77,7 @@ TEST(TcpOutput, DropsWholePacketsWhileTheSensorReadsNothingAndStaysInStep) {
   EXPECT_GT(output->counts().dropped[static_cast<unsigned>(DropCause::kSocketFull)].value(), 0u);
 
   std::vector<std::byte> stream;
-  while (output->pending()) {
+  while (output->counts().forwarded.value() + output->counts().dropped_total() < kSent) {
     const auto more = joined(receive_all(pair.sensor.get()));
     stream.insert(stream.end(), more.begin(), more.end());
     output->flush();
@@ -112,7 +112,6 @@ TEST(TcpOutput, GivesUpAtTheEndWhatAStalledSensorDoesNotTake) {
   const std::vector<std::byte> body(60'000, std::byte{6});
   for (std::uint32_t i = 1; i <= 200; ++i) output->add(packet_of({}, body, i));
   output->finish();
-  EXPECT_FALSE(output->pending());
   EXPECT_EQ(output->counts().forwarded.value() + output->counts().dropped_total(), 200u);
 }
 

@@ -29,9 +29,8 @@ TEST(UdpstrOutput, SendsWhatWasAddedInDatagramsThatFit) {
   auto output = make_udpstr_output(std::move(pair.tap), 1472, nullptr);
   const auto bytes = bytes_of(1000);
   for (std::uint32_t i = 1; i <= 30; ++i) output->add(packet_of(bytes, i));
-  EXPECT_TRUE(output->pending());
+  EXPECT_LT(output->counts().forwarded.value(), 30u) << "what is packed waits for more";
   output->flush();
-  EXPECT_FALSE(output->pending());
 
   const auto got = receive_all(pair.sensor.get());
   std::size_t stream = 0;

@@ -25,7 +25,6 @@ class Recorder final : public forwarding::Output {
     counts_.forwarded.add();
   }
   void flush() override {}
-  bool pending() const override { return false; }
   int blocked_descriptor() const override { return blocked_ != nullptr && *blocked_ ? 1 : -1; }
 
  private:

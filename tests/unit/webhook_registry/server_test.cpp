@@ -194,6 +194,12 @@ class RegistryServer : public testing::Test {
   }
 
   milliseconds silence_{6'000};  // of taps
+  /// A masked frame of at most 125 bytes of text, the mask being zeros.
+  static std::string frame(const std::string& text) {
+    return std::string("\x81") + static_cast<char>(0x80 | text.size()) + std::string(4, '\0') +
+           text;
+  }
+
   testing_support::KeyPair ca_ = testing_support::make_ca("CA");
   testing_support::KeyPair leaf_ = testing_support::make_leaf(ca_, {"IP:127.0.0.1"});
   testing_support::TemporaryFolder folder_;
@@ -347,6 +353,23 @@ TEST_F(RegistryServer, WithoutTheRightToGetPodsTheConnectionsAddressIsProof) {
   EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
 }
 
+TEST_F(RegistryServer, WhoIsRefusedHearsWhyThoughNewsIsOnItsWay) {
+  serve_with_tokens();
+  // What the API server has said of the pod is known at once from then on.
+  const auto owner = tap({ip("127.0.0.1"), ip("10.0.0.9")}, "good");
+  owner->forward(true);
+  EXPECT_TRUE(shows("sidetap_registry_addresses 2"));
+  const std::string hello =
+      R"({"type":"hello","version":1,"addresses":["10.0.0.66"],"forwarding":true})";
+  for (int i = 0; i < 3; ++i) {
+    TlsClient client(port_);
+    client.send(upgrade("Authorization: Bearer good\r\n"));
+    EXPECT_THAT(client.read_answer(), StartsWith("HTTP/1.1 101 "));
+    client.send(frame(hello));
+    EXPECT_THAT(client.read_all(), HasSubstr("none of the addresses"));
+  }
+}
+
 TEST_F(RegistryServer, WhatTheConnectionProvesCountsWhileTheApiServerFails) {
   pod_fails_ = true;
   serve_with_tokens();
@@ -493,9 +516,7 @@ TEST_F(RegistryServer, RefusesWordsThatAreNone) {
     TlsClient client(port_);
     client.send(upgrade());
     EXPECT_THAT(client.read_answer(), StartsWith("HTTP/1.1 101 "));
-    // A masked text frame, the mask being zeros.
-    client.send(std::string("\x81") + static_cast<char>(0x80 | text.size()) + std::string(4, '\0') +
-                text);
+    client.send(frame(text));
     EXPECT_THAT(client.read_all(), HasSubstr("\"type\":\"refused\""));
   }
   EXPECT_TRUE(shows("sidetap_registry_connections 0"));
