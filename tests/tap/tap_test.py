@@ -846,7 +846,8 @@ class Dissection(TapTest):
                 self.assertGreater(ledgers[1]["segments_added"], 100, ledgers)
                 whole = records(self.folder)
                 self.assertGreater(len(whole), 600)
-                self.assertEqual(records(other), [(data[:128], length) for data, length in whole])
+                # Of packets that pass on two CPUs at once, either socket may get either first.
+                self.assertEqual(sorted(records(other)), sorted((data[:128], length) for data, length in whole))
 
     @staticmethod
     def tshark(capture, *arguments):
