@@ -5,12 +5,9 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <numeric>
 #include <thread>
 #include <utility>
 
-#include <net/if.h>
-#include <pcap/pcap.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -18,6 +15,7 @@
 #include "shared/telemetry/log.h"
 #include "sidecar/forwarding/tcp_output.h"
 #include "sidecar/forwarding/udp_output.h"
+#include "sidecar/interface_description.h"
 
 namespace sidetap {
 namespace {
@@ -54,31 +52,6 @@ std::unique_ptr<forwarding::Output> make_output(session::CaptureOrder& order) {
                                      std::move(order.on_fault));
 }
 
-net::IpAddress netmask(const net::InterfaceAddress& address) {
-  const unsigned length = address.prefix_length;
-  if (address.address.is_v4()) {
-    const std::uint32_t bits = length == 0 ? 0 : ~std::uint32_t{0} << (32 - std::min(length, 32U));
-    return net::IpAddress::v4(bits);
-  }
-  const auto ones = [](unsigned n) { return n == 0 ? 0 : ~std::uint64_t{0} << (64 - n); };
-  return net::IpAddress::v6(ones(std::min(length, 64U)), length > 64 ? ones(length - 64) : 0);
-}
-
-CaptureCounts counts_of(const Forwarder& forwarder) {
-  const forwarding::OutputCounts& output = forwarder.output().counts();
-  CaptureCounts counts;
-  counts.forwarded = output.forwarded.value();
-  counts.bytes = output.bytes.value();
-  counts.datagrams = output.datagrams.value();
-  counts.truncated = output.truncated.value();
-  counts.filtered = forwarder.counts().filtered.value();
-  counts.sampled = forwarder.counts().sampled.value();
-  counts.segments = forwarder.counts().segments.value();
-  for (unsigned i = 0; i < forwarding::kDropCauseCount; ++i)
-    counts.dropped[i] = output.dropped[i].value();
-  return counts;
-}
-
 void add_counts(capture::SourceCounts& into, const capture::SourceCounts& counts) {
   into.accepted += counts.accepted;
   into.dropped += counts.dropped;
@@ -95,23 +68,6 @@ std::uint32_t captured_bytes(const CaptureLoopConfig& config) {
 }
 
 }  // namespace
-
-std::uint64_t CaptureCounts::dropped_total() const {
-  return std::accumulate(std::begin(dropped), std::end(dropped), std::uint64_t{0});
-}
-
-CaptureCounts& CaptureCounts::operator+=(const CaptureCounts& other) {
-  forwarded += other.forwarded;
-  bytes += other.bytes;
-  datagrams += other.datagrams;
-  filtered += other.filtered;
-  sampled += other.sampled;
-  segments += other.segments;
-  truncated += other.truncated;
-  for (unsigned i = 0; i < forwarding::kDropCauseCount; ++i) dropped[i] += other.dropped[i];
-  missed += other.missed;
-  return *this;
-}
 
 struct CaptureLoop::Impl {
   struct Capture {
@@ -482,25 +438,7 @@ rpcap::Stats CaptureLoop::stats(std::uint64_t capture) {
 }
 
 rpcap::Interface CaptureLoop::interface() {
-  rpcap::Interface description;
-  description.name = impl_->config.interface;
-  description.description = impl_->config.description;
-  auto interfaces = net::list_interfaces();
-  if (!interfaces) return description;
-  for (const net::Interface& interface : *interfaces) {
-    if (interface.name != description.name) continue;
-    if (interface.flags & IFF_LOOPBACK) description.flags |= PCAP_IF_LOOPBACK;
-    if (interface.flags & IFF_UP) description.flags |= PCAP_IF_UP;
-    if (interface.flags & IFF_RUNNING) description.flags |= PCAP_IF_RUNNING;
-    for (const net::InterfaceAddress& address : interface.addresses) {
-      rpcap::InterfaceAddress entry;
-      entry.address = address.address;
-      entry.netmask = netmask(address);
-      if (!address.broadcast.is_unspecified()) entry.broadcast = address.broadcast;
-      description.addresses.push_back(entry);
-    }
-  }
-  return description;
+  return describe_interface(impl_->config.interface, impl_->config.description);
 }
 
 std::int32_t CaptureLoop::link_type() { return static_cast<std::int32_t>(impl_->link.load()); }

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "shared/net/interfaces.h"
 #include "sidecar/capture/kernel_filter.h"
 #include "sidecar/capture/packet_source.h"
+#include "sidecar/capture_counts.h"
 #include "sidecar/ownership/engine.h"
 #include "sidecar/pipeline.h"
 #include "sidecar/session/capture_control.h"
@@ -40,23 +40,6 @@ struct CaptureLoopConfig {
   std::function<void()> on_open;
   std::function<void()> on_close;
   std::function<void(std::string)> on_lost;
-};
-
-/// Sums over captures that there were.
-struct CaptureCounts {
-  std::uint64_t forwarded = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t datagrams = 0;
-  std::uint64_t filtered = 0;
-  std::uint64_t sampled = 0;
-  std::uint64_t segments = 0;
-  std::uint64_t truncated = 0;
-  std::uint64_t dropped[forwarding::kDropCauseCount] = {};
-  /// Of one sensor that is to get every packet: those that went by while it had no capture.
-  std::uint64_t missed = 0;
-
-  std::uint64_t dropped_total() const;
-  CaptureCounts& operator+=(const CaptureCounts& other);
 };
 
 /// All captures but copies, and what the kernel says.

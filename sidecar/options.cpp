@@ -1,93 +1,12 @@
 #include "sidecar/options.h"
 
-#include <algorithm>
-#include <charconv>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <utility>
+
+#include "sidecar/option_parsers.h"
 
 namespace sidetap {
 namespace {
-
-/// A parser that turns one of the accepted words into a value.
-template <typename T>
-config::Parser<T> word(std::vector<std::pair<std::string, T>> words) {
-  return [words = std::move(words)](std::string_view text) -> Result<T> {
-    std::string accepted;
-    for (const auto& [name, value] : words) {
-      if (text == name) return value;
-      accepted += (accepted.empty() ? "" : ", ") + name;
-    }
-    return Error{accepted};
-  };
-}
-
-/// One or several of the accepted words, separated by commas.
-template <typename T>
-config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> words) {
-  return [parse = word<T>(std::move(words))](std::string_view text) -> Result<std::vector<T>> {
-    std::vector<T> values;
-    for (;;) {
-      const std::size_t comma = std::min(text.find(','), text.size());
-      auto value = parse(text.substr(0, comma));
-      if (!value) return Error{value.error().text + "; several separated by commas"};
-      values.push_back(*value);
-      if (comma == text.size()) return values;
-      text.remove_prefix(comma + 1);
-    }
-  };
-}
-
-config::Parser<std::vector<std::string>> name_list() {
-  return [](std::string_view text) -> Result<std::vector<std::string>> {
-    std::vector<std::string> names;
-    while (!text.empty()) {
-      const std::size_t comma = std::min(text.find(','), text.size());
-      const std::string_view name = text.substr(0, comma);
-      if (name.empty() || name.size() > 15 || name.find_first_of(" /") != name.npos)
-        return Error{"names of network interfaces, separated by commas"};
-      names.emplace_back(name);
-      text.remove_prefix(std::min(comma + 1, text.size()));
-    }
-    return names;
-  };
-}
-
-config::Parser<std::vector<session::Sensor>> sensor_list() {
-  return [parse = config::host_port_list(session::kActivePort, 10),
-          other = config::host_port_list(forwarding::kVxlanPort, 10)](
-             std::string_view text) -> Result<std::vector<session::Sensor>> {
-    auto addresses = parse(text);
-    if (!addresses) return addresses.error();
-    const auto elsewhere = other(text).value();
-    std::vector<session::Sensor> sensors;
-    for (std::size_t i = 0; i < addresses->size(); ++i)
-      sensors.push_back(
-          {.address = (*addresses)[i], .default_port = (*addresses)[i].port != elsewhere[i].port});
-    return sensors;
-  };
-}
-
-config::Parser<std::optional<net::HostPort>> optional_host_port() {
-  return
-      [parse = config::host_port()](std::string_view text) -> Result<std::optional<net::HostPort>> {
-        auto value = parse(text);
-        if (!value) return value.error();
-        return std::optional(std::move(*value));
-      };
-}
-
-config::Parser<std::optional<session::PassiveSettings>> passive_listen() {
-  return [parse = config::host_port(session::kPassivePort)](
-             std::string_view text) -> Result<std::optional<session::PassiveSettings>> {
-    auto listen = parse(text);
-    if (!listen) return listen.error();
-    session::PassiveSettings settings;
-    settings.listen = std::move(*listen);
-    return std::optional(std::move(settings));
-  };
-}
 
 void declare_sensor(config::OptionSet& options, RunOptions& into) {
   session::SessionsConfig& sessions = into.sessions;
@@ -304,24 +223,6 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
                             config::duration_ms(1, 1000), into.flush_interval_ms);
 }
 
-/// "250M", "1.5G" are not counts of bytes: powers of 1000, as network people count bits.
-config::Parser<std::uint64_t> bit_rate() {
-  return [](std::string_view text) -> Result<std::uint64_t> {
-    const Error accepted{"bits per second, for example 64K, 100M or 2G; 0 for no bound"};
-    std::uint64_t unit = 1;
-    if (!text.empty()) {
-      const char last = text.back();
-      unit = last == 'K' ? 1'000 : last == 'M' ? 1'000'000 : last == 'G' ? 1'000'000'000 : 1;
-      if (unit != 1) text.remove_suffix(1);
-    }
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value > 1'000'000'000'000)
-      return accepted;
-    return value * unit;
-  };
-}
-
 void declare_load(config::OptionSet& options, RunOptions& into) {
   options.add<std::uint64_t>(
       {.flag = "--max-rate",
@@ -419,88 +320,6 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
                                  {"warn", telemetry::LogLevel::kWarn},
                                  {"error", telemetry::LogLevel::kError}}),
       into.log_level);
-}
-
-Result<std::string> read_password(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  // Editors and `kubectl create secret --from-file` leave a line end that is no part of it.
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  if (!stream && !stream.eof()) return Error{"cannot read " + file};
-  return text;
-}
-
-Result<void> check_passive(RunOptions& options) {
-  auto& passive = options.sessions.passive;
-  if (!passive) {
-    if (!options.passive_allow.empty()) return Error{"--passive-allow: goes with --passive-listen"};
-    return {};
-  }
-  if (options.interfaces.size() > 1)
-    return Error{"--passive-listen: goes with one interface, --interface names " +
-                 std::to_string(options.interfaces.size())};
-  passive->clients = options.passive_allow;
-  passive->most_sessions = options.passive_sessions;
-  return {};
-}
-
-/// What belongs to RPCAP sessions does not go with the other outputs.
-Result<void> check_output(RunOptions& options) {
-  session::SessionsConfig& sessions = options.sessions;
-  if (options.output.kind == OutputKind::kRpcap) {
-    if (!options.output.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
-    return {};
-  }
-  const std::string output =
-      options.output.kind == OutputKind::kVxlan ? "--output vxlan" : "--output pcap";
-  if (sessions.passive) return Error{"--passive-listen: does not go with " + output};
-  if (!sessions.user.empty() || !options.password_file.empty())
-    return Error{"--user: does not go with " + output + ", which proves nothing"};
-  if (sessions.tls.role != session::TlsRole::kNone)
-    return Error{"--sensor-tls: does not go with " + output};
-  if (options.output.kind == OutputKind::kPcap) {
-    if (options.output.folder.empty()) return Error{"--pcap-dir: required with --output pcap"};
-    return {};
-  }
-  if (!options.output.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
-  if (sessions.mode == session::SensorMode::kFailover)
-    return Error{
-        "--sensor-mode failover: does not go with --output vxlan, whose receivers do not answer"};
-  for (session::Sensor& sensor : sessions.sensors) {
-    if (sensor.default_port) sensor.address.port = forwarding::kVxlanPort;
-  }
-  return {};
-}
-
-/// What only makes sense together.
-Result<void> check(RunOptions& options) {
-  session::SessionsConfig& sessions = options.sessions;
-  if (auto output = check_output(options); !output) return output;
-  if (auto passive = check_passive(options); !passive) return passive;
-  const bool dials = options.output.kind != OutputKind::kPcap;
-  if (dials && sessions.sensors.empty() && !sessions.passive)
-    return Error{"--sensor (env SENSOR): required: HOST[:PORT], or several separated by commas"};
-  if (sessions.user.empty() != options.password_file.empty())
-    return Error{"--user and --password-file: both or neither"};
-  if (sessions.tls.role == session::TlsRole::kServer &&
-      (sessions.tls.certificate_file.empty() || sessions.tls.key_file.empty()))
-    return Error{
-        "--sensor-tls rpcaps: needs --sensor-tls-cert and --sensor-tls-key, since the tap answers "
-        "the sensor's handshake"};
-  if (!options.password_file.empty()) {
-    auto password = read_password(options.password_file);
-    if (!password) return Error{"--password-file: " + password.error().text};
-    sessions.password = std::move(*password);
-  }
-  if (auto registry = check_registry(options.registry); !registry) return registry;
-  const auto& families = options.ipv6_families;
-  if (families.size() != 1 && families.size() != sessions.sensors.size())
-    return Error{"--ipv6-family: " + std::to_string(families.size()) +
-                 " names; accepted: one, or one for each of the " +
-                 std::to_string(sessions.sensors.size()) + " sensors of --sensor"};
-  for (std::size_t i = 0; i < sessions.sensors.size(); ++i)
-    sessions.sensors[i].ipv6_family = families[families.size() == 1 ? 0 : i];
-  return {};
 }
 
 }  // namespace

@@ -56,7 +56,10 @@ void declare(config::OptionSet& options, RunOptions& into);
 /// in for SENSOR where that is not set.
 config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment);
 
-/// Parses and checks what only makes sense together. Prints what config::OptionSet prints.
+/// What only makes sense together; completes what one option says of another. Reads the password.
+Result<void> check(RunOptions& options);
+
+/// Parses and checks. Prints what config::OptionSet prints.
 config::ParseResult parse_run_options(std::span<const char* const> arguments,
                                       const config::OptionSet::Environment& environment,
                                       RunOptions& into);

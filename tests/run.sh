@@ -29,7 +29,7 @@ run_tests() {
   local folder=build/$1 name
   local log=$folder/Testing/Temporary/LastTestsFailed.log
   rm -f "$log"
-  ctest --test-dir "$folder" "${@:2}" --output-on-failure --timeout 600 && return
+  ctest --test-dir "$folder" --parallel "$(nproc)" "${@:2}" --output-on-failure --timeout 600 && return
   while IFS=: read -r _ name; do failed+=("$1: $name"); done <"$log"
 }
 
@@ -40,11 +40,12 @@ tests/check_includes.py || failed+=("tests/check_includes.py")
 run_tests release
 
 if [ "$sanitizers" = yes ]; then
-  for preset in asan tsan; do
-    echo "== $preset: the tests labelled sanitize"
+  for run in asan:sanitize tsan:threads; do
+    preset=${run%:*} label=${run#*:}
+    echo "== $preset: the tests labelled $label"
     cmake --preset "$preset"
     cmake --build --preset "$preset" --target sanitized
-    run_tests "$preset" -L sanitize
+    run_tests "$preset" -L "$label"
   done
 fi
 

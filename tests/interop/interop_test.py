@@ -12,7 +12,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "tap")]
 import libpcap_client as libpcap  # noqa: E402
-from tap_test import BINARIES, NODE, NODE6, POD, POD6, TapTest, wait_for  # noqa: E402
+from tap_lab import BINARIES, NODE, NODE6, POD, POD6, TapTest, wait_for  # noqa: E402
 
 MARKER = re.compile(rb"marker-(\d+)-")
 
@@ -262,4 +262,4 @@ class Tls(TapTest):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
+    unittest.main(verbosity=2)

@@ -8,4 +8,7 @@ if ! unshare --net --mount true 2>/dev/null; then
   echo "skipped: network namespaces cannot be made here (no CAP_SYS_ADMIN)"
   exit 77
 fi
+SIDETAP_BINARIES=$(realpath "${1:?the folder of the programs}")
+export SIDETAP_BINARIES
+shift
 exec unshare --net --mount python3 -B "$test" "$@"

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Tests the tap against the reference sensor. Usage: tests/tap/run.sh BINARIES [TEST...]
+# Tests the tap against the reference sensor. Usage: tests/tap/run.sh BINARIES [TEST...]; a TEST is forwarding_test, or
+# forwarding_test.Forwarding.test_tcp and the like.
 set -euo pipefail
 
-test=$(cd "$(dirname "$0")" && pwd)/tap_test.py
+cd "$(dirname "$0")"
 # Exit status 77 tells ctest that the test was skipped.
 if ! unshare --net --mount true 2>/dev/null; then
   echo "skipped: network namespaces cannot be made here (no CAP_SYS_ADMIN)"
   exit 77
 fi
-exec unshare --net --mount python3 -B "$test" "$@"
+SIDETAP_BINARIES=$(realpath "${1:?the folder of the programs}")
+export SIDETAP_BINARIES
+shift
+[ $# -gt 0 ] || set -- forwarding_test faults_test outputs_test program_test
+exec unshare --net --mount python3 -B -m unittest --verbose "$@"

@@ -17,6 +17,7 @@ TEST(Threads, SettersTakeEffectInOneStepWhilePacketsAreDecided) {
   Pod pod{1};
   const Bytes asked = packet().from("10.0.0.1").to("10.0.0.2").udp(40000, 53).ethernet();
   const Bytes own = packet().from("10.0.0.1").to("192.0.2.1").udp(40001, 2003).ethernet();
+  std::atomic<bool> deciding{false};
   std::atomic<bool> done{false};
   std::thread control([&] {
     Self here = pod_config(1).self;
@@ -24,6 +25,7 @@ TEST(Threads, SettersTakeEffectInOneStepWhilePacketsAreDecided) {
     moved.addresses = {ip("10.0.0.77")};
     const auto peers = std::make_shared<const TappedPeers>(tapped("10.0.0.0/24"));
     const auto nobody = std::make_shared<const TappedPeers>(TappedPeers::none());
+    while (!deciding.load(std::memory_order_acquire)) std::this_thread::yield();
     for (int i = 0; i < 2000; ++i) {
       pod.engine.set_self(i % 2 == 0 ? moved : here);
       pod.engine.set_tapped_peers(i % 3 == 0 ? nobody : peers);
@@ -50,6 +52,7 @@ TEST(Threads, SettersTakeEffectInOneStepWhilePacketsAreDecided) {
                 owned == Rule::kOwnTraffic)
         << rule_name(owned);
     ++decided;
+    deciding.store(true, std::memory_order_release);
   }
   control.join();
   EXPECT_EQ(pod.sees(asked).rule, Rule::kEphemeralPort) << "the last word counts";

@@ -1,0 +1,60 @@
+// How a tap reads the values that only it has.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shared/config/options.h"
+#include "shared/net/host_port.h"
+#include "sidecar/session/sessions.h"
+
+namespace sidetap {
+
+/// A parser that turns one of the accepted words into a value.
+template <typename T>
+config::Parser<T> word(std::vector<std::pair<std::string, T>> words) {
+  return [words = std::move(words)](std::string_view text) -> Result<T> {
+    std::string accepted;
+    for (const auto& [name, value] : words) {
+      if (text == name) return value;
+      accepted += (accepted.empty() ? "" : ", ") + name;
+    }
+    return Error{accepted};
+  };
+}
+
+/// One or several of the accepted words, separated by commas.
+template <typename T>
+config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> words) {
+  return [parse = word<T>(std::move(words))](std::string_view text) -> Result<std::vector<T>> {
+    std::vector<T> values;
+    for (;;) {
+      const std::size_t comma = std::min(text.find(','), text.size());
+      auto value = parse(text.substr(0, comma));
+      if (!value) return Error{value.error().text + "; several separated by commas"};
+      values.push_back(*value);
+      if (comma == text.size()) return values;
+      text.remove_prefix(comma + 1);
+    }
+  };
+}
+
+/// Names of network interfaces, separated by commas.
+config::Parser<std::vector<std::string>> name_list();
+
+/// At most 10; the port where none is given: RPCAP's.
+config::Parser<std::vector<session::Sensor>> sensor_list();
+
+config::Parser<std::optional<net::HostPort>> optional_host_port();
+
+config::Parser<std::optional<session::PassiveSettings>> passive_listen();
+
+/// Bits per second. "250M" means powers of 1000, as network people count bits, not those of bytes.
+config::Parser<std::uint64_t> bit_rate();
+
+}  // namespace sidetap

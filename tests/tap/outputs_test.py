@@ -1,0 +1,306 @@
+"""The other outputs, and what other programs read in the sensor's captures."""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+import unittest
+
+from tap_lab import NODE, NODE6, UDP_SEGMENT, Sensor, Tap, TapTest
+
+
+class Outputs(TapTest):
+    def vxlan(self, address, send, *options):
+        """What a receiver gets of the packets that send() makes: (source port, VXLAN packet) each, and the ledger."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with self.node.socket(family, socket.SOCK_DGRAM) as receiver:
+            receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            receiver.bind((address, 4789))
+            tap = self.tap("--output", "vxlan", "--vxlan-vni", "77", *options,
+                           sensor=f"[{address}]" if ":" in address else address)
+            tap.wait_log("forwarding by VXLAN")
+            send()
+            time.sleep(0.3)
+            ledger = tap.stop()
+            self.assert_balanced(ledger)
+            receiver.settimeout(0.2)
+            packets = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    data, source = receiver.recvfrom(65536)
+                    packets.append((source[1], data))
+        self.assertEqual(len(packets), ledger["forwarded"])
+        with self.pod, open("/proc/thread-self/net/snmp", encoding="ascii") as file:
+            names, values = [line.split() for line in file if line.startswith("Ip:")]
+        self.assertEqual(values[names.index("FragCreates")], "0")
+        for _, data in packets:
+            self.assertEqual(data[:8], b"\x08\0\0\0\0\0\x4d\0")
+        return packets, ledger
+
+    def test_vxlan_carries_every_packet_once(self):
+        for address, node in ((NODE, NODE), (NODE6, NODE6), (NODE, NODE6)):
+            with self.subTest(f"{node} by {address}"), self.sink(address=node):
+                sizes = {number: 100 if number < 100 else 1420 for number in range(200)}
+
+                def send(to=node):
+                    family = socket.AF_INET6 if ":" in to else socket.AF_INET
+                    with self.pod.socket(family, socket.SOCK_DGRAM) as sender:
+                        for number, size in sizes.items():
+                            sender.sendto(f"marker-{number:06d}-".encode().ljust(size, b"."), (to, 9000))
+                packets, _ = self.vxlan(address, send)
+                found = {}
+                for _, data in packets:
+                    if marker := re.search(rb"marker-(\d+)-", data):
+                        found[int(marker[1])] = len(data)
+                headers = 8 + 14 + (48 if ":" in node else 28)
+                most = 1452 if ":" in address else 1472  # what does not fit is cut
+                self.assertEqual(found, {number: min(headers + size, most) for number, size in sizes.items()})
+
+    @unittest.skipUnless(shutil.which("tshark"), "tshark is not installed")
+    def test_tshark_reads_what_vxlan_carries(self):
+        self.sink()
+        packets, _ = self.vxlan(NODE, lambda: self.send(50))
+        path = os.path.join(self.folder, "vxlan.pcap")
+        with open(path, "wb") as file:  # each as an Ethernet frame of IPv4 and UDP around it
+            file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+            for source, data in packets:
+                head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(data), 0, 0, 64, 17, 0, bytes(4), bytes(4))
+                frame = bytes(12) + b"\x08\0" + head + struct.pack(">HHHH", source, 4789, 8 + len(data), 0) + data
+                file.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
+        read = subprocess.run(["tshark", "-n", "-r", path, "-o", "udp.check_checksum:TRUE", "-T", "fields", "-E", "aggregator=,",
+                               "-e", "vxlan.vni", "-e", "udp.dstport", "-e", "udp.checksum.status"],
+                              capture_output=True, text=True, check=True).stdout.splitlines()
+        # The outer datagrams here have no sum (2, "unverified" is 2 or 3 by version); the inner ones are right (1).
+        ours = [line.split("\t") for line in read if line.split("\t")[1] == "4789,9000"]
+        self.assertEqual(len(ours), 50)
+        self.assertEqual({(vni, sums.split(",")[1]) for vni, _, sums in ours}, {("77", "1")})
+
+    def test_vxlan_leaves_out_what_does_not_fit_where_that_is_asked_for(self):
+        self.sink()
+        packets, ledger = self.vxlan(NODE, lambda: (self.send(100), self.send(100, size=1440)), "--vxlan-oversize", "drop")
+        self.assertEqual(sum(b"marker-" in data for _, data in packets), 100)
+        self.assertEqual(ledger["dropped_too_large"], 100)
+
+    def test_vxlan_gives_both_directions_of_a_flow_one_source_port(self):
+        echo = self.node.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(echo.close)
+        echo.bind((NODE, 9007))
+
+        def talk():
+            for _ in range(100):
+                with self.pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+                    asker.settimeout(5)
+                    asker.sendto(b"question", (NODE, 9007))
+                    echo.sendto(b"answer", echo.recvfrom(100)[1])
+                    asker.recv(100)
+        flows = {}
+        for outer, data in self.vxlan(NODE, talk)[0]:
+            if data[20:22] == b"\x08\0" and data[31] == 17:  # UDP in IPv4
+                ports = frozenset(struct.unpack_from(">HH", data, 42))
+                if 9007 in ports:
+                    flows.setdefault(ports, []).append(outer)
+        self.assertEqual(sum(map(len, flows.values())), 200)
+        for outer in flows.values():  # a port may have come twice
+            self.assertEqual((len(outer) % 2, len(set(outer))), (0, 1))
+        self.assertGreater(len({outer[0] for outer in flows.values()}), 1)
+
+    def test_vxlan_to_a_port_that_nobody_listens_on_ends_nothing(self):
+        tap = self.tap("--output", "vxlan")
+        tap.wait_log("forwarding by VXLAN")
+        self.sink()
+        for _ in range(3):
+            self.send(20)
+            time.sleep(0.1)
+        ledger = tap.stop()
+        self.assertGreater(ledger["forwarded"], 0)
+        self.assert_balanced(ledger)
+
+    def pcap(self, folder, *options):
+        tap = self.tap("--output", "pcap", "--pcap-dir", folder, *options, sensor=None)
+        tap.wait_log("writing capture files")
+        self.sink()
+        return tap
+
+    def test_files_rotate_and_are_whole(self):
+        folder = os.path.join(self.folder, "files")
+        os.mkdir(folder)
+        tap = self.pcap(folder, "--pcap-file-size", "64K", "--pcap-files", "3")
+        self.send(2000, size=200)
+        ledger = tap.stop()
+        self.assert_balanced(ledger)
+        self.assertEqual(ledger["forwarded"], ledger["owned"])
+        names = sorted(os.listdir(folder))
+        self.assertEqual(names, [f"shop_web-1_eth0-{number}.pcap" for number in range(3)])
+        newest = 0
+        for name in names:
+            path = os.path.join(folder, name)
+            self.assertLessEqual(os.path.getsize(path), 65536)
+            if shutil.which("tshark"):
+                read = subprocess.run(["tshark", "-n", "-r", path, "-Y", "udp.port == 9000"], capture_output=True, text=True, check=True)
+                self.assertEqual(read.stderr.replace('Running as user "root" and group "root". This could be dangerous.', "").strip(), "")
+            with open(path, "rb") as file:
+                newest = max(newest, *(int(marker) for marker in re.findall(rb"marker-(\d+)-", file.read())))
+        self.assertEqual(newest, 1999)
+
+    def test_a_full_disk_costs_packets_which_are_counted(self):
+        folder = os.path.join(self.folder, "small")
+        os.mkdir(folder)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", folder], check=True)
+        tap = self.pcap(folder, "--pcap-files", "1")
+        self.send(3000, size=200)
+        ledger = tap.stop()
+        self.assert_balanced(ledger)
+        self.assertGreater(ledger["dropped_send_error"], 0)
+        self.assertGreater(ledger["forwarded"], 0)
+        self.assertIn("No space left on device", tap.log())
+        if shutil.which("tshark"):
+            subprocess.run(["tshark", "-n", "-r", os.path.join(folder, "shop_web-1_eth0-0.pcap")], capture_output=True, check=True)
+
+    def test_a_folder_that_cannot_be_written_to_is_named(self):
+        tap = self.tap("--output", "pcap", "--pcap-dir", "/nonexistent", sensor=None)
+        self.assertEqual(tap.process.wait(10), 1)
+        self.assertIn("/nonexistent: No such file", tap.log())
+
+
+class Dissection(TapTest):
+    @unittest.skipUnless(shutil.which("tshark") and shutil.which("tcpdump"), "tshark and tcpdump are not installed")
+    def test_tshark_reads_the_control_session_without_a_malformed_packet(self):
+        capture = os.path.join(self.folder, "control")
+        dump = self.node.popen(["tcpdump", "-i", "veth0", "--immediate-mode", "-U", "-Z", "root", "-w", capture, "tcp port 2003"],
+                               stderr=subprocess.PIPE, text=True)
+        self.addCleanup(dump.stderr.close)
+        dump.stderr.readline()
+        sensor = self.sensor("--filter-bpf", "ip or ip6 and not port 22", "--stats-every", "1", "--sampling",
+                             "one-in=1", "--update-filter", "udp or icmp", "--update-filter-after", "1")
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        self.send(50)
+        time.sleep(2.5)
+        sensor.stop()
+        time.sleep(0.3)
+        tap.stop()
+        dump.send_signal(signal.SIGINT)
+        dump.wait(5)
+        lines = self.tshark(capture)
+        for message in ("Authentication request", "Authentication reply", "Find all interfaces reply", "Open reply",
+                        "Set sampling reply", "Start capture request", "Start capture reply", "Update filter reply",
+                        "Statistics reply", "End capture reply", "Close"):
+            self.assertIn(message, lines)
+        self.assertEqual(self.tshark(capture, "-Y", "_ws.malformed or rpcap.error or _ws.expert.severity >= 0x00800000"), "")
+
+    @unittest.skipUnless(shutil.which("tshark"), "tshark is not installed")
+    def test_tshark_finds_no_packet_that_was_never_on_the_wire(self):
+        for method in ("auto", "libpcap"):  # offloads told by the kernel, and guessed
+            with self.subTest(method):
+                sensor = self.sensor()
+                tap = self.tap("--capture", method, "--buffer-size", "8M")
+                tap.wait_log("forwarding to sensor")
+                for address, family in ((NODE, socket.AF_INET), (NODE6, socket.AF_INET6)):
+                    self.stream(address, family, 3_000_000)
+                    with self.node.socket(family, socket.SOCK_DGRAM) as sink, self.pod.socket(family, socket.SOCK_DGRAM) as source:
+                        sink.bind((address, 9000))
+                        if method == "auto":  # nobody can guess how large the datagrams were
+                            source.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 1000)
+                        for _ in range(20):
+                            source.sendto(b"." * (20_500 if method == "auto" else 1000), (address, 9000))
+                ledger = tap.stop()
+                sensor.stop()
+                capture, = [os.path.join(self.folder, name) for name in os.listdir(self.folder) if name.endswith(".pcap")]
+                self.assertGreater(ledger["segments_added"], 500, "the kernel has cut everything by itself")
+                self.assertGreater(self.packets_of_the_wire(capture), 4000)
+                os.remove(capture)
+
+    @unittest.skipUnless(shutil.which("tshark") and shutil.which("tcpdump"), "tshark and tcpdump are not installed")
+    def test_packets_of_more_than_64_kilobytes_are_cut_too(self):
+        # BIG TCP: more than the length in an IP header can tell.
+        for side, link in ((self.pod, "eth0"), (self.node, "veth0")):
+            try:
+                side.ip(f"link set {link} gso_max_size 200000")
+            except subprocess.CalledProcessError:
+                self.skipTest("kernel or iproute2 knows no BIG TCP")
+        large = os.path.join(self.folder, "large")
+        dump = self.pod.popen(["tcpdump", "-i", "eth0", "--immediate-mode", "-U", "-Z", "root", "-B", "16384", "-w", large,
+                               "greater 66000"], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(dump.stderr.close)
+        dump.stderr.readline()
+        for method in ("auto", "libpcap"):
+            with self.subTest(method):
+                sensor = self.sensor()
+                tap = self.tap("--capture", method, "--buffer-size", "16M")
+                tap.wait_log("forwarding to sensor")
+                self.stream(NODE6, socket.AF_INET6, 20_000_000)
+                ledger = tap.stop()
+                sensor.stop()
+                self.assertEqual(ledger["dropped_kernel_ring"], 0, ledger)
+                capture, = [os.path.join(self.folder, name) for name in os.listdir(self.folder) if name.endswith(".pcap")]
+                self.assertGreater(self.packets_of_the_wire(capture), 20_000_000 // 1428)
+                os.remove(capture)
+        dump.send_signal(signal.SIGINT)
+        dump.wait(5)
+        self.assertGreater(os.path.getsize(large), 66_000, "there was no such packet")
+
+    def packets_of_the_wire(self, capture):
+        """How many there are, each of which could have been on the wire as it is."""
+        checks = [option for protocol in ("ip", "tcp", "udp") for option in ("-o", f"{protocol}.check_checksum:TRUE")]
+        lengths = self.tshark(capture, *checks, "-T", "fields", "-e", "frame.len").split()
+        self.assertLessEqual(max(map(int, lengths)), 1514)
+        self.assertEqual(self.tshark(capture, *checks, "-Y", "ip.checksum.status == 0 or tcp.checksum.status == 0 or "
+                                     "udp.checksum.status == 0 or _ws.malformed or tcp.analysis.lost_segment"), "")
+        return len(lengths)
+
+    def test_a_small_snaplen_cuts_packets_as_they_were_on_the_wire(self):
+        def records(folder):
+            """(bytes, length on the wire) of each packet in the one capture file there."""
+            capture, = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".pcap")]
+            with open(capture, "rb") as file:
+                data = file.read()
+            os.remove(capture)
+            at, found = 24, []
+            while at < len(data):
+                size, length = struct.unpack_from("<8xII", data, at)
+                found.append((data[at + 16:at + 16 + size], length))
+                at += 16 + size
+            return found
+
+        self.node.ip("addr add 10.99.0.3/24 dev veth0")
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        for method in ("auto", "libpcap"):
+            with self.subTest(method):
+                # Two taps, which see the same; what one of them sends the other is told to leave out.
+                sensors = [self.sensor("--filter-bpf", "tcp port 9100"),
+                           Sensor(self.node, other, "--filter-bpf", "tcp port 9100", listen="10.99.0.3")]
+                self.addCleanup(sensors[1].kill)
+                taps = [self.tap("--capture", method, "--buffer-size", "8M"),
+                        Tap(self.pod, other, "--capture", method, "--buffer-size", "8M", "--snaplen", "128",
+                            "--sensor", "10.99.0.3")]
+                self.addCleanup(taps[1].kill)
+                for tap in taps:
+                    tap.wait_log("forwarding to sensor")
+                self.stream(NODE, socket.AF_INET, 1_000_000)
+                ledgers = [tap.stop() for tap in taps]
+                for sensor in sensors:
+                    sensor.stop()
+                self.assertGreater(ledgers[1]["segments_added"], 100, ledgers)
+                whole = records(self.folder)
+                self.assertGreater(len(whole), 600)
+                # Of packets that pass on two CPUs at once, either socket may get either first.
+                self.assertEqual(sorted(records(other)), sorted((data[:128], length) for data, length in whole))
+
+    @staticmethod
+    def tshark(capture, *arguments):
+        decode = ["-d", "tcp.port==2003,rpcap"]
+        base = ["tshark", "-n", "-r", capture, *arguments]
+        done = subprocess.run([*base, *decode], capture_output=True, text=True)
+        if done.returncode != 0:  # older versions find RPCAP by its look alone
+            done = subprocess.run(base, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
