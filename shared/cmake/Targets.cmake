@@ -37,39 +37,11 @@ target_link_libraries(sidetap_boost INTERFACE Boost::headers Threads::Threads Op
 target_compile_definitions(sidetap_boost INTERFACE BOOST_ASIO_SEPARATE_COMPILATION
   BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_ALLOW_DEPRECATED_HEADERS)
 
-# Two sets of headers that take the compiler seconds in each file. Not for the builds that people run, so that these show
-# where a file relies on another's includes.
-if(SIDETAP_PRECOMPILE)
-  # A precompiled header holds for files that are compiled with the same definitions.
-  target_link_libraries(sidetap_options INTERFACE sidetap_boost)
-  file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cpp "")
-  set(headers <algorithm> <chrono> <functional> <map> <memory> <optional> <string> <vector> <boost/asio/as_tuple.hpp>
-    <boost/asio/awaitable.hpp> <boost/asio/co_spawn.hpp> <boost/asio/detached.hpp> <boost/asio/io_context.hpp>
-    <boost/asio/ip/tcp.hpp> <boost/asio/steady_timer.hpp> <boost/asio/use_awaitable.hpp> <boost/beast/core/tcp_stream.hpp>
-    <boost/beast/http.hpp> <boost/beast/ssl/ssl_stream.hpp> <boost/beast/websocket/stream.hpp>)
-  add_library(sidetap_headers OBJECT ${CMAKE_BINARY_DIR}/precompiled.cpp)
-  target_link_libraries(sidetap_headers PRIVATE sidetap_options)
-  target_precompile_headers(sidetap_headers PRIVATE ${headers})
-  if(SIDETAP_TESTS)
-    add_library(sidetap_test_headers OBJECT ${CMAKE_BINARY_DIR}/precompiled.cpp)
-    target_link_libraries(sidetap_test_headers PRIVATE sidetap_options GTest::gmock)
-    target_precompile_headers(sidetap_test_headers PRIVATE ${headers} <gmock/gmock.h> <gtest/gtest.h>)
-  endif()
-endif()
-
-# sidetap_precompiled(TARGET HEADERS): uses them where the build has them.
-function(sidetap_precompiled name headers)
-  if(SIDETAP_PRECOMPILE)
-    target_precompile_headers(${name} REUSE_FROM ${headers})
-  endif()
-endfunction()
-
 # sidetap_library(NAME SOURCES a.cpp... LINK lib...)
 function(sidetap_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC sidetap_options ${ARG_LINK})
-  sidetap_precompiled(${name} sidetap_headers)
 endfunction()
 
 # sidetap_packet_path(NAME): what this target does, it does for each packet.
@@ -100,7 +72,6 @@ function(sidetap_test name)
   target_link_libraries(${name} PRIVATE sidetap_options ${ARG_LINK} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE SIDETAP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     SIDETAP_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
-  sidetap_precompiled(${name} sidetap_test_headers)
   if(sidetap_sanitized_label IN_LIST ARG_LABELS)
     add_dependencies(sanitized ${name})
   endif()
