@@ -36,15 +36,6 @@ config::Parser<std::vector<session::Sensor>> sensor_list() {
   };
 }
 
-config::Parser<std::optional<net::HostPort>> optional_host_port() {
-  return
-      [parse = config::host_port()](std::string_view text) -> Result<std::optional<net::HostPort>> {
-        auto value = parse(text);
-        if (!value) return value.error();
-        return std::optional(std::move(*value));
-      };
-}
-
 config::Parser<std::optional<session::PassiveSettings>> passive_listen() {
   return [parse = config::host_port(session::kPassivePort)](
              std::string_view text) -> Result<std::optional<session::PassiveSettings>> {

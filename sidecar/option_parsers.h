@@ -15,33 +15,21 @@
 
 namespace sidetap {
 
-/// A parser that turns one of the accepted words into a value.
-template <typename T>
-config::Parser<T> word(std::vector<std::pair<std::string, T>> words) {
-  return [words = std::move(words)](std::string_view text) -> Result<T> {
-    std::string accepted;
-    for (const auto& [name, value] : words) {
-      if (text == name) return value;
-      accepted += (accepted.empty() ? "" : ", ") + name;
-    }
-    return Error{accepted};
-  };
-}
-
 /// One or several of the accepted words, separated by commas.
 template <typename T>
 config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> words) {
-  return [parse = word<T>(std::move(words))](std::string_view text) -> Result<std::vector<T>> {
-    std::vector<T> values;
-    for (;;) {
-      const std::size_t comma = std::min(text.find(','), text.size());
-      auto value = parse(text.substr(0, comma));
-      if (!value) return Error{value.error().text + "; several separated by commas"};
-      values.push_back(*value);
-      if (comma == text.size()) return values;
-      text.remove_prefix(comma + 1);
-    }
-  };
+  return
+      [parse = config::word<T>(std::move(words))](std::string_view text) -> Result<std::vector<T>> {
+        std::vector<T> values;
+        for (;;) {
+          const std::size_t comma = std::min(text.find(','), text.size());
+          auto value = parse(text.substr(0, comma));
+          if (!value) return Error{value.error().text + "; several separated by commas"};
+          values.push_back(*value);
+          if (comma == text.size()) return values;
+          text.remove_prefix(comma + 1);
+        }
+      };
 }
 
 /// Names of network interfaces, separated by commas.
@@ -49,8 +37,6 @@ config::Parser<std::vector<std::string>> name_list();
 
 /// At most 10; the port where none is given: RPCAP's.
 config::Parser<std::vector<session::Sensor>> sensor_list();
-
-config::Parser<std::optional<net::HostPort>> optional_host_port();
 
 config::Parser<std::optional<session::PassiveSettings>> passive_listen();
 

@@ -24,9 +24,9 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .fallback = "rpcap",
        .help = "rpcap: sensors that take RPCAP; vxlan: sensors that take VXLAN (Suricata, Zeek); "
                "pcap: files, for trouble-shooting"},
-      word<OutputKind>({{"rpcap", OutputKind::kRpcap},
-                        {"vxlan", OutputKind::kVxlan},
-                        {"pcap", OutputKind::kPcap}}),
+      config::word<OutputKind>({{"rpcap", OutputKind::kRpcap},
+                                {"vxlan", OutputKind::kVxlan},
+                                {"pcap", OutputKind::kPcap}}),
       into.output.kind);
   options.add<std::uint32_t>({.flag = "--vxlan-vni",
                               .env = "VXLAN_VNI",
@@ -41,7 +41,7 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .fallback = "truncate",
        .help = "packets that do not fit the way to the sensor, which takes 50 bytes less (70 over "
                "IPv6); truncate: cut; drop: leave out and count"},
-      word<forwarding::Oversize>(
+      config::word<forwarding::Oversize>(
           {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
       into.output.oversize);
   options.add<std::string>({.flag = "--pcap-dir",
@@ -70,9 +70,9 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .fallback = "replicate",
        .help = "replicate: every sensor gets every packet; failover: the first that works gets "
                "every packet; balance: each flow goes to one sensor"},
-      word<session::SensorMode>({{"replicate", session::SensorMode::kReplicate},
-                                 {"failover", session::SensorMode::kFailover},
-                                 {"balance", session::SensorMode::kBalance}}),
+      config::word<session::SensorMode>({{"replicate", session::SensorMode::kReplicate},
+                                         {"failover", session::SensorMode::kFailover},
+                                         {"balance", session::SensorMode::kBalance}}),
       sessions.mode);
   options.add<std::string>({.flag = "--user",
                             .env = "SENSOR_USER",
@@ -91,7 +91,7 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .fallback = "udpstr",
        .help = "how packets go to a sensor that asks for UDP; udpstr: packed; plain: one datagram "
                "each"},
-      word<session::UdpFormat>(
+      config::word<session::UdpFormat>(
           {{"udpstr", session::UdpFormat::kUdpstr}, {"plain", session::UdpFormat::kPlain}}),
       sessions.udp_format);
   options.add<std::uint32_t>({.flag = "--data-mtu",
@@ -147,9 +147,9 @@ void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
        .fallback = "off",
        .help = "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as libpcap "
                "does; client: the tap begins it"},
-      word<session::TlsRole>({{"off", session::TlsRole::kNone},
-                              {"rpcaps", session::TlsRole::kServer},
-                              {"client", session::TlsRole::kClient}}),
+      config::word<session::TlsRole>({{"off", session::TlsRole::kNone},
+                                      {"rpcaps", session::TlsRole::kServer},
+                                      {"client", session::TlsRole::kClient}}),
       tls.role);
   options.add<std::string>({.flag = "--sensor-tls-cert",
                             .env = "SENSOR_TLS_CERT",
@@ -197,9 +197,9 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
        .help = "how packets are read; ring: from a ring of our own, with the sizes of segments as "
                "the kernel knows them (Ethernet, Linux 6.2 or newer); libpcap: through it; auto: "
                "the ring where it can be used"},
-      word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
-                                    {"ring", capture::CaptureMethod::kRing},
-                                    {"libpcap", capture::CaptureMethod::kLibpcap}}),
+      config::word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
+                                            {"ring", capture::CaptureMethod::kRing},
+                                            {"libpcap", capture::CaptureMethod::kLibpcap}}),
       into.capture_method);
   options.add<std::uint64_t>({.flag = "--buffer-size",
                               .env = "BUFFER_SIZE",
@@ -255,16 +255,16 @@ void declare_load(config::OptionSet& options, RunOptions& into) {
        .help =
            "split packets that offloads made larger than the MTU into what was on the wire; on: "
            "by 1500 bytes too where no MTU is known"},
-      word<fidelity::SegmentMode>({{"auto", fidelity::SegmentMode::kAuto},
-                                   {"on", fidelity::SegmentMode::kOn},
-                                   {"off", fidelity::SegmentMode::kOff}}),
+      config::word<fidelity::SegmentMode>({{"auto", fidelity::SegmentMode::kAuto},
+                                           {"on", fidelity::SegmentMode::kOn},
+                                           {"off", fidelity::SegmentMode::kOff}}),
       into.fidelity.segment);
   options.add<bool>({.flag = "--checksums",
                      .env = "CHECKSUMS",
                      .value = "on|off",
                      .fallback = "on",
                      .help = "fill in checksums that were left to the network card"},
-                    word<bool>({{"on", true}, {"off", false}}), into.fidelity.checksums);
+                    config::word<bool>({{"on", true}, {"off", false}}), into.fidelity.checksums);
 }
 
 void declare_pod(config::OptionSet& options, RunOptions& into) {
@@ -291,7 +291,7 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .env = "STATUS_LISTEN",
        .value = "[HOST]:PORT",
        .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
-      optional_host_port(), into.status_listen);
+      config::optional_host_port(), into.status_listen);
   options.add<bool>(
       {.flag = "--sandbox",
        .env = "SANDBOX",
@@ -299,14 +299,14 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .fallback = "on",
        .help = "give up every capability and every system call that is not needed any "
                "more once the interfaces are open"},
-      word<bool>({{"on", true}, {"off", false}}), into.sandbox);
+      config::word<bool>({{"on", true}, {"off", false}}), into.sandbox);
   options.add<telemetry::LogFormat>(
       {.flag = "--log-format",
        .env = "LOG_FORMAT",
        .value = "FORMAT",
        .fallback = "text",
        .help = "text or json, one line an event"},
-      word<telemetry::LogFormat>(
+      config::word<telemetry::LogFormat>(
           {{"text", telemetry::LogFormat::kText}, {"json", telemetry::LogFormat::kJson}}),
       into.log_format);
   options.add<telemetry::LogLevel>(
@@ -315,10 +315,10 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .value = "LEVEL",
        .fallback = "info",
        .help = "debug, info, warn or error"},
-      word<telemetry::LogLevel>({{"debug", telemetry::LogLevel::kDebug},
-                                 {"info", telemetry::LogLevel::kInfo},
-                                 {"warn", telemetry::LogLevel::kWarn},
-                                 {"error", telemetry::LogLevel::kError}}),
+      config::word<telemetry::LogLevel>({{"debug", telemetry::LogLevel::kDebug},
+                                         {"info", telemetry::LogLevel::kInfo},
+                                         {"warn", telemetry::LogLevel::kWarn},
+                                         {"error", telemetry::LogLevel::kError}}),
       into.log_level);
 }
 

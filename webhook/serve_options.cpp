@@ -8,28 +8,6 @@
 namespace sidetap::webhook {
 namespace {
 
-/// A parser that turns one of the accepted words into a value.
-template <typename T>
-config::Parser<T> word(std::vector<std::pair<std::string, T>> words) {
-  return [words = std::move(words)](std::string_view text) -> Result<T> {
-    std::string accepted;
-    for (const auto& [name, value] : words) {
-      if (text == name) return value;
-      accepted += (accepted.empty() ? "" : ", ") + name;
-    }
-    return Error{accepted};
-  };
-}
-
-config::Parser<std::optional<net::HostPort>> optional_host_port() {
-  return
-      [parse = config::host_port()](std::string_view text) -> Result<std::optional<net::HostPort>> {
-        auto value = parse(text);
-        if (!value) return value.error();
-        return std::optional(std::move(*value));
-      };
-}
-
 void declare_addresses(config::OptionSet& options, ServeOptions& into) {
   options.add<net::HostPort>({.flag = "--listen",
                               .env = "SIDETAP_LISTEN",
@@ -43,7 +21,7 @@ void declare_addresses(config::OptionSet& options, ServeOptions& into) {
        .env = "SIDETAP_STATUS_LISTEN",
        .value = "[HOST]:PORT",
        .help = "where to serve /healthz, /readyz and /metrics over HTTP; none: nowhere"},
-      optional_host_port(), into.status_listen);
+      config::optional_host_port(), into.status_listen);
 }
 
 void declare_tls(config::OptionSet& options, ServeOptions& into) {
@@ -53,7 +31,7 @@ void declare_tls(config::OptionSet& options, ServeOptions& into) {
                      .fallback = "files",
                      .help = "files: --tls-cert and --tls-key; self-managed: the webhook makes and "
                              "renews its certificates through the API server"},
-                    word<bool>({{"files", false}, {"self-managed", true}}),
+                    config::word<bool>({{"files", false}, {"self-managed", true}}),
                     into.self_managed.enabled);
   options.add<std::string>({.flag = "--tls-cert",
                             .env = "SIDETAP_TLS_CERT",
@@ -80,14 +58,14 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
        .env = "SIDETAP_REGISTRY_LISTEN",
        .value = "[HOST]:PORT",
        .help = "where taps learn which peers are tapped (WebSocket over TLS); none: nowhere"},
-      optional_host_port(), into.listen);
+      config::optional_host_port(), into.listen);
   options.add<bool>({.flag = "--registry-auth",
                      .env = "SIDETAP_REGISTRY_AUTH",
                      .value = "HOW",
                      .fallback = "token",
                      .help = "token: a tap proves by its service account token which pod it is; "
                              "none: anybody may register, for demonstrations on one machine"},
-                    word<bool>({{"token", true}, {"none", false}}), into.tokens);
+                    config::word<bool>({{"token", true}, {"none", false}}), into.tokens);
   options.add<std::string>({.flag = "--registry-audience",
                             .env = "SIDETAP_REGISTRY_AUDIENCE",
                             .value = "NAME",
@@ -101,7 +79,7 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
        .fallback = "false",
        .help = "true: watch Services and EndpointSlices through the API server, so that taps drop "
                "the views of Services whose backends are all tapped, and keep all others"},
-      word<bool>({{"true", true}, {"false", false}}), into.services);
+      config::word<bool>({{"true", true}, {"false", false}}), into.services);
   options.add<std::string>({.flag = "--registry-ca",
                             .env = "SIDETAP_REGISTRY_CA",
                             .value = "FILE",
@@ -145,22 +123,23 @@ void declare_limits(config::OptionSet& options, ServeOptions& into) {
 void declare_log(config::OptionSet& options, ServeOptions& into) {
   using telemetry::LogFormat;
   using telemetry::LogLevel;
-  options.add<LogFormat>({.flag = "--log-format",
-                          .env = "SIDETAP_LOG_FORMAT",
-                          .value = "FORMAT",
-                          .fallback = "json",
-                          .help = "text or json, one line an event"},
-                         word<LogFormat>({{"text", LogFormat::kText}, {"json", LogFormat::kJson}}),
-                         into.log_format);
+  options.add<LogFormat>(
+      {.flag = "--log-format",
+       .env = "SIDETAP_LOG_FORMAT",
+       .value = "FORMAT",
+       .fallback = "json",
+       .help = "text or json, one line an event"},
+      config::word<LogFormat>({{"text", LogFormat::kText}, {"json", LogFormat::kJson}}),
+      into.log_format);
   options.add<LogLevel>({.flag = "--log-level",
                          .env = "SIDETAP_LOG_LEVEL",
                          .value = "LEVEL",
                          .fallback = "info",
                          .help = "debug, info (one line a review), warn or error"},
-                        word<LogLevel>({{"debug", LogLevel::kDebug},
-                                        {"info", LogLevel::kInfo},
-                                        {"warn", LogLevel::kWarn},
-                                        {"error", LogLevel::kError}}),
+                        config::word<LogLevel>({{"debug", LogLevel::kDebug},
+                                                {"info", LogLevel::kInfo},
+                                                {"warn", LogLevel::kWarn},
+                                                {"error", LogLevel::kError}}),
                         into.log_level);
 }
 

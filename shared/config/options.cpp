@@ -276,6 +276,14 @@ Parser<net::HostPort> host_port(std::uint16_t default_port) {
   };
 }
 
+Parser<std::optional<net::HostPort>> optional_host_port() {
+  return [parse = host_port()](std::string_view text) -> Result<std::optional<net::HostPort>> {
+    auto value = parse(text);
+    if (!value) return value.error();
+    return std::optional(std::move(*value));
+  };
+}
+
 Parser<std::vector<net::HostPort>> host_port_list(std::uint16_t default_port, std::size_t most) {
   return [=](std::string_view text) -> Result<std::vector<net::HostPort>> {
     std::vector<net::HostPort> list;

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shared/net/cidr.h"
@@ -98,6 +99,18 @@ std::optional<std::string> process_environment(const std::string& name);
 // Parsers for the kinds of values that options have.
 Parser<std::string> any_text();
 Parser<std::string> one_of(std::vector<std::string> accepted);
+/// One of the words, as what it stands for.
+template <typename T>
+Parser<T> word(std::vector<std::pair<std::string, T>> words) {
+  return [words = std::move(words)](std::string_view text) -> Result<T> {
+    std::string accepted;
+    for (const auto& [name, value] : words) {
+      if (text == name) return value;
+      accepted += (accepted.empty() ? "" : ", ") + name;
+    }
+    return Error{accepted};
+  };
+}
 /// Decimal; `unit` is named in the error line.
 template <typename T>
 Parser<T> number(T least, T most, std::string unit);
@@ -108,6 +121,8 @@ Parser<std::int64_t> duration_ms(std::int64_t least, std::int64_t most);
 Parser<std::vector<net::Cidr>> cidr_list();
 Parser<std::vector<net::IpAddress>> address_list();
 Parser<net::HostPort> host_port(std::uint16_t default_port = 0);
+/// The same, for an option that has no value unless it is given.
+Parser<std::optional<net::HostPort>> optional_host_port();
 Parser<std::vector<net::HostPort>> host_port_list(std::uint16_t default_port, std::size_t most);
 /// A file that exists and can be read. The value is its path.
 Parser<std::string> readable_file();

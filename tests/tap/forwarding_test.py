@@ -4,7 +4,7 @@ import socket
 import time
 import unittest
 
-from tap_lab import NODE, NODE6, POD, POD6, Sensor, TapTest, wait_for
+from tap_lab import NODE, NODE6, POD, POD6, TapTest, wait_for
 
 
 class Forwarding(TapTest):
@@ -158,11 +158,7 @@ class Forwarding(TapTest):
 
     def test_several_sensors_get_everything(self):
         first = self.sensor("--filter-bpf", "udp port 9000")
-        self.node.ip("addr add 10.99.0.3/24 dev veth0")
-        other = os.path.join(self.folder, "other")
-        os.mkdir(other)
-        second = Sensor(self.node, other, "--filter-bpf", "udp port 9000", listen="10.99.0.3")
-        self.addCleanup(second.kill)
+        second = self.second_sensor("--filter-bpf", "udp port 9000")
         tap = self.tap(sensor=f"{NODE},10.99.0.3")
         tap.wait_log("forwarding to sensor", 2)
         self.sink()
@@ -173,11 +169,7 @@ class Forwarding(TapTest):
 
     def test_balance_gives_each_flow_to_one_sensor(self):
         first = self.sensor("--filter-bpf", "udp port 9000")
-        self.node.ip("addr add 10.99.0.3/24 dev veth0")
-        other = os.path.join(self.folder, "other")
-        os.mkdir(other)
-        second = Sensor(self.node, other, "--filter-bpf", "udp port 9000", listen="10.99.0.3")
-        self.addCleanup(second.kill)
+        second = self.second_sensor("--filter-bpf", "udp port 9000")
         tap = self.tap("--sensor-mode", "balance", sensor=f"{NODE},10.99.0.3")
         tap.wait_log("forwarding to sensor", 2)
         self.sink()

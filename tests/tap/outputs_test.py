@@ -231,7 +231,7 @@ class Dissection(TapTest):
         for method in ("auto", "libpcap"):
             with self.subTest(method):
                 sensor = self.sensor()
-                tap = self.tap("--capture", method, "--buffer-size", "16M")
+                tap = self.tap("--capture", method, "--buffer-size", "32M")
                 tap.wait_log("forwarding to sensor")
                 self.stream(NODE6, socket.AF_INET6, 20_000_000)
                 ledger = tap.stop()

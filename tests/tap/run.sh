@@ -3,7 +3,6 @@
 # forwarding_test.Forwarding.test_tcp and the like.
 set -euo pipefail
 
-cd "$(dirname "$0")"
 # Exit status 77 tells ctest that the test was skipped.
 if ! unshare --net --mount true 2>/dev/null; then
   echo "skipped: network namespaces cannot be made here (no CAP_SYS_ADMIN)"
@@ -12,5 +11,6 @@ fi
 SIDETAP_BINARIES=$(realpath "${1:?the folder of the programs}")
 export SIDETAP_BINARIES
 shift
+cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- forwarding_test faults_test outputs_test program_test
 exec unshare --net --mount python3 -B -m unittest --verbose "$@"

@@ -120,6 +120,15 @@ class TapTest(unittest.TestCase):
         self.addCleanup(sensor.kill)
         return sensor
 
+    def second_sensor(self, *arguments):
+        """With an address and a folder of its own."""
+        self.node.ip("addr add 10.99.0.3/24 dev veth0")
+        folder = os.path.join(self.folder, "other")
+        os.mkdir(folder)
+        sensor = Sensor(self.node, folder, *arguments, listen="10.99.0.3")
+        self.addCleanup(sensor.kill)
+        return sensor
+
     def send(self, count, size=100, port=9000, to=NODE):
         """Marked datagrams from the pod; nobody listens, so each is answered by an ICMP error or not."""
         family = socket.AF_INET6 if ":" in to else socket.AF_INET
