@@ -107,6 +107,9 @@ class Bench:
         self.folder = tempfile.TemporaryDirectory(prefix="sidetap-faults-")
         self.pod, self.router, self.outside = Namespace("pod"), Namespace("router"), Namespace("sensor")
         self.processes = []
+        for namespace in (self.pod, self.router, self.outside):
+            # What IPv6 says by itself (router solicitations, multicast reports) would come when the tap is about to end.
+            namespace.sysctl({"ipv6/conf/default/disable_ipv6": 1, "ipv6/conf/all/disable_ipv6": 1})
         self.router.ip(f"link add pod type veth peer name eth0 netns {self.pod.path}",
                        f"link add out type veth peer name eth0 netns {self.outside.path}",
                        f"address add {ROUTER}/24 dev pod", "address add 10.98.0.254/24 dev out",
