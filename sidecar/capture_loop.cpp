@@ -36,6 +36,7 @@ constexpr int kReopenMilliseconds = 1000;
 // not when it is too much.
 constexpr int kReplayPause = 1;
 constexpr int kReopenAttempts = 60;
+constexpr std::chrono::seconds kHandOver{2};
 
 std::unique_ptr<forwarding::Output> make_output(session::CaptureOrder& order) {
   switch (order.kind) {
@@ -276,6 +277,17 @@ struct CaptureLoop::Impl {
     pipeline.abandon();
   }
 
+  /// For a tap that is about to end its sessions. What comes meanwhile goes behind what is kept.
+  void hand_over() {
+    const auto deadline = Clock::now() + kHandOver;
+    while (source && pipeline.can_replay() && Clock::now() < deadline) {
+      const std::size_t got = read_some();
+      pipeline.replay(got);
+      pipeline.flush();
+      if (got == 0) wait(kReplayPause);
+    }
+  }
+
   /// Reads what was captured up to now. The kernel hands a block over when it is full or its time
   /// is up: so the last one takes a moment.
   void drain() {
@@ -353,6 +365,10 @@ void CaptureLoop::run() {
 
 void CaptureLoop::settle() {
   impl_->on_packet_path([] {});
+}
+
+void CaptureLoop::hand_over() {
+  impl_->on_packet_path([this] { impl_->hand_over(); });
 }
 
 void CaptureLoop::finish() {

@@ -66,6 +66,8 @@ class CaptureLoop final : public session::CaptureControl {
   void run();
   /// Returns when the thread has done all that came before.
   void settle();
+  /// Sends what is kept of an outage to the captures that run, for two seconds at most.
+  void hand_over();
   /// Reads what the kernel holds, sends what is packed, ends the thread.
   void finish();
 

@@ -351,6 +351,7 @@ class Tap {
   asio::awaitable<void> end() {
     // First the peers take over, then this tap stops.
     if (peer_feed_) co_await peer_feed_->leave();
+    for (const auto& path : paths_) path->loop->hand_over();
     for (const auto& path : paths_) co_await path->stop();
     if (peer_feed_) co_await peer_feed_->stop();
     stop_loops();
