@@ -153,7 +153,6 @@ bool Restorer::checksum_is_partial(const Layout& layout, const capture::Offload&
 std::uint32_t Restorer::begin_unsure(const capture::PacketView& view) {
   const capture::CapturedPacket& packet = *packet_;
   index_ = 0;
-  if (packet.bytes.size() != packet.length) return 1;
   Layout layout;
   if (!read_layout(view, layout)) return 1;
 
@@ -197,7 +196,6 @@ std::uint32_t Restorer::begin_unsure(const capture::PacketView& view) {
 void Restorer::complete_checksum(const capture::CapturedPacket& packet) {
   const std::size_t start = packet.offload.checksum_start;
   const std::size_t behind = start + packet.offload.checksum_offset + 2;
-  if (packet.bytes.size() != packet.length) return;
   if (behind > packet.bytes.size() || behind > kMaxHeaders) return;
   const std::uint16_t checksum = internet_checksum(packet.bytes.subspan(start));
   // A small packet is one copy here and one behind, not two.
@@ -229,7 +227,7 @@ void Restorer::skip() {
   ++index_;
 }
 
-WirePacket Restorer::next_segment() {
+WirePacket Restorer::next_rewritten() {
   const auto payload = payload_at_hand();
   const auto size = static_cast<std::uint32_t>(payload.size());
   if (segmented_) {

@@ -45,6 +45,7 @@ class Restorer {
   std::uint32_t begin(const capture::PacketView& view, const capture::CapturedPacket& packet) {
     packet_ = &packet;
     untouched_ = true;
+    if (packet.bytes.size() != packet.length) return 1;
     // Most packets left as one, and the kernel says so.
     const capture::Offload& offload = packet.offload;
     if (!offload.known || offload.segment_size != 0 || view.protocol == kSctp)
@@ -59,7 +60,7 @@ class Restorer {
       return {std::span(head_).first(head_size_), packet_->bytes.subspan(head_size_),
               packet_->length};
     }
-    return next_segment();
+    return next_rewritten();
   }
   /// The same where nobody wants to see it; costs next to nothing.
   void skip();
@@ -72,7 +73,7 @@ class Restorer {
   struct Layout;
   static constexpr std::uint8_t kSctp = static_cast<std::uint8_t>(capture::IpProtocol::kSctp);
   std::uint32_t begin_unsure(const capture::PacketView& view);
-  WirePacket next_segment();
+  WirePacket next_rewritten();
   bool read_layout(const capture::PacketView& view, Layout& layout) const;
   std::uint32_t segment_payload(const Layout& layout, const capture::CapturedPacket& packet) const;
   bool checksum_is_partial(const Layout& layout, const capture::Offload& offload) const;
