@@ -38,6 +38,15 @@ using Addresses = std::vector<net::IpAddress>;
 
 inline net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
+/// Within ten seconds.
+inline bool comes_to_show(telemetry::MetricsRegistry& metrics, const std::string& line) {
+  for (int i = 0; i < 1000; ++i) {
+    if (metrics.text().find(line) != std::string::npos) return true;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return false;
+}
+
 /// A tap's client on a thread of its own.
 class Tap {
  public:
@@ -77,13 +86,7 @@ class Tap {
       return peers_ == tap::Peers{wanted, services};
     });
   }
-  bool counts(const std::string& line) {
-    for (int i = 0; i < 1000; ++i) {
-      if (metrics_.text().find(line) != std::string::npos) return true;
-      std::this_thread::sleep_for(milliseconds(10));
-    }
-    return false;
-  }
+  bool counts(const std::string& line) { return comes_to_show(metrics_, line); }
   bool has_lost_a_connection() const {
     return metrics_.text().find("sidetap_registry_failures_total{kind=\"lost\"}") !=
            std::string::npos;
@@ -183,13 +186,7 @@ class RegistryServer : public testing::Test {
     config.backoff = {milliseconds(10), milliseconds(50)};
     return std::make_unique<Tap>(std::move(config), addresses);
   }
-  bool shows(const std::string& line) {
-    for (int i = 0; i < 1000; ++i) {
-      if (metrics_.text().find(line) != std::string::npos) return true;
-      std::this_thread::sleep_for(milliseconds(10));
-    }
-    return false;
-  }
+  bool shows(const std::string& line) { return comes_to_show(metrics_, line); }
   std::string ask(const std::string& request) { return testing_support::ask_tls(port_, request); }
   static std::string upgrade(const std::string& more = "") {
     return "GET /v1/taps HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
