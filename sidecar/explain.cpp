@@ -304,7 +304,7 @@ config::Parser<ownership::PortRange> port_range() {
   };
 }
 
-void declare(config::OptionSet& options, ExplainOptions& into) {
+void declare(config::OptionSet& options, ExplainOptions& into, std::string& output) {
   options.add<std::string>({.flag = "--pcap",
                             .value = "FILE",
                             .help = "capture of the pod's interface, pcap or pcapng",
@@ -335,11 +335,11 @@ void declare(config::OptionSet& options, ExplainOptions& into) {
                                      .fallback = "32768-60999",
                                      .help = "net.ipv4.ip_local_port_range in the pod"},
                                     port_range(), into.ephemeral);
-  options.add<bool>({.flag = "--output",
-                     .value = "text|json",
-                     .fallback = "text",
-                     .help = "json: one object a line, the summary last"},
-                    config::word<bool>({{"text", false}, {"json", true}}), into.json);
+  options.add<std::string>({.flag = "--output",
+                            .value = "text|json",
+                            .fallback = "text",
+                            .help = "json: one object a line, the summary last"},
+                           config::one_of({"text", "json"}), output);
 }
 
 }  // namespace
@@ -369,10 +369,11 @@ Result<void> explain(const ExplainOptions& options, std::ostream& out) {
 
 int explain_command(std::span<const char* const> arguments) {
   ExplainOptions into;
+  std::string output;
   config::OptionSet options("sidetap-sidecar explain",
                             "Tells for each packet of a capture file whether the pod's tap "
                             "forwards it, and by which rule.");
-  declare(options, into);
+  declare(options, into, output);
   const auto parsed = options.parse(arguments, config::process_environment);
   if (parsed != config::ParseResult::kRun) return parsed == config::ParseResult::kHelp ? 0 : 2;
   if (into.ownership.pod_ips.empty()) {
@@ -380,6 +381,7 @@ int explain_command(std::span<const char* const> arguments) {
                  "POD_IPS)\n";
     return 2;
   }
+  into.json = output == "json";
   if (auto done = explain(into, std::cout); !done) {
     std::cout.flush();
     std::cerr << "sidetap-sidecar explain: " << done.error().text << '\n';

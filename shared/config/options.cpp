@@ -11,6 +11,12 @@
 namespace sidetap::config {
 namespace {
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
 /// The default is part of the help only where it is more than a switch's "false".
 std::string described(const OptionSpec& spec) {
   std::string text = spec.help;
@@ -166,6 +172,15 @@ std::optional<std::string> process_environment(const std::string& name) {
 
 Parser<std::string> any_text() {
   return [](std::string_view text) -> Result<std::string> { return std::string(text); };
+}
+
+Parser<std::string> one_of(std::vector<std::string> accepted) {
+  return [accepted = std::move(accepted)](std::string_view text) -> Result<std::string> {
+    for (const auto& word : accepted) {
+      if (word == text) return word;
+    }
+    return Error{joined(accepted)};
+  };
 }
 
 template <typename T>

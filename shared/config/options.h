@@ -98,6 +98,7 @@ std::optional<std::string> process_environment(const std::string& name);
 
 // Parsers for the kinds of values that options have.
 Parser<std::string> any_text();
+Parser<std::string> one_of(std::vector<std::string> accepted);
 /// One of the words, as what it stands for.
 template <typename T>
 Parser<T> word(std::vector<std::pair<std::string, T>> words) {
