@@ -41,26 +41,49 @@ require_number --timeout "$timeout" 0 3600
 umask 077
 mkdir -p "$dir"
 work=$(mktemp -d "$dir/.rotate.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+background=''
+# end: the programs that run in the background and what they left are not to outlive the script.
+end() {
+  # shellcheck disable=SC2086  # a list of processes
+  [ -z "$background" ] || kill $background 2>/dev/null || true
+  rm -rf "$work"
+}
+trap end EXIT
 trap 'exit 130' INT TERM
 
 fingerprint() { openssl x509 -noout -fingerprint -sha256; }
 
-# serving POD: fingerprint of the certificate that the pod shows, seen through a forwarded port.
-serving() {
+# look_at POD: what it shows through a forwarded port, in the file shown: empty where that takes longer than 10 s.
+look_at() {
+  : >"$work/forward"
+  : >"$work/shown"
   port=$(kubectl get pod "$1" --namespace "$namespace" \
     -o 'jsonpath={.spec.containers[*].ports[?(@.name=="https")].containerPort}')
   kubectl port-forward --namespace "$namespace" "pod/$1" ":$port" >"$work/forward" 2>&1 &
-  forward=$!
-  tries=0 local=''
-  while [ -z "$local" ] && [ "$tries" -lt 50 ] && kill -0 "$forward" 2>/dev/null; do
-    local=$(sed -n 's/^Forwarding from 127\.0\.0\.1:\([0-9]*\) .*/\1/p' "$work/forward")
-    [ -n "$local" ] || sleep 0.2
+  forward=$! client='' tries=0
+  background=$forward
+  while [ "$tries" -lt 50 ] && kill -0 "${client:-$forward}" 2>/dev/null; do
+    if [ -z "$client" ]; then
+      local=$(sed -n 's/^Forwarding from 127\.0\.0\.1:\([0-9]*\) .*/\1/p' "$work/forward")
+      if [ -n "$local" ]; then
+        openssl s_client -connect "127.0.0.1:$local" </dev/null >"$work/shown" 2>/dev/null &
+        client=$!
+        background="$background $client"
+      fi
+    fi
+    sleep 0.2
     tries=$((tries + 1))
   done
-  [ -z "$local" ] || openssl s_client -connect "127.0.0.1:$local" </dev/null 2>/dev/null | fingerprint 2>/dev/null
-  kill "$forward" 2>/dev/null || true
-  wait "$forward" 2>/dev/null || true
+  # shellcheck disable=SC2086  # a list of processes
+  kill $background 2>/dev/null || true
+  # shellcheck disable=SC2086
+  wait $background 2>/dev/null || true
+  background=''
+}
+
+serves() {
+  look_at "$1"
+  [ "$(fingerprint <"$work/shown" 2>/dev/null)" = "$2" ]
 }
 
 # wait_until_served FILE: until every pod of the webhook shows this certificate.
@@ -72,7 +95,7 @@ wait_until_served() {
       -o 'jsonpath={.items[*].endpoints[*].targetRef.name}')
     behind=''
     for pod in $pods; do
-      [ "$(serving "$pod")" = "$wanted" ] || behind="$behind $pod"
+      serves "$pod" "$wanted" || behind="$behind $pod"
     done
     if [ -n "$pods" ] && [ -z "$behind" ]; then return 0; fi
     if [ "$(date +%s)" -ge "$deadline" ]; then
@@ -119,6 +142,10 @@ read_secret ca.crt "$work/old.crt"
 read_secret tls.crt "$work/tls.crt"
 read_secret tls.key "$work/tls.key"
 [ -s "$work/old.crt" ] || fail "Secret $namespace/$secret has no ca.crt: install.sh comes first"
+# They are written back in the first step: nothing may take their place because they could not be read.
+for file in tls.crt tls.key; do
+  [ -s "$work/$file" ] || fail "cannot read $file of Secret $namespace/$secret"
+done
 prepare
 
 cp "$work/old.crt" "$work/both.crt"

@@ -11,7 +11,7 @@ export PATH="$work/bin:$PATH" FAKE_CLUSTER="$work/cluster"
 . "$here/../../support/expect.sh"
 
 install() { "$scripts/install.sh" --dir "$work/certs" "$@"; }
-rotate() { "$scripts/rotate.sh" --dir "$work/certs" --settle 0 --timeout 60 "$@"; }
+rotate() { "$scripts/rotate.sh" --dir "$work/certs" --settle 0 --timeout 250 "$@"; }
 in_secret() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]], end="")' "$work/cluster/secret.json" "$1"; }
 bundle() {
   python3 -c 'import base64,json,sys
@@ -24,6 +24,10 @@ served_alike() {
   python3 -c 'import json,sys
 pods = {pod["tls.crt"] for pod in json.load(open(sys.argv[1])).values()}
 sys.exit(pods != {open(sys.argv[2]).read()})' "$work/cluster/pods.json" "$work/certs/tls.crt"
+}
+no_forward_left() {
+  local process
+  while read -r process; do ! kill -0 "$process" 2>/dev/null || return 1; done <"$work/cluster/forwards"
 }
 no_failed_handshake() { [ ! -e "$work/cluster/failed-handshakes" ] || { cat "$work/cluster/failed-handshakes"; false; }; }
 
@@ -58,6 +62,11 @@ touch "$work/cluster/no-pods"
 expect 2 "a Service without a pod stops the rotation" rotate --timeout 0
 says "no pod behind Service sidetap-system/sidetap-webhook" || fail_line "and is named"
 rm "$work/cluster/no-pods"
+touch "$work/cluster/mute-pods"
+expect 2 "pods that show no certificate stop the rotation" rotate --timeout 0
+says "webhook-a webhook-b" || fail_line "and are named"
+expect 0 "and no forwarded port is left open" no_forward_left
+rm "$work/cluster/mute-pods"
 expect 2 "a new CA does not begin in the middle of it" rotate --ca
 expect 0 "rotation" rotate
 expect 0 "fails no handshake" no_failed_handshake
@@ -92,6 +101,12 @@ expect 0 "run again it goes on" rotate --ca
 expect 0 "with one CA in the end" test "$(authorities)" = 1
 expect 0 "and every pod in step" served_alike
 expect 0 "still no failed handshake" no_failed_handshake
+
+printf 'tls\\.key' >"$work/cluster/fail-on"
+expect 2 "a key that cannot be read is an error" rotate --ca
+says "cannot read tls.key of Secret sidetap-system/sidetap-webhook-tls" || fail_line "and is named"
+rm "$work/cluster/fail-on"
+expect 0 "and nothing was written in its place" served_alike
 
 printf 'patch' >"$work/cluster/fail-on"
 expect 1 "a cluster that cannot be reached is an error" rotate --ca

@@ -1,9 +1,11 @@
 #!/usr/bin/python3 -S
 """A cluster for the scripts of certs-scripts/: keeps a Secret, a MutatingWebhookConfiguration and two pods in a folder.
 
-FAKE_CLUSTER names the folder; a file no-pods in it hides the pods from the Service. The pods take up a new Secret late, one after the other, as kubelets do. Whenever
-anything is asked, each pod's certificate must be trusted by the caBundle of the moment, as the API server would
-check it; what is not trusted is written to FAKE_CLUSTER/failed-handshakes.
+FAKE_CLUSTER names the folder. A file no-pods in it hides the pods from the Service, a file mute-pods makes them end
+each connection; fail-on holds the words of the calls that fail. The pods take up a new Secret late, one after the other,
+as kubelets do. Whenever anything is asked, each pod's certificate must be trusted by the caBundle of the moment, as the
+API server would check it; what is not trusted is written to FAKE_CLUSTER/failed-handshakes. The process of each
+port-forward is written to FAKE_CLUSTER/forwards.
 """
 import base64
 import fcntl
@@ -80,7 +82,10 @@ def serve(pod):
     listener.settimeout(30)
     print(f"Forwarding from 127.0.0.1:{listener.getsockname()[1]} -> 10250", flush=True)
     connection, _ = listener.accept()
-    context.wrap_socket(connection, server_side=True)
+    if not (STATE / "mute-pods").exists():
+        context.wrap_socket(connection, server_side=True)
+    else:
+        connection.close()
     time.sleep(30)
 
 
@@ -126,9 +131,12 @@ def main():
     elif arguments[0] == "port-forward":
         pod = next(a for a in arguments if a.startswith("pod/")).removeprefix("pod/")
         kubelets(pod)
+        with open(STATE / "forwards", "a") as log:
+            log.write(f"{os.getpid()}\n")
         check_handshakes()
         lock.close()
         serve(pod)
+        return
     else:
         sys.exit(f"fake kubectl: unexpected {arguments}")
     check_handshakes()
