@@ -5,15 +5,22 @@
 #include <linux/filter.h>
 
 namespace sidetap::capture {
+namespace {
+
+// Long enough that a burst which the small ring holds is no load.
+constexpr std::chrono::milliseconds kPeriod{100};
+
+}  // namespace
 
 Result<std::unique_ptr<GrowingRing>> GrowingRing::open(const RingConfig& small,
                                                        const GrowthConfig& growth) {
   auto first = Ring::open(small);
   if (!first) return first.error();
   std::unique_ptr<Ring> second;
-  if (growth.blocks > small.blocks) {
+  if (growth.block_bytes * growth.blocks > small.block_bytes * small.blocks) {
     // Now, since there may be no right to make a packet socket later.
     RingConfig config = small;
+    config.block_bytes = growth.block_bytes;
     config.blocks = 0;
     constexpr BpfInstruction kNothing{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
     config.filter = {&kNothing, 1};  // Until it is in the group it would get every packet too.
@@ -34,8 +41,9 @@ GrowingRing::GrowingRing(std::unique_ptr<Ring> small, std::unique_ptr<Ring> larg
     : small_(std::move(small)),
       large_(std::move(large)),
       growth_(growth),
-      load_(config.blocks / 2),
-      settling_(2 * config.block_timeout_ms) {}
+      block_bytes_(config.block_bytes),
+      backlog_(config.block_bytes * config.blocks / 2),
+      block_timeout_(config.block_timeout_ms) {}
 
 GrowingRing::~GrowingRing() {
   if (allocating_.joinable()) allocating_.join();
@@ -51,10 +59,11 @@ std::size_t GrowingRing::read(PacketHandler& handler, std::size_t most) {
     }
     case Phase::kGrowing:
     case Phase::kShrinking: {
-      // What came before the change goes first.
+      // What came before the change goes first, and after this time nothing more of it comes.
+      const auto settling = 2 * block_timeout_;
       Ring& last = phase_ == Phase::kGrowing ? *small_ : *large_;
       if (const std::size_t done = last.read(handler, most); done != 0) return done;
-      if (Clock::now() - since_ >= settling_) end_growing_or_shrinking();
+      if (Clock::now() - since_ >= settling) end_growing_or_shrinking();
       return 0;
     }
     case Phase::kLarge: {
@@ -63,6 +72,17 @@ std::size_t GrowingRing::read(PacketHandler& handler, std::size_t most) {
     }
   }
   return 0;
+}
+
+bool GrowingRing::under_load(const Ring& ring) {
+  if (const Clock::time_point now = Clock::now(); now - period_ >= kPeriod) {
+    const std::uint64_t bytes = small_->bytes_read() + large_->bytes_read();
+    const auto blocks_due = static_cast<std::uint64_t>((now - period_) / block_timeout_);
+    busy_ = bytes - read_before_period_ > blocks_due * block_bytes_;
+    period_ = now;
+    read_before_period_ = bytes;
+  }
+  return busy_ || ring.has_waiting(backlog_);
 }
 
 void GrowingRing::start_growing() {
@@ -85,8 +105,9 @@ void GrowingRing::grow() {
 }
 
 void GrowingRing::look_for_quiet() {
+  const bool load = under_load(*large_);
   const Clock::time_point now = Clock::now();
-  if (under_load(*large_)) since_ = now;
+  if (load) since_ = now;
   if (now - since_ >= growth_.quiet) (void)direct_to(0, Phase::kShrinking);
 }
 

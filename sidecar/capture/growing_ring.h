@@ -1,11 +1,15 @@
 // A ring that is small while little happens and large under load, without a packet lost or doubled
 // when it changes: two packet sockets in one fanout group (PACKET_FANOUT, packet(7)), of which the
 // kernel hands each packet to exactly one.
+//
+// It is load when much waits unread, and when blocks fill before their time is up: the reader wakes
+// for each, and for the large ring's blocks, which are larger, it wakes less often.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <thread>
@@ -16,7 +20,8 @@
 namespace sidetap::capture {
 
 struct GrowthConfig {
-  unsigned blocks = 64;  ///< Under load. No more than the small ring's: never grows.
+  std::size_t block_bytes = 512U << 10;     ///< Under load; as of RingConfig.
+  unsigned blocks = 16;                     ///< No more memory than the small ring: never grows.
   std::chrono::milliseconds quiet{60'000};  ///< Without load for that long it is small again.
 };
 
@@ -45,7 +50,7 @@ class GrowingRing {
 
   GrowingRing(std::unique_ptr<Ring> small, std::unique_ptr<Ring> large, const RingConfig& config,
               const GrowthConfig& growth);
-  bool under_load(const Ring& ring) const { return ring.has_waiting(load_); }
+  bool under_load(const Ring& ring);
   void start_growing();
   void grow();
   void end_growing_or_shrinking();
@@ -55,9 +60,12 @@ class GrowingRing {
   std::unique_ptr<Ring> small_;
   std::unique_ptr<Ring> large_;  ///< Without memory but under load. Null: never grows.
   GrowthConfig growth_;
-  unsigned load_;  ///< So many unread blocks are load: half of the small ring.
-  std::chrono::milliseconds
-      settling_;  ///< After this the ring that gets nothing more holds nothing.
+  std::size_t block_bytes_;  ///< The small ring's.
+  std::size_t backlog_;      ///< So much unread is load: half of the small ring.
+  std::chrono::milliseconds block_timeout_;
+  Clock::time_point period_;              ///< When the present one began,
+  std::uint64_t read_before_period_ = 0;  ///< and the bytes read by then.
+  bool busy_ = false;                     ///< Blocks filled before their time, in the one before.
   Phase phase_ = Phase::kSmall;
   Clock::time_point since_;  ///< Of the phase; of the last load while it is large.
   std::thread allocating_;

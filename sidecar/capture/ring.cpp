@@ -180,7 +180,8 @@ Result<void> Ring::direct_group_to(unsigned member) {
   return {};
 }
 
-bool Ring::has_waiting(unsigned blocks) const {
+bool Ring::has_waiting(std::size_t bytes) const {
+  const std::size_t blocks = bytes / block_bytes_;
   if (blocks == 0 || blocks > blocks_) return false;
   std::byte* last = memory_ + (block_ + blocks - 1) % blocks_ * block_bytes_;
   return (status_of(last).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0;
@@ -195,6 +196,7 @@ std::size_t Ring::read(PacketHandler& handler, std::size_t most) {
       const auto& header = reinterpret_cast<const tpacket_block_desc*>(block)->hdr.bh1;
       left_ = header.num_pkts;
       packet_ = block + header.offset_to_first_pkt;
+      bytes_read_ += header.blk_len;
     }
     for (; left_ != 0 && done < most; --left_, ++done) {
       std::byte* packet = packet_;

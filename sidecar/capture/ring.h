@@ -33,8 +33,10 @@ class Ring {
 
   /// Hands over up to `most` packets of the blocks that the kernel has released.
   std::size_t read(PacketHandler& handler, std::size_t most);
-  /// The kernel has filled this many blocks that are not read yet.
-  bool has_waiting(unsigned blocks) const;
+  /// The kernel has filled blocks of so many bytes that are not read yet.
+  bool has_waiting(std::size_t bytes) const;
+  /// What the kernel has written into the blocks that were read up to now, its own headers included.
+  std::uint64_t bytes_read() const { return bytes_read_; }
   Result<void> set_filter(std::span<const BpfInstruction> program);
   /// Error: the interface has gone. Takes note that it went down, which it may come back from.
   Result<void> check();
@@ -68,6 +70,7 @@ class Ring {
   unsigned block_ = 0;           // the next to be read, or being read
   std::byte* packet_ = nullptr;  // the next of the block being read
   std::uint32_t left_ = 0;       // packets of it that are not handed over
+  std::uint64_t bytes_read_ = 0;
 };
 
 }  // namespace sidetap::capture

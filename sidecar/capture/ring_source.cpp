@@ -30,6 +30,10 @@ constexpr std::uint32_t kIpv4Protocol = 14 + 9;
 constexpr std::uint32_t kIpv6NextHeader = 14 + 6;
 constexpr std::size_t kMinBlock = 128U << 10;
 constexpr std::size_t kMaxBlock = 1U << 20;
+// Of the ring under load: the reader wakes for each block, so large ones, but enough of them that
+// one is free while others are read.
+constexpr std::size_t kLoadedBlock = 512U << 10;
+constexpr std::size_t kLoadedBlocks = 16;
 // Of a block, for the kernel's headers and the link layer.
 constexpr std::size_t kBlockOverhead = 512;
 // The kernel takes a new block whenever one has waited for its time, however little is in it. So a
@@ -147,10 +151,8 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
       std::min<std::size_t>(facts.longest_packet, config.snaplen) + kBlockOverhead;
   ring.block_bytes = std::clamp(std::bit_ceil(longest), kMinBlock, kMaxBlock);
   ring.block_timeout_ms = config.block_timeout_ms;
-  const auto blocks_of = [&](std::size_t bytes) {
-    return std::max(static_cast<unsigned>(bytes / ring.block_bytes), 2 * kFewestSctpBlocks);
-  };
-  const unsigned blocks = blocks_of(config.buffer_bytes);
+  const unsigned blocks = std::max(static_cast<unsigned>(config.buffer_bytes / ring.block_bytes),
+                                   2 * kFewestSctpBlocks);
   const unsigned sctp_blocks = std::max(blocks / kSctpShare, kFewestSctpBlocks);
   ring.blocks = blocks - sctp_blocks;
 
@@ -159,8 +161,12 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
       config.filter.empty() ? std::span<const BpfInstruction>(&kEverything, 1) : config.filter;
   const auto without_sctp = split(program, false);
   ring.filter = without_sctp;
-  auto main =
-      GrowingRing::open(ring, {.blocks = blocks_of(config.most_buffer_bytes) - kFewestSctpBlocks});
+  GrowthConfig growth;
+  growth.block_bytes =
+      std::max(std::min(std::bit_floor(config.most_buffer_bytes / kLoadedBlocks), kLoadedBlock),
+               ring.block_bytes);
+  growth.blocks = static_cast<unsigned>(config.most_buffer_bytes / growth.block_bytes);
+  auto main = GrowingRing::open(ring, growth);
   if (!main) return failed(main.error());
 
   const auto only_sctp = split(program, true);

@@ -165,7 +165,7 @@ TEST_F(RingSource, ARingThatGrowsAndShrinksLosesDoublesAndReordersNothing) {
   small.interface_index = static_cast<int>(if_nametoindex("pod0"));
   small.blocks = 16;
   small.filter = {&kEverything, 1};
-  auto opened = GrowingRing::open(small, {.blocks = 128, .quiet = std::chrono::milliseconds(100)});
+  auto opened = GrowingRing::open(small, {.blocks = 32, .quiet = std::chrono::milliseconds(100)});
   ASSERT_TRUE(opened) << opened.error().text;
   GrowingRing& ring = **opened;
   std::vector<Bytes> sent;
@@ -205,6 +205,30 @@ TEST_F(RingSource, ARingThatGrowsAndShrinksLosesDoublesAndReordersNothing) {
   ring.add_counts(counts);
   EXPECT_EQ(counts.accepted, sent.size());
   EXPECT_EQ(counts.dropped, 0U);
+}
+
+TEST_F(RingSource, ARingGrowsWhenItsBlocksFillBeforeTheirTime) {
+  constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
+  RingConfig small;
+  small.interface_index = static_cast<int>(if_nametoindex("pod0"));
+  small.filter = {&kEverything, 1};
+  small.block_timeout_ms = 100;
+  auto opened = GrowingRing::open(small, {.blocks = 8});
+  ASSERT_TRUE(opened) << opened.error().text;
+  GrowingRing& ring = **opened;
+  Keeper keeper;
+  std::uint32_t sent = 0;
+  // A block at a time, which is read at once: never does much of the ring wait.
+  const auto send_and_read = [&] {
+    for (int i = 0; i < 90; ++i) inject(frame(ETH_P_IP, IPPROTO_UDP, sent++, 1400));
+    ring.read(keeper, 1000);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  };
+  for (int i = 0; i < 300 && !ring.is_large(); ++i) send_and_read();
+  EXPECT_TRUE(ring.is_large());
+  std::this_thread::sleep_for(std::chrono::milliseconds(2 * small.block_timeout_ms));
+  for (int i = 0; i < 10; ++i) ring.read(keeper, 10'000);
+  ASSERT_EQ(keeper.packets.size(), sent);
 }
 
 TEST_F(RingSource, SctpComesOnceAndWakesTheReader) {
