@@ -4,16 +4,19 @@ It is small, but it is strict: a request that no rendered role allows is refused
 """
 import base64
 import http.client
-import http.server
 import json
+import os
 import socket
 import ssl
+import sys
 import threading
 import uuid
 
 import jsonpatch
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import rendering
+from json_server import JsonServer
 
 API_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 RESOURCES = {
@@ -43,7 +46,7 @@ def mount_service_account(pod):
             {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}]}})
 
 
-class ApiServer:
+class ApiServer(JsonServer):
     def __init__(self, docs, namespaces, folder):
         """`namespaces`: name -> labels. `folder` holds tls.crt and tls.key for 127.0.0.1."""
         self.lock = threading.Lock()
@@ -58,38 +61,7 @@ class ApiServer:
                 group, resource = RESOURCES[document["kind"]]
                 metadata = document["metadata"]
                 self.store((group, resource, metadata.get("namespace", ""), metadata["name"]), document)
-
-        api = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                code, answer = api.serve(self.command, self.path, self.headers, body)
-                text = json.dumps(answer).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            do_GET = do_PUT = do_PATCH = do_POST = answer
-
-            def log_message(self, *_):
-                pass
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(folder, self.serve)
 
     def store(self, key, document):
         self.version += 1

@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
 """Certificates that the webhook keeps by itself, against an API server that speaks the real wire."""
 import base64
-import http.server
 import json
 import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import unittest
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import webhook as live
+from json_server import JsonServer
 
 SECRET = "/api/v1/namespaces/sidetap-system/secrets/sidetap-webhook-tls"
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/sidetap-webhook"
 
 
-class ApiServer:
+class ApiServer(JsonServer):
     """Two objects with optimistic concurrency; who has no token gets 401."""
 
     def __init__(self, folder):
@@ -27,33 +29,7 @@ class ApiServer:
         self.put(SECRET, {"metadata": {"name": "sidetap-webhook-tls", "namespace": "sidetap-system"}})
         self.put(CONFIGURATION, {"metadata": {"name": "sidetap-webhook"},
                                  "webhooks": [{"name": "a", "clientConfig": {"service": {"name": "x"}}}]})
-        api = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                code, answer = api.answer(self.command, self.path, self.headers, body)
-                text = json.dumps(answer).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            do_GET = do_PUT = do_PATCH = do_POST = answer
-
-            def log_message(self, *_):
-                pass
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(folder, self.answer)
 
     def put(self, path, thing):
         self.version += 1
@@ -89,10 +65,6 @@ class ApiServer:
         with self.lock:
             encoded = self.objects[CONFIGURATION]["webhooks"][0]["clientConfig"].get("caBundle", "")
         return base64.b64decode(encoded).decode()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class SelfManaged(unittest.TestCase):
