@@ -278,29 +278,8 @@ Decision Engine::decide_whole(const PacketView& packet, const Flow& flow) {
 Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
   FlowState& state = flows_.obtain(key_of(flow));
   const std::uint8_t flags = packet.tcp_flags;
-  const bool opening = opens_connection(flags);
-  if (opening && (flags & capture::kTcpAck) == 0) {
-    // After data this is a new connection on the same ports, perhaps the other way round.
-    if (state.settled) state = FlowState{};
-    state.syn_from_local |= flow.outbound;
-    state.syn_from_remote |= !flow.outbound;
-    state.decided = true;
-    state.local_is_server = !flow.outbound;
-    state.rule = Rule::kTcpFlow;
-    if (state.syn_from_local && state.syn_from_remote) {
-      state.local_is_server = lower_end(flow.local, flow.remote).owned;
-      state.rule = Rule::kTcpSimultaneous;
-    }
-    return {!flow.outbound, Rule::kTcpHandshake};
-  }
-  if (opening) {
-    if (!(state.syn_from_local && state.syn_from_remote)) {
-      state.decided = true;
-      state.local_is_server = flow.outbound;
-      state.rule = Rule::kTcpFlow;
-    }
-    return {flow.outbound, Rule::kTcpHandshake};
-  }
+  if (opens_connection(flags))
+    return decide_tcp_handshake(flow, state, (flags & capture::kTcpAck) != 0);
   state.settled = true;
   if ((flags & capture::kTcpRst) != 0) state.reset = true;
   if ((flags & capture::kTcpFin) != 0) {
@@ -309,6 +288,29 @@ Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
   }
   if (state.decided) return {state.local_is_server, state.rule};
   return decide_tcp_midway(flow, state);
+}
+
+Decision Engine::decide_tcp_handshake(const Flow& flow, FlowState& state, bool answer) const {
+  bool both = false;
+  if (answer) {
+    state.answer_from_local |= flow.outbound;
+    state.answer_from_remote |= !flow.outbound;
+    // Two SYNs are not enough: the older one may never have been answered.
+    both = state.answer_from_local && state.answer_from_remote;
+  } else {
+    // After data this is a new connection on the same ports, perhaps the other way round. So it is
+    // where its sender has answered before: in one connection it would do so again.
+    if (state.settled || (flow.outbound ? state.answer_from_local : state.answer_from_remote))
+      state = FlowState{};
+    state.syn_from_local |= flow.outbound;
+    state.syn_from_remote |= !flow.outbound;
+    both = state.syn_from_local && state.syn_from_remote;
+  }
+  const bool server_is_local = answer == flow.outbound;
+  state.decided = true;
+  state.local_is_server = both ? lower_end(flow.local, flow.remote).owned : server_is_local;
+  state.rule = both ? Rule::kTcpSimultaneous : Rule::kTcpFlow;
+  return {server_is_local, Rule::kTcpHandshake};
 }
 
 void Engine::remember_handshake(const PacketView& packet, const Flow& flow) {

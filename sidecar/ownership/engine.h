@@ -135,6 +135,7 @@ class Engine {
   Decision decide_fragment(const capture::PacketView& packet, const Flow& flow);
   Decision decide_whole(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp(const capture::PacketView& packet, const Flow& flow);
+  Decision decide_tcp_handshake(const Flow& flow, FlowState& state, bool answer) const;
   Decision decide_tcp_midway(const Flow& flow, FlowState& state);
   void remember_handshake(const capture::PacketView& packet, const Flow& flow);
   Decision decide_icmp(const capture::PacketView& packet, const Flow& flow);

@@ -23,8 +23,10 @@ struct FlowKey {
 struct FlowState {
   bool decided : 1 = false;  ///< `server` and `rule` hold.
   bool local_is_server : 1 = false;
-  bool syn_from_local : 1 = false;  ///< Since the last reset of the flow.
+  bool syn_from_local : 1 = false;  ///< Without ACK, for the present connection.
   bool syn_from_remote : 1 = false;
+  bool answer_from_local : 1 = false;  ///< SYN+ACK, likewise.
+  bool answer_from_remote : 1 = false;
   bool settled : 1 = false;  ///< A packet without SYN followed.
   bool fin_from_local : 1 = false;
   bool fin_from_remote : 1 = false;

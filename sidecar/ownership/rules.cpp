@@ -29,7 +29,7 @@ constexpr std::array<RuleInfo, kRuleCount> kRules{{
     {"peer-untapped", "the peer has no tap"},
     {"tcp-handshake", "SYN or SYN+ACK names the server, which owns the flow"},
     {"tcp-flow", "the handshake of the flow named the server"},
-    {"tcp-simultaneous", "both ends sent a SYN: the lower port, then the lower address owns"},
+    {"tcp-simultaneous", "both ends opened at once: the lower port, then the lower address owns"},
     {"tcp-listening", "flow first seen midway; the local port is in LISTEN"},
     {"tcp-midway", "flow first seen midway; decided by its ports"},
     {"server-port", "one of the ports is configured as a server's"},

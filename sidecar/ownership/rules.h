@@ -22,7 +22,7 @@ enum class Rule : std::uint8_t {
   kPeerUntapped,       ///< The peer has no tap.
   kTcpHandshake,       ///< SYN or SYN+ACK names the server.
   kTcpFlow,            ///< The flow's handshake was seen.
-  kTcpSimultaneous,    ///< Both ends sent a SYN: lower port, then lower address.
+  kTcpSimultaneous,    ///< Both ends opened at once: lower port, then lower address.
   kTcpListening,       ///< Midway: the local port is in LISTEN.
   kTcpMidway,          ///< Midway: ephemeral range, then lower port, then lower address.
   kServerPort,         ///< One port is configured as a server's.

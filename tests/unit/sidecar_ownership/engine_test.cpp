@@ -1,5 +1,6 @@
 #include "sidecar/ownership/engine.h"
 
+#include <array>
 #include <memory>
 #include <set>
 #include <string>
@@ -77,6 +78,27 @@ TEST_F(Ownership, TcpSimultaneousOpenGoesToTheLowerPort) {
   EXPECT_FALSE(one_owns(back().tcp(6000, 7000).syn_ack()));
   EXPECT_FALSE(one_owns(there().tcp(7000, 6000)));
   EXPECT_FALSE(one_owns(back().tcp(6000, 7000)));
+}
+
+TEST_F(Ownership, TcpSynThatNobodyAnsweredDoesNotCountWhenTheOtherEndOpens) {
+  for (const auto port : std::to_array<std::uint16_t>({6000, 7000, 8000})) {
+    EXPECT_FALSE(one.owns(there().tcp(7000, port).syn()));  // never got to the other pod
+    EXPECT_TRUE(one_owns(back().tcp(port, 7000).syn()));
+    EXPECT_TRUE(one_owns(there().tcp(7000, port).syn_ack()));
+    EXPECT_TRUE(one_owns(back().tcp(port, 7000)));
+    EXPECT_TRUE(one_owns(there().tcp(7000, port)));
+  }
+}
+
+TEST_F(Ownership, TcpAnswerThatNeverCameDoesNotCountWhenItsSenderOpens) {
+  for (const auto port : std::to_array<std::uint16_t>({6000, 7000, 8000})) {
+    EXPECT_FALSE(one_owns(there().tcp(7000, port).syn()));
+    EXPECT_TRUE(two.owns(back().tcp(port, 7000).syn_ack()));  // lost, and given up
+    EXPECT_TRUE(one_owns(back().tcp(port, 7000).syn()));
+    EXPECT_TRUE(one_owns(there().tcp(7000, port).syn_ack()));
+    EXPECT_TRUE(one_owns(back().tcp(port, 7000)));
+    EXPECT_TRUE(one_owns(there().tcp(7000, port)));
+  }
 }
 
 TEST_F(Ownership, TcpMidwayListenerIsTheServer) {

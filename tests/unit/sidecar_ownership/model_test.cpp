@@ -130,6 +130,31 @@ TEST_P(Model, TcpSeenFromItsStartIsExact) {
   }
 }
 
+/// A connection that was tried before, in either direction: what was sent then got lost on the way,
+/// so that one tap alone has seen it.
+TEST_P(Model, TcpAfterAnAttemptThatFailedIsExact) {
+  for (int i = 0; i < 3000; ++i) {
+    const bool v6 = dice(2) == 0;
+    const bool one_tried = dice(2) == 0;
+    const std::uint16_t p1 = any_port();
+    const std::uint16_t p2 = any_port();
+    const auto segment = [&](bool from_one) {
+      return between(from_one, v6).tcp(from_one ? p1 : p2, from_one ? p2 : p1);
+    };
+    if (dice(2) == 0) {
+      (one_tried ? one : two).owns(segment(one_tried).syn());
+    } else {
+      ASSERT_NO_FATAL_FAILURE(expect_once(segment(one_tried).syn(), "SYN"));
+      (one_tried ? two : one).owns(segment(!one_tried).syn_ack());
+    }
+    const bool one_opens = dice(2) == 0;
+    ASSERT_NO_FATAL_FAILURE(expect_once(segment(one_opens).syn(), "SYN"));
+    ASSERT_NO_FATAL_FAILURE(expect_once(segment(!one_opens).syn_ack(), "SYN+ACK"));
+    ASSERT_NO_FATAL_FAILURE(expect_once(segment(one_opens), "data"));
+    ASSERT_NO_FATAL_FAILURE(expect_once(segment(!one_opens), "data"));
+  }
+}
+
 /// SYNs that cross on the way reach the two taps in different order.
 TEST_P(Model, TcpSimultaneousOpenIsExact) {
   for (int i = 0; i < 3000; ++i) {
