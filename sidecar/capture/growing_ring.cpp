@@ -1,5 +1,6 @@
 #include "sidecar/capture/growing_ring.h"
 
+#include <system_error>
 #include <utility>
 
 #include <linux/filter.h>
@@ -42,7 +43,6 @@ GrowingRing::GrowingRing(std::unique_ptr<Ring> small, std::unique_ptr<Ring> larg
       large_(std::move(large)),
       growth_(growth),
       block_bytes_(config.block_bytes),
-      backlog_(config.block_bytes * config.blocks / 2),
       block_timeout_(config.block_timeout_ms) {}
 
 GrowingRing::~GrowingRing() {
@@ -82,17 +82,22 @@ bool GrowingRing::under_load(const Ring& ring) {
     period_ = now;
     read_before_period_ = bytes;
   }
-  return busy_ || ring.has_waiting(backlog_);
+  return busy_ || ring.is_half_full();
 }
 
 void GrowingRing::start_growing() {
   if (Clock::now() < since_) return;
-  phase_ = Phase::kAllocating;
   allocated_ = 0;
-  allocating_ = std::thread([this] {
-    const bool done = large_->allocate(growth_.blocks).has_value();
-    allocated_.store(done ? 1 : -1, std::memory_order_release);
-  });
+  try {
+    allocating_ = std::thread([this] {
+      const bool done = large_->allocate(growth_.blocks).has_value();
+      allocated_.store(done ? 1 : -1, std::memory_order_release);
+    });
+    phase_ = Phase::kAllocating;
+  } catch (const std::system_error&) {
+    // The pod's limit of processes is reached, and not by the tap.
+    since_ = Clock::now() + growth_.quiet;
+  }
 }
 
 void GrowingRing::grow() {

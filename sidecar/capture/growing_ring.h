@@ -2,8 +2,8 @@
 // when it changes: two packet sockets in one fanout group (PACKET_FANOUT, packet(7)), of which the
 // kernel hands each packet to exactly one.
 //
-// It is load when much waits unread, and when blocks fill before their time is up: the reader wakes
-// for each, and for the large ring's blocks, which are larger, it wakes less often.
+// It is load when half of it waits unread, and when blocks fill before their time is up: the reader
+// wakes for each, and for the large ring's blocks, which are larger, it wakes less often.
 #pragma once
 
 #include <atomic>
@@ -61,7 +61,6 @@ class GrowingRing {
   std::unique_ptr<Ring> large_;  ///< Without memory but under load. Null: never grows.
   GrowthConfig growth_;
   std::size_t block_bytes_;  ///< The small ring's.
-  std::size_t backlog_;      ///< So much unread is load: half of the small ring.
   std::chrono::milliseconds block_timeout_;
   Clock::time_point period_;              ///< When the present one began,
   std::uint64_t read_before_period_ = 0;  ///< and the bytes read by then.

@@ -180,10 +180,9 @@ Result<void> Ring::direct_group_to(unsigned member) {
   return {};
 }
 
-bool Ring::has_waiting(std::size_t bytes) const {
-  const std::size_t blocks = bytes / block_bytes_;
-  if (blocks == 0 || blocks > blocks_) return false;
-  std::byte* last = memory_ + (block_ + blocks - 1) % blocks_ * block_bytes_;
+bool Ring::is_half_full() const {
+  if (blocks_ < 2) return false;
+  std::byte* last = memory_ + (block_ + blocks_ / 2 - 1) % blocks_ * block_bytes_;
   return (status_of(last).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0;
 }
 

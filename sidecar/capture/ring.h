@@ -33,9 +33,10 @@ class Ring {
 
   /// Hands over up to `most` packets of the blocks that the kernel has released.
   std::size_t read(PacketHandler& handler, std::size_t most);
-  /// The kernel has filled blocks of so many bytes that are not read yet.
-  bool has_waiting(std::size_t bytes) const;
-  /// What the kernel has written into the blocks that were read up to now, its own headers included.
+  /// Half of the blocks have been filled by the kernel and are not read yet.
+  bool is_half_full() const;
+  /// What the kernel has written into the blocks that were read up to now, its own headers
+  /// included.
   std::uint64_t bytes_read() const { return bytes_read_; }
   Result<void> set_filter(std::span<const BpfInstruction> program);
   /// Error: the interface has gone. Takes note that it went down, which it may come back from.

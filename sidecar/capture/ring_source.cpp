@@ -161,11 +161,13 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
       config.filter.empty() ? std::span<const BpfInstruction>(&kEverything, 1) : config.filter;
   const auto without_sctp = split(program, false);
   ring.filter = without_sctp;
+  // The small ring leaves a part to SCTP, so that its size alone does not tell whether it may grow.
+  const std::size_t most =
+      config.most_buffer_bytes > config.buffer_bytes ? config.most_buffer_bytes : 0;
   GrowthConfig growth;
   growth.block_bytes =
-      std::max(std::min(std::bit_floor(config.most_buffer_bytes / kLoadedBlocks), kLoadedBlock),
-               ring.block_bytes);
-  growth.blocks = static_cast<unsigned>(config.most_buffer_bytes / growth.block_bytes);
+      std::max(std::min(std::bit_floor(most / kLoadedBlocks), kLoadedBlock), ring.block_bytes);
+  growth.blocks = static_cast<unsigned>(most / growth.block_bytes);
   auto main = GrowingRing::open(ring, growth);
   if (!main) return failed(main.error());
 

@@ -77,7 +77,7 @@ std::size_t DatagramSender::send_segmented(std::span<const net::DatagramRun> run
     messages[i].msg_hdr.msg_iovlen = 1;
     if (runs[i].count > 1) request_segments(messages[i].msg_hdr, controls[i], runs[i].datagram);
   }
-  for (;;) {
+  for (bool again = false;;) {
     const int sent = sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(count), 0);
     if (sent > 0) {
       for (int i = 0; i < sent; ++i) forwarded(runs[static_cast<std::size_t>(i)]);
@@ -88,6 +88,7 @@ std::size_t DatagramSender::send_segmented(std::span<const net::DatagramRun> run
     last_size_ = runs.front().datagram;
     // Kernels before 6.11 answer so to segments that the path's MTU, which has fallen, refuses.
     if (error == EINVAL && path_size() != 0 && path_size() < last_size_) error = EMSGSIZE;
+    if (error == EMSGSIZE && !std::exchange(again, true) && fits_path(last_size_)) continue;
     if (refuses_segmentation(error)) {
       segmentation_ = false;
       return 0;
@@ -110,6 +111,7 @@ bool DatagramSender::send_singly(const net::DatagramRun& run, const std::byte* b
     messages[i].msg_hdr.msg_iovlen = 1;
   }
   std::size_t done = 0;
+  bool again = false;
   while (done < run.count) {
     const int sent =
         sendmmsg(socket_.get(), messages.data() + done, static_cast<unsigned>(run.count - done), 0);
@@ -120,6 +122,7 @@ bool DatagramSender::send_singly(const net::DatagramRun& run, const std::byte* b
     const int error = errno;
     if (error == EINTR || (error == EAGAIN && wait_for_room())) continue;
     last_size_ = run.datagram;
+    if (error == EMSGSIZE && !std::exchange(again, true) && fits_path(last_size_)) continue;
     // Which of its packets went out before is not known to the run: all count as dropped, so that
     // the ledger never claims too much.
     dropped(run, cause_of(error));
@@ -173,6 +176,15 @@ std::size_t DatagramSender::path_size() const {
     if (getsockopt(socket_.get(), IPPROTO_IP, IP_MTU, &mtu, &size) != 0) mtu = 0;
   }
   return mtu > static_cast<int>(overhead) ? static_cast<std::size_t>(mtu) - overhead : 0;
+}
+
+/// What a router says of a datagram, the socket tells at the next one, whatever its size: if that
+/// one fits it is to be sent again.
+bool DatagramSender::fits_path(std::size_t size) {
+  const std::size_t fits = path_size();
+  if (fits == 0 || size > fits) return false;
+  smaller_size_ = fits;
+  return true;
 }
 
 void DatagramSender::learn_path_mtu() {

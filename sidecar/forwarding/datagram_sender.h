@@ -27,8 +27,8 @@ class DatagramSender {
   /// ring must not pay for a slow way to this one.
   void send(std::span<const net::DatagramRun> runs, const std::byte* base);
 
-  /// The path took less than was sent: UDP payload bytes that fit it now; 0: no news. Reading
-  /// resets it.
+  /// Datagrams were too large for the path: UDP payload bytes that fit it now, which may be more
+  /// than they have by now; 0: no news. Reading resets it.
   std::size_t take_smaller_size() { return std::exchange(smaller_size_, 0); }
   /// The connection was refused: nothing is sent any more.
   bool dead() const { return dead_; }
@@ -41,6 +41,7 @@ class DatagramSender {
   DropCause cause_of(int error);
   void forwarded(const net::DatagramRun& run);
   void dropped(const net::DatagramRun& run, DropCause cause);
+  bool fits_path(std::size_t size);
   void learn_path_mtu();
   std::size_t path_size() const;
 

@@ -41,6 +41,8 @@ void RateLimiter::begin_window(std::uint64_t now_us) {
 
 bool RateLimiter::admit(std::uint64_t flow, std::uint32_t bytes, std::uint64_t now_us,
                         std::uint32_t packets) {
+  // Older by so little it has waited in another ring; older by more the clock has been set back.
+  if (now_us + kWindowUs > last_us_) now_us = std::max(now_us, last_us_);
   if (now_us > last_us_) {
     const double seconds = static_cast<double>(now_us - last_us_) / kSecondUs;
     bits_.refill(seconds);

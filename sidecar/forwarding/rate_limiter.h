@@ -22,8 +22,8 @@ class RateLimiter {
       : bits_(limit.bits_per_second), packets_(limit.packets_per_second) {}
 
   /// May this packet go? `flow`: the same for both directions of a flow, evenly spread.
-  /// `now_us`: of the packet; steps of the clock, forward or back, do no harm. `packets`: how many
-  /// it was on the wire.
+  /// `now_us`: of the packet; steps of the clock, forward or back, do no harm, nor does a little
+  /// disorder. `packets`: how many it was on the wire.
   bool admit(std::uint64_t flow, std::uint32_t bytes, std::uint64_t now_us,
              std::uint32_t packets = 1);
 

@@ -32,7 +32,7 @@ class UdpstrOutput final : public Output {
     sender_.send(packer_.runs(), packer_.data());
     packer_.clear();
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
-      packer_.set_datagram_size(smaller);
+      packer_.set_datagram_size(std::min(smaller, packer_.datagram_size()));
   }
 
   DatagramSender sender_;
@@ -73,7 +73,7 @@ class PlainUdpOutput final : public Output {
     runs_.clear();
     used_ = 0;
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
-      datagram_size_ = std::max(smaller, rpcap::kMinUdpstrDatagram);
+      datagram_size_ = std::clamp(smaller, rpcap::kMinUdpstrDatagram, datagram_size_);
   }
 
  private:

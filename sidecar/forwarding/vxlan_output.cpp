@@ -44,6 +44,9 @@ class Lane {
   net::DatagramRuns runs_{64};
 };
 
+// Headers of the inner packet, at least.
+constexpr std::size_t kSmallestDatagram = 64;
+
 class VxlanOutput final : public Output {
  public:
   VxlanOutput(std::vector<net::UniqueFd> sockets, VxlanConfig config) : config_(config) {
@@ -82,7 +85,8 @@ class VxlanOutput final : public Output {
     for (const auto& lane : lanes_) {
       lane->flush();
       if (const std::size_t smaller = lane->take_smaller_size(); smaller != 0)
-        config_.datagram_size = std::max<std::size_t>(smaller, 64);
+        config_.datagram_size =
+            std::max(std::min(smaller, config_.datagram_size), kSmallestDatagram);
     }
   }
 

@@ -93,6 +93,14 @@ class Application(threading.Thread):
             for _ in range(megabytes * 1_000_000 // self.size):
                 source.sendto(bytes(self.size), (ROUTER, 9998))
 
+    def send(self, count, pause):
+        """So many large datagrams to a port where they are only swallowed."""
+        with self.pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+            source.bind((POD, 0))
+            for _ in range(count):
+                source.sendto(bytes(1400), (ROUTER, 9998))
+                time.sleep(pause)
+
     def end(self):
         self.ended.set()
         self.join()

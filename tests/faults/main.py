@@ -184,6 +184,23 @@ def path_mtu_lowered(bench):
     expect(created == 0, f"{created} fragments were sent")
 
 
+def path_mtu_learnt_late(bench):
+    """That a large datagram did not fit is told when the next one is sent: a small one makes none smaller than the path's."""
+    bench.application.size = 8
+    sensor = bench.start_sensor("--data", "udp")
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.router.ip("link set out mtu 1300")
+    bench.application.send(20, pause=0.05)
+    bench.application.send(1000, pause=0.0005)
+    bench.wait_for_packets()
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(totals["lost_datagrams"] > 0, "nothing was too large for the path")
+    expect(totals["datagrams"] < 1.5 * totals["packets"], f"{totals['datagrams']} datagrams for {totals['packets']} packets")
+    expect(ledger["dropped_too_large"] == 0, f"{ledger['dropped_too_large']} packets that fit were dropped")
+
+
 def interface_down_and_up(bench):
     """The tap outlives its interface going down."""
     sensor = bench.start_sensor("--data", "udp")
@@ -327,7 +344,7 @@ def client_looks_on(bench):
 
 FAULTS = [no_fault, killed, dead, one_of_two_away, outage_buffered,
           outage_buffered_tcp, balanced_sensor_dies, client_looks_on, port_unreachable, hung, stops_reading, refusing, name_changing, datagrams_dropped,
-          path_mtu_lowered, interface_down_and_up, clock_stepped, failover, registry]
+          path_mtu_lowered, path_mtu_learnt_late, interface_down_and_up, clock_stepped, failover, registry]
 
 
 def main():

@@ -98,6 +98,18 @@ TEST(RateLimiter, FlowsAreKeptWholeOrLeftOutWhole) {
   EXPECT_GE(whole + none, 190U);
 }
 
+TEST(RateLimiter, PacketsThatComeLateBuyNothing) {
+  RateLimiter limiter({.bits_per_second = 0, .packets_per_second = 500});
+  std::uint64_t passed = 0;
+  // Every other one has waited for 30 ms longer, in another ring.
+  for (std::uint64_t now = kSecond; now < 11 * kSecond; now += 500) {
+    passed += limiter.admit(now, 100, now) ? 1 : 0;
+    passed += limiter.admit(~now, 100, now - 30'000) ? 1 : 0;
+  }
+  EXPECT_LE(passed, 500 * 10 + 50U);
+  EXPECT_GE(passed, 500 * 10 * 9 / 10U);
+}
+
 TEST(RateLimiter, StepsOfTheClockDoNoHarm) {
   RateLimiter limiter({.bits_per_second = 0, .packets_per_second = 100});
   const auto flows = some_flows(1);

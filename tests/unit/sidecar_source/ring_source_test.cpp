@@ -1,11 +1,14 @@
 // The ring against the kernel: a veth pair in network namespaces of the test's own.
 #include "sidecar/capture/ring_source.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -91,11 +94,13 @@ class RingSource : public testing::Test {
     address_.sll_ifindex = static_cast<int>(if_nametoindex("far0"));
   }
 
-  std::unique_ptr<PacketSource> open(std::size_t buffer = 2U << 20,
-                                     std::span<const BpfInstruction> filter = {}) {
+  static std::unique_ptr<PacketSource> open(std::size_t buffer = 2U << 20,
+                                            std::span<const BpfInstruction> filter = {},
+                                            std::size_t most_buffer = 0) {
     DeviceConfig config;
     config.interface = "pod0";
     config.buffer_bytes = buffer;
+    config.most_buffer_bytes = most_buffer;
     config.filter = filter;
     const auto facts = read_link_facts("pod0");
     EXPECT_TRUE(facts);
@@ -159,6 +164,21 @@ TEST_F(RingSource, WhatTheRingHasNoRoomForIsCounted) {
   EXPECT_EQ(keeper.packets.size() + counts.dropped, kSent);
 }
 
+TEST_F(RingSource, WithoutMoreMemoryForLoadThereIsNoLargeRing) {
+  sender_.reset();
+  const auto rings = [] {
+    std::ifstream sockets("/proc/thread-self/net/packet");
+    const std::istreambuf_iterator<char> begin(sockets);
+    return std::count(begin, std::istreambuf_iterator<char>(), '\n') - 1;  // without the headline
+  };
+  for (const std::size_t most : {1U << 20, 2U << 20}) {
+    const auto source = open(2U << 20, {}, most);
+    EXPECT_EQ(rings(), 2) << "one of them for SCTP";
+  }
+  const auto source = open(2U << 20, {}, 4U << 20);
+  EXPECT_EQ(rings(), 3);
+}
+
 TEST_F(RingSource, ARingThatGrowsAndShrinksLosesDoublesAndReordersNothing) {
   constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
   RingConfig small;
@@ -212,8 +232,9 @@ TEST_F(RingSource, ARingGrowsWhenItsBlocksFillBeforeTheirTime) {
   RingConfig small;
   small.interface_index = static_cast<int>(if_nametoindex("pod0"));
   small.filter = {&kEverything, 1};
+  small.blocks = 12;
   small.block_timeout_ms = 100;
-  auto opened = GrowingRing::open(small, {.blocks = 8});
+  auto opened = GrowingRing::open(small, {.blocks = 8, .quiet = std::chrono::milliseconds(300)});
   ASSERT_TRUE(opened) << opened.error().text;
   GrowingRing& ring = **opened;
   Keeper keeper;
@@ -226,8 +247,16 @@ TEST_F(RingSource, ARingGrowsWhenItsBlocksFillBeforeTheirTime) {
   };
   for (int i = 0; i < 300 && !ring.is_large(); ++i) send_and_read();
   EXPECT_TRUE(ring.is_large());
-  std::this_thread::sleep_for(std::chrono::milliseconds(2 * small.block_timeout_ms));
-  for (int i = 0; i < 10; ++i) ring.read(keeper, 10'000);
+  // A packet now and then, each in a block of its own that waits for a moment, is no load.
+  for (int i = 0; i < 40 && ring.is_large(); ++i) {
+    inject(frame(ETH_P_IP, IPPROTO_UDP, sent++, 1400));
+    std::this_thread::sleep_for(std::chrono::milliseconds(3 * small.block_timeout_ms));
+    while (ring.read(keeper, 1000) != 0) {
+    }
+  }
+  EXPECT_FALSE(ring.is_large());
+  std::this_thread::sleep_for(std::chrono::milliseconds(3 * small.block_timeout_ms));
+  for (int i = 0; i < 10; ++i) ring.read(keeper, 1000);
   ASSERT_EQ(keeper.packets.size(), sent);
 }
 
