@@ -37,6 +37,11 @@ constexpr int kReopenMilliseconds = 1000;
 constexpr int kReplayPause = 1;
 constexpr int kReopenAttempts = 60;
 constexpr std::chrono::seconds kHandOver{2};
+// The kernel hands a block over when it is full or, after two rounds of its timer, when its time is
+// up; that of the SCTP ring is the longest.
+constexpr std::chrono::milliseconds kDrain{100};
+// For a sensor that has stopped reading to take what is packed for it.
+constexpr std::chrono::milliseconds kFinish{200};
 
 std::unique_ptr<forwarding::Output> make_output(session::CaptureOrder& order) {
   switch (order.kind) {
@@ -164,6 +169,13 @@ struct CaptureLoop::Impl {
     return counts;
   }
 
+  /// How many of the first `accepted` packets of this source have not come yet.
+  std::uint64_t unread(std::uint64_t accepted) {
+    const std::uint64_t came =
+        pipeline.ledger().read.value() - read_before + source->counts().dropped;
+    return accepted > came ? accepted - came : 0;
+  }
+
   void attach_filter() {
     if (!source || program.empty()) return;
     if (auto set = source->set_filter(program); !set)
@@ -184,6 +196,7 @@ struct CaptureLoop::Impl {
     auto opened = open_source(device);
     if (!opened) return opened.error();
     source = std::move(*opened);
+    read_before = pipeline.ledger().read.value();
     is_open.store(true, std::memory_order_relaxed);
     link.store(source->link_type(), std::memory_order_relaxed);
     pipeline.set_link_type(source->link_type());
@@ -206,7 +219,10 @@ struct CaptureLoop::Impl {
   void source_died(const std::string& reason) {
     telemetry::warn("capture stopped; opening the interface again",
                     {{"interface", config.interface}, {"reason", reason}});
-    add_counts(closed, source->counts());
+    (void)drain();
+    capture::SourceCounts counts = source->counts();
+    counts.dropped += unread(counts.accepted);
+    add_counts(closed, counts);
     source.reset();
     is_open.store(false, std::memory_order_relaxed);
     if (config.on_close) config.on_close();
@@ -272,7 +288,7 @@ struct CaptureLoop::Impl {
     // Nothing more comes in, so that the kernel's count stays at what is read now.
     constexpr capture::BpfInstruction kNothing{.code = 0x06, .jt = 0, .jf = 0, .k = 0};
     if (source) (void)source->set_filter({&kNothing, 1});
-    drain();
+    (void)drain();
     pipeline.flush();
     pipeline.abandon();
   }
@@ -288,16 +304,38 @@ struct CaptureLoop::Impl {
     }
   }
 
-  /// Reads what was captured up to now. The kernel hands a block over when it is full or its time
-  /// is up: so the last one takes a moment.
-  void drain() {
-    const auto deadline = Clock::now() + std::chrono::milliseconds(4 * kBlockTimeoutMs);
-    while (source && Clock::now() < deadline) {
-      if (read_some() != 0) continue;
-      if (!source) return;
+  /// Reads what was captured up to now. The error of a source that has died meanwhile.
+  Result<void> drain() {
+    Result<void> alive;
+    const auto deadline = Clock::now() + kDrain;
+    const std::uint64_t accepted = source ? source->counts().accepted : 0;
+    while (source && unread(accepted) != 0 && Clock::now() < deadline) {
+      const auto got = source->read(pipeline, kPacketsPerRead);
+      if (!got) alive = got.error();
+      if (got && *got != 0) continue;
       pollfd ready{source->descriptor(), POLLIN, 0};
-      poll(&ready, 1, kBlockTimeoutMs);
+      poll(&ready, 1, 1);
     }
+    return alive;
+  }
+
+  /// Takes the capture away, and gives its sensor a moment to read what is packed for it; the
+  /// others must not pay for that.
+  void end(Forwarder& forwarder) {
+    if (auto alive = drain(); !alive) source_died(alive.error().text);
+    pipeline.remove(&forwarder);
+    forwarding::Output& output = forwarder.output();
+    output.flush();
+    const auto deadline = Clock::now() + kFinish;
+    while (output.blocked_descriptor() >= 0 && Clock::now() < deadline) {
+      if (!source || read_some() == 0) {
+        pipeline.flush();
+        pollfd ready{output.blocked_descriptor(), POLLOUT, 0};
+        poll(&ready, 1, 1);
+      }
+      output.flush();
+    }
+    output.finish();
   }
 
   struct Command {
@@ -323,7 +361,8 @@ struct CaptureLoop::Impl {
   // Capture thread.
   std::vector<capture::BpfInstruction> program;  // for program_link
   capture::LinkType program_link = capture::LinkType::kEthernet;
-  capture::SourceCounts closed;  // of sources that are no more
+  std::uint64_t read_before = 0;  // packets that came from sources that are no more
+  capture::SourceCounts closed;   // of those
   telemetry::HotCounter reopened;
   Clock::time_point reopen_at;
   int attempts = 0;
@@ -428,11 +467,7 @@ void CaptureLoop::stop(std::uint64_t capture) {
   if (found == impl_->captures.end()) return;
   const Impl::Capture ending = std::move(found->second);
   impl_->captures.erase(found);
-  impl_->on_packet_path([&] {
-    impl_->drain();
-    ending.forwarder->output().finish();
-    impl_->pipeline.remove(ending.forwarder.get());
-  });
+  impl_->on_packet_path([&] { impl_->end(*ending.forwarder); });
   impl_->add_counts_of(ending, impl_->ended);
 }
 

@@ -60,8 +60,7 @@ class Output {
   /// Sends what is packed, partial batches too. What the socket does not take stays or is dropped
   /// by the output's own bound.
   virtual void flush() = 0;
-  /// The last flush: waits a moment for a socket that is full, then gives the rest up. Nothing is
-  /// added afterwards.
+  /// The last flush: what the socket does not take now is given up. Nothing is added afterwards.
   virtual void finish() { flush(); }
   /// A socket whose writability would let flush() go on; -1: none.
   virtual int blocked_descriptor() const { return -1; }

@@ -7,7 +7,6 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include "shared/rpcap/codec.h"
@@ -19,7 +18,6 @@ namespace {
 constexpr std::size_t kCapacity = 1U << 20;
 // What is gathered before the socket is asked, so that one system call carries many packets.
 constexpr std::size_t kBatchBytes = 64 * 1024;
-constexpr int kFinishMilliseconds = 200;
 
 class TcpOutput final : public Output {
  public:
@@ -74,11 +72,6 @@ class TcpOutput final : public Output {
 
   void finish() override {
     flush();
-    for (int waited = 0; blocked_ && !dead_ && waited < kFinishMilliseconds; ++waited) {
-      pollfd ready{socket_.get(), POLLOUT, 0};
-      poll(&ready, 1, 1);
-      flush();
-    }
     settle_rest(DropCause::kSocketFull);
   }
 

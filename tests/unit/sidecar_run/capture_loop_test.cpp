@@ -1,9 +1,11 @@
-// The capture of one interface that goes away and comes back.
+// The capture of one interface that goes away and comes back, and of sensors that come and go.
 #include "sidecar/capture_loop.h"
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,16 +14,20 @@
 
 #include "shared/net/unique_fd.h"
 #include "sidecar/ownership/listening_sockets.h"
+#include "tests/unit/sidecar_capture/packet_builder.h"
 
 namespace sidetap {
 namespace {
 
 using testing::HasSubstr;
 
-/// An interface that is there or not.
+/// An interface that is there or not, and what it has for the reader.
 struct Device {
   net::UniqueFd ready{eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)};  // always readable
   std::atomic<bool> there{true};
+  std::atomic<unsigned> accepted{0};  // by the kernel's filter
+  std::atomic<unsigned> waiting{0};   // of those, what can still be read
+  std::function<void()> at_each_read = [] {};
 };
 
 class FakeSource final : public capture::PacketSource {
@@ -29,15 +35,29 @@ class FakeSource final : public capture::PacketSource {
   explicit FakeSource(Device& device) : device_(device) {}
   capture::LinkType link_type() const override { return capture::LinkType::kEthernet; }
   int descriptor() const override { return device_.ready.get(); }
-  Result<std::size_t> read(capture::PacketHandler&, std::size_t) override {
-    if (!device_.there) return Error{"the interface went down"};
-    return std::size_t{0};
+  /// As the kernel does it tells once that the interface has gone; what it has can be read still.
+  Result<std::size_t> read(capture::PacketHandler& handler, std::size_t most) override {
+    device_.at_each_read();
+    if (!device_.there && !std::exchange(told_, true)) return Error{"the interface went down"};
+    std::size_t done = 0;
+    for (; done < most && device_.waiting != 0; ++done, --device_.waiting)
+      handler.on_packet(from_pod_);
+    return done;
   }
   Result<void> set_filter(std::span<const capture::BpfInstruction>) override { return {}; }
-  capture::SourceCounts counts() override { return {}; }
+  capture::SourceCounts counts() override { return {.accepted = device_.accepted}; }
 
  private:
   Device& device_;
+  bool told_ = false;
+  const test::Bytes bytes_ =
+      test::packet().from("10.0.0.1").to("8.8.8.8").udp(40000, 53).data(1000).ethernet();
+  capture::CapturedPacket from_pod_ = [this] {
+    capture::CapturedPacket packet;
+    packet.bytes = bytes_;
+    packet.length = static_cast<std::uint32_t>(bytes_.size());
+    return packet;
+  }();
 };
 
 class CaptureLoopTest : public testing::Test {
@@ -45,6 +65,7 @@ class CaptureLoopTest : public testing::Test {
   CaptureLoopTest() {
     CaptureLoopConfig config;
     config.interface = "eth0";
+    config.engine.self.addresses = {test::ip("10.0.0.1")};
     config.on_open = [this] { note("open"); };
     config.on_close = [this] { note("closed"); };
     loop_ = std::make_unique<CaptureLoop>(
@@ -102,6 +123,43 @@ TEST_F(CaptureLoopTest, StartsNoCaptureWhileTheInterfaceIsNotOpen) {
   const auto started = loop_->start(order());
   ASSERT_TRUE(started);
   loop_->stop(*started);
+}
+
+TEST_F(CaptureLoopTest, CountsWhatTheInterfaceTookWithIt) {
+  loop_->run();
+  device_.accepted = 5;
+  device_.waiting = 2;
+  device_.there = false;
+  ASSERT_TRUE(wait_for({"closed"}));
+  const LoopCounts counts = loop_->counts();
+  EXPECT_EQ(counts.source.accepted, 5U);
+  EXPECT_EQ(loop_->ledger().read.value(), 2U);
+  EXPECT_EQ(counts.source.dropped, 3U);
+}
+
+TEST_F(CaptureLoopTest, GoesOnReadingWhileAStalledSensorsCaptureEnds) {
+  constexpr unsigned kPackets = 500;
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+  const net::UniqueFd sensor(ends[1]);
+  session::CaptureOrder order;
+  order.kind = session::DataKind::kTcp;
+  order.socket = net::UniqueFd(ends[0]);
+  // The sensor stalls until its capture ends, and then takes a little whenever the tap reads.
+  std::atomic<bool> ending{false};
+  device_.at_each_read = [&, bytes = std::vector<char>(100'000)]() mutable {
+    if (ending) (void)recv(sensor.get(), bytes.data(), bytes.size(), 0);
+  };
+  loop_->run();
+  const auto capture = loop_->start(std::move(order));
+  ASSERT_TRUE(capture);
+  device_.accepted = device_.waiting = kPackets;
+  while (device_.waiting != 0) loop_->settle();
+  loop_->settle();
+  EXPECT_LT(loop_->counts().forwarded, kPackets);
+  ending = true;
+  loop_->stop(*capture);
+  EXPECT_EQ(loop_->counts().forwarded, kPackets);
 }
 
 }  // namespace
