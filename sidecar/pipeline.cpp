@@ -72,7 +72,7 @@ void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::
                    Part part) {
   (part == Part::kTaker ? takers_ : copies_).push_back({std::move(forwarder), hash_of(key), key});
   wanting_.reserve(takers_.size() + copies_.size());
-  sampling_.reserve(wanting_.capacity());
+  taking_.reserve(wanting_.capacity());
   note_who_runs();
 }
 
@@ -188,26 +188,34 @@ void Pipeline::take(const capture::CapturedPacket& packet, const capture::Packet
   ledger_.taken.add();
   count_missed();
   if (only_) {
-    if (only_->wants(packet)) forward(packet, view, flow, {&only_, 1}, true);
+    if (may_want(*only_, packet, view)) forward(packet, view, flow, {&only_, 1}, true);
     return;
   }
   wanting_.clear();
-  choose_takers(packet, flow);
+  choose_takers(packet, view, flow);
   const bool taken = !wanting_.empty();
-  if (copies) choose_copies(packet);
+  if (copies) choose_copies(packet, view);
   forward(packet, view, flow, wanting_, taken);
 }
 
 void Pipeline::copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
                     std::uint64_t flow) {
   wanting_.clear();
-  choose_copies(packet);
+  choose_copies(packet, view);
   forward(packet, view, flow, wanting_, false);
 }
 
-void Pipeline::choose_takers(const capture::CapturedPacket& packet, std::uint64_t flow) {
+/// Of a packet that was several on the wire only those can be judged, each for itself.
+bool Pipeline::may_want(forwarding::Forwarder& forwarder, const capture::CapturedPacket& packet,
+                        const capture::PacketView& view) const {
+  return forwarder.wants_all() || restorer_.count(view, packet) > 1 ||
+         forwarder.wants(packet.bytes, packet.length);
+}
+
+void Pipeline::choose_takers(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                             std::uint64_t flow) {
   const auto offer = [&](const Target& target) {
-    if (target.forwarder->wants(packet)) wanting_.push_back(target.forwarder.get());
+    if (may_want(*target.forwarder, packet, view)) wanting_.push_back(target.forwarder.get());
   };
   if (config_.balance) {
     // Rendezvous hashing: when a capture goes, only its own flows move.
@@ -220,9 +228,10 @@ void Pipeline::choose_takers(const capture::CapturedPacket& packet, std::uint64_
   }
 }
 
-void Pipeline::choose_copies(const capture::CapturedPacket& packet) {
+void Pipeline::choose_copies(const capture::CapturedPacket& packet,
+                             const capture::PacketView& view) {
   for (const Target& target : copies_) {
-    if (target.forwarder->wants(packet)) wanting_.push_back(target.forwarder.get());
+    if (may_want(*target.forwarder, packet, view)) wanting_.push_back(target.forwarder.get());
   }
 }
 
@@ -247,17 +256,28 @@ void Pipeline::forward(const capture::CapturedPacket& packet, const capture::Pac
 void Pipeline::forward_segments(const capture::CapturedPacket& packet, std::uint32_t count,
                                 std::uint64_t flow, Forwarders wanting) {
   for (forwarding::Forwarder* forwarder : wanting) forwarder->note_split(count);
+  const bool filtered =
+      std::any_of(wanting.begin(), wanting.end(), [](const auto* f) { return !f->wants_all(); });
   for (std::uint32_t i = 0; i < count; ++i) {
-    sampling_.clear();
+    fidelity::WirePacket wire;
+    if (filtered) {
+      wire = restorer_.next();
+      segment_.assign(wire.head.begin(), wire.head.end());
+      segment_.insert(segment_.end(), wire.body.begin(), wire.body.end());
+    }
+    taking_.clear();
     for (forwarding::Forwarder* forwarder : wanting) {
-      if (forwarder->samples(packet)) sampling_.push_back(forwarder);
+      const bool wants = forwarder->wants_all() || forwarder->wants(segment_, wire.length);
+      if (wants && forwarder->samples(packet)) taking_.push_back(forwarder);
     }
-    if (sampling_.empty()) {
-      restorer_.skip();
-      continue;
+    if (!filtered) {
+      if (taking_.empty()) {
+        restorer_.skip();
+        continue;
+      }
+      wire = restorer_.next();
     }
-    const fidelity::WirePacket wire = restorer_.next();
-    for (forwarding::Forwarder* forwarder : sampling_)
+    for (forwarding::Forwarder* forwarder : taking_)
       forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
   }
 }

@@ -114,8 +114,11 @@ class Pipeline final : public capture::PacketHandler {
             std::uint64_t flow, bool copies);
   void copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
             std::uint64_t flow);
-  void choose_takers(const capture::CapturedPacket& packet, std::uint64_t flow);
-  void choose_copies(const capture::CapturedPacket& packet);
+  bool may_want(forwarding::Forwarder& forwarder, const capture::CapturedPacket& packet,
+                const capture::PacketView& view) const;
+  void choose_takers(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                     std::uint64_t flow);
+  void choose_copies(const capture::CapturedPacket& packet, const capture::PacketView& view);
   /// `taken`: there is a taker among those that want it.
   void forward(const capture::CapturedPacket& packet, const capture::PacketView& view,
                std::uint64_t flow, Forwarders wanting, bool taken);
@@ -133,11 +136,12 @@ class Pipeline final : public capture::PacketHandler {
   ownership::Engine& engine_;
   std::vector<Target> takers_;
   std::vector<Target> copies_;
-  std::vector<Expected> expected_;                // as in the configuration
-  bool all_run_ = false;                          // the expected ones
-  forwarding::Forwarder* only_ = nullptr;         // where there is one taker and nobody else
-  std::vector<forwarding::Forwarder*> wanting_;   // of the packet at hand, takers first
-  std::vector<forwarding::Forwarder*> sampling_;  // of what it was on the wire, one by one
+  std::vector<Expected> expected_;               // as in the configuration
+  bool all_run_ = false;                         // the expected ones
+  forwarding::Forwarder* only_ = nullptr;        // where there is one taker and nobody else
+  std::vector<forwarding::Forwarder*> wanting_;  // of the packet at hand, takers first
+  std::vector<forwarding::Forwarder*> taking_;   // of what it was on the wire, one by one
+  std::vector<std::byte> segment_;               // the one at hand, in one piece for filters
   fidelity::Restorer restorer_;
   forwarding::RateLimiter limiter_;
   forwarding::OutageBuffer outage_;

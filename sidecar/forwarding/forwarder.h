@@ -22,8 +22,9 @@ class SensorFilter {
  public:
   SensorFilter() = default;  ///< Lets everything pass.
   static Result<SensorFilter> make(std::span<const rpcap::BpfInstruction> program);
+  bool passes_all() const { return program_.empty(); }
   bool passes(std::span<const std::byte> bytes, std::uint32_t length) const {
-    return program_.empty() || accepts(bytes, length);
+    return passes_all() || accepts(bytes, length);
   }
 
  private:
@@ -45,10 +46,11 @@ class Forwarder {
   Forwarder(std::unique_ptr<Output> output, SensorFilter filter, rpcap::Sampling sampling,
             std::uint32_t snaplen);
 
-  /// Does the sensor's filter let this packet pass? Once for each captured packet, before it is cut
-  /// into what was on the wire; counts those it does not.
-  bool wants(const capture::CapturedPacket& packet) {
-    if (filter_.passes(packet.bytes, packet.length)) return true;
+  bool wants_all() const { return filter_.passes_all(); }
+  /// Does the sensor's filter let this packet, as it was on the wire, pass? Counts those it does
+  /// not.
+  bool wants(std::span<const std::byte> bytes, std::uint32_t length) {
+    if (filter_.passes(bytes, length)) return true;
     counts_.filtered.add();
     return false;
   }
@@ -59,7 +61,7 @@ class Forwarder {
     counts_.sampled.add();
     return false;
   }
-  /// What it wants was `count` packets on the wire.
+  /// A captured packet was `count` packets on the wire.
   void note_split(std::uint32_t count) { counts_.segments.add(count - 1); }
   /// A packet as it was on the wire, in two parts; cut to the snaplen and numbered.
   void forward(const capture::CapturedPacket& packet, std::span<const std::byte> head,

@@ -33,7 +33,7 @@ struct Rig {
     packet.length = static_cast<std::uint32_t>(bytes.size());
     packet.seconds = static_cast<std::uint32_t>(microseconds / 1'000'000);
     packet.nanoseconds = static_cast<std::uint32_t>(microseconds % 1'000'000 * 1000);
-    if (forwarder.wants(packet) && forwarder.samples(packet))
+    if (forwarder.wants(packet.bytes, packet.length) && forwarder.samples(packet))
       forwarder.forward(packet, {}, bytes, packet.length);
   }
 };

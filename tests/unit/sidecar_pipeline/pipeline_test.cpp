@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <pcap/bpf.h>
 
 #include "tests/unit/sidecar_capture/packet_builder.h"
 
@@ -46,10 +47,20 @@ class PipelineTest : public testing::Test {
   }
 
   std::shared_ptr<forwarding::Forwarder> forwarder(std::vector<Bytes>& into,
-                                                   const bool* blocked = nullptr) {
+                                                   const bool* blocked = nullptr,
+                                                   forwarding::SensorFilter filter = {}) {
     return std::make_shared<forwarding::Forwarder>(std::make_unique<Recorder>(into, blocked),
-                                                   forwarding::SensorFilter(), rpcap::Sampling(),
-                                                   262'144);
+                                                   std::move(filter), rpcap::Sampling(), 262'144);
+  }
+  /// Lets packets of up to `longest` bytes pass.
+  static forwarding::SensorFilter up_to(std::uint32_t longest) {
+    const auto filter = forwarding::SensorFilter::make(std::vector<rpcap::BpfInstruction>{
+        {.code = BPF_LD | BPF_W | BPF_LEN},
+        {.code = BPF_JMP | BPF_JGT | BPF_K, .jt = 1, .k = longest},
+        {.code = BPF_RET | BPF_K, .k = 262'144},
+        {.code = BPF_RET | BPF_K, .k = 0}});
+    EXPECT_TRUE(filter);
+    return *filter;
   }
 
   static void feed(Pipeline& pipeline, const Bytes& bytes) {
@@ -105,6 +116,28 @@ TEST_F(PipelineTest, TheSourcesWordOnTheDirectionTellsEchoes) {
   packet.direction = capture::Direction::kInbound;
   pipeline.on_packet(packet);
   EXPECT_EQ(got.size(), 1U);
+}
+
+TEST_F(PipelineTest, ASensorsFilterJudgesPacketsAsTheyWereOnTheWire) {
+  constexpr std::uint32_t kSegment = 14 + 20 + 20 + 100;
+  for (const bool copies : {false, true}) {
+    Pipeline pipeline = make({});
+    std::vector<Bytes> got;
+    std::vector<Bytes> none;
+    const auto fitting = forwarder(got, nullptr, up_to(kSegment));
+    const auto refusing = forwarder(none, nullptr, up_to(kSegment - 1));
+    pipeline.add(fitting, "one");
+    if (copies) pipeline.add(refusing, "two", Part::kCopy);
+    feed_segments(pipeline, 5);
+    ASSERT_EQ(got.size(), 5U);
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(sequence_of(got[i]), 1 + i * 100);
+    EXPECT_EQ(fitting->counts().filtered.value(), 0U);
+    EXPECT_EQ(fitting->counts().segments.value(), 4U);
+    EXPECT_TRUE(none.empty());
+    // What is filtered and what was added give what was captured.
+    EXPECT_EQ(refusing->counts().filtered.value() - refusing->counts().segments.value(),
+              copies ? 1U : 0U);
+  }
 }
 
 constexpr std::uint16_t kFlows = 600;
