@@ -4,9 +4,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <memory>
-#include <sstream>
 
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -96,44 +94,6 @@ Result<std::vector<Interface>> list_interfaces() {
     }
   }
   return list;
-}
-
-std::vector<IpAddress> default_gateways() {
-  std::vector<IpAddress> gateways;
-  const auto keep = [&](IpAddress gateway) {
-    if (!gateway.is_unspecified()) gateways.push_back(gateway);
-  };
-  std::string line;
-  // proc(5): interface, destination, gateway, ... as hexadecimal numbers in this machine's byte
-  // order.
-  std::ifstream v4("/proc/net/route");
-  std::getline(v4, line);
-  while (std::getline(v4, line)) {
-    std::istringstream fields(line);
-    std::string interface;
-    std::uint32_t destination = 0;
-    std::uint32_t gateway = 0;
-    if (fields >> interface >> std::hex >> destination >> gateway && destination == 0) {
-      keep(IpAddress::v4(ntohl(gateway)));
-    }
-  }
-  // Destination, its length, source, its length, next hop: 32 hexadecimal digits in network order.
-  std::ifstream v6("/proc/net/ipv6_route");
-  while (std::getline(v6, line)) {
-    std::istringstream fields(line);
-    std::string destination;
-    std::string length;
-    std::string source;
-    std::string source_length;
-    std::string hop;
-    if (!(fields >> destination >> length >> source >> source_length >> hop)) continue;
-    if (length != "00" || hop.size() != 32) continue;
-    keep(IpAddress::v6(std::stoull(hop.substr(0, 16), nullptr, 16),
-                       std::stoull(hop.substr(16), nullptr, 16)));
-  }
-  std::sort(gateways.begin(), gateways.end());
-  gateways.erase(std::unique(gateways.begin(), gateways.end()), gateways.end());
-  return gateways;
 }
 
 }  // namespace sidetap::net

@@ -32,7 +32,8 @@ struct Interface {
 /// Every interface, in the system's order. Errors: the system call's.
 Result<std::vector<Interface>> list_interfaces();
 
-/// The next hops of the default routes, both families, ascending, each once.
+/// The next hops of the default routes, both families, every one of a route with several;
+/// ascending, each once.
 std::vector<IpAddress> default_gateways();
 
 }  // namespace sidetap::net

@@ -8,11 +8,10 @@
 #include <span>
 
 #include <linux/if_link.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include "shared/net/netlink.h"
 #include "shared/net/unique_fd.h"
 
 namespace sidetap::capture {
@@ -28,33 +27,19 @@ constexpr unsigned kGsoIpv4MaxSize = 63;
 constexpr unsigned kGroIpv4MaxSize = 64;
 
 constexpr std::size_t kHeader = NLMSG_ALIGN(sizeof(nlmsghdr));
-constexpr std::size_t kAttributes = kHeader + NLMSG_ALIGN(sizeof(ifinfomsg));
 
-template <class Value>
-Value copy_from(std::span<const std::byte> bytes, std::size_t offset) {
-  Value value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
-
-LinkFacts read_answer(std::span<const std::byte> answer) {
+LinkFacts read_answer(std::span<const std::byte> payload) {
   LinkFacts facts;
-  const auto link = copy_from<ifinfomsg>(answer, kHeader);
+  const auto link = net::read_kernel_value<ifinfomsg>(payload);
   facts.index = link.ifi_index;
   facts.hardware_type = link.ifi_type;
-  std::size_t at = kAttributes;
-  while (at + sizeof(rtattr) <= answer.size()) {
-    const auto attribute = copy_from<rtattr>(answer, at);
-    const std::size_t value = at + RTA_ALIGN(sizeof(rtattr));
-    if (attribute.rta_len < sizeof(rtattr) || at + attribute.rta_len > answer.size()) break;
-    const bool size =
-        attribute.rta_type == IFLA_GSO_MAX_SIZE || attribute.rta_type == IFLA_GRO_MAX_SIZE ||
-        attribute.rta_type == kGsoIpv4MaxSize || attribute.rta_type == kGroIpv4MaxSize;
-    if (size && value + sizeof(std::uint32_t) <= answer.size())
-      facts.longest_packet =
-          std::max(facts.longest_packet, copy_from<std::uint32_t>(answer, value));
-    at += RTA_ALIGN(attribute.rta_len);
-  }
+  net::for_each_attribute(
+      net::after<ifinfomsg>(payload), [&](unsigned type, std::span<const std::byte> value) {
+        if (type == IFLA_GSO_MAX_SIZE || type == IFLA_GRO_MAX_SIZE || type == kGsoIpv4MaxSize ||
+            type == kGroIpv4MaxSize)
+          facts.longest_packet =
+              std::max(facts.longest_packet, net::read_kernel_value<std::uint32_t>(value));
+      });
   return facts;
 }
 
@@ -76,9 +61,10 @@ Result<LinkFacts> read_link_facts(const std::string& name) {
   const ssize_t got = recv(socket_fd.get(), buffer.data(), buffer.size(), 0);
   if (got < 0) return Error{name + ": rtnetlink: " + std::strerror(errno)};
   const auto answer = std::span<const std::byte>(buffer).first(static_cast<std::size_t>(got));
-  if (answer.size() < kAttributes || copy_from<nlmsghdr>(answer, 0).nlmsg_type != RTM_NEWLINK)
+  if (answer.size() < kHeader + sizeof(ifinfomsg) ||
+      net::read_kernel_value<nlmsghdr>(answer).nlmsg_type != RTM_NEWLINK)
     return Error{name + ": rtnetlink gives no link"};
-  return read_answer(answer);
+  return read_answer(answer.subspan(kHeader));
 }
 
 }  // namespace sidetap::capture

@@ -11,12 +11,12 @@
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+
+#include "shared/net/netlink.h"
 
 namespace sidetap::ownership {
 namespace {
@@ -77,32 +77,12 @@ Result<void> KernelListeningSockets::dump(std::uint8_t family, std::vector<Liste
   ask.request.sdiag_protocol = IPPROTO_TCP;
   ask.request.idiag_states = kListenState;
   // INET_DIAG_SKV6ONLY comes with every IPv6 answer, asked for or not.
-  if (::send(socket_.get(), &ask, sizeof ask, 0) < 0) return system_error("send");
-
-  alignas(nlmsghdr) std::array<std::byte, 32768> buffer;
-  for (;;) {
-    const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error("recv");
-    std::span<const std::byte> rest(buffer.data(), static_cast<std::size_t>(got));
-    while (rest.size() >= sizeof(nlmsghdr)) {
-      nlmsghdr header;
-      std::memcpy(&header, rest.data(), sizeof header);
-      if (header.nlmsg_len < sizeof header || header.nlmsg_len > rest.size()) break;
-      const auto payload = rest.subspan(sizeof header, header.nlmsg_len - sizeof header);
-      if (header.nlmsg_seq == sequence_) {
-        if (header.nlmsg_type == NLMSG_DONE) return {};
-        if (header.nlmsg_type == NLMSG_ERROR) {
-          nlmsgerr problem{};
-          std::memcpy(&problem, payload.data(), std::min(payload.size(), sizeof problem));
-          errno = -problem.error;
-          return system_error("the kernel answered");
-        }
-        if (header.nlmsg_type == SOCK_DIAG_BY_FAMILY) read_answer(payload, into);
-      }
-      rest = rest.subspan(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), rest.size()));
-    }
-  }
+  auto done = net::dump(socket_.get(), std::as_bytes(std::span(&ask, 1)),
+                        [&](unsigned type, std::span<const std::byte> payload) {
+                          if (type == SOCK_DIAG_BY_FAMILY) read_answer(payload, into);
+                        });
+  if (!done) return Error{"listening sockets: " + done.error().text};
+  return {};
 }
 
 void KernelListeningSockets::read_answer(std::span<const std::byte> payload,
@@ -122,18 +102,11 @@ void KernelListeningSockets::read_answer(std::span<const std::byte> payload,
     listener.address = net::IpAddress::from_v6_bytes(raw);
     listener.every_v6 = listener.address == net::IpAddress();
     listener.every_v4 = listener.address.is_unspecified();
-    auto attributes = payload.subspan(NLMSG_ALIGN(sizeof message));
-    while (attributes.size() >= sizeof(rtattr)) {
-      rtattr attribute;
-      std::memcpy(&attribute, attributes.data(), sizeof attribute);
-      if (attribute.rta_len < sizeof attribute || attribute.rta_len > attributes.size()) break;
-      if (attribute.rta_type == INET_DIAG_SKV6ONLY && attribute.rta_len > sizeof attribute &&
-          attributes[sizeof attribute] != std::byte{0}) {
-        listener.every_v4 = false;
-      }
-      attributes = attributes.subspan(
-          std::min<std::size_t>(RTA_ALIGN(attribute.rta_len), attributes.size()));
-    }
+    net::for_each_attribute(
+        net::after<inet_diag_msg>(payload), [&](unsigned type, std::span<const std::byte> value) {
+          if (type == INET_DIAG_SKV6ONLY && !value.empty() && value[0] != std::byte{0})
+            listener.every_v4 = false;
+        });
   }
   into.push_back(listener);
 }

@@ -54,5 +54,25 @@ TEST(Interfaces, BroadcastIsThatOfTheSubnetWhereNoneWasSetExplicitly) {
   if (!made) GTEST_SKIP() << "no right to make a network namespace";
 }
 
+TEST(DefaultGateways, EveryNextHopOfADefaultRouteIsOne) {
+  const bool made = in_own_namespace([] {
+    ASSERT_EQ(
+        std::system(
+            "ip link add d0 type veth peer name d1 && sysctl -qw net.ipv6.conf.d0.accept_dad=0 &&"
+            "ip addr add 10.9.8.7/24 dev d0 && ip addr add fd00::7/64 dev d0 nodad &&"
+            "ip link set d1 up && ip link set d0 up &&"
+            "ip route add default nexthop via 10.9.8.1 nexthop via 10.9.8.2 &&"
+            "ip route add default via inet6 fd00::3 metric 50 &&"
+            "ip -6 route add default nexthop via fd00::1 nexthop via fd00::2 &&"
+            "ip route add 0.0.0.0/1 via 10.9.8.9 && ip route add blackhole default metric 9"),
+        0);
+    std::vector<IpAddress> gateways;
+    for (const char* text : {"10.9.8.1", "10.9.8.2", "fd00::1", "fd00::2", "fd00::3"})
+      gateways.push_back(*IpAddress::parse(text));
+    EXPECT_EQ(default_gateways(), gateways);
+  });
+  if (!made) GTEST_SKIP() << "no right to make a network namespace";
+}
+
 }  // namespace
 }  // namespace sidetap::net
