@@ -73,7 +73,7 @@ class RandomTraffic:
         """An odd one. To a Service's port there is no other way with an odd one.
 
         A node that translates addresses gives the second of two conversations that would look alike to the backend
-        another port: on the two sides of the node they are different conversations then.
+        another port: on the two sides of the node they are different conversations then, one of the documented exceptions.
         """
         return self._port(8126) | 1
 
