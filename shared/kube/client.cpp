@@ -57,6 +57,11 @@ std::string text_of(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+/// What was said elsewhere may be part of it, a token for instance, and need not be UTF-8.
+std::string written(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 /// A watch is silent for long, and a server that has vanished is silent for ever: after some 25 s
 /// the connection ends.
 void notice_dead_peer(int socket) {
@@ -84,6 +89,7 @@ struct Client::Impl {
   std::unique_ptr<asio::ssl::context> tls;
   std::unique_ptr<Stream> stream;
   beast::flat_buffer buffer;
+  bool stopped = false;
 
   Error failed(const char* step, const ErrorCode& code) const {
     return Error{"API server " + credentials.server.to_string() + ": " + step + ": " +
@@ -126,6 +132,7 @@ struct Client::Impl {
     auto [resolve_error, addresses] = co_await resolver.async_resolve(
         credentials.server.host, std::to_string(credentials.server.port), kTuple);
     if (resolve_error) co_return failed("resolve", resolve_error);
+    if (stopped) co_return failed("connect", asio::error::operation_aborted);
     auto& socket = beast::get_lowest_layer(*stream);
     socket.expires_after(limits.timeout);
     auto [connect_error, endpoint] = co_await socket.async_connect(addresses, kTuple);
@@ -299,20 +306,25 @@ asio::awaitable<Result<Response>> Client::get(std::string path) {
   return impl_->request(http::verb::get, std::move(path), {}, {});
 }
 asio::awaitable<Result<Response>> Client::create(std::string path, nlohmann::json object) {
-  return impl_->request(http::verb::post, std::move(path), "application/json", object.dump());
+  return impl_->request(http::verb::post, std::move(path), "application/json", written(object));
 }
 asio::awaitable<Result<Response>> Client::replace(std::string path, nlohmann::json object) {
-  return impl_->request(http::verb::put, std::move(path), "application/json", object.dump());
+  return impl_->request(http::verb::put, std::move(path), "application/json", written(object));
 }
 asio::awaitable<Result<Response>> Client::patch(std::string path, PatchType type,
                                                 nlohmann::json patch) {
-  return impl_->request(http::verb::patch, std::move(path), media_type(type), patch.dump());
+  return impl_->request(http::verb::patch, std::move(path), media_type(type), written(patch));
 }
 asio::awaitable<Result<Response>> Client::watch(std::string path,
                                                 std::function<bool(const nlohmann::json&)> each,
                                                 std::chrono::milliseconds idle_timeout,
                                                 std::function<void()> accepted) {
   return impl_->watch(std::move(path), std::move(each), idle_timeout, std::move(accepted));
+}
+
+void Client::stop() {
+  impl_->stopped = true;
+  if (impl_->stream) beast::get_lowest_layer(*impl_->stream).close();
 }
 
 asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string token,

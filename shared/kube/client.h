@@ -63,6 +63,9 @@ class Client {
                                                  std::chrono::milliseconds idle_timeout,
                                                  std::function<void()> accepted = {});
 
+  /// For good: a request that is under way ends with an error, and so does every later one.
+  void stop();
+
   const Credentials& credentials() const;
 
  private:

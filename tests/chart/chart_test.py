@@ -548,7 +548,7 @@ class Monitoring(unittest.TestCase):
 class Rights(unittest.TestCase):
     # What no rule on names can hold: token reviews are created, not read; pods have any name.
     UNNAMED = {("tokenreviews", "create")}
-    OF_DUAL_STACK = {("pods", "get")}
+    OF_PROOF = {("pods", "get")}
 
     def test_rules_name_what_they_allow(self):
         for label, docs in rendering.renderings():
@@ -560,10 +560,10 @@ class Rights(unittest.TestCase):
                         self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
                         if "resourceNames" not in rule:
                             granted = set(itertools.product(rule["resources"], rule["verbs"]))
-                            dual = self.OF_DUAL_STACK if "everything" in label else set()
-                            self.assertLessEqual(granted, self.UNNAMED | dual)
+                            proof = self.OF_PROOF if "everything" in label else set()
+                            self.assertLessEqual(granted, self.UNNAMED | proof)
 
-    def test_pods_are_read_where_they_have_two_addresses_only(self):
+    def test_pods_are_read_only_where_a_connection_may_not_prove_their_addresses(self):
         def reads(*arguments):
             docs = documents(template(*REQUIRED, *arguments))
             return any("pods" in rule["resources"] for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
@@ -572,6 +572,11 @@ class Rights(unittest.TestCase):
         self.assertTrue(reads(*dual))
         self.assertFalse(reads(*dual, "--set", "registry.readPods=never"))
         self.assertFalse(reads(*dual, "--set", "registry.auth=none"))
+        # Pods' traffic to a node may come from another address than the pod's.
+        node = ["--set", "webhook.hostNetwork=true,webhook.port=10260"]
+        self.assertTrue(reads(*node))
+        self.assertFalse(reads(*node, "--set", "registry.readPods=never"))
+        self.assertFalse(reads(*node, "--set", "registry.auth=none"))
         self.assertTrue(reads("--set", "registry.readPods=always"))
 
     def test_services_are_watched_where_that_is_asked_for_only(self):

@@ -48,25 +48,33 @@ std::vector<net::IpAddress> addresses_in(const nlohmann::json& pod, const std::s
 
 }  // namespace
 
-Authenticator::Authenticator(asio::any_io_executor executor, const kube::Credentials& credentials,
-                             AuthenticatorConfig config)
+Authenticator::Authenticator(const asio::any_io_executor& executor,
+                             const kube::Credentials& credentials, AuthenticatorConfig config)
     : config_(std::move(config)), freed_(executor) {
   freed_.expires_at(asio::steady_timer::time_point::max());
+  clients_.reserve(config_.connections);
   for (std::size_t i = 0; i < config_.connections; ++i) {
-    idle_.push_back(std::make_unique<kube::Client>(executor, credentials));
+    idle_.push_back(&clients_.emplace_back(executor, credentials));
   }
 }
 
-asio::awaitable<std::unique_ptr<kube::Client>> Authenticator::borrow() {
-  while (idle_.empty()) co_await freed_.async_wait(kTuple);
-  auto client = std::move(idle_.back());
+asio::awaitable<Authenticator::Borrowed> Authenticator::borrow() {
+  while (idle_.empty() && !stopping_) co_await freed_.async_wait(kTuple);
+  if (stopping_) co_return nullptr;
+  Borrowed client(idle_.back(), GiveBack{this});
   idle_.pop_back();
   co_return client;
 }
 
-void Authenticator::give_back(std::unique_ptr<kube::Client> client) {
-  idle_.push_back(std::move(client));
-  freed_.cancel_one();
+void Authenticator::GiveBack::operator()(kube::Client* client) const {
+  lender->idle_.push_back(client);
+  lender->freed_.cancel_one();
+}
+
+void Authenticator::stop() {
+  stopping_ = true;
+  freed_.cancel();
+  for (kube::Client& client : clients_) client.stop();
 }
 
 void Authenticator::forget_old() {
@@ -75,31 +83,38 @@ void Authenticator::forget_old() {
   if (known_.size() >= config_.most_remembered) known_.clear();
 }
 
-asio::awaitable<Result<kube::TokenIdentity>> Authenticator::identify(std::string token) {
-  const std::string key = digest(token);
+const kube::TokenIdentity* Authenticator::recall(const std::string& key) const {
   const auto found = known_.find(key);
-  if (found != known_.end() && Clock::now() < found->second.until) {
-    co_return found->second.identity;
-  }
-  auto client = co_await borrow();
+  if (found == known_.end() || found->second.until <= Clock::now()) return nullptr;
+  return &found->second.identity;
+}
+
+asio::awaitable<Result<std::optional<kube::TokenIdentity>>> Authenticator::identify(
+    std::string token, Wanted wanted) {
+  using Answer = std::optional<kube::TokenIdentity>;
+  const std::string key = digest(token);
+  if (const auto* known = recall(key)) co_return Answer(*known);
+  const auto client = co_await borrow();
+  if (!client || !wanted()) co_return Answer();
+  // Another connection of the same tap may have asked meanwhile.
+  if (const auto* known = recall(key)) co_return Answer(*known);
   auto identity = co_await kube::review_token(*client, std::move(token), config_.audience);
-  give_back(std::move(client));
   if (!identity) co_return identity.error();
   if (known_.size() >= config_.most_remembered) forget_old();
   const bool good = identity->authenticated && !identity->pod_name.empty();
   known_[key] = {*identity, Clock::now() + (good ? config_.remember : config_.remember_refused)};
-  co_return std::move(*identity);
+  co_return Answer(std::move(*identity));
 }
 
 asio::awaitable<Result<std::optional<std::vector<net::IpAddress>>>> Authenticator::addresses_of(
-    kube::TokenIdentity identity) {
+    kube::TokenIdentity identity, Wanted wanted) {
   using Answer = std::optional<std::vector<net::IpAddress>>;
   const std::string name_space = namespace_of(identity.user);
   if (name_space.empty() || identity.pod_name.empty()) co_return Answer();
-  auto client = co_await borrow();
+  const auto client = co_await borrow();
+  if (!client || !wanted()) co_return Answer();
   std::string path = "/api/v1/namespaces/" + name_space + "/pods/" + identity.pod_name;
   const auto read = co_await client->get(std::move(path));
-  give_back(std::move(client));
   if (!read) co_return read.error();
   if (read->status == 401 || read->status == 403 || read->status == 404) co_return Answer();
   if (!read->ok()) co_return Error{"the API server answers " + std::to_string(read->status)};

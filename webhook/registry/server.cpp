@@ -50,6 +50,14 @@ std::string bearer_of(const Request& request) {
   return std::string(value.substr(kBearer.size()));
 }
 
+/// One or more of the characters that a bearer token has, then padding (RFC 6750, 2.1: b64token).
+bool is_token(std::string_view text) {
+  constexpr std::string_view kCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+  const auto padding = text.find_first_not_of(kCharacters);
+  return padding != 0 && text.find_first_not_of('=', padding) == text.npos;
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -167,20 +175,28 @@ struct Server::Impl {
       co_await session.decline(401, "no bearer token");
       co_return std::nullopt;
     }
-    auto identity = co_await authenticator->identify(std::move(token));
-    if (!identity) {
+    if (!is_token(token)) {
+      refused("token");
+      co_await session.decline(401, "the bearer is no token");
+      co_return std::nullopt;
+    }
+    const Authenticator::Wanted wanted = [&session] { return !session.has_ended(); };
+    const auto answer = co_await authenticator->identify(std::move(token), wanted);
+    if (stopping || (answer && !*answer)) co_return std::nullopt;
+    if (!answer) {
       refused("api-server");
-      telemetry::warn("a tap's token cannot be checked", {{"reason", identity.error().text}});
+      telemetry::warn("a tap's token cannot be checked", {{"reason", answer.error().text}});
       co_await session.decline(503, "the token cannot be checked now");
       co_return std::nullopt;
     }
-    if (!identity->authenticated || identity->pod_name.empty()) {
+    const kube::TokenIdentity& identity = **answer;
+    if (!identity.authenticated || identity.pod_name.empty()) {
       refused("token");
       co_await session.decline(403,
                                "the token is not that of a pod for audience " + config.audience);
       co_return std::nullopt;
     }
-    co_return std::move(*identity);
+    co_return identity;
   }
 
   /// Publishes what is proved of what the tap says.
@@ -193,8 +209,9 @@ struct Server::Impl {
   /// be about to tell the API server of them, and that may be away: so it is asked again.
   asio::awaitable<void> prove(const std::shared_ptr<Connection> tap) {
     auto wait = config.proof_wait;
+    const Authenticator::Wanted wanted = [tap] { return !tap->ended; };
     for (int answers = 0; !tap->ended && tap->claim.wants_proof();) {
-      const auto known = co_await authenticator->addresses_of(tap->identity);
+      const auto known = co_await authenticator->addresses_of(tap->identity, wanted);
       if (tap->ended) co_return;
       if (known) {
         tap->claim.prove(known->value_or(std::vector<net::IpAddress>()));
@@ -325,6 +342,7 @@ struct Server::Impl {
     acceptor->close(ignored);
     for (const auto& [id, tap] : connections) tap->session->cut();
     publication.cancel();
+    if (authenticator) authenticator->stop();
     if (services) services->stop();
   }
 };

@@ -8,6 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/http.hpp>
+#include <poll.h>
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -149,7 +150,11 @@ asio::awaitable<void> Session::write() {
 }
 
 asio::awaitable<void> Session::refuse(std::string reason) {
-  refused_ = true;
+  // Both would wait for the same moment and then write at once, of which Beast does one only.
+  if (std::exchange(refused_, true)) {
+    cut();
+    co_return;
+  }
   while (writing_) co_await written_.async_wait(kTuple);
   if (!open_) co_return;
   const std::string text = refused_text(reason);
@@ -162,6 +167,12 @@ asio::awaitable<void> Session::refuse(std::string reason) {
 void Session::cut() {
   open_ = false;
   stream_.next_layer().tls().cut();
+}
+
+bool Session::has_ended() {
+  // Unlike the end that a read sees, this one is not behind bytes that nobody has read yet.
+  pollfd socket{stream_.next_layer().next_layer().native_handle(), POLLRDHUP, 0};
+  return ::poll(&socket, 1, 0) > 0;
 }
 
 }  // namespace sidetap::webhook::registry

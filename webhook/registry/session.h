@@ -56,8 +56,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void tell(std::shared_ptr<const News> news);
   /// The next thing it is told is everything.
   void resync();
+  /// Tells why, and ends. While that is under way, a second reason ends it at once.
   boost::asio::awaitable<void> refuse(std::string reason);
   void cut();
+  /// Has the other end gone, or was it cut? Known without reading.
+  bool has_ended();
 
  private:
   boost::asio::awaitable<void> write();

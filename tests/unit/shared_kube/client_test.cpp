@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
@@ -181,6 +182,17 @@ TEST_F(KubeClient, PatchTypesHaveTheirMediaTypes) {
   EXPECT_THAT(server_->requests()[1], HasSubstr("application/json-patch+json"));
 }
 
+TEST_F(KubeClient, TextThatIsNoUtf8IsSentWithItsFaultsReplaced) {
+  serve({answer("201 Created", "{}"), answer("200 OK", "{}"), answer("200 OK", "{}")});
+  const nlohmann::json object = {{"a", "b\xff"}};
+  ASSERT_TRUE(run(client_->create("/x", object)));
+  ASSERT_TRUE(run(client_->replace("/x", object)));
+  ASSERT_TRUE(run(client_->patch("/x", PatchType::kMerge, object)));
+  for (const auto& request : server_->requests()) {
+    EXPECT_THAT(request, HasSubstr("{\"a\":\"b\ufffd\"}"));
+  }
+}
+
 TEST_F(KubeClient, DialsAgainWhenTheKeptConnectionWasClosed) {
   serve({answer("200 OK", "{}"), "", answer("200 OK", "{}")});
   ASSERT_TRUE(run(client_->get("/a")));
@@ -217,6 +229,16 @@ TEST_F(KubeClient, ASilentServerTimesOut) {
   const auto result = run(client_->get("/a"));
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().text, HasSubstr("read"));
+}
+
+TEST_F(KubeClient, AStoppedClientEndsWhatItAsksAndAsksNothingMore) {
+  serve({answer("200 OK", "{}"), "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"});
+  ASSERT_TRUE(run(client_->get("/a")));
+  asio::steady_timer timer(context_, std::chrono::milliseconds(100));
+  timer.async_wait([&](const boost::system::error_code&) { client_->stop(); });
+  EXPECT_THAT(run(client_->get("/b")).error().text, HasSubstr("canceled"));
+  EXPECT_THAT(run(client_->get("/c")).error().text, HasSubstr("canceled"));
+  EXPECT_EQ(server_->connections(), 1);
 }
 
 TEST_F(KubeClient, RefusesACertificateForAnotherName) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -160,6 +161,7 @@ class RegistryServer : public testing::Test {
     }
     const json review = json::parse(request.body);
     const std::string token = review["spec"]["token"];
+    while (token_hangs_) std::this_thread::sleep_for(milliseconds(10));
     if (token == "down") return answer(500, json::object());
     if (token == "good") {
       return answer(201, json::parse(R"({"status":{"authenticated":true,"audiences":["sidetap"],
@@ -193,6 +195,20 @@ class RegistryServer : public testing::Test {
            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
            more + "\r\n";
   }
+  static std::string upgrade_with(const std::string& token) {
+    return upgrade("Authorization: Bearer " + token + "\r\n");
+  }
+  std::unique_ptr<TlsClient> asking(const std::string& token) {
+    auto client = std::make_unique<TlsClient>(port_);
+    client->send(upgrade_with(token));
+    return client;
+  }
+  /// Within three seconds, though the API server may be silent for longer.
+  bool ends_soon() {
+    return std::async(std::launch::async, [this] {
+             server_->stop();
+           }).wait_for(std::chrono::seconds(3)) == std::future_status::ready;
+  }
 
   milliseconds silence_{6'000};  // of taps
   /// A masked frame of at most 125 bytes of text, the mask being zeros.
@@ -209,7 +225,7 @@ class RegistryServer : public testing::Test {
   std::atomic<int> api_requests_{0};
   std::atomic<int> pods_asked_for_{0};
   std::atomic<bool> may_get_pods_{true};
-  std::atomic<bool> pod_fails_{false}, pod_hangs_{false};
+  std::atomic<bool> pod_fails_{false}, pod_hangs_{false}, token_hangs_{false};
   std::unique_ptr<http::HttpsServer> api_;
   std::optional<kube::Credentials> credentials_;
   std::unique_ptr<Server> server_;

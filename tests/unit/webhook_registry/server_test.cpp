@@ -165,6 +165,27 @@ TEST_F(RegistryServer, WhoIsRefusedHearsWhyThoughNewsIsOnItsWay) {
   }
 }
 
+TEST_F(RegistryServer, WhoIsRefusedTwiceAtOnceIsGone) {
+  pod_hangs_ = true;
+  serve_with_tokens();
+  // More than the sockets take: what it is told stays under way until it reads.
+  server_->set_ca(std::string(32u << 20, 'x'));
+  const auto client = asking("good");
+  EXPECT_THAT(client->read_answer(), StartsWith("HTTP/1.1 101 "));
+  client->send(
+      frame(R"({"type":"hello","version":1,"addresses":["10.0.0.66"],"forwarding":true})"));
+  for (int i = 0; i < 1000 && pods_asked_for_ == 0; ++i) {
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  pod_hangs_ = false;
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"addresses\"} 1"));
+  client->send(frame("nonsense"));
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"protocol\"} 1"));
+  client->read_all();
+  EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+  EXPECT_TRUE(ends_soon());
+}
+
 TEST_F(RegistryServer, WhatTheConnectionProvesCountsWhileTheApiServerFails) {
   pod_fails_ = true;
   serve_with_tokens();
@@ -223,7 +244,7 @@ TEST_F(RegistryServer, ATokenThatIsGoodForNothingIsNotRememberedForLong) {
                               {.remember_refused = std::chrono::seconds(0)});
   for (const char* token : {"good", "good", "bad", "bad", "user", "user"}) {
     const auto ask = [&]() -> asio::awaitable<void> {
-      EXPECT_TRUE(co_await authenticator.identify(token));
+      EXPECT_TRUE(co_await authenticator.identify(token, [] { return true; }));
     };
     asio::co_spawn(context, ask(), asio::detached);
     context.run();
@@ -241,6 +262,93 @@ TEST_F(RegistryServer, DeclinesWhoIsNoPod) {
   EXPECT_THAT(ask(upgrade("Authorization: Bearer down\r\n")), StartsWith("HTTP/1.1 503 "));
   EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"token\"} 2"));
   EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+}
+
+TEST_F(RegistryServer, WhatIsNoTokenIsNotAskedForAndDoesNotDisturbTheNext) {
+  serve_with_tokens();
+  // More often than there are connections to the API server.
+  for (int i = 0; i < 6; ++i) {
+    EXPECT_THAT(ask(upgrade_with("\xff")), StartsWith("HTTP/1.1 401 "));
+  }
+  for (const char* text : {"a b", "a\"b", "=a", "a=b", "="}) {
+    EXPECT_THAT(ask(upgrade_with(text)), StartsWith("HTTP/1.1 401 ")) << text;
+  }
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"token\"} 11"));
+  EXPECT_EQ(api_requests_, 0);
+  EXPECT_THAT(ask(upgrade_with("Aa0-._~+/==")), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(asking("good")->read_answer(), StartsWith("HTTP/1.1 101 "));
+}
+
+TEST_F(RegistryServer, AQuestionThatThrowsCostsNoConnectionToTheApiServer) {
+  serve_with_tokens();
+  asio::io_context context;
+  auto too_long = *credentials_;
+  // Beast throws at header values over 64 KiB.
+  too_long.token_file = folder_.write("long", std::string(70'000, 'x'));
+  Authenticator authenticator(context.get_executor(), too_long, {.connections = 1});
+  int failed = 0;
+  for (int i = 0; i < 2; ++i) {
+    const auto ask = [&]() -> asio::awaitable<void> {
+      co_await authenticator.identify("good", [] { return true; });
+    };
+    asio::co_spawn(context, ask(),
+                   [&](const std::exception_ptr& fault) { failed += fault != nullptr; });
+    context.run_for(std::chrono::seconds(5));
+    context.restart();
+  }
+  EXPECT_EQ(failed, 2);
+}
+
+TEST_F(RegistryServer, WhoHasGoneBeforeItsTurnIsNotAskedFor) {
+  token_hangs_ = true;
+  serve_with_tokens();
+  std::vector<std::unique_ptr<TlsClient>> patient, gone;
+  for (int i = 0; i < 4; ++i) patient.push_back(asking("bad-" + std::to_string(i)));
+  for (int i = 0; i < 8; ++i) gone.push_back(asking("gone-" + std::to_string(i)));
+  EXPECT_TRUE(shows("sidetap_registry_connections 12"));
+  gone.clear();
+  token_hangs_ = false;
+  for (const auto& client : patient) {
+    EXPECT_THAT(client->read_all(), StartsWith("HTTP/1.1 403 "));
+  }
+  EXPECT_TRUE(shows("sidetap_registry_connections 0"));
+  EXPECT_EQ(api_requests_, 4);
+}
+
+TEST_F(RegistryServer, WhatWasLearnedMeanwhileIsNotAskedForAgain) {
+  token_hangs_ = true;
+  serve_with_tokens();
+  std::vector<std::unique_ptr<TlsClient>> replicas;
+  for (int i = 0; i < 12; ++i) replicas.push_back(asking("good"));
+  EXPECT_TRUE(shows("sidetap_registry_connections 12"));
+  token_hangs_ = false;
+  for (const auto& client : replicas) {
+    EXPECT_THAT(client->read_answer(), StartsWith("HTTP/1.1 101 "));
+  }
+  EXPECT_EQ(api_requests_, 4);
+}
+
+TEST_F(RegistryServer, TokensThatAreBeingCheckedDoNotHoldTheEndUp) {
+  token_hangs_ = true;
+  serve_with_tokens();
+  std::vector<std::unique_ptr<TlsClient>> clients;
+  for (int i = 0; i < 12; ++i) clients.push_back(asking("token-" + std::to_string(i)));
+  EXPECT_TRUE(shows("sidetap_registry_connections 12"));
+  EXPECT_TRUE(ends_soon());
+  token_hangs_ = false;
+  EXPECT_THAT(metrics_.text(), testing::Not(HasSubstr("sidetap_registry_refused_total{")));
+}
+
+TEST_F(RegistryServer, AddressesThatAreBeingProvedDoNotHoldTheEndUp) {
+  pod_hangs_ = true;
+  serve_with_tokens();
+  std::vector<std::unique_ptr<Tap>> taps;
+  for (int i = 0; i < 6; ++i) taps.push_back(tap({ip("127.0.0.1"), ip("10.0.0.9")}, "good"));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 6"));
+  for (const auto& tap : taps) tap->forward(true);
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"forwarding\"} 6"));
+  EXPECT_TRUE(ends_soon());
+  pod_hangs_ = false;
 }
 
 TEST_F(RegistryServer, DeclinesWhatIsNotItsProtocol) {

@@ -36,11 +36,11 @@
 {{- if or (eq .Values.certificates.mode "selfManaged") (and .Values.registry.enabled (or (eq .Values.registry.auth "token") .Values.registry.services)) -}}yes{{- end -}}
 {{- end -}}
 
-{{/* May the registry look at pods? A connection proves one address; of dual-stack pods the other one is asked for. */}}
+{{/* May the registry look at pods? A connection proves its source: one address of dual-stack pods, and none where traffic to a node leaves with the node's. */}}
 {{- define "sidetap.readsPods" -}}
 {{- $pods := join "," .Values.subnets.pods -}}
 {{- $dual := and (contains ":" $pods) (contains "." $pods) -}}
-{{- $wanted := or (eq .Values.registry.readPods "always") (and (eq .Values.registry.readPods "auto") $dual) -}}
+{{- $wanted := or (eq .Values.registry.readPods "always") (and (eq .Values.registry.readPods "auto") (or $dual .Values.webhook.hostNetwork)) -}}
 {{- if and .Values.registry.enabled (eq .Values.registry.auth "token") $wanted -}}yes{{- end -}}
 {{- end -}}
 
