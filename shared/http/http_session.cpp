@@ -1,8 +1,8 @@
 #include "shared/http/http_session.h"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -29,8 +29,12 @@ using ErrorCode = boost::system::error_code;
 
 /// One TLS record of the largest size.
 constexpr std::size_t kBufferBytes = 16u << 10;
-/// What a request costs without its body: our buffer, and that of OpenSSL.
-constexpr std::size_t kRequestBytes = 2 * kBufferBytes;
+/// What a begun request costs besides its bytes: coroutines and the parser.
+constexpr std::size_t kRequestBytes = 1u << 10;
+/// What OpenSSL keeps while part of a record is there, or waits to be sent.
+constexpr std::size_t kRecordBytes = 17u << 10;
+/// What Beast keeps of a field besides its text.
+constexpr std::size_t kFieldBytes = 96;
 constexpr std::size_t kMostLingerBytes = 16u << 20;
 constexpr auto kLinger = std::chrono::seconds(2);
 /// A connection that is new when the server stops gets so long to ask.
@@ -56,6 +60,13 @@ std::string head_of(const HttpAnswer& answer, bool close) {
 bool readable(asio::ip::tcp::socket& socket) {
   pollfd descriptor{socket.native_handle(), POLLIN, 0};
   return ::poll(&descriptor, 1, 0) > 0;
+}
+
+/// Where bytes arrive before they are a session's own, one a thread: nothing waits with bytes in
+/// it, so that who waits holds no more than what has come.
+std::span<char> landing() {
+  thread_local const auto buffer = std::make_unique_for_overwrite<char[]>(kBufferBytes);
+  return {buffer.get(), kBufferBytes};
 }
 
 }  // namespace
@@ -96,10 +107,21 @@ bool HttpSession::others_turn() {
   return turns_ == 0;
 }
 
+TlsStep HttpSession::read_step() {
+  const auto into = landing().first(kBufferBytes - bytes_.size());
+  const TlsStep step = stream_.read_step(into);
+  bytes_.append(into.data(), step.bytes);
+  return step;
+}
+
+bool HttpSession::charge() {
+  return memory_.hold(kRequestBytes + bytes_.capacity() + parsed_bytes_ +
+                      (stream_.has_pending() ? kRecordBytes : 0));
+}
+
 asio::awaitable<bool> HttpSession::first_bytes() {
-  if (size_ > 0) co_return true;  // The next request came with the last one.
+  if (!bytes_.empty()) co_return true;  // The next request came with the last one.
   enter(Phase::kIdle, shared_.stopping ? kLastChance : shared_.limits.idle);
-  buffer_.reset();
   memory_.hold(0);
   // Asked once only: part of a record counts as pending too, and for the rest we have to wait.
   Want want = stream_.has_pending() ? Want::kNothing : Want::kRead;
@@ -112,18 +134,14 @@ asio::awaitable<bool> HttpSession::first_bytes() {
         co_return false;
       }
     }
-    if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kBufferBytes);
-    const TlsStep step = stream_.read_step({buffer_.get(), kBufferBytes});
+    const TlsStep step = read_step();
     if (step.error) co_return false;
-    if (step.bytes > 0) {
-      size_ = step.bytes;
-      co_return true;
-    }
+    if (step.bytes > 0) co_return true;
     want = step.want;
     if (phase_ == Phase::kIdle && stream_.has_pending()) {
       // A request has begun, though there is nothing of it to be read yet.
       enter(Phase::kRequest, shared_.limits.header);
-      if (!memory_.hold(kRequestBytes)) {
+      if (!charge()) {
         ++shared_.counters.overloaded;
         co_return false;
       }
@@ -131,14 +149,15 @@ asio::awaitable<bool> HttpSession::first_bytes() {
   }
 }
 
-asio::awaitable<bool> HttpSession::more_bytes() {
+asio::awaitable<bool> HttpSession::more_bytes(std::optional<Refusal>& refusal) {
   if (others_turn()) co_await asio::post(stream_.socket().get_executor(), asio::use_awaitable);
   for (;;) {
-    const TlsStep step = stream_.read_step({buffer_.get() + size_, kBufferBytes - size_});
+    const TlsStep step = read_step();
     if (step.error) co_return false;
-    if (step.bytes > 0) {
-      size_ += step.bytes;
-      co_return true;
+    if (step.bytes > 0) co_return true;
+    if (!charge()) {
+      refusal = overload();
+      co_return false;
     }
     if (co_await stream_.wait(step.want)) co_return false;
   }
@@ -157,14 +176,17 @@ bool is_folded(std::string_view header) {
 std::optional<HttpSession::Refusal> HttpSession::parse(Parser& parser) {
   ErrorCode error;
   const bool in_header = !parser.is_header_done();
-  const std::size_t used = parser.put(asio::buffer(buffer_.get(), size_), error);
-  if (in_header && is_folded({buffer_.get(), used})) {
+  const std::size_t used = parser.put(asio::buffer(bytes_), error);
+  if (in_header && is_folded(std::string_view(bytes_).substr(0, used))) {
     return Refusal{400, "a field that goes on in the next line"};
   }
-  size_ -= used;
-  if (size_ > 0) std::memmove(buffer_.get(), buffer_.get() + used, size_);
+  if (used == bytes_.size()) {
+    bytes_ = std::string();
+  } else {
+    bytes_.erase(0, used);
+  }
   if (error == HttpError::need_more) {
-    if (size_ < kBufferBytes) return std::nullopt;
+    if (bytes_.size() < kBufferBytes) return std::nullopt;
     return Refusal{431, "a line of the header is too long"};
   }
   if (!error) return std::nullopt;
@@ -177,6 +199,14 @@ std::optional<HttpSession::Refusal> HttpSession::parse(Parser& parser) {
 }
 
 namespace {
+
+std::size_t field_bytes(const beast::http::fields& fields) {
+  std::size_t bytes = 0;
+  for (const auto& field : fields) {
+    bytes += kFieldBytes + field.name_string().size() + field.value().size();
+  }
+  return bytes;
+}
 
 /// What Beast lets pass and a proxy in front might read otherwise.
 const char* ambiguity(const beast::http::request_parser<beast::http::string_body>& parser) {
@@ -203,16 +233,22 @@ const char* ambiguity(const beast::http::request_parser<beast::http::string_body
 
 }  // namespace
 
+HttpSession::Refusal HttpSession::overload() {
+  return Refusal{503, "too much is under way: try again"};
+}
+
 asio::awaitable<bool> HttpSession::read_request(Parser& parser, std::optional<Refusal>& refusal) {
   enter(Phase::kRequest, shared_.limits.header);
   bool header_seen = false;
+  std::size_t header_bytes = 0;
   for (;;) {
     refusal = parse(parser);
-    if (!refusal && !memory_.hold(kRequestBytes + parser.get().body().size())) {
-      refusal = Refusal{503, "too much is under way: try again"};
-    }
+    const bool header_new = !header_seen && parser.is_header_done();
+    if (header_new) header_bytes = field_bytes(parser.get());
+    parsed_bytes_ = header_bytes + parser.get().body().size();
+    if (!refusal && !charge()) refusal = overload();
     if (refusal) co_return false;
-    if (!header_seen && parser.is_header_done()) {
+    if (header_new) {
       header_seen = true;
       parser.eager(true);
       enter(Phase::kRequest, shared_.limits.body);
@@ -230,10 +266,10 @@ asio::awaitable<bool> HttpSession::read_request(Parser& parser, std::optional<Re
         if (co_await stream_.write(kContinue)) co_return false;
       }
       // What came with the header is looked at before more is read.
-      if (size_ > 0 && !parser.is_done()) continue;
+      if (!bytes_.empty() && !parser.is_done()) continue;
     }
     if (parser.is_done()) co_return true;
-    if (!co_await more_bytes()) co_return false;
+    if (!co_await more_bytes(refusal)) co_return false;
   }
 }
 
@@ -306,7 +342,7 @@ asio::awaitable<bool> HttpSession::serve_one() {
   const std::optional<Reply> reply = co_await reply_to_next();
   if (!reply) co_return false;
   // The request is gone, and its body with it.
-  memory_.hold(kRequestBytes);
+  parsed_bytes_ = 0;
   co_return co_await answer(*reply);
 }
 
@@ -314,6 +350,9 @@ asio::awaitable<bool> HttpSession::answer(const Reply& reply) {
   enter(Phase::kAnswer, shared_.limits.write);
   std::string text = head_of(reply.answer, reply.close);
   if (!reply.head_only) text.append(reply.answer.body);
+  // For who does not take it. Where there is no room it is sent all the same: it is there.
+  memory_.hold(kRequestBytes);
+  memory_.hold(kRequestBytes + kRecordBytes + bytes_.capacity() + text.size());
   if (co_await stream_.write(text)) co_return false;
   if (reply.close) co_await linger();
   co_return !reply.close;
@@ -327,7 +366,8 @@ asio::awaitable<void> HttpSession::linger() {
   auto& socket = stream_.socket();
   for (std::size_t dropped = 0; dropped < kMostLingerBytes;) {
     ErrorCode error;
-    dropped += socket.read_some(asio::buffer(buffer_.get(), kBufferBytes), error);
+    const auto into = landing();
+    dropped += socket.read_some(asio::buffer(into.data(), into.size()), error);
     if (error == asio::error::would_block) error = co_await stream_.wait(Want::kRead);
     if (error) co_return;
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
+#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -60,7 +60,13 @@ class HttpSession {
 
   void enter(Phase phase, std::chrono::milliseconds limit);
   boost::asio::awaitable<bool> first_bytes();
-  boost::asio::awaitable<bool> more_bytes();
+  /// False: as of read_request().
+  boost::asio::awaitable<bool> more_bytes(std::optional<Refusal>& refusal);
+  /// Reads into bytes_.
+  TlsStep read_step();
+  /// What the request under way holds by now; false: too much.
+  bool charge();
+  static Refusal overload();
   /// Whoever sends without a pause must not keep the thread: says from time to time that the others
   /// are to have their turn.
   bool others_turn();
@@ -79,9 +85,10 @@ class HttpSession {
   SessionShared& shared_;
   MemoryBudget::Share memory_;
   TlsStream stream_;
-  /// Present only while bytes are in it or are being read.
-  std::unique_ptr<char[]> buffer_;
-  std::size_t size_ = 0;
+  /// Read and not yet parsed: the beginning of a header, or of the next request.
+  std::string bytes_;
+  /// What the parser holds: fields and body.
+  std::size_t parsed_bytes_ = 0;
   unsigned turns_ = 0;
   Phase phase_ = Phase::kHandshake;
   Clock::time_point deadline_;

@@ -86,6 +86,53 @@ TEST_F(HttpsAbuseTest, BodiesUnderWayHoldNoMoreMemoryThanAllowed) {
   EXPECT_THAT(third.read_answer(), StartsWith("HTTP/1.1 200 "));
 }
 
+TEST_F(HttpsAbuseTest, BegunHeadersHoldWhatTheyAreAndKeepNobodyOut) {
+  ServerLimits limits;
+  // As 20'000 connections to the limits that serve by default.
+  limits.held_bytes = 1u << 20;
+  serve(limits);
+  std::vector<std::unique_ptr<TlsClient>> begun;
+  for (int i = 0; i < 310; ++i) {
+    begun.push_back(std::make_unique<TlsClient>(port_));
+    begun.back()->send("POST /inject/namespace HTTP/1.1\r\nHo");
+  }
+  eventually([&] { return server_->counters().in_flight == 310; });
+  EXPECT_EQ(server_->counters().overloaded, 0u);
+  begun.back()->send("st: x\r\nContent-Length: 20000\r\n\r\n" + std::string(20'000, 'b'));
+  EXPECT_THAT(begun.back()->read_answer(), StartsWith("HTTP/1.1 200 "));
+  expect_alive();
+}
+
+TEST_F(HttpsAbuseTest, PartsOfRecordsHoldNoMoreMemoryThanAllowed) {
+  ServerLimits limits;
+  limits.held_bytes = 1u << 20;
+  serve(limits);
+  std::vector<std::unique_ptr<TlsClient>> begun;
+  for (int i = 0; i < 70; ++i) {
+    begun.push_back(std::make_unique<TlsClient>(port_));
+    begun.back()->send("POST / HTTP/1.1\r\nHo");
+    begun.back()->send_raw(begun.back()->sealed(std::string(100, 'x')).substr(0, 20));
+  }
+  // OpenSSL keeps room for a whole record each.
+  eventually([&] { return server_->counters().overloaded > 0; });
+  expect_alive();
+}
+
+TEST_F(HttpsAbuseTest, FieldsHoldNoMoreMemoryThanAllowed) {
+  ServerLimits limits;
+  limits.held_bytes = 1u << 20;
+  serve(limits);
+  std::string head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n";
+  while (head.size() < 15u << 10) head += "a:\r\n";
+  std::vector<std::unique_ptr<TlsClient>> begun;
+  for (int i = 0; i < 10; ++i) {
+    begun.push_back(std::make_unique<TlsClient>(port_));
+    begun.back()->send(head + "\r\n");
+  }
+  eventually([&] { return server_->counters().overloaded > 0; });
+  expect_alive();
+}
+
 TEST_F(HttpsAbuseTest, RefusesWhatIsTooLarge) {
   ServerLimits limits;
   limits.body_bytes = 1000;
