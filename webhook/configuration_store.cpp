@@ -1,9 +1,10 @@
 #include "webhook/configuration_store.h"
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
+#include "shared/http/tls_context.h"
+#include "shared/kube/credentials.h"
+#include "shared/read_file.h"
 #include "shared/telemetry/log.h"
 
 namespace sidetap::webhook {
@@ -11,27 +12,40 @@ namespace sidetap::webhook {
 ConfigurationStore::ConfigurationStore(std::string path, ReviewFactory factory)
     : path_(std::move(path)), factory_(std::move(factory)) {}
 
-Result<void> ConfigurationStore::failed(std::string reason) {
+Result<void> ConfigurationStore::failed(std::string& told, std::string_view consequence,
+                                        Error error) {
   const std::lock_guard lock(mutex_);
   // A fault that stays is looked at again and again: count and tell it once.
-  if (reason != last_failure_) {
-    last_failure_ = reason;
+  if (error.text != told) {
+    told = error.text;
     ++failures_;
-    telemetry::error(
-        current_ ? "new configuration refused, the old one stays" : "no usable configuration",
-        {{"file", path_}, {"reason", reason}});
+    telemetry::error(consequence, {{"reason", error.text}});
   }
-  return Error{path_ + ": " + reason};
+  return error;
+}
+
+Result<void> ConfigurationStore::configuration_failed(Error error) {
+  return failed(
+      last_failure_,
+      generation_ > 0 ? "new configuration refused, the old one stays" : "no usable configuration",
+      std::move(error));
+}
+
+Result<void> ConfigurationStore::registry_ca_failed(Error error) {
+  return failed(last_registry_ca_failure_,
+                registry_ca().empty() ? "no usable CA of the registry"
+                                      : "new CA of the registry refused, the old one stays",
+                std::move(error));
 }
 
 Result<void> ConfigurationStore::reload() {
-  std::optional<std::string> text;
-  if (!path_.empty()) {
-    std::ifstream file(path_, std::ios::binary);
-    if (!file) return failed("cannot be opened");
-    text.emplace(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-    if (file.bad()) return failed("cannot be read");
-  }
+  if (path_.empty()) return put_in_place(std::nullopt);
+  auto text = read_file(path_);
+  if (!text) return configuration_failed(text.error());
+  return put_in_place(std::move(*text));
+}
+
+Result<void> ConfigurationStore::put_in_place(std::optional<std::string> text) {
   std::string registry_ca;
   {
     const std::lock_guard lock(mutex_);
@@ -42,7 +56,10 @@ Result<void> ConfigurationStore::reload() {
     }
   }
   auto made = factory_(text, registry_ca);
-  if (!made) return failed(made.error().text);
+  if (!made) {
+    return configuration_failed(
+        Error{path_.empty() ? made.error().text : path_ + ": " + made.error().text});
+  }
   const std::lock_guard lock(mutex_);
   current_ = std::make_shared<const ReviewFunction>(std::move(*made));
   in_place_ = std::move(text);
@@ -54,13 +71,31 @@ Result<void> ConfigurationStore::reload() {
   return {};
 }
 
-void ConfigurationStore::set_registry_ca(std::string ca) {
+Result<void> ConfigurationStore::set_registry_ca(std::string ca, const std::string& origin) {
+  if (auto checked = http::check_certificates(ca); !checked) {
+    return registry_ca_failed(Error{origin + ": " + checked.error().text});
+  }
+  std::optional<std::string> text;
   {
     const std::lock_guard lock(mutex_);
+    last_registry_ca_failure_.clear();
     registry_ca_ = std::move(ca);
+    if (!current_) return {};
+    text = in_place_;
   }
-  // A failure is logged and counted there, and the old configuration stays.
-  static_cast<void>(reload());
+  // Not from the file: a bad one must not keep the CA from the pods.
+  return put_in_place(std::move(text));
+}
+
+Result<void> ConfigurationStore::reload_registry_ca(const std::string& path) {
+  auto text = kube::read_trimmed(path);
+  if (!text) return registry_ca_failed(text.error());
+  return set_registry_ca(*text + "\n", path);
+}
+
+std::string ConfigurationStore::registry_ca() const {
+  const std::lock_guard lock(mutex_);
+  return registry_ca_;
 }
 
 Outcome ConfigurationStore::review(std::string_view review, admission::Rule called) const {

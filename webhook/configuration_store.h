@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "webhook/serve.h"
 
@@ -21,16 +22,26 @@ class ConfigurationStore {
   /// Reads the file and puts its function in place. When that fails the one before stays; logs and
   /// counts. Does nothing when the file is the one in place.
   Result<void> reload();
-  /// Whom taps trust as registry from now on, PEM; reloads.
-  void set_registry_ca(std::string ca);
+  /// Whom taps trust as registry from now on, PEM; where a configuration is in force it is made
+  /// anew. When the text holds no certificate the one before stays; logs, by its origin, and
+  /// counts.
+  Result<void> set_registry_ca(std::string ca, const std::string& origin);
+  /// The same from a file. One that cannot be read or is empty is a failure too.
+  Result<void> reload_registry_ca(const std::string& path);
 
   Outcome review(std::string_view review, admission::Rule called) const;
   /// 1 for the first configuration, one more for each that took its place.
   std::uint64_t generation() const { return generation_; }
   std::uint64_t failures() const { return failures_; }
+  /// Empty: none was set.
+  std::string registry_ca() const;
 
  private:
-  Result<void> failed(std::string reason);
+  /// `told`: the last failure of this kind.
+  Result<void> failed(std::string& told, std::string_view consequence, Error error);
+  Result<void> configuration_failed(Error error);
+  Result<void> registry_ca_failed(Error error);
+  Result<void> put_in_place(std::optional<std::string> text);
 
   const std::string path_;
   const ReviewFactory factory_;
@@ -40,6 +51,7 @@ class ConfigurationStore {
   std::string registry_ca_;
   std::string registry_ca_in_place_;
   std::string last_failure_;
+  std::string last_registry_ca_failure_;
   std::atomic<std::uint64_t> generation_{0};
   std::atomic<std::uint64_t> failures_{0};
 };

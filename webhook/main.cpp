@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shared/config/options.h"
+#include "shared/http/tls_context.h"
 #include "shared/kube/credentials.h"
 #include "shared/telemetry/log.h"
 #include "webhook/admit.h"
@@ -31,8 +32,9 @@ constexpr std::string_view kUsage =
     "COMMAND --help tells its options.\n";
 
 /// Pods of `own_namespace` are left alone where the configuration does not say whose they are.
-sidetap::webhook::ReviewFactory review_factory(std::string own_namespace) {
-  return [own_namespace = std::move(own_namespace)](
+/// `ca_to_come`: the registry's CA is not there yet, but will be before the first review.
+sidetap::webhook::ReviewFactory review_factory(std::string own_namespace, bool ca_to_come) {
+  return [own_namespace = std::move(own_namespace), ca_to_come](
              const std::optional<std::string>& text,
              const std::string& registry_ca) -> sidetap::Result<sidetap::webhook::ReviewFunction> {
     auto configuration = std::make_shared<Configuration>();
@@ -41,7 +43,16 @@ sidetap::webhook::ReviewFactory review_factory(std::string own_namespace) {
       if (!parsed) return parsed.error();
       *configuration = std::move(*parsed);
     }
-    if (configuration->registry.ca.empty()) configuration->registry.ca = registry_ca;
+    if (auto& ca = configuration->registry.ca; ca.empty()) {
+      ca = registry_ca;
+    } else if (auto checked = sidetap::http::check_certificates(ca); !checked) {
+      return sidetap::Error{"registry.ca: " + checked.error().text};
+    }
+    if (!ca_to_come && sidetap::configuration::lacks_registry_ca(*configuration)) {
+      return sidetap::Error{
+          "registry.address is set, but taps would not know the registry by any CA, and end at "
+          "once: give one by --registry-ca, or as registry.ca"};
+    }
     std::string& own = configuration->injection.own_namespace;
     if (own.empty()) own = own_namespace;
     return sidetap::webhook::ReviewFunction(
@@ -66,8 +77,9 @@ int serve(std::span<const char* const> arguments) {
   // Outside of a cluster there is no such file.
   const auto own_namespace =
       sidetap::kube::read_trimmed(options.self_managed.service_account + "/namespace");
-  return sidetap::webhook::serve(options,
-                                 review_factory(own_namespace ? *own_namespace : std::string()));
+  const bool ca_to_come = options.self_managed.enabled && options.registry.ca_file.empty();
+  return sidetap::webhook::serve(
+      options, review_factory(own_namespace ? *own_namespace : std::string(), ca_to_come));
 }
 
 }  // namespace

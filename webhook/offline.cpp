@@ -1,7 +1,6 @@
 #include "webhook/offline.h"
 
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <optional>
@@ -9,6 +8,8 @@
 #include <utility>
 
 #include "shared/config/options.h"
+#include "shared/read_file.h"
+#include "webhook/admission/policy.h"
 #include "webhook/configuration/configuration_file.h"
 #include "webhook/offline/documents.h"
 
@@ -86,10 +87,7 @@ struct Job {
 
 Result<std::string> read_input(const std::string& file) {
   if (file == "-") return std::string{std::istreambuf_iterator<char>(std::cin), {}};
-  std::ifstream stream(file, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream && !stream.eof()) return Error{file + ": cannot be read"};
-  return text;
+  return read_file(file);
 }
 
 Result<void> load_configuration(Job& job) {
@@ -150,12 +148,19 @@ void print(const configuration::Documents& documents) {
   }
 }
 
+std::string to_be_asked_about(const std::string& namespace_name,
+                              const Configuration& configuration) {
+  return "the label sidetap.io/inject=enabled on namespace " + namespace_name + ", or the " +
+         (offline::sees_annotations(configuration) ? "annotation" : "label") +
+         " sidetap.io/inject: \"true\" on the pod";
+}
+
 /// What a user may do about it; empty: nothing.
-std::string remedy(const Outcome& outcome, const std::string& namespace_name) {
+std::string remedy(const Outcome& outcome, const std::string& namespace_name,
+                   const Configuration& configuration) {
   switch (outcome.reason) {
     case Reason::kNotRequested:
-      return "the label sidetap.io/inject=enabled on namespace " + namespace_name +
-             ", or the annotation sidetap.io/inject: \"true\" on the pod";
+      return to_be_asked_about(namespace_name, configuration);
     case Reason::kPodOptOut:
       return "no annotation or label sidetap.io/inject: \"false\" on the pod, but \"true\" where "
              "the namespace is not enabled";
@@ -184,17 +189,26 @@ std::string remedy(const Outcome& outcome, const std::string& namespace_name) {
   }
 }
 
-/// What the namespace's Pod Security level does to the sidecar.
-std::string pod_security(const Labels& labels, const Configuration& configuration) {
-  const auto found = labels.find("pod-security.kubernetes.io/enforce");
-  if (found == labels.end() || found->second == "privileged") return "";
-  if (found->second == "restricted")
-    return "the namespace enforces Pod Security level restricted: no container may capture "
-           "packets there, and the pod would be refused";
-  if (configuration.sidecar.capabilities == configuration::Capabilities::kExplicit)
-    return "the namespace enforces Pod Security level baseline, which refuses NET_RAW: set "
-           "sidecar.capabilities: runtimeDefault in the configuration";
-  return "";
+/// Why nobody is asked, and what a user may do about it.
+struct Silence {
+  std::string why;
+  std::string remedy;
+};
+
+Silence silence(offline::Unasked unasked, const Labels& labels, const std::string& namespace_name,
+                const Configuration& configuration) {
+  if (unasked == offline::Unasked::kAnnotation)
+    return {"before server 1.28 the API server sees no annotation, only a label",
+            to_be_asked_about(namespace_name, configuration)};
+  const std::string level = labels.at(std::string(offline::kPodSecurityLevel));
+  if (level == "baseline")
+    return {
+        "the namespace enforces Pod Security level baseline, which refuses NET_RAW: the pod "
+        "starts without a tap",
+        "sidecar.capabilities: runtimeDefault in the configuration"};
+  return {"the namespace enforces Pod Security level " + level +
+              ", where no container may capture packets: the pod starts without a tap",
+          "another namespace for the pod"};
 }
 
 void line(std::string_view name, std::string_view text) {
@@ -219,29 +233,63 @@ void print_calls(const std::optional<Labels>& labels, Rule rule, Reason reason) 
 
 void explain(const PodPlace& place, const Job& job) {
   const std::string namespace_name = job.namespace_of(place);
-  const auto labels = job.labels_of(namespace_name);
-  const Rule rule = offline::rule_of(labels.value_or(Labels()));
-  const Outcome outcome = offline::admit_place(place, namespace_name, rule, job.configuration);
+  const auto known = job.labels_of(namespace_name);
+  const Labels labels = known.value_or(Labels());
+  const auto [unasked, outcome] =
+      offline::admit_place(place, namespace_name, labels, job.configuration);
   const bool injected = outcome.decision == Decision::kInject;
   std::cout << title(place, namespace_name) << ": "
             << (injected                                 ? "would be injected"
                 : outcome.decision == Decision::kRestore ? "would be repaired"
                                                          : "would not be injected")
             << '\n';
-  print_calls(labels, rule, outcome.reason);
+  if (unasked != offline::Unasked::kNo) {
+    const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
+    line("called by", "nothing: " + nobody.why);
+    line("to have it injected, set", nobody.remedy);
+    return;
+  }
+  print_calls(known, offline::rule_of(labels), outcome.reason);
   line("reason", std::string(admission::reason_name(outcome.reason)) + ": " +
                      std::string(admission::reason_text(outcome.reason)));
   for (const std::string& warning : outcome.warnings) line("warning", warning);
-  line("to have it injected, set", remedy(outcome, namespace_name));
+  line("to have it injected, set", remedy(outcome, namespace_name, job.configuration));
   if (!injected) return;
   Tree pod = *place.pod;
   offline::apply(outcome, pod);
   line("sidecar", pod["metadata"]["annotations"]["sidetap.io/status"].get<std::string>());
-  line("attention", pod_security(labels.value_or(Labels()), job.configuration));
   if (job.configuration.pod_subnets.empty())
     line("attention",
          "subnets.pods is not set in the configuration: the tap cannot tell pods from "
          "other hosts, and packets between tapped pods arrive twice");
+}
+
+void inject(const PodPlace& place, const Job& job) {
+  const std::string namespace_name = job.namespace_of(place);
+  const Labels labels = job.labels_of(namespace_name)
+                            .value_or(Labels{{std::string(admission::kInjectKey), "enabled"}});
+  const auto [unasked, outcome] =
+      offline::admit_place(place, namespace_name, labels, job.configuration);
+  const auto warn = [&](const std::string& warning) {
+    std::cerr << title(place, namespace_name) << ": " << warning << '\n';
+  };
+  if (unasked != offline::Unasked::kNo) {
+    const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
+    warn("sidetap: not injected: " + nobody.why + "; to have it injected, set " + nobody.remedy);
+  }
+  for (const std::string& warning : outcome.warnings) warn(warning);
+  offline::apply(outcome, *place.pod);
+}
+
+/// The cluster's ConfigMap holds no CA: the webhook there has it from its certificates. A tap that
+/// is led to the registry without one ends at once.
+void leave_out_untrusted_registry(Configuration& configuration) {
+  if (!configuration::lacks_registry_ca(configuration)) return;
+  std::cerr << "sidetap-webhook inject: the taps are not led to the registry "
+            << configuration.registry.address
+            << ", since they would end at once without its CA: set registry.ca in the "
+               "configuration\n";
+  configuration.registry.address.clear();
 }
 
 }  // namespace
@@ -253,16 +301,9 @@ int inject_command(std::span<const char* const> arguments) {
           "Prints manifests with every pod and pod template injected as the cluster would do.",
           "without them a namespace counts as enabled", job))
     return *status;
+  leave_out_untrusted_registry(job.configuration);
   for (Tree& document : job.documents.trees) {
-    for (const PodPlace& place : offline::find_pods(document)) {
-      const std::string namespace_name = job.namespace_of(place);
-      const auto labels = job.labels_of(namespace_name);
-      const Rule rule = labels ? offline::rule_of(*labels) : Rule::kNamespace;
-      const Outcome outcome = offline::admit_place(place, namespace_name, rule, job.configuration);
-      for (const std::string& warning : outcome.warnings)
-        std::cerr << title(place, namespace_name) << ": " << warning << '\n';
-      offline::apply(outcome, *place.pod);
-    }
+    for (const PodPlace& place : offline::find_pods(document)) inject(place, job);
   }
   print(job.documents);
   return 0;

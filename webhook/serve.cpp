@@ -40,7 +40,8 @@ const MetricSpec kGeneration{"sidetap_webhook_config_generation", MetricType::kG
                              "Configurations put in place, the first one included."};
 const MetricSpec kConfigFailures{"sidetap_webhook_config_reload_failures_total",
                                  MetricType::kCounter,
-                                 "Configurations refused; the one before stayed in force."};
+                                 "Configurations and CAs of the registry refused; what was before "
+                                 "stayed in force."};
 const MetricSpec kReady{"sidetap_webhook_ready", MetricType::kGauge,
                         "1 while the webhook is ready: certificate valid, not draining."};
 
@@ -80,8 +81,8 @@ class Webhook {
                  metrics_) {}
 
   int run() {
-    // It says itself what is wrong; like a wrong option.
-    if (!configuration_.reload()) return 2;
+    // They say themselves what is wrong; like a wrong option.
+    if (!reload_registry_ca() || !configuration_.reload()) return 2;
     if (auto started = start(); !started) {
       telemetry::error("cannot start", {{"reason", started.error().text}});
       return 1;
@@ -94,7 +95,6 @@ class Webhook {
 
  private:
   Result<void> start() {
-    reload_registry_ca();
     if (options_.self_managed.enabled) {
       // The server starts with the first certificate.
       if (auto started = start_keeper(); !started) return started;
@@ -150,29 +150,24 @@ class Webhook {
       if (options_.registry.tokens) config.credentials = std::move(*credentials);
     }
     registry_ = std::make_unique<registry::Server>(std::move(config), registry_tls_, metrics_);
-    if (!registry_ca_.empty()) registry_->set_ca(registry_ca_);
+    tell_registry_ca();
     auto port = registry_->start();
     if (!port) return port.error();
     telemetry::info("serving the registry of taps", {{"port", *port}});
     return {};
   }
 
-  /// Whom taps trust, from now on.
-  void set_registry_ca(std::string bundle) {
-    if (bundle.empty() || bundle == registry_ca_) return;
-    registry_ca_ = std::move(bundle);
-    configuration_.set_registry_ca(registry_ca_);
-    if (registry_) registry_->set_ca(registry_ca_);
+  /// What fails is logged and counted there, and the old stays.
+  Result<void> reload_registry_ca() {
+    if (options_.registry.ca_file.empty()) return {};
+    auto loaded = configuration_.reload_registry_ca(options_.registry.ca_file);
+    tell_registry_ca();
+    return loaded;
   }
-  void reload_registry_ca() {
-    if (options_.registry.ca_file.empty()) return;
-    auto text = kube::read_trimmed(options_.registry.ca_file);
-    if (text) {
-      set_registry_ca(*text + "\n");
-    } else {
-      telemetry::warn("the registry's CA file cannot be read, the old one stays",
-                      {{"reason", text.error().text}});
-    }
+  /// New pods have it by their configuration; the taps that run are told.
+  void tell_registry_ca() {
+    if (!registry_) return;
+    if (auto ca = configuration_.registry_ca(); !ca.empty()) registry_->set_ca(std::move(ca));
   }
 
   Result<void> start_keeper() {
@@ -198,7 +193,10 @@ class Webhook {
 
   void serve_with(const certificates::State& state) {
     managed_ = http::TlsMaterial{state.leaf.certificate, state.leaf.key, {}};
-    if (options_.registry.ca_file.empty()) set_registry_ca(state.bundle());
+    if (options_.registry.ca_file.empty()) {
+      static_cast<void>(configuration_.set_registry_ca(state.bundle(), "self-managed bundle"));
+      tell_registry_ca();
+    }
     reload_tls();
     if (server_ || !tls_.current()) return;
     if (auto started = start_server(); !started) {
@@ -242,7 +240,7 @@ class Webhook {
     }
     watch_ = std::make_unique<http::FileWatch>(context_.get_executor(), std::move(files), [this] {
       reload_tls();
-      reload_registry_ca();
+      static_cast<void>(reload_registry_ca());
       static_cast<void>(configuration_.reload());
     });
     watch_->start();
@@ -308,7 +306,6 @@ class Webhook {
   int exit_code_ = 0;
   std::optional<http::TlsMaterial> managed_;
   std::unique_ptr<certificates::Keeper> keeper_;
-  std::string registry_ca_;
   std::unique_ptr<registry::Server> registry_;
   std::unique_ptr<http::HttpsServer> server_;
   std::unique_ptr<http::FileWatch> watch_;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <exception>
 #include <filesystem>
 #include <set>
 #include <system_error>
@@ -83,7 +84,13 @@ struct FileWatch::Impl {
       if (cancelled) continue;  // Something changed: let it settle.
       dirty = false;
       watch_folders();
-      changed();
+      try {
+        changed();
+      } catch (const std::exception& fault) {
+        // Nobody would follow the files any more, and nothing would show it.
+        telemetry::error("what has changed cannot be taken over; it is looked at again",
+                         {{"reason", fault.what()}});
+      }
     }
   }
 };

@@ -21,8 +21,8 @@ struct FileWatchTiming {
 
 /// `changed` is called on the executor: shortly after something changed in a file's folder, and
 /// every `period` besides, for file systems that tell nothing. It may be called when nothing has
-/// changed, and between two writes that belong together: compare, and keep what is bad out. The
-/// executor's context outlives the watch.
+/// changed, and between two writes that belong together: compare, and keep what is bad out. What it
+/// throws is logged, and following goes on. The executor's context outlives the watch.
 class FileWatch {
  public:
   /// One thread at a time runs the executor (or it is a strand).

@@ -1,8 +1,6 @@
 #include "shared/http/tls_context.h"
 
 #include <ctime>
-#include <fstream>
-#include <iterator>
 #include <vector>
 
 #include <openssl/bio.h>
@@ -11,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "shared/read_file.h"
 #include "shared/telemetry/log.h"
 
 namespace sidetap::http {
@@ -117,14 +116,6 @@ void set_modes(SSL_CTX* context) {
   SSL_CTX_set_read_ahead(context, 1);
 }
 
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{path + ": cannot be opened"};
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (file.bad()) return Error{path + ": cannot be read"};
-  return text;
-}
-
 /// No path, no CA.
 Result<std::string> read_client_ca(const std::string& path) {
   if (path.empty()) return std::string();
@@ -135,6 +126,11 @@ Result<std::string> read_client_ca(const std::string& path) {
 }
 
 }  // namespace
+
+Result<void> check_certificates(const std::string& pem) {
+  if (read_certificates(pem).empty()) return Error{"no PEM certificate, or one that is damaged"};
+  return {};
+}
 
 Result<TlsMaterial> read_tls_files(const TlsFiles& files) {
   auto certificate = read_file(files.certificate);

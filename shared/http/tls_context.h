@@ -33,6 +33,9 @@ struct TlsFiles {
   std::string client_ca = {};
 };
 
+/// Fails unless `pem` holds a certificate, and every one that it holds can be read.
+Result<void> check_certificates(const std::string& pem);
+
 Result<TlsMaterial> read_tls_files(const TlsFiles& files);
 
 /// Immutable, any thread. TLS 1.2 and 1.3; no session tickets, no renegotiation. Buffers of idle

@@ -1,17 +1,15 @@
 #include "shared/kube/credentials.h"
 
-#include <fstream>
-#include <iterator>
+#include "shared/read_file.h"
 
 namespace sidetap::kube {
 
 Result<std::string> read_trimmed(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{"cannot read " + path};
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const auto begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos) return Error{path + " is empty"};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  const auto begin = text->find_first_not_of(" \t\r\n");
+  if (begin == std::string::npos) return Error{path + ": is empty"};
+  return text->substr(begin, text->find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 Result<Credentials> in_cluster_credentials(const Environment& environment,

@@ -423,7 +423,9 @@ spec:
         configuration = [d for d in of_kind(docs, "ConfigMap") if "config.yaml" in d["data"]][0]
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "config.yaml"
-            path.write_text(configuration["data"]["config.yaml"])
+            # The webhook adds the CA of its certificates, without which a tap is not led to the registry.
+            authority = "\nregistry:\n  ca: -----BEGIN CERTIFICATE-----"
+            path.write_text(configuration["data"]["config.yaml"].replace("\nregistry:", authority))
             result = self.run_program("inject", "--config", path, "--namespace-labels", f"{KEY}=enabled", "-f", "-", input=pod)
         self.assertEqual(result.returncode, 0, result.stderr)
         return yaml.safe_load(result.stdout)

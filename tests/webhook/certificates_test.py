@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Certificates and configuration that change while the webhook serves."""
+import base64
+import json
 import ssl
 import subprocess
 import unittest
@@ -119,6 +121,70 @@ class Certificates(unittest.TestCase):
         self.serial(webhook, "ca1")
         self.secret.publish({**material, "config.yaml": b"sensor: {address: 192.0.2.2}\n"})
         live.eventually(lambda: webhook.metric("sidetap_webhook_config_generation") == 2, "the new one is in force")
+
+    def test_files_that_cannot_be_read_for_a_while_are_followed_on(self):
+        folder = self.secret.root / "plain"
+        folder.mkdir()
+        config = folder / "config.yaml"
+        config.write_text("sensor: {address: 192.0.2.1}\n")
+        webhook = self.start(configuration=config)
+        config.unlink()
+        config.mkdir()
+        live.eventually(lambda: webhook.metric("sidetap_webhook_config_reload_failures_total") == 1, "it is refused")
+        config.rmdir()
+        config.write_text("sensor: {address: 192.0.2.2}\n")
+        live.eventually(lambda: webhook.metric("sidetap_webhook_config_generation") == 2, "the new one is in force")
+        self.secret.publish_made("ca1")
+        self.secret.make("ca2")
+        self.secret.publish_made("ca2")
+        live.eventually(lambda: webhook.metric("sidetap_webhook_certificate_reloads_total") == 2, "so are certificates")
+
+    REGISTRY = "sensor: {address: 192.0.2.1}\nregistry: {address: registry.example.com, auth: none}\n"
+
+    def authority(self, name):
+        return (self.secret.root / name / "ca.crt").read_text()
+
+    def given_authority(self, webhook):
+        """REGISTRY_CA of a new pod's tap."""
+        client = live.Client(webhook.port, self.secret.trust("ca1"))
+        try:
+            patch = json.loads(base64.b64decode(client.admit()["patch"]))
+        finally:
+            client.close()
+        tap = next(step["value"] for step in patch if "/containers/" in step["path"])
+        return next(variable["value"] for variable in tap["env"] if variable["name"] == "REGISTRY_CA")
+
+    def test_a_bad_authority_of_the_registry_leaves_the_old_one(self):
+        self.secret.make("ca2")
+        file, config = self.secret.root / "registry.crt", self.secret.root / "registry.yaml"
+        file.write_text(self.authority("ca1"))
+        config.write_text(self.REGISTRY)
+        webhook = self.start("--registry-ca", file, configuration=config)
+        self.assertEqual(self.given_authority(webhook), self.authority("ca1"))
+        other = self.authority("ca2")
+        for number, text in enumerate(("garbage\n", "", other[:len(other) // 2], "", other + other.replace("M", "%")), 1):
+            file.write_text(text)
+            live.eventually(lambda n=number: webhook.metric("sidetap_webhook_config_reload_failures_total") >= n,
+                            "the failure is counted")
+            self.assertEqual(self.given_authority(webhook), self.authority("ca1"))
+            self.assertEqual(len(webhook.logged("new CA of the registry refused, the old one stays")), number)
+        file.write_text(other)
+        live.eventually(lambda: self.given_authority(webhook) == other, "a good one takes its place")
+
+    def test_a_registry_without_an_authority_does_not_start(self):
+        file, config = self.secret.root / "registry.crt", self.secret.root / "registry.yaml"
+        config.write_text(self.REGISTRY)
+        for text, options, reason in (("", ["--registry-ca", file], "registry.crt"),
+                                      ("garbage", ["--registry-ca", file], "registry.crt"),
+                                      ("", [], "--registry-ca")):
+            file.write_text(text)
+            done = subprocess.run([live.PROGRAM, "serve", "--config", config, "--tls-cert", self.secret.mount / "tls.crt",
+                                   "--tls-key", self.secret.mount / "tls.key", *options],
+                                  capture_output=True, text=True, timeout=live.PATIENCE)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            errors = [event for event in map(json.loads, done.stderr.splitlines()) if event["level"] == "error"]
+            self.assertEqual(len(errors), 1, done.stderr)
+            self.assertIn(reason, errors[0]["reason"])
 
     def test_without_a_usable_certificate_it_does_not_start(self):
         self.secret.publish({"tls.crt": b"garbage", "tls.key": b"garbage"})

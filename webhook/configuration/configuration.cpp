@@ -45,6 +45,11 @@ std::optional<Version> parse_version(std::string_view text) {
   return version;
 }
 
+bool lacks_registry_ca(const Configuration& configuration) {
+  return !configuration.registry.address.empty() && configuration.registry.ca.empty() &&
+         !configuration.sidecar.env.contains("REGISTRY_CA");
+}
+
 bool native_by_default(const Configuration& configuration) {
   switch (configuration.sidecar.native) {
     case Native::kAlways:

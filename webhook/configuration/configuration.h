@@ -126,6 +126,8 @@ struct Configuration {
   Registry registry;
 };
 
+/// Are taps led to a registry that they have no CA for? A tap ends at once then.
+bool lacks_registry_ca(const Configuration& configuration);
 /// Will a pod get a native sidecar, when it says nothing about it?
 bool native_by_default(const Configuration& configuration);
 /// Does the server certainly not know native sidecars? On such a server one would block its pod.

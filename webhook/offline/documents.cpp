@@ -75,10 +75,31 @@ void add_labels(Tree& document, std::map<std::string, Labels>& all) {
     if (value.is_string()) labels[key] = value.get<std::string>();
 }
 
-/// The chart's entry for enabled namespaces selects pods by their label, so that the API server
-/// does not ask about these, whatever their annotation says.
-bool label_declines(Tree* pod) {
-  return text_of(member(member(pod, "metadata"), "labels"), admission::kInjectKey) == "false";
+/// What the pod says of itself in its "labels" or "annotations"; null: nothing.
+Tree* said_in(Tree* pod, std::string_view map) {
+  return member(member(member(pod, "metadata"), map), admission::kInjectKey);
+}
+
+/// An entry that selects pods by their label keeps the API server from asking about these, whatever
+/// their annotation says: the chart's for enabled namespaces, and on an old server the other too.
+bool label_declines(Tree* pod, admission::Rule rule, const configuration::Configuration& by) {
+  const Tree* const said = said_in(pod, "labels");
+  return said != nullptr && *said == "false" &&
+         (rule == admission::Rule::kNamespace ||
+          (rule == admission::Rule::kPod && !sees_annotations(by)));
+}
+
+Unasked unasked(Tree* pod, admission::Rule rule, const Labels& labels,
+                const configuration::Configuration& by) {
+  const Tree* const label = said_in(pod, "labels");
+  const Tree* const annotation = said_in(pod, "annotations");
+  const Tree* const said = annotation != nullptr ? annotation : label;
+  const bool wanted = said != nullptr ? *said != "false" : rule == admission::Rule::kNamespace;
+  if (!wanted || rule == admission::Rule::kDisabled) return Unasked::kNo;
+  if (refuses_tap(labels, by)) return Unasked::kPodSecurity;
+  if (rule == admission::Rule::kPod && label == nullptr && !sees_annotations(by))
+    return Unasked::kAnnotation;
+  return Unasked::kNo;
 }
 
 }  // namespace
@@ -105,13 +126,29 @@ admission::Rule rule_of(const Labels& labels) {
   return found->second == "enabled" ? admission::Rule::kNamespace : admission::Rule::kDisabled;
 }
 
-Outcome admit_place(const PodPlace& place, const std::string& namespace_name, admission::Rule rule,
-                    const configuration::Configuration& configuration) {
-  if (rule == admission::Rule::kNamespace && label_declines(place.pod)) {
-    Outcome outcome;
-    outcome.reason = admission::Reason::kPodOptOut;
-    return outcome;
+bool refuses_tap(const Labels& labels, const configuration::Configuration& configuration) {
+  const auto level = labels.find(std::string(kPodSecurityLevel));
+  if (level == labels.end()) return false;
+  return level->second == "restricted" ||
+         (level->second == "baseline" &&
+          configuration.sidecar.capabilities == configuration::Capabilities::kExplicit);
+}
+
+bool sees_annotations(const configuration::Configuration& configuration) {
+  const auto& version = configuration.injection.server_version;
+  return !version || *version >= configuration::Version{1, 28};
+}
+
+Fate admit_place(const PodPlace& place, const std::string& namespace_name, const Labels& labels,
+                 const configuration::Configuration& configuration) {
+  const admission::Rule rule = rule_of(labels);
+  Fate fate;
+  if (label_declines(place.pod, rule, configuration)) {
+    fate.outcome.reason = admission::Reason::kPodOptOut;
+    return fate;
   }
+  fate.unasked = unasked(place.pod, rule, labels, configuration);
+  if (fate.unasked != Unasked::kNo) return fate;
   Tree pod = *place.pod;
   configuration::spellings_to_numbers(pod);
   if (place.of_job) {
@@ -129,7 +166,9 @@ Outcome admit_place(const PodPlace& place, const std::string& namespace_name, ad
                          {"operation", "CREATE"},
                          {"namespace", namespace_name},
                          {"object", std::move(pod)}}}};
-  return admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), rule, configuration);
+  fate.outcome =
+      admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), rule, configuration);
+  return fate;
 }
 
 void apply(const Outcome& outcome, Tree& pod) {

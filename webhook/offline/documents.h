@@ -1,6 +1,7 @@
 // Pods in Kubernetes manifests: where they stand, and what admission makes of each.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -35,10 +36,30 @@ std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents);
 /// Which webhook entry would call for pods of a namespace with these labels.
 admission::Rule rule_of(const Labels& labels);
 
-/// What becomes of the creation of this pod, whose namespace is `namespace_name`: what the webhook
-/// answers, or no injection where the API server would not ask it.
-Outcome admit_place(const PodPlace& place, const std::string& namespace_name, admission::Rule rule,
-                    const configuration::Configuration& configuration);
+/// Why the API server asks nobody, though namespace or pod asks for a tap.
+enum class Unasked : std::uint8_t {
+  kNo,           ///< It asks, or nothing is asked for.
+  kPodSecurity,  ///< The namespace enforces a level that would refuse the pod for its tap.
+  kAnnotation,   ///< The pod asks by its annotation, which this server's selectors do not see.
+};
+
+inline constexpr std::string_view kPodSecurityLevel = "pod-security.kubernetes.io/enforce";
+/// Would the namespace's Pod Security level refuse a pod for its tap? The chart's entries leave out
+/// the same levels.
+bool refuses_tap(const Labels& labels, const configuration::Configuration& configuration);
+
+/// Does the server know conditions on what is asked about (1.28)? Before, labels alone select.
+bool sees_annotations(const configuration::Configuration& configuration);
+
+/// What becomes of the creation of a pod.
+struct Fate {
+  Unasked unasked = Unasked::kNo;
+  Outcome outcome = {};  ///< What the webhook answers; no injection where it is not asked.
+};
+
+/// `labels`: those of the pod's namespace.
+Fate admit_place(const PodPlace& place, const std::string& namespace_name, const Labels& labels,
+                 const configuration::Configuration& configuration);
 
 /// The outcome's patch, done.
 void apply(const Outcome& outcome, Tree& pod);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -87,6 +88,20 @@ TEST_F(FileWatchTest, FollowsAFolderThatIsMadeAnew) {
   context.run_for(std::chrono::seconds(10));
   EXPECT_TRUE(context.stopped());
   EXPECT_TRUE(fs::exists(inner / "file"));
+}
+
+TEST_F(FileWatchTest, WhatIsThrownEndsNeitherTheFollowingNorTheProgram) {
+  boost::asio::io_context context;
+  int told = 0;
+  FileWatch watch(context.get_executor(), {(folder_.path() / "a").string()},
+                  [&] {
+                    if (++told == 1) throw std::runtime_error("cannot be read");
+                    context.stop();
+                  },
+                  {std::chrono::milliseconds(1), std::chrono::milliseconds(10)});
+  watch.start();
+  context.run_for(std::chrono::seconds(10));
+  EXPECT_EQ(told, 2);
 }
 
 TEST_F(FileWatchTest, StoppedItTellsNothingAndLeavesNothingBehind) {

@@ -1,5 +1,6 @@
 #include "shared/kube/credentials.h"
 
+#include <filesystem>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -48,6 +49,14 @@ TEST_F(InCluster, ErrorsNameWhatIsMissing) {
   EXPECT_THAT(read().error().text, testing::HasSubstr("token"));
   environment_.clear();
   EXPECT_THAT(read().error().text, testing::HasSubstr("not in a cluster"));
+}
+
+TEST_F(InCluster, AFileThatCannotBeReadIsAnErrorLikeAMissingOne) {
+  std::filesystem::remove(folder_.path() / "token");
+  std::filesystem::create_directory(folder_.path() / "token");
+  const auto credentials = read();
+  ASSERT_FALSE(credentials);
+  EXPECT_THAT(credentials.error().text, testing::HasSubstr("token"));
 }
 
 }  // namespace

@@ -92,10 +92,11 @@ TEST(Documents, SeeATemplateOfAJobAsItsPodsWillBe) {
   const auto places = find_pods(job);
   ASSERT_EQ(places.size(), 1U);
   const Tree before = job;
-  EXPECT_EQ(admit_place(places[0], "shop", admission::Rule::kNamespace, configuration).reason,
+  const Labels enabled = {{"sidetap.io/inject", "enabled"}};
+  EXPECT_EQ(admit_place(places[0], "shop", enabled, configuration).outcome.reason,
             admission::Reason::kJobWithoutNative);
   configuration.injection.force_jobs = true;
-  const auto outcome = admit_place(places[0], "shop", admission::Rule::kNamespace, configuration);
+  const auto outcome = admit_place(places[0], "shop", enabled, configuration).outcome;
   EXPECT_EQ(outcome.decision, admission::Decision::kInject);
   EXPECT_EQ(job, before) << "the owner is invented for the review only";
   apply(outcome, *places[0].pod);

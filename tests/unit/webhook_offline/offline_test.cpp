@@ -180,6 +180,8 @@ TEST_F(Offline, WrongInputIsOneLine) {
   EXPECT_THAT(err_, HasSubstr("twice"));
   EXPECT_EQ(run_with(inject_command, {"-f", "/nonexistent/file"}), 1);
   EXPECT_THAT(err_, HasSubstr("/nonexistent/file"));
+  EXPECT_EQ(run_with(inject_command, {"-f", folder_}), 1);
+  EXPECT_THAT(err_, HasSubstr(folder_ + ": cannot be read"));
   EXPECT_EQ(run_with(inject_command, {}), 2);
   EXPECT_EQ(run_with(explain_command, {"-f", "-", "--nonsense"}), 2);
   EXPECT_EQ(run_with(explain_command, {"-f", "x", "--namespace-labels", "a"}), 2);
@@ -228,14 +230,101 @@ spec: {containers: [{name: a, ports: [{containerPort: 08}], size: 12345678901234
                           HasSubstr("size: 123456789012345678901\n")));
 }
 
-TEST_F(Offline, ExplainKnowsPodSecurityLevels) {
+// As the chart's namespaceSelector: with a tap, the API server would refuse the pod there.
+TEST_F(Offline, ALevelOfPodSecurityThatRefusesTheTapKeepsTheApiServerFromAsking) {
+  const auto labels = [](const std::string& level) -> std::vector<std::string> {
+    return {"--namespace-labels",
+            "sidetap.io/inject=enabled,pod-security.kubernetes.io/enforce=" + level};
+  };
+  for (const std::string level : {"restricted", "baseline"}) {
+    ASSERT_EQ(run(explain_command, kManifests, labels(level)), 0);
+    EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would not be injected\n"
+                                      "  called by: nothing: "),
+                            HasSubstr("level " + level), Not(HasSubstr("would be injected")),
+                            Not(HasSubstr("namespace-enabled"))));
+    ASSERT_EQ(run(inject_command, kManifests, labels(level)), 0);
+    EXPECT_THAT(out_, Not(HasSubstr("initContainers")));
+    EXPECT_THAT(err_, AllOf(HasSubstr("Deployment default/web: "), HasSubstr("level " + level)));
+  }
+  EXPECT_THAT(err_, HasSubstr("capabilities: runtimeDefault"));
+  ASSERT_EQ(run(explain_command, kManifests, labels("privileged")), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would be injected"),
+                          Not(HasSubstr("attention"))));
+  // A pod that asks is not asked about either; one that nobody asks for is as it was.
+  const std::string asks = R"({"kind":"Pod","metadata":{"name":"a","annotations":
+      {"sidetap.io/inject":"true"}},"spec":{"containers":[{"name":"a"}]}})";
+  const std::string restricted = "pod-security.kubernetes.io/enforce=restricted";
+  ASSERT_EQ(run(explain_command, asks, {"--namespace-labels", restricted}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("would not be injected"), HasSubstr("level restricted")));
+  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", restricted}), 0);
+  EXPECT_THAT(out_, HasSubstr("not-requested"));
+}
+
+TEST_F(Offline, TheRuntimesOwnCapabilitiesPassTheLevelBaseline) {
+  write("config.yaml",
+        "sensor: {address: 10.10.10.10}\n"
+        "subnets: {pods: [10.244.0.0/16]}\n"
+        "sidecar: {capabilities: runtimeDefault}\n"
+        "injection: {serverVersion: v1.36.1}\n");
   const std::string on = "sidetap.io/inject=enabled,pod-security.kubernetes.io/enforce=";
-  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "restricted"}), 0);
-  EXPECT_THAT(out_, HasSubstr("level restricted"));
   ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "baseline"}), 0);
-  EXPECT_THAT(out_, HasSubstr("capabilities: runtimeDefault"));
-  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "privileged"}), 0);
-  EXPECT_THAT(out_, Not(HasSubstr("attention")));
+  EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would be injected"),
+                          Not(HasSubstr("attention"))));
+  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", on + "restricted"}), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would not be injected"),
+                          Not(HasSubstr("runtimeDefault"))));
+}
+
+// Before 1.28 there are no matchConditions, and a selector sees labels only.
+TEST_F(Offline, OnAnOldServerOnlyALabelHasThePodAskedAbout) {
+  const auto config = [&](const std::string& version) {
+    write("config.yaml",
+          "sensor: {address: 10.10.10.10}\ninjection: {serverVersion: " + version + "}\n");
+  };
+  const auto pod = [](const std::string& where) {
+    return R"({"kind":"Pod","metadata":{"name":"a",)" + where +
+           R"(},"spec":{"containers":[{"name":"a"}]}})";
+  };
+  const std::string annotated = pod(R"("annotations":{"sidetap.io/inject":"true"})");
+  const std::string labelled = pod(R"("labels":{"sidetap.io/inject":"true"})");
+  const std::string both = pod(R"("labels":{"sidetap.io/inject":"false"},)"
+                               R"("annotations":{"sidetap.io/inject":"true"})");
+  const std::vector<std::string> plain = {"--namespace-labels", "a=b"};
+  config("v1.27.4");
+  ASSERT_EQ(run(explain_command, annotated, plain), 0);
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("would not be injected\n  called by: nothing: "), HasSubstr("1.28"),
+                    HasSubstr("the label sidetap.io/inject: \"true\" on "
+                              "the pod"),
+                    Not(HasSubstr("annotation sidetap.io/inject: \"true\" on the pod"))));
+  ASSERT_EQ(run(inject_command, annotated, plain), 0);
+  EXPECT_THAT(out_, Not(HasSubstr("sidetap-sidecar")));
+  ASSERT_EQ(run(explain_command, both, plain), 0);
+  EXPECT_THAT(out_, HasSubstr("would not be injected\n  called by: nothing: "));
+  ASSERT_EQ(run(explain_command, labelled, plain), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("would be injected"), HasSubstr("pod.inject")));
+  ASSERT_EQ(run(explain_command, annotated, {"--namespace-labels", "sidetap.io/inject=enabled"}),
+            0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("would be injected"), HasSubstr("namespace.inject")));
+  config("v1.28.0");
+  ASSERT_EQ(run(explain_command, annotated, plain), 0);
+  EXPECT_THAT(out_, HasSubstr("would be injected"));
+}
+
+// The ConfigMap names the registry and holds no CA, without which a tap ends at once.
+TEST_F(Offline, InjectLeavesOutARegistryThatTheTapCouldNotTrust) {
+  const std::string named =
+      "sensor: {address: 10.10.10.10}\nregistry: {address: registry.example.com}\n";
+  write("config.yaml", named);
+  ASSERT_EQ(run(inject_command, kManifests), 0);
+  EXPECT_THAT(out_, AllOf(HasSubstr("sidetap-sidecar"), Not(HasSubstr("REGISTRY")),
+                          Not(HasSubstr("serviceAccountToken"))));
+  EXPECT_THAT(err_, HasSubstr("registry.ca"));
+  EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 1);
+  write("config.yaml", named + "sidecar: {env: {REGISTRY_CA: /etc/ca.crt}}\n");
+  ASSERT_EQ(run(inject_command, kManifests), 0);
+  EXPECT_THAT(out_, HasSubstr("registry.example.com:8444"));
+  EXPECT_EQ(err_, "");
 }
 
 TEST_F(Offline, ExplainWithoutAConfigurationNamesTheMissingSensor) {

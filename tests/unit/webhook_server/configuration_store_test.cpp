@@ -1,5 +1,7 @@
 #include "webhook/configuration_store.h"
 
+#include <filesystem>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +20,7 @@ class ConfigurationStoreTest : public testing::Test {
                    const std::string& registry_ca) -> Result<ReviewFunction> {
               ++made_;
               const std::string name = text.value_or("defaults") + registry_ca;
-              if (name == "bad") return Error{"it is bad"};
+              if (name.starts_with("bad")) return Error{"it is bad"};
               return ReviewFunction([name](std::string_view, admission::Rule) {
                 Outcome outcome;
                 outcome.body = name;
@@ -29,6 +31,7 @@ class ConfigurationStoreTest : public testing::Test {
   static std::string answer(const ConfigurationStore& store) {
     return store.review("", admission::Rule::kPod).body;
   }
+  const std::string ca_ = testing_support::make_ca("registry").certificate;
   testing_support::TemporaryFolder folder_;
   int made_ = 0;
 };
@@ -70,16 +73,65 @@ TEST_F(ConfigurationStoreTest, ABadFileLeavesTheOldInForceAndIsOneFault) {
 TEST_F(ConfigurationStoreTest, TheRegistrysAuthorityIsPartOfIt) {
   auto configuration = store(folder_.write("config", "one"));
   ASSERT_TRUE(configuration.reload());
-  configuration.set_registry_ca("+ca");
-  EXPECT_EQ(answer(configuration), "one+ca");
-  configuration.set_registry_ca("+ca");
+  ASSERT_TRUE(configuration.set_registry_ca(ca_, "here"));
+  EXPECT_EQ(answer(configuration), "one" + ca_);
+  ASSERT_TRUE(configuration.set_registry_ca(ca_, "here"));
   EXPECT_EQ(configuration.generation(), 2u);
+}
+
+TEST_F(ConfigurationStoreTest, ABadAuthorityLeavesTheOldInForceAndIsOneFault) {
+  auto configuration = store(folder_.write("config", "one"));
+  const std::string path = folder_.write("ca", ca_);
+  ASSERT_TRUE(configuration.reload_registry_ca(path));
+  ASSERT_TRUE(configuration.reload());
+  const std::string damaged = ca_.substr(0, ca_.size() / 2);
+  std::uint64_t faults = 0;
+  for (const std::string& bad : {std::string("garbage"), std::string(), damaged}) {
+    folder_.write("ca", bad);
+    const auto failed = configuration.reload_registry_ca(path);
+    ASSERT_FALSE(failed);
+    EXPECT_THAT(failed.error().text, HasSubstr(path));
+    EXPECT_FALSE(configuration.reload_registry_ca(path));
+    EXPECT_EQ(answer(configuration), "one" + ca_);
+    EXPECT_EQ(configuration.registry_ca(), ca_);
+    EXPECT_EQ(configuration.failures(), ++faults);
+  }
+  // What is followed besides it goes on.
+  folder_.write("config", "two");
+  ASSERT_TRUE(configuration.reload());
+  EXPECT_EQ(answer(configuration), "two" + ca_);
+  EXPECT_EQ(configuration.failures(), faults);
+}
+
+TEST_F(ConfigurationStoreTest, AnAuthorityIsTakenThoughTheFileHasTurnedBad) {
+  auto configuration = store(folder_.write("config", "one"));
+  ASSERT_TRUE(configuration.reload());
+  folder_.write("config", "bad");
+  ASSERT_TRUE(configuration.set_registry_ca(ca_, "here"));
+  EXPECT_EQ(answer(configuration), "one" + ca_);
 }
 
 TEST_F(ConfigurationStoreTest, AMissingFileIsAFault) {
   auto configuration = store((folder_.path() / "none").string());
   EXPECT_FALSE(configuration.reload());
   EXPECT_EQ(configuration.failures(), 1u);
+}
+
+TEST_F(ConfigurationStoreTest, AFileThatCannotBeReadIsAFaultLikeAnyOther) {
+  const std::string path = folder_.write("config", "one");
+  auto configuration = store(path);
+  ASSERT_TRUE(configuration.reload());
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(path);
+  const auto failed = configuration.reload();
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().text, HasSubstr(path));
+  EXPECT_EQ(answer(configuration), "one");
+  EXPECT_EQ(configuration.failures(), 1u);
+  std::filesystem::remove(path);
+  folder_.write("config", "two");
+  ASSERT_TRUE(configuration.reload());
+  EXPECT_EQ(answer(configuration), "two");
 }
 
 }  // namespace
