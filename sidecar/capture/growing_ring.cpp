@@ -46,32 +46,46 @@ GrowingRing::GrowingRing(std::unique_ptr<Ring> small, std::unique_ptr<Ring> larg
       block_timeout_(config.block_timeout_ms) {}
 
 GrowingRing::~GrowingRing() {
-  if (allocating_.joinable()) allocating_.join();
+  if (changing_.joinable()) changing_.join();
 }
 
 std::size_t GrowingRing::read(PacketHandler& handler, std::size_t most) {
   switch (phase_) {
     case Phase::kSmall:
-    case Phase::kAllocating: {
-      if (large_ && phase_ == Phase::kSmall && under_load(*small_)) start_growing();
-      if (phase_ == Phase::kAllocating && allocated_.load(std::memory_order_acquire) != 0) grow();
+      if (large_ && Clock::now() >= since_ && under_load(*small_)) start_change(Phase::kGrowing);
       return small_->read(handler, most);
-    }
     case Phase::kGrowing:
-    case Phase::kShrinking: {
-      // What came before the change goes first, and after this time nothing more of it comes.
-      const auto settling = 2 * block_timeout_;
-      Ring& last = phase_ == Phase::kGrowing ? *small_ : *large_;
-      if (const std::size_t done = last.read(handler, most); done != 0) return done;
-      if (Clock::now() - since_ >= settling) end_growing_or_shrinking();
-      return 0;
-    }
-    case Phase::kLarge: {
+      return read_changing(*small_, *large_, handler, most);
+    case Phase::kLarge:
       look_for_quiet();
       return large_->read(handler, most);
-    }
+    case Phase::kShrinking:
+      return read_changing(*large_, *small_, handler, most);
   }
   return 0;
+}
+
+/// What came before the change goes first: the next ring's turn comes when packets have gone there
+/// for two rounds of the kernel's timer, which releases what the last one holds. Until the kernel's
+/// word and as long again the last one is looked at all the same.
+std::size_t GrowingRing::read_changing(Ring& last, Ring& next, PacketHandler& handler,
+                                       std::size_t most) {
+  const Change change = change_.load(std::memory_order_acquire);
+  const Clock::time_point now = Clock::now();
+  const auto since = [&](bool holds, Clock::time_point& when) {
+    if (holds && when == Clock::time_point()) when = now;
+    return holds ? now - when : Clock::duration::zero();
+  };
+  const bool done = change == Change::kDone;
+  const auto turned = since(done || (change == Change::kTurning && next.has_any()), turned_);
+  const auto over = since(done, done_);
+  const auto settling = 2 * block_timeout_;
+  if (const std::size_t got = last.read(handler, most); got != 0) return got;
+  if (change == Change::kFailed || over >= settling) {
+    end_change();
+    return read(handler, most);
+  }
+  return turned >= settling ? next.read(handler, most) : 0;
 }
 
 bool GrowingRing::under_load(const Ring& ring) {
@@ -85,52 +99,42 @@ bool GrowingRing::under_load(const Ring& ring) {
   return busy_ || ring.is_half_full();
 }
 
-void GrowingRing::start_growing() {
-  if (Clock::now() < since_) return;
-  allocated_ = 0;
+void GrowingRing::start_change(Phase phase) {
+  change_ = Change::kPreparing;
+  turned_ = done_ = {};
   try {
-    allocating_ = std::thread([this] {
-      const bool done = large_->allocate(growth_.blocks).has_value();
-      allocated_.store(done ? 1 : -1, std::memory_order_release);
+    changing_ = std::thread([this, grow = phase == Phase::kGrowing] {
+      bool done = !grow || large_->allocate(growth_.blocks).has_value();
+      if (done) {
+        change_.store(Change::kTurning, std::memory_order_release);
+        done = small_->direct_group_to(grow ? 1 : 0).has_value();
+      }
+      change_.store(done ? Change::kDone : Change::kFailed, std::memory_order_release);
     });
-    phase_ = Phase::kAllocating;
+    phase_ = phase;
   } catch (const std::system_error&) {
-    // The pod's limit of processes is reached, and not by the tap.
+    // The pod's limit of processes is reached, and not by the tap: not to be tried at every read.
     since_ = Clock::now() + growth_.quiet;
   }
 }
 
-void GrowingRing::grow() {
-  allocating_.join();
-  if (allocated_ == 1 && direct_to(1, Phase::kGrowing)) return;
-  // No memory now: not to be asked for at every read.
+void GrowingRing::end_change() {
+  changing_.join();
+  since_ = Clock::now();
+  const bool failed = change_ == Change::kFailed;
+  const bool large = (phase_ == Phase::kGrowing) != failed;
+  phase_ = large ? Phase::kLarge : Phase::kSmall;
+  if (large) return;
   large_->release();
-  phase_ = Phase::kSmall;
-  since_ = Clock::now() + growth_.quiet;
+  // No memory now: not to be asked for at every read.
+  if (failed) since_ += growth_.quiet;
 }
 
 void GrowingRing::look_for_quiet() {
   const bool load = under_load(*large_);
   const Clock::time_point now = Clock::now();
   if (load) since_ = now;
-  if (now - since_ >= growth_.quiet) (void)direct_to(0, Phase::kShrinking);
-}
-
-bool GrowingRing::direct_to(unsigned member, Phase phase) {
-  since_ = Clock::now();
-  if (!small_->direct_group_to(member)) return false;
-  phase_ = phase;
-  return true;
-}
-
-void GrowingRing::end_growing_or_shrinking() {
-  since_ = Clock::now();
-  if (phase_ == Phase::kGrowing) {
-    phase_ = Phase::kLarge;
-    return;
-  }
-  large_->release();
-  phase_ = Phase::kSmall;
+  if (now - since_ >= growth_.quiet) start_change(Phase::kShrinking);
 }
 
 Result<void> GrowingRing::set_filter(std::span<const BpfInstruction> program) {

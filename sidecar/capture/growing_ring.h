@@ -25,7 +25,8 @@ struct GrowthConfig {
   std::chrono::milliseconds quiet{60'000};  ///< Without load for that long it is small again.
 };
 
-/// One thread. Memory is allocated beside it, so that reading goes on meanwhile.
+/// One thread. What takes its time in the kernel, memory and the change itself, is done beside it:
+/// reading goes on meanwhile.
 class GrowingRing {
  public:
   /// `small` says what the ring is without load.
@@ -46,16 +47,16 @@ class GrowingRing {
 
  private:
   using Clock = std::chrono::steady_clock;
-  enum class Phase { kSmall, kAllocating, kGrowing, kLarge, kShrinking };
+  enum class Phase { kSmall, kGrowing, kLarge, kShrinking };
+  enum class Change { kPreparing, kTurning, kDone, kFailed };
 
   GrowingRing(std::unique_ptr<Ring> small, std::unique_ptr<Ring> large, const RingConfig& config,
               const GrowthConfig& growth);
   bool under_load(const Ring& ring);
-  void start_growing();
-  void grow();
-  void end_growing_or_shrinking();
+  std::size_t read_changing(Ring& last, Ring& next, PacketHandler& handler, std::size_t most);
+  void start_change(Phase phase);
+  void end_change();
   void look_for_quiet();
-  bool direct_to(unsigned member, Phase phase);
 
   std::unique_ptr<Ring> small_;
   std::unique_ptr<Ring> large_;  ///< Without memory but under load. Null: never grows.
@@ -66,9 +67,11 @@ class GrowingRing {
   std::uint64_t read_before_period_ = 0;  ///< and the bytes read by then.
   bool busy_ = false;                     ///< Blocks filled before their time, in the one before.
   Phase phase_ = Phase::kSmall;
-  Clock::time_point since_;  ///< Of the phase; of the last load while it is large.
-  std::thread allocating_;
-  std::atomic<int> allocated_{0};  ///< 1: it worked; -1: no memory.
+  Clock::time_point since_;   ///< Of the last load while it is large; small: no change before.
+  Clock::time_point turned_;  ///< Since then the next ring gets packets. Zero: not yet.
+  Clock::time_point done_;    ///< Since then the last one gets none for certain. Zero: not yet.
+  std::thread changing_;
+  std::atomic<Change> change_{Change::kPreparing};
 };
 
 }  // namespace sidetap::capture

@@ -172,12 +172,21 @@ Result<void> Ring::join_group(const Ring& founder) {
   return {};
 }
 
-Result<void> Ring::direct_group_to(unsigned member) {
+Result<void> Ring::direct_group_to(unsigned member) const {
   sock_filter answer{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = member};
   const sock_fprog program{1, &answer};
   if (!set_option(descriptor(), PACKET_FANOUT_DATA, program))
     return failed("packet socket: PACKET_FANOUT_DATA");
   return {};
+}
+
+bool Ring::has_any() const {
+  if (!memory_) return false;
+  std::byte* block = memory_ + block_ * block_bytes_;
+  if ((status_of(block).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0) return true;
+  // The kernel counts while it fills.
+  auto& packets = reinterpret_cast<tpacket_block_desc*>(block)->hdr.bh1.num_pkts;
+  return std::atomic_ref(packets).load(std::memory_order_relaxed) != 0;
 }
 
 bool Ring::is_half_full() const {

@@ -33,6 +33,9 @@ class Ring {
 
   /// Hands over up to `most` packets of the blocks that the kernel has released.
   std::size_t read(PacketHandler& handler, std::size_t most);
+  /// The kernel has written something that is not read yet, if only into a block that it has not
+  /// released.
+  bool has_any() const;
   /// Half of the blocks have been filled by the kernel and are not read yet.
   bool is_half_full() const;
   /// What the kernel has written into the blocks that were read up to now, its own headers
@@ -54,8 +57,9 @@ class Ring {
   /// For rings of one interface, before packets count: joining interrupts the capture.
   Result<void> found_group();
   Result<void> join_group(const Ring& founder);
-  /// From the next packet on the member of that number, by the order of joining, gets all.
-  Result<void> direct_group_to(unsigned member);
+  /// From the next packet on the member of that number, by the order of joining, gets all. Waits
+  /// for a grace period of the kernel's, which takes long where its CPUs are busy. On any thread.
+  Result<void> direct_group_to(unsigned member) const;
 
  private:
   Ring(net::UniqueFd socket, const RingConfig& config);
