@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
 
 namespace sidetap::capture {
 namespace {
@@ -25,7 +24,6 @@ class Bytes {
   std::uint16_t u16(std::size_t at) const { return load<std::uint16_t>(at); }
   std::uint32_t u32(std::size_t at) const { return load<std::uint32_t>(at); }
   std::uint64_t u64(std::size_t at) const { return load<std::uint64_t>(at); }
-  Bytes up_to(std::size_t end) const { return Bytes(data_.first(std::min(end, data_.size()))); }
   net::IpAddress v4(std::size_t at) const { return net::IpAddress::v4(u32(at)); }
   net::IpAddress v6(std::size_t at) const { return net::IpAddress::v6(u64(at), u64(at + 8)); }
 
@@ -44,19 +42,12 @@ class Bytes {
   std::span<const std::byte> data_;
 };
 
-/// The end of a packet that begins at `at`. Zero stands for what the field cannot hold (BIG TCP).
-std::size_t end_of(std::size_t at, std::size_t length) {
-  return length == 0 ? std::numeric_limits<std::size_t>::max() : at + length;
-}
-
 /// The network header and where the transport header begins; used for quoted packets too.
 struct Network {
   net::IpAddress source;
   net::IpAddress destination;
   std::uint8_t protocol = 0;
   std::size_t transport = 0;
-  std::size_t end =
-      0;  ///< Of the packet: what lies behind it pads the frame. May be beyond the bytes.
   bool fragment = false;
   bool first_fragment = false;
   std::uint32_t fragment_id = 0;
@@ -76,7 +67,6 @@ struct Network {
   n.fragment_id = n.fragment ? b.u16(at + 4) : 0U;
   n.transport_present = length >= 20 && !later;
   n.transport = at + std::max<std::size_t>(length, 20);
-  n.end = end_of(at, b.u16(at + 2));
   return true;
 }
 
@@ -92,7 +82,6 @@ bool is_extension(std::uint8_t header) {
   n.destination = b.v6(at + 24);
   n.protocol = b.u8(at + 6);
   n.transport = at + 40;
-  n.end = end_of(n.transport, b.u16(at + 4));
   for (int i = 0; i < kMaxExtensionHeaders && is_extension(n.protocol); ++i) {
     const std::size_t here = n.transport;
     if (!b.has(here, 8)) return true;
@@ -201,7 +190,7 @@ bool read_network(const Bytes& b, std::size_t at, Network& n) {
   view.fragment = n.fragment;
   view.first_fragment = n.first_fragment;
   view.fragment_id = n.fragment_id;
-  if (n.transport_present) read_transport(b.up_to(n.end), n.transport, view);
+  if (n.transport_present) read_transport(b, n.transport, view);
 }
 
 /// One Network for each family: IPv4's, inlined, then stays in registers.

@@ -172,31 +172,6 @@ TEST(PacketView, EtherTypeAndVersionMustAgree) {
 }
 
 // Exact-size heap blocks, so that the address sanitizer sees every byte read too far.
-TEST(PacketView, PaddingOfAShortFrameIsNoTransportHeader) {
-  for (const bool v6 : {false, true}) {
-    const auto frame = [&](std::size_t transport_bytes) {
-      PacketBuilder p = packet().from(v6 ? "fd00::1" : "10.0.0.1").to(v6 ? "fd00::2" : "10.0.0.2");
-      p.payload(Bytes(transport_bytes, std::byte{7})).protocol(6);
-      Bytes bytes = p.ethernet();
-      bytes.resize(bytes.size() + 40);
-      return bytes;
-    };
-    // Of TCP the flags are needed, the fourteenth byte.
-    EXPECT_EQ(parse_packet(LinkType::kEthernet, frame(13)).depth, Depth::kNetwork);
-    EXPECT_EQ(parse_packet(LinkType::kEthernet, frame(14)).depth, Depth::kTransport);
-  }
-}
-
-TEST(PacketView, ALengthOfZeroIsThatOfAPacketTooLargeForIt) {
-  for (const bool v6 : {false, true}) {
-    Bytes bytes =
-        (v6 ? packet().from("fd00::1").to("fd00::2") : packet()).tcp(40000, 80).ethernet();
-    const std::size_t length = 14 + (v6 ? 4 : 2);
-    bytes[length] = bytes[length + 1] = std::byte{0};
-    EXPECT_EQ(parse_packet(LinkType::kEthernet, bytes).source_port, 40000);
-  }
-}
-
 TEST(PacketView, NeverReadsPastAnyTruncation) {
   const Bytes quote = packet().from("fd00::1").to("fd00::2").tcp(1, 2).extension(0).network();
   const std::vector<Bytes> wholes = {
