@@ -10,6 +10,8 @@ namespace {
 
 // Long enough that a burst which the small ring holds is no load.
 constexpr std::chrono::milliseconds kPeriod{100};
+// For the kernel's timer to release what a ring holds that gets nothing more.
+constexpr std::chrono::seconds kLongestWait{1};
 
 }  // namespace
 
@@ -66,26 +68,25 @@ std::size_t GrowingRing::read(PacketHandler& handler, std::size_t most) {
 }
 
 /// What came before the change goes first: the next ring's turn comes when packets have gone there
-/// for two rounds of the kernel's timer, which releases what the last one holds. Until the kernel's
-/// word and as long again the last one is looked at all the same.
+/// for two rounds of the kernel's timer, which releases what the last one holds, and nothing is
+/// left there. Until the kernel's word and as long again the last one is looked at all the same.
 std::size_t GrowingRing::read_changing(Ring& last, Ring& next, PacketHandler& handler,
                                        std::size_t most) {
   const Change change = change_.load(std::memory_order_acquire);
   const Clock::time_point now = Clock::now();
-  const auto since = [&](bool holds, Clock::time_point& when) {
-    if (holds && when == Clock::time_point()) when = now;
-    return holds ? now - when : Clock::duration::zero();
-  };
-  const bool done = change == Change::kDone;
-  const auto turned = since(done || (change == Change::kTurning && next.has_any()), turned_);
-  const auto over = since(done, done_);
-  const auto settling = 2 * block_timeout_;
+  if (turned_ == Clock::time_point() && change == Change::kTurning && next.has_any()) turned_ = now;
+  const auto over = change == Change::kDone ? now - done_ : Clock::duration::zero();
+  const auto turned = turned_ == Clock::time_point() ? over : now - turned_;
   if (const std::size_t got = last.read(handler, most); got != 0) return got;
-  if (change == Change::kFailed || over >= settling) {
+  const bool holds = last.has_any();
+  const auto settled = [&](Clock::duration time) {
+    return time >= 2 * block_timeout_ && (!holds || time >= kLongestWait);
+  };
+  if (change == Change::kFailed || settled(over)) {
     end_change();
     return read(handler, most);
   }
-  return turned >= settling ? next.read(handler, most) : 0;
+  return settled(turned) ? next.read(handler, most) : 0;
 }
 
 bool GrowingRing::under_load(const Ring& ring) {
@@ -101,13 +102,14 @@ bool GrowingRing::under_load(const Ring& ring) {
 
 void GrowingRing::start_change(Phase phase) {
   change_ = Change::kPreparing;
-  turned_ = done_ = {};
+  turned_ = {};
   try {
     changing_ = std::thread([this, grow = phase == Phase::kGrowing] {
       bool done = !grow || large_->allocate(growth_.blocks).has_value();
       if (done) {
         change_.store(Change::kTurning, std::memory_order_release);
         done = small_->direct_group_to(grow ? 1 : 0).has_value();
+        done_ = Clock::now();
       }
       change_.store(done ? Change::kDone : Change::kFailed, std::memory_order_release);
     });

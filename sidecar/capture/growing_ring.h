@@ -44,6 +44,7 @@ class GrowingRing {
   int descriptor() const { return small_->descriptor(); }
   int second_descriptor() const { return large_ ? large_->descriptor() : -1; }
   bool is_large() const { return phase_ == Phase::kLarge; }
+  bool is_changing() const { return phase_ == Phase::kGrowing || phase_ == Phase::kShrinking; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -69,7 +70,7 @@ class GrowingRing {
   Phase phase_ = Phase::kSmall;
   Clock::time_point since_;   ///< Of the last load while it is large; small: no change before.
   Clock::time_point turned_;  ///< Since then the next ring gets packets. Zero: not yet.
-  Clock::time_point done_;    ///< Since then the last one gets none for certain. Zero: not yet.
+  Clock::time_point done_;    ///< Where it is done: since then the last one gets none for certain.
   std::thread changing_;
   std::atomic<Change> change_{Change::kPreparing};
 };

@@ -160,6 +160,7 @@ TEST_F(CaptureLoopTest, GoesOnReadingWhileAStalledSensorsCaptureEnds) {
   ending = true;
   loop_->stop(*capture);
   EXPECT_EQ(loop_->counts().forwarded, kPackets);
+  loop_->finish();  // what it reads for the sensor ends here
 }
 
 }  // namespace
