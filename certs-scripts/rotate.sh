@@ -42,7 +42,7 @@ umask 077
 mkdir -p "$dir"
 work=$(mktemp -d "$dir/.rotate.XXXXXX")
 background=''
-# end: the programs that run in the background and what they left are not to outlive the script.
+# end: the programs that run in the background, where they still do, and what they left are not to outlive the script.
 end() {
   # shellcheck disable=SC2086  # a list of processes
   [ -z "$background" ] || kill $background 2>/dev/null || true
@@ -74,6 +74,7 @@ look_at() {
     sleep 0.2
     tries=$((tries + 1))
   done
+  # Each of them may have ended by itself.
   # shellcheck disable=SC2086  # a list of processes
   kill $background 2>/dev/null || true
   # shellcheck disable=SC2086

@@ -54,7 +54,7 @@ GrowingRing::~GrowingRing() {
 std::size_t GrowingRing::read(PacketHandler& handler, std::size_t most) {
   switch (phase_) {
     case Phase::kSmall:
-      if (large_ && Clock::now() >= since_ && under_load(*small_)) start_change(Phase::kGrowing);
+      if (large_) look_for_load();
       return small_->read(handler, most);
     case Phase::kGrowing:
       return read_changing(*small_, *large_, handler, most);
@@ -89,8 +89,8 @@ std::size_t GrowingRing::read_changing(Ring& last, Ring& next, PacketHandler& ha
   return settled(turned) ? next.read(handler, most) : 0;
 }
 
-bool GrowingRing::under_load(const Ring& ring) {
-  if (const Clock::time_point now = Clock::now(); now - period_ >= kPeriod) {
+bool GrowingRing::under_load(const Ring& ring, Clock::time_point now) {
+  if (now - period_ >= kPeriod) {
     const std::uint64_t bytes = small_->bytes_read() + large_->bytes_read();
     const auto blocks_due = static_cast<std::uint64_t>((now - period_) / block_timeout_);
     busy_ = bytes - read_before_period_ > blocks_due * block_bytes_;
@@ -132,10 +132,14 @@ void GrowingRing::end_change() {
   if (failed) since_ += growth_.quiet;
 }
 
-void GrowingRing::look_for_quiet() {
-  const bool load = under_load(*large_);
+void GrowingRing::look_for_load() {
   const Clock::time_point now = Clock::now();
-  if (load) since_ = now;
+  if (now >= since_ && under_load(*small_, now)) start_change(Phase::kGrowing);
+}
+
+void GrowingRing::look_for_quiet() {
+  const Clock::time_point now = Clock::now();
+  if (under_load(*large_, now)) since_ = now;
   if (now - since_ >= growth_.quiet) start_change(Phase::kShrinking);
 }
 

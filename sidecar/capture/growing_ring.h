@@ -53,10 +53,11 @@ class GrowingRing {
 
   GrowingRing(std::unique_ptr<Ring> small, std::unique_ptr<Ring> large, const RingConfig& config,
               const GrowthConfig& growth);
-  bool under_load(const Ring& ring);
+  bool under_load(const Ring& ring, Clock::time_point now);
   std::size_t read_changing(Ring& last, Ring& next, PacketHandler& handler, std::size_t most);
   void start_change(Phase phase);
   void end_change();
+  void look_for_load();
   void look_for_quiet();
 
   std::unique_ptr<Ring> small_;
