@@ -13,6 +13,7 @@ ALLOWED = {
     "shared/net": ["shared/net", "shared/result.h"],
     "shared/config": ["shared/config", "shared/net", "shared/result.h"],
     "shared/telemetry": ["shared/telemetry"],
+    "shared/async": ["shared/async", "shared/net", "shared/telemetry", "shared/result.h"],
     "shared/rpcap": ["shared/rpcap", "shared/net", "shared/result.h"],
     "shared/http": ["shared/"],
     "shared/kube": ["shared/"],
