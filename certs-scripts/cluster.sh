@@ -12,21 +12,23 @@ describe_cluster_options() {
   --namespace NAMESPACE        namespace of the webhook               (default sidetap-system)
   --service NAME               Service of the webhook                 (default sidetap-webhook)
   --registry NAME              Service of the tap registry            (default sidetap-registry)
-  --san NAME                   one more DNS name or IP address; may be repeated
+  --san NAME                   another DNS name or IP address; may be repeated
   --secret NAME                Secret to write                        (default sidetap-webhook-tls)
   --webhook-configuration NAME MutatingWebhookConfiguration           (default sidetap-webhook)
-  --days N                     validity of a certificate made now     (default 365)
+  --days N                     validity of a new certificate, 1 to 3650 (default 365)
 OPTIONS
 }
 
 check_cluster_options() {
+  require_objects "$namespace" "$service" "$registry" "$secret" "$configuration"
   # shellcheck disable=SC2086  # a list of names
-  require_names "$namespace" "$service" "$registry" "$secret" "$configuration" $extra
+  require_sans $extra
+  require_number --days "$days" 1 3650
   require_program openssl "apt-get install openssl"
   require_program kubectl
 }
 
-# make_certificate FOLDER: valid for both Services, where none is there yet.
+# make_certificate FOLDER: valid for both Services, where none is there yet. What is there is checked.
 make_certificate() {
   set -- "$1" --service "$service" --registry "$registry" --namespace "$namespace"
   # shellcheck disable=SC2046  # a list of options

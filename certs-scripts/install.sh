@@ -1,17 +1,16 @@
 #!/bin/sh
-# Puts the webhook's certificate into the cluster: the Secret that it serves from, and the caBundle by which the
+# Writes the webhook's certificate to the cluster: the Secret that the webhook serves from, and the caBundle by which the
 # API server trusts it.
-set -eu
+set -euf
 
 usage() {
   cat <<'USAGE'
 Usage: install.sh [--dir DIR] [--namespace NAMESPACE] [--service NAME] [--registry NAME] [--san NAME]...
                   [--secret NAME] [--webhook-configuration NAME] [--days N]
 
-Makes the certificate in DIR with generate.sh where it is not there yet, checks it with verify.sh, writes the
-Secret and then the caBundle of every entry of the MutatingWebhookConfiguration, with kubectl and its current
-context. Run again, it writes the same. The CA's key stays in DIR and never enters the cluster: keep it safe; only
-rotate.sh needs it there.
+Makes the certificate in DIR with generate.sh if there is none, and checks it with verify.sh. Then it writes the Secret
+and the caBundle of every entry of the MutatingWebhookConfiguration, with kubectl and its current context. If you run it
+again, it writes the same. The CA's key stays in DIR and never enters the cluster: keep it safe. Only rotate.sh needs it.
 
   --dir DIR                    folder of the four files               (default sidetap-certificates)
 USAGE
@@ -28,6 +27,6 @@ parse_options "$cluster_options" "$@"
 check_cluster_options
 make_certificate "$dir"
 
-# The Secret first: the API server must not be told to trust a certificate that nobody serves yet.
+# The Secret first: the API server must not trust a certificate that no pod serves yet.
 write_secret "$dir/ca.crt" "$dir/tls.crt" "$dir/tls.key"
 write_ca_bundle "$dir/ca.crt"

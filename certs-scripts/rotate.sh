@@ -1,27 +1,28 @@
 #!/bin/sh
 # Renews the webhook's certificate, or its CA and certificate, while it serves and without a failed handshake.
-set -eu
+set -euf
 
 usage() {
   cat <<'USAGE'
 Usage: rotate.sh [--ca] [--dir DIR] [--namespace NAMESPACE] [--service NAME] [--registry NAME] [--san NAME]...
                  [--secret NAME] [--webhook-configuration NAME] [--days N] [--settle SECONDS] [--timeout SECONDS]
 
-Makes a new certificate with the CA in DIR, puts it into the Secret with kubectl and its current context, and waits until
-every pod of the webhook serves it. With --ca it makes a new CA too:
-  1. adds the new CA to the caBundle and to the Secret's ca.crt, beside the old one, and lets that settle;
-  2. puts the new certificate into the Secret, and waits until every pod of the webhook serves it;
-  3. removes the old CA.
-At every moment the API server and the taps that run trust what the webhook shows. But a tap learns the new CA while it
-runs, and its pod's environment keeps the old one: restart the tapped workloads after --ca, or a tap whose container
-restarts does not trust the registry any more, and packets between tapped pods arrive twice.
+Makes a new certificate with the CA in DIR, writes it to the Secret with kubectl and its current context, and waits until
+every webhook pod serves it. With --ca it also makes a new CA:
+  1. It adds the new CA to the caBundle and to the Secret's ca.crt, beside the old one, and waits for --settle.
+  2. It writes the new certificate to the Secret, and waits until every webhook pod serves it.
+  3. It removes the old CA.
+The API server and the running taps trust the webhook's certificate at every moment. A tap learns the new CA while it
+runs, but its pod's environment keeps the old one. Restart the tapped workloads after --ca: otherwise a tap whose
+container restarts no longer trusts the registry, and packets between tapped pods arrive twice.
 
-Interrupted, it goes on where it was when it is run again: the new files lie in DIR/next until the end.
+If rotate.sh is interrupted, run it again with the same options: it continues where it stopped. Until it is done, the new
+files are in DIR/next.
 
-  --ca                         a new CA as well; without it DIR must hold ca.crt and ca.key of the present one
-  --dir DIR                    folder of the new files, DIR/previous for the old  (default sidetap-certificates)
-  --settle SECONDS             time for API servers and taps to take up the new CA      (default 90)
-  --timeout SECONDS            longest wait for the pods to serve the new certificate   (default 300)
+  --ca                         make a new CA too; without it, DIR must hold ca.crt and ca.key of the current CA
+  --dir DIR                    folder for the new files; old ones go to DIR/previous (default sidetap-certificates)
+  --settle SECONDS             time for API servers and taps to pick up the new CA  (default 90)
+  --timeout SECONDS            longest wait for pods to serve the new certificate   (default 300)
 USAGE
   describe_cluster_options
 }
@@ -40,16 +41,15 @@ require_number --timeout "$timeout" 0 3600
 
 umask 077
 mkdir -p "$dir"
-work=$(mktemp -d "$dir/.rotate.XXXXXX")
-background=''
+work='' background=''
 # end: the programs that run in the background, where they still do, and what they left are not to outlive the script.
 end() {
   # shellcheck disable=SC2086  # a list of processes
   [ -z "$background" ] || kill $background 2>/dev/null || true
-  rm -rf "$work"
+  [ -z "$work" ] || rm -rf "$work"
 }
-trap end EXIT
-trap 'exit 130' INT TERM
+at_end end
+work=$(mktemp -d "$dir/.rotate.XXXXXX")
 
 fingerprint() { openssl x509 -noout -fingerprint -sha256; }
 
@@ -115,7 +115,7 @@ holds() { grep -qxF "$(sed -n 2p "$2")" "$1"; }
 prepare() {
   if [ "$new_ca" = yes ]; then
     if [ -f "$dir/next/ca.crt" ] && [ -f "$dir/ca.crt" ] && cmp -s "$dir/ca.crt" "$dir/next/ca.crt"; then
-      fail "$dir/next holds an unfinished rotation of the certificate alone: finish it without --ca first"
+      fail "$dir/next holds an unfinished rotation of the certificate only: finish it without --ca first"
     fi
   else
     if [ ! -f "$dir/ca.crt" ] || [ ! -f "$dir/ca.key" ]; then
@@ -166,11 +166,16 @@ if [ "$new_ca" = yes ]; then
   trust "$dir/next/ca.crt" "$dir/next/tls.crt" "$dir/next/tls.key"
 fi
 
-mkdir -p "$dir/previous"
-for file in ca.crt ca.key tls.crt tls.key; do
-  [ ! -f "$dir/$file" ] || mv "$dir/$file" "$dir/previous/$file"
-  mv "$dir/next/$file" "$dir/$file"
-done
-rmdir "$dir/next"
-echo "rotated; the old files lie in $dir/previous"
-[ "$new_ca" = no ] || echo "Now restart the tapped workloads: pods from before know the old CA only once their tap restarts."
+# keep_old: the new files take the place of the old ones.
+keep_old() {
+  mkdir -p "$dir/previous"
+  for file in ca.crt ca.key tls.crt tls.key; do
+    [ ! -f "$dir/$file" ] || mv "$dir/$file" "$dir/previous/$file"
+    mv "$dir/next/$file" "$dir/$file"
+  done
+  rmdir "$dir/next"
+}
+whole keep_old
+echo "rotated; the old files are in $dir/previous"
+[ "$new_ca" = no ] || echo "Now restart the tapped workloads: a tap trusts the new CA after its container restarts only if its \
+pod is new."

@@ -43,10 +43,11 @@ cleanup() {
   [ ${#webhooks[@]} -eq 0 ] || kill "${webhooks[@]}" 2>/dev/null || true
   rm -rf "$work"
 }
-trap cleanup EXIT INT TERM
+trap cleanup EXIT
+trap 'exit 130' INT TERM
 ulimit -n "$(ulimit -Hn)"
 
-"$root/certs-scripts/generate.sh" --out "$work/certs" --san 127.0.0.1 >/dev/null 2>&1
+"$root/certs-scripts/generate.sh" --out "$work/certs" --san 127.0.0.1 >/dev/null
 echo 'sensor: {address: 192.0.2.1}' >"$work/config.yaml"
 python3 - >"$work/review.json" <<'PYTHON'
 import json

@@ -39,9 +39,10 @@ cleanup() {
   [ -z "$webhook" ] || kill "$webhook" 2>/dev/null || true
   rm -rf "$work"
 }
-trap cleanup EXIT INT TERM
+trap cleanup EXIT
+trap 'exit 130' INT TERM
 
-"$root/certs-scripts/generate.sh" --out "$work/certs" --san 127.0.0.1 >/dev/null 2>&1
+"$root/certs-scripts/generate.sh" --out "$work/certs" --san 127.0.0.1 >/dev/null
 echo 'sensor: {address: 192.0.2.1}' >"$work/config.yaml"
 
 # A review of 3 KB as a controller's pod has it, and one of a 1 MB pod.

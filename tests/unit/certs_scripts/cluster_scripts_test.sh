@@ -9,6 +9,7 @@ mkdir "$work/bin" "$work/cluster"
 cp "$here/fake_kubectl.py" "$work/bin/kubectl"
 export PATH="$work/bin:$PATH" FAKE_CLUSTER="$work/cluster"
 . "$here/../../support/expect.sh"
+. "$here/signals.sh"
 
 install() { "$scripts/install.sh" --dir "$work/certs" "$@"; }
 rotate() { "$scripts/rotate.sh" --dir "$work/certs" --settle 0 --timeout 250 "$@"; }
@@ -113,6 +114,25 @@ expect 1 "a cluster that cannot be reached is an error" rotate --ca
 rm "$work/cluster/fail-on"
 expect 0 "after which the rotation is repeated" rotate --ca
 expect 0 "without a failed handshake" no_failed_handshake
+
+# Whatever ends a script, no private key is left behind.
+mkdir "$work/tmp"
+left_behind() { find "$work/tmp" "$work/certs" -mindepth 1 \( -path "$work/tmp/*" -o -name '.*' \); }
+for signal in HUP:129 INT:130 QUIT:131 TERM:143; do
+  expect "${signal#*:}" "${signal%:*} ends verify.sh" \
+    ended_by "${signal%:*}" pkey env TMPDIR="$work/tmp" "$scripts/verify.sh" --cluster
+  expect "${signal#*:}" "${signal%:*} ends rotate.sh" \
+    ended_by "${signal%:*}" pkcs8 "$scripts/rotate.sh" --dir "$work/certs" --settle 0
+  expect 0 "and both leave nothing" test -z "$(left_behind)"
+  rm -rf "$work/certs/next"
+done
+expect 141 "verify.sh ends where nobody reads it" to_nobody env TMPDIR="$work/tmp" "$scripts/verify.sh" --cluster
+expect 0 "and leaves nothing" test -z "$(left_behind)"
+expect 2 "days that the shell would read as octal are refused" rotate --days 08
+says "without leading zeros" || fail_line "and the reason is told"
+expect 2 "a settling time likewise" rotate --settle 08
+expect 2 "an address that is none is refused before anything is made" install --san 999.1.1.1
+says "999.1.1.1" || fail_line "and is named"
 
 # The judge must be able to find a fault: a certificate that nobody trusts.
 "$scripts/generate.sh" --out "$work/foreign" >/dev/null
