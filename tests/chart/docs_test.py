@@ -72,7 +72,7 @@ class Commands(unittest.TestCase):
                 rest = [word for word in words[1:] if not word.startswith("-")]
                 if words[1] == "-n":
                     rest = rest[1:]
-                depth = 3 if rest[:2] == ["create", "service"] else 2 if rest[0] in ("rollout", "auth") else 1
+                depth = 3 if rest[:2] == ["create", "service"] else 2 if rest[0] in ("rollout", "auth", "create") else 1
                 text = subprocess.run([programs[words[0]], *rest[:depth], "--help"], capture_output=True, text=True)
                 general = subprocess.run([programs[words[0]], "options"], capture_output=True, text=True)
                 known = text.stdout + general.stdout
