@@ -6,4 +6,6 @@ target_sources(sidetap_shared PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/listener.cpp
   ${CMAKE_CURRENT_LIST_DIR}/status_server.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tls_context.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/tls_stream.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/tls_stream.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/tls_trust.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/web_socket.cpp)

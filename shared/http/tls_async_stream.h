@@ -22,6 +22,9 @@ class TlsAsyncStream {
 
   TlsAsyncStream(boost::asio::ip::tcp::socket socket, const TlsContext& context)
       : tls_(std::move(socket), context) {}
+  TlsAsyncStream(boost::asio::ip::tcp::socket socket, const TlsTrust& trust,
+                 const std::string& name)
+      : tls_(std::move(socket), trust, name) {}
 
   executor_type get_executor() { return tls_.socket().get_executor(); }
   next_layer_type& next_layer() { return tls_.socket(); }

@@ -43,8 +43,17 @@ void ignore_sigpipe() {
 TlsStream::TlsStream(asio::ip::tcp::socket socket, const TlsContext& context)
     : socket_(std::move(socket)), session_(SSL_new(context.native())) {
   if (session_ == nullptr) throw std::bad_alloc();
-  SSL_set_fd(session_, socket_.native_handle());
   SSL_set_accept_state(session_);
+  attach();
+}
+
+TlsStream::TlsStream(asio::ip::tcp::socket socket, const TlsTrust& trust, const std::string& name)
+    : socket_(std::move(socket)), session_(trust.make_session(name)) {
+  attach();
+}
+
+void TlsStream::attach() {
+  SSL_set_fd(session_, socket_.native_handle());
   ErrorCode ignored;
   socket_.non_blocking(true, ignored);
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
@@ -84,6 +93,7 @@ TlsStep TlsStream::read_step(std::span<char> into) {
   errno = 0;
   std::size_t bytes = 0;
   const int returned = SSL_read_ex(session_, into.data(), into.size(), &bytes);
+  if (returned > 0) heard_ = std::chrono::steady_clock::now();
   return result_of(returned, bytes);
 }
 

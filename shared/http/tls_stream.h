@@ -1,10 +1,11 @@
-// A TLS server connection over a TCP socket, without buffers of its own.
+// A TLS connection over a TCP socket, from either end, without buffers of its own.
 //
 // asio::ssl::stream keeps about 70 KiB for every connection, busy or not, and copies each record
 // twice. Here OpenSSL reads and writes the socket itself and only waits go to the reactor, so that
 // an idle connection costs what OpenSSL's session costs, a few KiB.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <span>
 
@@ -13,6 +14,7 @@
 #include <openssl/types.h>
 
 #include "shared/http/tls_context.h"
+#include "shared/http/tls_trust.h"
 
 namespace sidetap::http {
 
@@ -31,7 +33,10 @@ void ignore_sigpipe();
 /// One strand. A step neither blocks nor waits. Time limits are the owner's: cancel() or cut().
 class TlsStream {
  public:
+  /// The server's end.
   TlsStream(boost::asio::ip::tcp::socket socket, const TlsContext& context);
+  /// The client's end, to a server that must prove to be `name`.
+  TlsStream(boost::asio::ip::tcp::socket socket, const TlsTrust& trust, const std::string& name);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -42,6 +47,8 @@ class TlsStream {
   /// The error is asio::error::eof when the peer has ended, in order or not.
   TlsStep read_step(std::span<char> into);
   TlsStep write_step(std::span<const char> from);
+  /// When read_step() last gave bytes out; the time of the construction before that.
+  std::chrono::steady_clock::time_point heard() const { return heard_; }
   /// Are there bytes that were taken from the socket and not yet given out? Then do not wait.
   bool has_pending() const;
   /// Says good-bye (close_notify) as far as the socket takes it, and ends our direction.
@@ -57,10 +64,12 @@ class TlsStream {
   boost::asio::awaitable<boost::system::error_code> write(std::span<const char> bytes);
 
  private:
+  void attach();
   TlsStep result_of(int returned, std::size_t bytes);
 
   boost::asio::ip::tcp::socket socket_;
   SSL* session_;
+  std::chrono::steady_clock::time_point heard_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace sidetap::http

@@ -7,13 +7,9 @@
 #include <memory>
 #include <string>
 
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
-#include <boost/beast/websocket/stream.hpp>
 
+#include "shared/http/web_socket.h"
 #include "sidecar/registry/client.h"
 #include "sidecar/registry/messages.h"
 #include "sidecar/session/sockets.h"
@@ -47,29 +43,27 @@ class Link : public std::enable_shared_from_this<Link> {
   void close();
 
  private:
-  using Stream =
-      boost::beast::websocket::stream<boost::beast::ssl_stream<boost::beast::tcp_stream>>;
-
   boost::asio::awaitable<Result<void>> connect(const std::string& ca,
                                                const session::Exclude& exclude, LinkEnd& end);
   boost::asio::awaitable<LinkEnd> read(const std::function<bool(Message)>& on_message);
+  boost::asio::awaitable<Result<void>> upgrade(LinkEnd& end);
+  /// What `step` of the way to an open connection failed with.
+  Error failed(std::string_view step, const boost::system::error_code& error) const;
   LinkEnd lost(const boost::system::error_code& error) const;
   void start_writing();
   boost::asio::awaitable<void> write();
   void watch();
-  Result<void> prepare_tls(const std::string& ca);
 
   boost::asio::any_io_executor executor_;
   const ClientConfig& config_;
   const session::Endpoint replica_;
   session::Interruption interruption_;
-  std::unique_ptr<boost::asio::ssl::context> tls_;  // outlives the stream
-  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<http::WebSocket> socket_;
   bool open_ = false;
   bool writing_ = false;
   bool ping_due_ = false;
   bool silent_ = false;
-  std::chrono::steady_clock::time_point heard_{};
+  bool late_ = false;  ///< The handshakes took too long.
   std::chrono::steady_clock::time_point pinged_{};
   std::deque<std::string> outbox_;
   boost::asio::steady_timer watch_timer_;

@@ -43,8 +43,8 @@ std::uint64_t first_version() {
                                         .count());
 }
 
-std::string bearer_of(const Request& request) {
-  const auto value = request[boost::beast::http::field::authorization];
+std::string bearer_of(const http::WebSocket& request) {
+  const std::string_view value = request.field("Authorization");
   constexpr std::string_view kBearer = "Bearer ";
   if (!value.starts_with(kBearer)) return {};
   return std::string(value.substr(kBearer.size()));
@@ -159,17 +159,14 @@ struct Server::Impl {
   void refused(const char* reason) { metrics.counter(kRefused, {{"reason", reason}}).Increment(); }
 
   /// Who asks, or nothing when it was declined.
-  asio::awaitable<std::optional<kube::TokenIdentity>> admit(Session& session,
-                                                            const Request& request) {
-    const auto target = request.target();
-    if (std::string_view(target.data(), target.size()) != kPath ||
-        !boost::beast::websocket::is_upgrade(request)) {
+  asio::awaitable<std::optional<kube::TokenIdentity>> admit(Session& session) {
+    if (session.request().target() != kPath || !session.request().is_upgrade()) {
       refused("protocol");
       co_await session.decline(404, "there is the WebSocket /v1/taps");
       co_return std::nullopt;
     }
     if (!authenticator) co_return kube::TokenIdentity{};
-    std::string token = bearer_of(request);
+    std::string token = bearer_of(session.request());
     if (token.empty()) {
       refused("no-token");
       co_await session.decline(401, "no bearer token");
@@ -276,12 +273,13 @@ struct Server::Impl {
     tap->limit.async_wait([tap](const boost::system::error_code& error) {
       if (!error) tap->session->cut();
     });
-    const auto request = co_await tap->session->greet();
-    if (!request) co_return;
-    auto identity = co_await admit(*tap->session, *request);
+    const bool greeted = co_await tap->session->greet();
+    if (!greeted) co_return;
+    auto identity = co_await admit(*tap->session);
     if (!identity) co_return;
     tap->identity = std::move(*identity);
-    if (co_await tap->session->accept(*request, config.silence)) co_await listen_to(tap);
+    const bool accepted = co_await tap->session->accept();
+    if (accepted) co_await listen_to(tap);
   }
 
   /// Is no stranger any more.
@@ -295,9 +293,10 @@ struct Server::Impl {
     std::size_t& strangers_there = strangers[source];
     if (strangers_there >= config.most_strangers) return refused("too-many-from-one-address");
     ++strangers_there;
-    const auto tap = std::make_shared<Connection>(
-        std::make_shared<Session>(++last_id, source, std::move(socket), *tls.current()),
-        authenticator ? Claim(source) : Claim::of_anybody());
+    const auto tap =
+        std::make_shared<Connection>(std::make_shared<Session>(++last_id, source, std::move(socket),
+                                                               *tls.current(), config.silence),
+                                     authenticator ? Claim(source) : Claim::of_anybody());
     connections.emplace(tap->session->id(), tap);
     figures.count_connections(connections.size());
     asio::co_spawn(context, serve(tap), [this, tap](const std::exception_ptr& fault) {

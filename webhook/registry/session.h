@@ -9,16 +9,11 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/websocket/stream.hpp>
 
-#include "shared/http/tls_async_stream.h"
+#include "shared/http/web_socket.h"
 #include "webhook/registry/messages.h"
 
 namespace sidetap::webhook::registry {
-
-using Request = boost::beast::http::request<boost::beast::http::string_body>;
 
 /// What every tap is told, made once. Immutable.
 struct News {
@@ -37,17 +32,21 @@ std::optional<net::IpAddress> source_of(const boost::asio::ip::tcp::socket& sock
 class Session : public std::enable_shared_from_this<Session> {
  public:
   /// `source` is of the other end; nothing when it is gone already.
+  /// A tap that is silent for `silence` is cut.
   Session(ConnectionId id, std::optional<net::IpAddress> source,
-          boost::asio::ip::tcp::socket socket, const http::TlsContext& tls);
+          boost::asio::ip::tcp::socket socket, const http::TlsContext& tls,
+          std::chrono::milliseconds silence);
 
   ConnectionId id() const { return id_; }
   std::optional<net::IpAddress> source() const { return source_; }
-  boost::asio::any_io_executor executor() { return stream_.get_executor(); }
+  boost::asio::any_io_executor executor() { return socket_.executor(); }
 
-  /// TLS and the HTTP request of the upgrade; nothing when either fails.
-  boost::asio::awaitable<std::optional<Request>> greet();
+  /// TLS and the HTTP request of the upgrade; false when either fails.
+  boost::asio::awaitable<bool> greet();
+  /// With the request that greet() read.
+  const http::WebSocket& request() const { return socket_; }
   boost::asio::awaitable<void> decline(unsigned status, std::string reason);
-  boost::asio::awaitable<bool> accept(const Request& request, std::chrono::milliseconds silence);
+  boost::asio::awaitable<bool> accept();
   /// The next message's text, valid until the next call; nothing at the end.
   boost::asio::awaitable<std::optional<std::string>> read();
   /// From now on this tap is told what there is.
@@ -64,15 +63,15 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   boost::asio::awaitable<void> write();
-  void watch(std::chrono::milliseconds silence);
+  void watch();
   std::shared_ptr<const std::string> next_text();
 
   const ConnectionId id_;
   const std::optional<net::IpAddress> source_;
-  boost::beast::websocket::stream<http::TlsAsyncStream, false> stream_;
-  boost::beast::flat_buffer buffer_;
+  const std::chrono::milliseconds silence_;
+  const int descriptor_;
+  http::WebSocket socket_;
   boost::asio::steady_timer silence_timer_;
-  std::chrono::steady_clock::time_point heard_{};
   std::shared_ptr<const News> news_;
   std::optional<std::uint64_t> told_;
   std::shared_ptr<const std::string> told_ca_;

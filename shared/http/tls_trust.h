@@ -1,0 +1,32 @@
+// The CAs by which a TLS client checks a server.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <openssl/types.h>
+
+#include "shared/result.h"
+
+namespace sidetap::http {
+
+/// Immutable, any thread. TLS 1.2 and 1.3.
+class TlsTrust {
+ public:
+  /// `pem` holds at least one certificate, and nothing that cannot be read. From then on the process ignores SIGPIPE:
+  /// see ignore_sigpipe().
+  static Result<std::shared_ptr<const TlsTrust>> make(const std::string& pem);
+  ~TlsTrust();
+  TlsTrust(const TlsTrust&) = delete;
+  TlsTrust& operator=(const TlsTrust&) = delete;
+
+  /// A session that will only shake hands with a server whose certificate these CAs sign for
+  /// `name`, a host name or an address in text. The caller frees it. Throws std::bad_alloc.
+  SSL* make_session(const std::string& name) const;
+
+ private:
+  explicit TlsTrust(SSL_CTX* context) : context_(context) {}
+  SSL_CTX* context_;
+};
+
+}  // namespace sidetap::http
