@@ -121,11 +121,15 @@ class Names(unittest.TestCase):
         known = set(chart_test.leaves(schema, schema))
         known |= {leaf.rsplit(".", end)[0] for leaf in known for end in range(1, leaf.count(".") + 1)}
         known |= {f"sidecar.resources.{kind}{what}" for kind in ("limits", "requests") for what in ("", ".cpu", ".memory")}
+        container_fields = Models(rendering.tools()["MODELS"]).fields("V1Container")
         tops = {leaf.split(".")[0] for leaf in known}
         for page in PAGES:
             for name in re.findall(r"(?<![\w./-])([a-z][A-Za-z]+(?:\.[a-zA-Z]+)+)(?![\w./-])", page.read_text()):
                 # Variables of the tap: free names.
                 name = re.sub(r"^sidecar\.env\.[A-Z_]+$", "sidecar.env", name)
+                # Fields of the tap's container, as Kubernetes names them.
+                if name.removeprefix("sidecar.container.") in container_fields:
+                    name = "sidecar.container"
                 if name.split(".")[0] in tops and not name.endswith((".md", ".yaml", ".json", ".sh", ".py")):
                     with self.subTest(page=page.name):
                         self.assertIn(name, known | NO_VALUES)
