@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks the webhook's certificates: chain, names, key, days left.
+# Checks the webhook's certificates: chain, names, key, validity.
 set -euf
 
 usage() {
@@ -7,21 +7,21 @@ usage() {
 Usage: verify.sh --dir DIR | --cluster  [--service NAME] [--registry NAME | --no-registry] [--namespace NAMESPACE]
                  [--min-days N] [--secret NAME] [--webhook-configuration NAME]
 
-Checks ca.crt, tls.crt and tls.key in DIR and prints a line for each check. Exits 1 when one fails. With --cluster it
-checks what a cluster has instead, through kubectl: certificate and key of the Secret, and as the CA the caBundle of the
-MutatingWebhookConfiguration, in every mode of certificates.
+Checks ca.crt, tls.crt and tls.key in DIR, and prints one line for each check. Exits 1 if a check fails. With --cluster, it
+checks a cluster through kubectl instead: the certificate and key in the Secret, and the caBundle of the
+MutatingWebhookConfiguration as the CA. That works in every mode of certificates.
 
   --dir DIR             folder with the files
-  --cluster             no folder: the Secret and the caBundle
-  --service NAME        Service that the certificate must name   (default sidetap-webhook)
-  --registry NAME       Service of the registry, likewise        (default sidetap-registry)
-  --no-registry         there is none
-  --namespace NAMESPACE namespace of both                        (default sidetap-system)
-  --min-days N          fewest days that must be left            (default 14)
-  --secret NAME         Secret, with --cluster                   (default sidetap-self-managed-tls where it is there,
-                                                                  that is in the mode selfManaged, else
-                                                                  sidetap-webhook-tls)
-  --webhook-configuration NAME  whose caBundle, with --cluster   (default sidetap-webhook)
+  --cluster             check the Secret and the caBundle instead of a folder
+  --service NAME        Service that the certificate must name             (default sidetap-webhook)
+  --registry NAME       Service of the registry that it must name          (default sidetap-registry)
+  --no-registry         there is no registry
+  --namespace NAMESPACE namespace of both                                  (default sidetap-system)
+  --min-days N          fewest days of validity that must be left          (default 14)
+  --secret NAME         Secret, with --cluster (default: sidetap-self-managed-tls if it exists, as in the mode
+                        selfManaged; otherwise sidetap-webhook-tls)
+  --webhook-configuration NAME
+                        configuration with the caBundle, with --cluster    (default sidetap-webhook)
 USAGE
 }
 

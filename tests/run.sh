@@ -5,8 +5,8 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 Usage: tests/run.sh [-h] [--no-sanitizers]
-Builds under build/ and runs all tests through ctest. Exits non-zero when anything fails.
-  --no-sanitizers  leave out the AddressSanitizer, UBSan and ThreadSanitizer builds
+Installs missing packages, builds under build/, and runs all tests through ctest. Exits non-zero if anything fails.
+  --no-sanitizers  skip the AddressSanitizer, UBSan, and ThreadSanitizer builds
 USAGE
 }
 

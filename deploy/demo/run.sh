@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and shows the whole product at work on this machine; no Kubernetes needed.
+# Installs missing packages, builds, and shows the whole product at work on this machine, without Kubernetes.
 set -euo pipefail
 
 usage() {
   cat <<'USAGE'
 Usage: deploy/demo/run.sh [-h] [--no-build]
-Makes certificates, starts the webhook and its registry of taps, sends it the reviews of the pods in
-deploy/demo/*.yaml, runs the patched pods in network namespaces with a sensor beside them, waits until the taps know
-each other, sends traffic, and counts. Exits 0 only when every packet came once.
-As root, or without where the kernel allows unprivileged user namespaces. Captures and logs stay in build/demo.
-  --no-build  use the programs that are in build/release already
+Makes certificates, starts the webhook and its registry of taps, and sends it the reviews of the pods in
+deploy/demo/*.yaml. Then it runs the patched pods in network namespaces with a sensor beside them, waits until the taps
+know each other, sends traffic, and counts. Exits 0 only if every packet reached the sensor exactly once.
+Needs root, or a kernel that allows unprivileged user namespaces. Captures and logs are in build/demo.
+  --no-build  use the programs that are already in build/release
 USAGE
 }
 

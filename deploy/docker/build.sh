@@ -7,19 +7,20 @@ usage() {
 Usage: REGISTRY=registry.example.com/network deploy/docker/build.sh [-h] [--no-push] [--tag TAG]
        [--platforms LIST] [--engine docker|podman|buildah] [--insecure] [--base IMAGE] [--testbed]
 
-Builds REGISTRY/sidetap-webhook:TAG and REGISTRY/sidetap-sidecar:TAG and pushes both. Without REGISTRY the images are
-built for this machine only and not pushed: deploy/docs/install.md, step 3, says how nodes get them then. Prints the
-values to give to helm.
+Builds REGISTRY/sidetap-webhook:TAG and REGISTRY/sidetap-sidecar:TAG, pushes both, and prints the values to give to
+helm. Without REGISTRY, it builds the images for this machine and pushes nothing; step 3 of deploy/docs/install.md says how
+to bring them to the nodes.
 
-  --tag TAG         (default: the project's version)
-  --platforms LIST  for example linux/amd64,linux/arm64: one image for several machines; needs emulation
-                    (qemu-user-static) for those that this machine is not, and with docker its plug-in buildx
-                                                                                (default: this machine's)
-  --engine NAME     (default: the first of docker, podman, buildah that works here)
-  --base IMAGE      Debian 12 image of the build stage (default docker.io/library/debian:bookworm-slim)
+  --tag TAG         tag of both images (default: the project's version)
+  --platforms LIST  build one image for several platforms, for example linux/amd64,linux/arm64 (default: this machine's).
+                    Needs emulation (qemu-user-static) for platforms other than this machine's, and with docker the
+                    plug-in buildx
+  --engine NAME     docker, podman, or buildah (default: the first of them that works here)
+  --base IMAGE      Debian 12 image of the build stage (default: docker.io/library/debian:bookworm-slim).
+                    Where no image can be pulled, tests/images/base.sh makes localhost/debian:bookworm-slim
   --insecure        push over plain HTTP, or to a registry whose certificate is not trusted; podman and buildah only
   --no-push         build and tag only
-  --testbed         REGISTRY/sidetap-testbed:TAG too, which tests/cluster/run.sh needs
+  --testbed         build REGISTRY/sidetap-testbed:TAG too, which tests/cluster/run.sh needs
 USAGE
 }
 
@@ -86,6 +87,13 @@ fi
 
 arguments=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
 [ -z "$base" ] || arguments+=(--build-arg "BASE=$base")
+
+# hint_at_base: what helps where the build ended because its base image could not be pulled.
+hint_at_base() {
+  [ "$?" -eq 0 ] || [ -n "$base" ] || echo "build.sh: if docker.io/library/debian:bookworm-slim cannot be pulled here," \
+    "make a base image with tests/images/base.sh and give --base localhost/debian:bookworm-slim" >&2
+}
+trap hint_at_base EXIT
 
 # build NAME FILE [TARGET]: one image, for one machine or for several.
 build() {

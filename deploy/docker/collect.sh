@@ -5,8 +5,8 @@ set -eu
 usage() {
   cat <<'USAGE'
 Usage: collect.sh PROGRAM FOLDER
-Copies PROGRAM to FOLDER/usr/bin, the shared libraries that it loads to where it looks for them, and the few files of
-/etc that name look-ups want. Fails when a library is missing.
+Copies PROGRAM to FOLDER/usr/bin, its shared libraries to where it looks for them, and the few files of /etc that name
+look-ups need. Fails if a library is missing.
 USAGE
 }
 

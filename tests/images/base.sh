@@ -5,7 +5,8 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 Usage: base.sh [-h]
-Makes localhost/debian:bookworm-slim with mmdebstrap and buildah.
+Makes localhost/debian:bookworm-slim with mmdebstrap and buildah, from Debian's packages. Give it to
+deploy/docker/build.sh with --base where no image can be pulled.
 USAGE
 }
 case "${1:-}" in -h|--help) usage; exit 0 ;; esac

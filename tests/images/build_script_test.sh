@@ -20,6 +20,7 @@ cat >"$work/bin/docker" <<'ENGINE'
 #!/bin/sh
 echo "${0##*/} $*" >>"$CALLS"
 case "$1" in
+  build) [ -z "${NO_BASE:-}" ] || { echo "debian:bookworm-slim: no such host" >&2; exit 125; } ;;
   # Without the plug-in docker takes "buildx" for a command that it does not know.
   buildx) [ -z "${NO_BUILDX:-}" ] || { echo "docker: 'buildx' is not a docker command." >&2; exit 1; } ;;
 esac
@@ -66,6 +67,13 @@ for engine in podman buildah; do
   expect 0 "$engine calls what belongs to no registry localhost/" build "$engine" --tag 1.0
   helm_is_told "--set image.registry=localhost --set-string image.tag=1.0"
   expect 0 "and builds it by that name" called "^$engine build .*--tag localhost/sidetap-webhook:1.0"
+done
+
+for engine in docker podman buildah; do
+  expect 125 "a base image that $engine cannot pull is an error" env NO_BASE=1 "$root/deploy/docker/build.sh" --engine "$engine"
+  says "tests/images/base.sh .*--base localhost/debian:bookworm-slim" || fail_line "which says what helps"
+  expect 125 "with a base image of one's own" env NO_BASE=1 "$root/deploy/docker/build.sh" --engine "$engine" --base localhost/debian:bookworm-slim
+  ! says "base.sh" || fail_line "there is nothing to say"
 done
 
 # docker without buildx reads the .dockerignore of the root and no other.
