@@ -131,6 +131,9 @@ EXTENSIONS
   whole mv "$work/tls.key" "$work/tls.crt" "$out/"
 }
 
+for file in ca.crt ca.key tls.crt tls.key; do
+  [ ! -e "$out/$file" ] || [ -r "$out/$file" ] || fail "cannot read $out/$file"
+done
 present=no made_ca=no unfit=''
 if [ -f "$out/tls.crt" ] && [ -f "$out/tls.key" ]; then present=yes; fi
 if [ ! -f "$out/ca.crt" ] && [ ! -f "$out/ca.key" ]; then

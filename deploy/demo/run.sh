@@ -37,8 +37,8 @@ fi
 install_missing "${SIDETAP_BUILD_PACKAGES[@]}" "${SIDETAP_DEMO_PACKAGES[@]}"
 if [ "$build" = yes ]; then
   echo "building (build/release)"
-  [ -f build/release/build.ninja ] || cmake --preset release >build-demo.log 2>&1 || { cat build-demo.log >&2; rm -f build-demo.log; exit 1; }
-  rm -f build-demo.log
+  mkdir -p build
+  [ -f build/release/build.ninja ] || cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log >&2; exit 1; }
   cmake --build --preset release --target sidetap-webhook sidetap-sidecar sidetap-sensor
 fi
 # The distribution's own Python has the distribution's own packages.
