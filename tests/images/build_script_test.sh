@@ -79,6 +79,7 @@ done
 # docker without buildx reads the .dockerignore of the root and no other.
 ignored() { grep -qxF "$1" "$root/.dockerignore"; }
 for folder in build .git sidetap-certificates; do expect 0 "the root's .dockerignore leaves $folder out" ignored "$folder"; done
+expect 0 "and so does the testbed's" grep -qxF sidetap-certificates "$root/tests/cluster/Dockerfile.dockerignore"
 expect 0 "git leaves out the folder that certs-scripts make by default" grep -qxF "sidetap-certificates/" "$root/.gitignore"
 no_whole_tree() { ! grep -nE '^(COPY|ADD) (--[^ ]+ )*\. ' "$1"; }
 for file in deploy/docker/Dockerfile tests/cluster/Dockerfile; do
