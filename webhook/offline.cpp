@@ -281,7 +281,7 @@ void inject(const PodPlace& place, const Job& job) {
   offline::apply(outcome, *place.pod);
 }
 
-/// The cluster's ConfigMap holds no CA: the webhook there has it from its certificates. A tap that
+/// The cluster's configuration holds no CA: the webhook there has it from its certificates. A tap that
 /// is led to the registry without one ends at once.
 void leave_out_untrusted_registry(Configuration& configuration) {
   if (!configuration::lacks_registry_ca(configuration)) return;

@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 import threading
+import urllib.parse
 import uuid
 
 import jsonpatch
@@ -44,6 +45,20 @@ def mount_service_account(pod):
     if not names:
         volumes.append({"name": name, "projected": {"defaultMode": 420, "sources": [
             {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}]}})
+
+
+def security_fault(pod, level):
+    """Why the server's Pod Security plug-in would refuse the pod at this level, as far as a tap can be the reason; or None."""
+    for container in pod["spec"].get("initContainers", []) + pod["spec"]["containers"]:
+        context = container.get("securityContext", {})
+        if level in ("baseline", "restricted"):
+            if context.get("privileged"):
+                return f'privileged (container "{container["name"]}")'
+            if set(context.get("capabilities", {}).get("add", [])) - {"CHOWN"}:
+                return f'non-default capabilities (container "{container["name"]}")'
+        if level == "restricted" and context.get("runAsUser") == 0:
+            return f'runAsUser=0 (container "{container["name"]}")'
+    return None
 
 
 class ApiServer(JsonServer):
@@ -99,14 +114,21 @@ class ApiServer(JsonServer):
             namespace, parts = parts[1], parts[2:]
         resource, name = parts[0], parts[1] if len(parts) > 1 else ""
         user = headers.get("Authorization", "").removeprefix("Bearer ")
-        verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create"}[method]
+        verb = {"GET": "get" if name else "list", "PUT": "update", "PATCH": "patch", "POST": "create"}[method]
         if not self.is_allowed(user, verb, group, resource, namespace, name):
             self.refused.append((user, verb, resource, namespace, name))
             return status(403, "Forbidden", f'{resource} "{name}" is forbidden: User "{user}" cannot {verb} it')
         if resource == "pods" and method == "POST":
             return self.create_pod(namespace, json.loads(body), query)
+        if resource == "endpointslices" and method == "GET":
+            return self.slices(urllib.parse.parse_qs(query)["labelSelector"][0].removeprefix("kubernetes.io/service-name="))
         with self.lock:
             return self.answer(method, (group, resource, namespace, name), headers, body)
+
+    def slices(self, service):
+        """Pods are ready as soon as they are there."""
+        endpoints = [{"addresses": [self.backends[service][0]], "conditions": {"ready": True}}] if service in self.backends else []
+        return 200, {"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "items": [{"endpoints": endpoints}]}
 
     def answer(self, method, key, headers, body):
         present = self.objects.get(key)
@@ -180,4 +202,7 @@ class ApiServer(JsonServer):
                     # What a webhook has changed the server's own plug-ins see once more.
                     pod = changed
                     mount_service_account(pod)
+        level = self.namespaces[namespace].get("pod-security.kubernetes.io/enforce")
+        if fault := security_fault(pod, level):
+            return status(403, "Forbidden", f'pods is forbidden: violates PodSecurity "{level}:latest": {fault}')
         return 201, pod

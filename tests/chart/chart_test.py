@@ -187,7 +187,7 @@ def leaves(schema, root, prefix=""):
         name = schema["$ref"].rsplit("/", 1)[1]
         schema = root["$defs"][name] if name not in ("cpuAndMemory", "resources") else {}
     for key, value in schema.get("properties", {}).items():
-        if key in ("issuerRef", "resources"):
+        if key in ("issuerRef", "resources", "container"):
             yield f"{prefix}{key}"
         elif inner := list(leaves(value, root, f"{prefix}{key}.")):
             yield from inner
@@ -328,13 +328,14 @@ class Workload(unittest.TestCase):
                     self.assertTrue(spec["securityContext"]["runAsNonRoot"])
                     self.assertGreater(spec["securityContext"]["runAsUser"], 0)
                     self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
-                    for container in spec["containers"]:
+                    for container in spec.get("initContainers", []) + spec["containers"]:
                         self.assertEqual(container["securityContext"], {
                             "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                             "capabilities": {"drop": ["ALL"]}})
+                    for container in spec["containers"]:
                         self.assertEqual(container["command"], ["/usr/bin/sidetap-webhook"])
                     for volume in spec.get("volumes", []):
-                        self.assertLessEqual(set(volume) - {"name"}, {"configMap", "secret", "projected", "emptyDir"})
+                        self.assertLessEqual(set(volume) - {"name"}, {"configMap", "downwardAPI", "secret", "projected", "emptyDir"})
 
     def test_a_rolling_update_never_has_fewer_pods(self):
         for label, docs in rendering.renderings():
@@ -419,13 +420,12 @@ spec:
         return subprocess.run([rendering.program("sidetap-webhook"), *arguments], capture_output=True, text=True, **more)
 
     def inject(self, docs, pod=POD):
-        """The pod with its tap, by the ConfigMap that was rendered."""
-        configuration = [d for d in of_kind(docs, "ConfigMap") if "config.yaml" in d["data"]][0]
+        """The pod with its tap, by the configuration that was rendered."""
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "config.yaml"
             # The webhook adds the CA of its certificates, without which a tap is not led to the registry.
             authority = "\nregistry:\n  ca: -----BEGIN CERTIFICATE-----"
-            path.write_text(configuration["data"]["config.yaml"].replace("\nregistry:", authority))
+            path.write_text(rendering.configuration(docs).replace("\nregistry:", authority))
             result = self.run_program("inject", "--config", path, "--namespace-labels", f"{KEY}=enabled", "-f", "-", input=pod)
         self.assertEqual(result.returncode, 0, result.stderr)
         return yaml.safe_load(result.stdout)
@@ -646,7 +646,8 @@ class Manifests(unittest.TestCase):
         self.assertEqual(edited.returncode, 0, edited.stderr)
         docs = documents(edited.stdout)
         self.assertTrue(pod_spec(docs)["containers"][0]["image"].startswith("registry.example.com/network/"))
-        configuration = yaml.safe_load(of_kind(docs, "ConfigMap")[0]["data"]["config.yaml"])
+        configuration = yaml.safe_load(rendering.configuration(docs))
+        self.assertEqual(pod_spec(docs)["initContainers"][0]["image"], configuration["sidecar"]["image"])
         self.assertTrue(configuration["sidecar"]["image"].startswith("registry.example.com/network/"))
         self.assertEqual(configuration["sensor"]["address"], "10.10.10.10")
         self.assertEqual(configuration["subnets"], {"pods": ["10.42.0.0/16"], "services": ["10.43.0.0/16"]})

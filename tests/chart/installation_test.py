@@ -83,8 +83,7 @@ class Installation:
 
     def start_replica(self, files=None):
         (self.folder / "config").mkdir(exist_ok=True)
-        configuration = [d for d in of_kind(self.docs, "ConfigMap") if "config.yaml" in d["data"]][0]
-        (self.folder / "config/config.yaml").write_text(configuration["data"]["config.yaml"])
+        (self.folder / "config/config.yaml").write_text(rendering.configuration(self.docs))
         arguments, ports = self.local(self.pod["containers"][0]["args"],
                                       {"/etc/sidetap/": f"{self.folder}/config/", **(files or {})})
         if self.pod["automountServiceAccountToken"]:
@@ -215,8 +214,11 @@ class SelfManaged(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr + installation.logs())
         self.assertIn("as a plain container", result.stdout)
 
-    def test_without_a_webhook_helm_test_says_so(self):
-        installation = Installation(self, "--set", "webhook.failurePolicy=Fail")
+    def test_an_unreachable_webhook_is_named(self):
+        installation = self.install("--set", "webhook.failurePolicy=Fail", replicas=1)
+        eventually(installation.has_bundle, "the caBundle is there")
+        # Ready, as the kubelet sees it; but the API server does not get through.
+        installation.api.backends["sidetap-webhook"] = ("127.0.0.1", free_port())
         result = installation.helm_test()
         self.assertEqual(result.returncode, 1)
         self.assertIn("does not get an answer", result.stderr)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What an operator meets after the installation: other labels, other modes, strict namespaces, and what the notes say."""
+import json
 import re
 import subprocess
 import unittest
@@ -19,7 +20,7 @@ class Labels(unittest.TestCase):
             "--set", "commonLabels.app\\.kubernetes\\.io/name=mine", "--set", "webhook.podLabels.team=capture",
             "--set", "webhook.podLabels.app\\.kubernetes\\.io/component=mine",
             "--set", "commonAnnotations.note=all", "--set", "webhook.podAnnotations.note=pod",
-            "--set", "webhook.podAnnotations.kubectl\\.kubernetes\\.io/default-container=other",
+            "--set", "webhook.podAnnotations.sidetap\\.io/configuration=none", "--set", "webhook.podAnnotations.kubectl\\.kubernetes\\.io/default-container=other",
             "--set", "monitoring.podMonitor.enabled=true,monitoring.podMonitor.labels.release=prometheus",
             "--set", "monitoring.dashboard.enabled=true,monitoring.rules.enabled=true"))
         deployment = of_kind(docs, "Deployment")[0]
@@ -27,6 +28,7 @@ class Labels(unittest.TestCase):
         selected = deployment["spec"]["selector"]["matchLabels"]
         self.assertLessEqual(selected.items(), pod["labels"].items(), "the pods are selected whatever is asked for")
         self.assertEqual(pod["labels"]["team"], "capture")
+        self.assertIn("10.244.0.0/16", pod["annotations"].pop("sidetap.io/configuration"), "the webhook's, whatever is asked for")
         self.assertEqual(pod["annotations"], {"note": "pod", "kubectl.kubernetes.io/default-container": "other"})
         self.assertEqual(deployment["metadata"]["labels"]["team"], "network")
         for monitor in of_kind(docs, "PodMonitor"):
@@ -82,6 +84,32 @@ class PodSecurity(Questions, unittest.TestCase):
             self.assertEqual(self.asked(version, "--set", "sidecar.capabilities=runtimeDefault"),
                              [[None, "privileged", "baseline"]] * 2)
 
+    # The operator's own fields of the tap's container, and whether they pass `baseline`.
+    CONTAINERS = [
+        ({}, True),
+        ({"workingDir": "/tmp"}, True),
+        ({"securityContext": {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]}}}, True),
+        ({"securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "p.json"}}}, True),
+        ({"securityContext": {"seLinuxOptions": {"type": "container_t", "level": "s0"}}}, True),
+        ({"startupProbe": {"httpGet": {"path": "/readyz", "port": "sidetap-status"}}}, True),
+        ({"lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}, True),
+        ({"securityContext": {"capabilities": {"add": ["NET_RAW"]}}}, False),
+        ({"securityContext": {"privileged": True}}, False),
+        ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, False),
+        ({"securityContext": {"appArmorProfile": {"type": "Unconfined"}}}, False),
+        ({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}}, False),
+        ({"securityContext": {"seLinuxOptions": {"user": "system_u"}}}, False),
+        ({"readinessProbe": {"tcpSocket": {"host": "10.0.0.1", "port": 80}}}, False),
+        ({"lifecycle": {"postStart": {"httpGet": {"host": "10.0.0.1", "port": 80}}}}, False),
+    ]
+
+    def test_fields_that_a_level_refuses_count_too(self):
+        for container, passes in self.CONTAINERS:
+            with self.subTest(container):
+                arguments = ["--set", "sidecar.capabilities=runtimeDefault", "--set-json", f"sidecar.container={json.dumps(container)}"]
+                asked = self.asked("1.36", *arguments)
+                self.assertEqual(asked, [[None, "privileged", *(["baseline"] if passes else [])]] * 2)
+
     def test_the_warning_names_the_level_where_it_is_the_reason(self):
         def said(*arguments):
             docs = documents(template(*REQUIRED, *arguments))
@@ -109,7 +137,7 @@ class Notes(unittest.TestCase):
         notes = self.notes()
         for command in (f"kubectl -n {NAMESPACE} wait --for=condition=Available deployment/sidetap-webhook",
                         f"helm test sidetap -n {NAMESPACE}", "kubectl label namespace NAMESPACE sidetap.io/inject=enabled",
-                        "kubectl -n NAMESPACE wait --for=condition=Ready pod"):
+                        "kubectl -n NAMESPACE wait --for=condition=Ready pod --field-selector="):
             self.assertIn(command, notes)
 
     def test_a_missing_certificate_is_said(self):

@@ -61,7 +61,11 @@ class StrictLoader(yaml.SafeLoader):
 
 
 def documents(text):
-    return [document for document in yaml.load_all(text, StrictLoader) if document]
+    """The objects of a rendering, lists taken apart."""
+    found = []
+    for document in yaml.load_all(text, StrictLoader):
+        found += document["items"] if document and document["kind"] == "List" else [document] if document else []
+    return found
 
 
 class Case:
@@ -104,6 +108,15 @@ def renderings():
 
 def of_kind(docs, kind):
     return [document for document in docs if document["kind"] == kind]
+
+
+def configuration(docs):
+    """The text of the webhook's configuration, as its pods find it in their file."""
+    template = of_kind(docs, "Deployment")[0]["spec"]["template"]
+    volume, = [volume for volume in template["spec"]["volumes"] if volume["name"] == "config"]
+    item, = volume["downwardAPI"]["items"]
+    key = re.fullmatch(r"metadata\.annotations\['(.+)'\]", item["fieldRef"]["fieldPath"]).group(1)
+    return template["metadata"]["annotations"][key]
 
 
 def selector_matches(selector, labels):

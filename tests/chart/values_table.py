@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the table of values in the chart's README from the comments of values.yaml; --check only compares."""
+"""Writes what repeats values.yaml: the table of values in the chart's README, from the comments, and the defaults that its
+templates fall back to where a key has nothing beneath it. --check only compares."""
 import argparse
 import json
 import pathlib
@@ -9,6 +10,7 @@ import sys
 import yaml
 
 CHART = pathlib.Path(__file__).resolve().parents[2] / "deploy/helm/sidetap"
+DEFAULTS = CHART / "templates/_defaults.tpl"
 BEGIN, END = "<!-- values: begin -->", "<!-- values: end -->"
 
 
@@ -42,6 +44,15 @@ def table():
     return "\n".join(lines)
 
 
+def defaults():
+    """Templates cannot read values.yaml themselves, and Helm has taken a key with nothing beneath it out of .Values."""
+    text = (CHART / "values.yaml").read_text()
+    values = yaml.safe_load(text)
+    lines = [f'"{path}": {json.dumps(lookup(values, path))}' for path, _ in described_keys(text)]
+    return "\n".join(["{{/* Written by tests/chart/values_table.py from values.yaml. */}}", '{{- define "sidetap.defaults" -}}', *lines,
+                      "{{- end -}}", ""])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="exit 1 when README.md is not current")
@@ -50,11 +61,12 @@ def main():
     text = readme.read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    current = f"{before}{BEGIN}\n{table()}\n{END}{after}"
-    if check and current != text:
-        sys.exit(f"{readme} is not current: run tests/chart/values_table.py")
-    if not check:
-        readme.write_text(current)
+    wanted = {readme: f"{before}{BEGIN}\n{table()}\n{END}{after}", DEFAULTS: defaults()}
+    for path, current in wanted.items():
+        if not check:
+            path.write_text(current)
+        elif not path.exists() or path.read_text() != current:
+            sys.exit(f"{path} is not current: run tests/chart/values_table.py")
 
 
 if __name__ == "__main__":

@@ -1,34 +1,72 @@
-{{/* The command line of the webhook. */}}
-{{- define "sidetap.webhookArgs" -}}
-- serve
-- --listen=:{{ .Values.webhook.port }}
-- --status-listen=:{{ .Values.webhook.statusPort }}
-- --config=/etc/sidetap/config.yaml
-{{- if eq .Values.certificates.mode "selfManaged" }}
-- --certs=self-managed
-- --certs-namespace={{ .Release.Namespace }}
-- --certs-secret={{ include "sidetap.tlsSecret" . }}
-- --certs-services={{ include "sidetap.webhook" . }}{{ if .Values.registry.enabled }},{{ include "sidetap.registry" . }}{{ end }}
-- --certs-webhook-configuration={{ include "sidetap.webhook" . }}
-{{- else }}
-- --tls-cert=/etc/sidetap-tls/tls.crt
-- --tls-key=/etc/sidetap-tls/tls.key
-{{- end }}
+{{/* The webhook's configuration, which is part of its pod template (annotation sidetap.io/configuration, mounted through the
+     downward API) and of no object of its own. So it changes together with the pods: a rollout that has ended means that it is in
+     force, pods of the old template keep the old one however often they restart, and a rollback brings both back. */}}
+{{- define "sidetap.configuration" -}}
+sensor:
+  address: {{ .Values.sensor.address | quote }}
+  port: {{ int .Values.sensor.port }}
+  mode: {{ .Values.sensor.mode | quote }}
+subnets:
+  pods: {{ toJson .Values.subnets.pods }}
+  services: {{ toJson .Values.subnets.services }}
+sidecar:
+  image: {{ include "sidetap.image" (dict "context" . "image" .Values.image.sidecar) | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
+  imagePullSecrets: {{ toJson .Values.image.sidecar.pullSecrets }}
+  native: {{ .Values.sidecar.native | quote }}
+  capabilities: {{ .Values.sidecar.capabilities | quote }}
+  resources:
+    {{- toYaml .Values.sidecar.resources | nindent 4 }}
+  snaplen: {{ int .Values.sidecar.snaplen }}
+  interface: {{ .Values.sidecar.interface | quote }}
+  bufferSize: {{ .Values.sidecar.bufferSize | quote }}
+  dataMtu: {{ int .Values.sidecar.dataMtu }}
+  tappedPeers: {{ .Values.sidecar.tappedPeers | quote }}
+  serviceView: {{ .Values.sidecar.serviceView | quote }}
+  untappedServices: {{ toJson .Values.sidecar.untappedServices }}
+  statusPort: {{ int .Values.sidecar.statusPort }}
+  logLevel: {{ .Values.sidecar.logLevel | quote }}
+  logFormat: {{ .Values.sidecar.logFormat | quote }}
+  env: {{ toJson .Values.sidecar.env }}
+  container: {{ toJson .Values.sidecar.container }}
+  overrides: {{ toJson .Values.sidecar.overrides }}
+injection:
+  serverVersion: {{ .Capabilities.KubeVersion.Version | quote }}
+  ownNamespace: {{ .Release.Namespace | quote }}
+  excludedNamespaces: {{ toJson .Values.injection.excludedNamespaces }}
+  {{- with .Values.injection.excludedPods }}
+  excludedPods: {{ toJson (dict "matchLabels" .) }}
+  {{- end }}
+  forceJobs: {{ .Values.injection.forceJobs }}
 {{- if .Values.registry.enabled }}
-- --registry-listen=:{{ .Values.registry.port }}
-- --registry-auth={{ .Values.registry.auth }}
-{{- if .Values.registry.services }}
-- --registry-services=true
+registry:
+  address: {{ printf "%s.%s.svc:%d" (include "sidetap.registry" .) .Release.Namespace (int .Values.registry.port) | quote }}
+  auth: {{ .Values.registry.auth | quote }}
 {{- end }}
-{{- if ne .Values.certificates.mode "selfManaged" }}
-- --registry-ca=/etc/sidetap-tls/ca.crt
-{{- end }}
-{{- end }}
-- --threads={{ .Values.webhook.threads }}
-- --drain-seconds={{ .Values.webhook.drainSeconds }}
-- --log-level={{ .Values.webhook.logLevel }}
-- --log-format={{ .Values.webhook.logFormat }}
-{{- with .Values.webhook.extraArgs }}
-{{ toYaml . }}
-{{- end }}
+{{ end -}}
+
+{{/* The command line of the webhook, a JSON list. */}}
+{{- define "sidetap.webhookArgs" -}}
+{{- $args := list "serve" -}}
+{{- $args = append $args (printf "--listen=:%d" (int .Values.webhook.port)) -}}
+{{- $args = append $args (printf "--status-listen=:%d" (int .Values.webhook.statusPort)) -}}
+{{- $args = append $args "--config=/etc/sidetap/config.yaml" -}}
+{{- $self := eq .Values.certificates.mode "selfManaged" -}}
+{{- if $self -}}
+{{- $services := list (include "sidetap.webhook" .) -}}
+{{- if .Values.registry.enabled -}}{{- $services = append $services (include "sidetap.registry" .) -}}{{- end -}}
+{{- $args = concat $args (list "--certs=self-managed" (printf "--certs-namespace=%s" .Release.Namespace)
+      (printf "--certs-secret=%s" (include "sidetap.tlsSecret" .)) (printf "--certs-services=%s" (join "," $services))
+      (printf "--certs-webhook-configuration=%s" (include "sidetap.webhook" .))) -}}
+{{- else -}}
+{{- $args = concat $args (list "--tls-cert=/etc/sidetap-tls/tls.crt" "--tls-key=/etc/sidetap-tls/tls.key") -}}
+{{- end -}}
+{{- if .Values.registry.enabled -}}
+{{- $args = concat $args (list (printf "--registry-listen=:%d" (int .Values.registry.port)) (printf "--registry-auth=%s" .Values.registry.auth)) -}}
+{{- if .Values.registry.services -}}{{- $args = append $args "--registry-services=true" -}}{{- end -}}
+{{- if not $self -}}{{- $args = append $args "--registry-ca=/etc/sidetap-tls/ca.crt" -}}{{- end -}}
+{{- end -}}
+{{- $args = concat $args (list (printf "--threads=%d" (int .Values.webhook.threads)) (printf "--drain-seconds=%d" (int .Values.webhook.drainSeconds))
+      (printf "--log-level=%s" .Values.webhook.logLevel) (printf "--log-format=%s" .Values.webhook.logFormat)) -}}
+{{- toJson (concat $args .Values.webhook.extraArgs) -}}
 {{- end -}}

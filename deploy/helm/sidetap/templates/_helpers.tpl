@@ -3,13 +3,17 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* Begins with a letter, as the name of a Service must, even for a release named 1234. */}}
 {{- define "sidetap.fullname" -}}
+{{- $name := include "sidetap.name" . -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains (include "sidetap.name" .) .Release.Name -}}
+{{- else if regexMatch "^[0-9]" .Release.Name -}}
+{{- printf "%s-%s" $name .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
 {{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "sidetap.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -46,8 +50,8 @@
 
 {{/* Labels and annotations. Each set is merged, not listed: a key that comes twice is no YAML. */}}
 {{- define "sidetap.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "sidetap.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "sidetap.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end -}}
 
@@ -56,16 +60,18 @@ app.kubernetes.io/component: webhook
 {{- toYaml (merge (include "sidetap.selectorLabels" . | fromYaml) .Values.webhook.podLabels .Values.commonLabels) -}}
 {{- end -}}
 
+{{/* The configuration is one of them, so that it is part of the pod template: see _config.tpl. */}}
 {{- define "sidetap.podAnnotations" -}}
-{{- toYaml (merge (dict) .Values.webhook.podAnnotations .Values.commonAnnotations (dict "kubectl.kubernetes.io/default-container" "webhook")) -}}
+{{- $own := dict "sidetap.io/configuration" (include "sidetap.configuration" .) -}}
+{{- toYaml (merge $own .Values.webhook.podAnnotations .Values.commonAnnotations (dict "kubectl.kubernetes.io/default-container" "webhook")) -}}
 {{- end -}}
 
 {{- define "sidetap.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/name: {{ include "sidetap.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/name: {{ include "sidetap.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 {{- end -}}
 
 {{/* include "sidetap.metadata" (dict "context" $ "name" NAME): name, labels and annotations of an object. "namespace", when it
@@ -73,9 +79,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "sidetap.metadata" -}}
 {{- $labels := include "sidetap.labels" .context | fromYaml -}}
 {{- with .component }}{{ $labels = set $labels "app.kubernetes.io/component" . }}{{ end -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 {{- if not .cluster }}
-namespace: {{ .namespace | default .context.Release.Namespace }}
+namespace: {{ .namespace | default .context.Release.Namespace | quote }}
 {{- end }}
 labels:
   {{- toYaml (merge $labels (.labels | default dict) .context.Values.commonLabels) | nindent 2 }}
@@ -99,56 +105,69 @@ annotations:
 
 {{/* Namespaces that the API server never asks about. */}}
 {{- define "sidetap.excludedNamespaces" -}}
-{{- range concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.injection.excludedNamespaces | uniq }}
-- {{ . }}
-{{- end }}
+{{- toYaml (concat (list "kube-system" "kube-public" "kube-node-lease" .Release.Namespace) .Values.injection.excludedNamespaces | uniq) -}}
 {{- end -}}
 
 {{/* Levels of Pod Security at which the API server would refuse a pod for its tap. */}}
 {{- define "sidetap.refusingLevels" -}}
-{{- toYaml (ternary (list "restricted" "baseline") (list "restricted") (eq .Values.sidecar.capabilities "explicit")) -}}
+{{- toYaml (ternary (list "restricted") (list "restricted" "baseline") (eq (include "sidetap.passesBaseline" .) "yes")) -}}
 {{- end -}}
 
-{{/* What no schema can say: values that only the operator knows, and pairs that do not go together. */}}
-{{- define "sidetap.validate" -}}
-{{- $missing := list -}}
-{{- if not .Values.sensor.address -}}
-{{- $missing = append $missing `sensor.address is not set: the sensor's address, as pods reach it.
-      --set sensor.address=10.10.10.10
-    Several sensors: --set sensor.address='10.10.10.10\,10.10.10.11'` -}}
+{{/* include "sidetap.pullSecrets" (list NAME...): the field of a pod, or nothing. */}}
+{{- define "sidetap.pullSecrets" -}}
+{{- with . -}}
+imagePullSecrets:
+  {{- range . | uniq }}
+  - name: {{ . | quote }}
+  {{- end }}
 {{- end -}}
-{{- if not .Values.subnets.pods -}}
-{{- $missing = append $missing `subnets.pods is not set: the subnets that pods get their addresses from. To find them:
-      kubectl cluster-info dump | grep -m 1 cluster-cidr
-    With Calico:
-      kubectl --namespace=kube-system get daemonset calico-node -o=jsonpath='{.spec.template.spec.containers[*].env[?(@.name=="CALICO_IPV4POOL_CIDR")].value}'
-      kubectl get ippools.crd.projectcalico.org -o=jsonpath='{.items[*].spec.cidr}'
-    In general, one subnet a node:
-      kubectl get nodes -o=jsonpath='{.items[*].spec.podCIDRs}'
-    Then: --set subnets.pods={10.244.0.0/16}` -}}
 {{- end -}}
-{{- if not .Values.subnets.services -}}
-{{- $missing = append $missing `subnets.services is not set: the subnets of cluster IPs. To find them:
-      kubectl cluster-info dump | grep -m 1 service-cluster-ip-range
-    From server 1.33 on:
-      kubectl get servicecidrs -o=jsonpath='{.items[*].spec.cidrs}'
-    Then: --set subnets.services={10.96.0.0/12}` -}}
+
+{{/* The security context of a container that passes the level `restricted`, together with its pod's. */}}
+{{- define "sidetap.restricted" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
 {{- end -}}
-{{- if $missing -}}
-{{- fail (printf "\n\n  - %s\n" (join "\n\n  - " $missing)) -}}
+
+{{/* include "sidetap.tolerated" (list TAINT TOLERATIONS): "yes" or nothing. */}}
+{{- define "sidetap.tolerated" -}}
+{{- $taint := index . 0 -}}
+{{- $yes := eq $taint.effect "PreferNoSchedule" -}}
+{{- range index . 1 -}}
+{{- $key := or (eq (.key | default "") $taint.key) (and (not .key) (eq (.operator | default "") "Exists")) -}}
+{{- $value := or (eq (.operator | default "Equal") "Exists") (eq (.value | default "" | toString) ($taint.value | default "" | toString)) -}}
+{{- $effect := or (not .effect) (eq (.effect | default "") $taint.effect) -}}
+{{- if and $key $value $effect -}}{{- $yes = true -}}{{- end -}}
 {{- end -}}
-{{- if and .Values.webhook.hostNetwork (eq (int .Values.webhook.port) 10250) -}}
-{{- fail "\n\n  webhook.hostNetwork is set and webhook.port is 10250, which on a node is the kubelet's. Choose another that the control plane reaches, for example --set webhook.port=10260\n" -}}
+{{- if $yes -}}yes{{- end -}}
 {{- end -}}
-{{- if and (eq .Values.sidecar.native "always") (not (include "sidetap.serverIs" (list . "1.29"))) -}}
-{{- fail (printf "\n\n  sidecar.native is always, but server %s knows no native sidecars (1.29 does). Leave it at auto.\n" .Capabilities.KubeVersion.Version) -}}
+
+{{/* Nodes that take a pod of the webhook, as far as its node selector and tolerations say; 0: not known, as without a cluster. */}}
+{{- define "sidetap.nodes" -}}
+{{- $count := 0 -}}
+{{- range (lookup "v1" "Node" "" "").items | default list -}}
+{{- $node := . -}}
+{{- $fits := not $node.spec.unschedulable -}}
+{{- range $key, $value := $.Values.webhook.nodeSelector -}}
+{{- if ne (toString (get ($node.metadata.labels | default dict) $key)) $value -}}{{- $fits = false -}}{{- end -}}
 {{- end -}}
-{{- $ports := list (int .Values.webhook.port) (int .Values.webhook.statusPort) -}}
-{{- if .Values.registry.enabled -}}{{- $ports = append $ports (int .Values.registry.port) -}}{{- end -}}
-{{- if ne (len $ports) (len (uniq $ports)) -}}
-{{- fail "\n\n  webhook.port, webhook.statusPort and registry.port must differ.\n" -}}
+{{- range $node.spec.taints | default list -}}
+{{- if not (include "sidetap.tolerated" (list . $.Values.webhook.tolerations)) -}}{{- $fits = false -}}{{- end -}}
 {{- end -}}
-{{- if and (eq .Values.certificates.mode "certManager") (not (.Capabilities.APIVersions.Has "cert-manager.io/v1")) -}}
-{{- fail "\n\n  certificates.mode is certManager, but the server has no cert-manager.io/v1. Install cert-manager first, or leave certificates.mode at selfManaged.\n  Without a server (helm template): --api-versions cert-manager.io/v1\n" -}}
+{{- if $fits -}}{{- $count = add1 $count -}}{{- end -}}
 {{- end -}}
+{{- $count -}}
+{{- end -}}
+
+{{/* Pods of the webhook. On the nodes' network each needs a node of its own: one too many is never scheduled, and no rollout
+     ends. */}}
+{{- define "sidetap.replicas" -}}
+{{- $replicas := int .Values.webhook.replicas -}}
+{{- if and .Values.webhook.hostNetwork (gt $replicas 1) -}}
+{{- $nodes := int (include "sidetap.nodes" .) -}}
+{{- if gt $nodes 0 -}}{{- $replicas = min $replicas $nodes -}}{{- end -}}
+{{- end -}}
+{{- $replicas -}}
 {{- end -}}

@@ -1,0 +1,132 @@
+{{/* What no schema can say, or only by printing a regular expression: values that only the operator knows, texts of a form, and
+     pairs that do not go together. Fails with a line for each fault: what is wrong, and what is accepted. */}}
+{{- define "sidetap.validate" -}}
+{{- $missing := list -}}
+{{- if not .Values.sensor.address -}}
+{{- $missing = append $missing `sensor.address is not set: the sensor's address, as pods reach it.
+      --set sensor.address=10.10.10.10
+    Several sensors: --set sensor.address='10.10.10.10\,10.10.10.11'` -}}
+{{- end -}}
+{{- if not .Values.subnets.pods -}}
+{{- $missing = append $missing `subnets.pods is not set: the subnets that pods get their addresses from. To find them:
+      kubectl cluster-info dump | grep -m 1 cluster-cidr
+    With Calico:
+      kubectl --namespace=kube-system get daemonset calico-node -o=jsonpath='{.spec.template.spec.containers[*].env[?(@.name=="CALICO_IPV4POOL_CIDR")].value}'
+      kubectl get ippools.crd.projectcalico.org -o=jsonpath='{.items[*].spec.cidr}'
+    In general, one subnet a node:
+      kubectl get nodes -o=jsonpath='{.items[*].spec.podCIDRs}'
+    Then: --set 'subnets.pods={10.244.0.0/16}'` -}}
+{{- end -}}
+{{- if not .Values.subnets.services -}}
+{{- $missing = append $missing `subnets.services is not set: the subnets of cluster IPs. To find them:
+      kubectl cluster-info dump | grep -m 1 service-cluster-ip-range
+    From server 1.33 on:
+      kubectl get servicecidrs -o=jsonpath='{.items[*].spec.cidrs}'
+    Then: --set 'subnets.services={10.96.0.0/12}'` -}}
+{{- end -}}
+{{- $faults := concat $missing (include "sidetap.faultsOfForm" . | fromJsonArray) (include "sidetap.faultsOfPairs" . | fromJsonArray) -}}
+{{- if $faults -}}
+{{- fail (printf "\n\n  - %s\n" (join "\n\n  - " $faults)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A JSON list of texts that do not have their form. */}}
+{{- define "sidetap.faultsOfForm" -}}
+{{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])" -}}
+{{- $four := printf "(%s\\.){3}%s" $octet $octet -}}
+{{- $cidr := printf "%s/(3[0-2]|[12]?[0-9])|[0-9a-fA-F:]*:[0-9a-fA-F:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])" $four -}}
+{{- $subnet := "an address and the length of its prefix, for example 10.244.0.0/16" -}}
+{{- $label := "[a-z0-9]([a-z0-9-]*[a-z0-9])?" -}}
+{{- $object := printf "%s(\\.%s)*" $label $label -}}
+{{- $objectName := "a name of lower case letters, digits, '-' and '.'" -}}
+{{- $digest := "sha256: and 64 hexadecimal digits" -}}
+{{- $v := .Values -}}
+{{- $checks := list
+  (list "image.registry" $v.image.registry "([a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?)?" "HOST, HOST:PORT or HOST/PATH in lower case, without https://")
+  (list "image.tag" $v.image.tag "([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?" "a tag of letters, digits, '_', '.' and '-'")
+  (list "image.webhook.repository" $v.image.webhook.repository "[a-z0-9._/:-]+" "a repository in lower case")
+  (list "image.sidecar.repository" $v.image.sidecar.repository "[a-z0-9._/:-]+" "a repository in lower case")
+  (list "image.webhook.digest" $v.image.webhook.digest "(sha256:[0-9a-f]{64})?" $digest)
+  (list "image.sidecar.digest" $v.image.sidecar.digest "(sha256:[0-9a-f]{64})?" $digest)
+  (list "sidecar.interface" $v.sidecar.interface "[^\\s/,]{0,15}(,[^\\s/,]{1,15})*" "names of interfaces, separated by commas")
+  (list "sidecar.bufferSize" $v.sidecar.bufferSize "([1-9][0-9]*[KMG]?)?" "a size in bytes, for example 4M")
+  (list "sidecar.tappedPeers" $v.sidecar.tappedPeers "all|none|!?[0-9a-fA-F/]*[:.][0-9a-fA-F:./]*(,!?[0-9a-fA-F/]*[:.][0-9a-fA-F:./]*)*" "all, none or subnets, separated by commas")
+  (list "certificates.certManager.duration" $v.certificates.certManager.duration "([0-9]+(h|m|s))+" "a duration, for example 2160h")
+  (list "certificates.certManager.renewBefore" $v.certificates.certManager.renewBefore "([0-9]+(h|m|s))+" "a duration, for example 720h")
+  (list "certificates.existingSecret.name" $v.certificates.existingSecret.name (printf "(%s)?" $object) $objectName)
+  (list "certificates.existingSecret.caBundle" $v.certificates.existingSecret.caBundle "(\\s*-----BEGIN CERTIFICATE-----(.|\\s)*)?" "a certificate as PEM")
+  (list "serviceAccount.name" $v.serviceAccount.name (printf "(%s)?" $object) $objectName)
+  (list "webhook.priorityClassName" $v.webhook.priorityClassName (printf "(%s)?" $object) $objectName)
+  (list "monitoring.podMonitor.interval" $v.monitoring.podMonitor.interval "[0-9]+(ms|s|m)" "a duration, for example 30s")
+  (list "tests.namespace" $v.tests.namespace $label "a name of lower case letters, digits and '-'")
+  (list "nameOverride" $v.nameOverride (printf "(%s)?" $label) "a name of lower case letters, digits and '-'")
+  (list "fullnameOverride" $v.fullnameOverride "([a-z]([a-z0-9-]*[a-z0-9])?)?" "a name of lower case letters, digits and '-' that begins with a letter")
+-}}
+{{- range $path, $list := dict "subnets.pods" $v.subnets.pods "subnets.services" $v.subnets.services "sidecar.untappedServices" $v.sidecar.untappedServices "networkPolicy.apiServerCIDRs" $v.networkPolicy.apiServerCIDRs -}}
+{{- range $index, $item := $list -}}
+{{- $checks = append $checks (list (printf "%s[%d]" $path $index) $item $cidr $subnet) -}}
+{{- end -}}
+{{- end -}}
+{{- range $path, $list := dict "image.pullSecrets" $v.image.pullSecrets "image.sidecar.pullSecrets" $v.image.sidecar.pullSecrets "injection.excludedNamespaces" $v.injection.excludedNamespaces -}}
+{{- range $index, $item := $list -}}
+{{- $checks = append $checks (list (printf "%s[%d]" $path $index) $item $object $objectName) -}}
+{{- end -}}
+{{- end -}}
+{{- range $path, $list := dict "sidecar.resources.requests" $v.sidecar.resources.requests "sidecar.resources.limits" $v.sidecar.resources.limits "webhook.resources.requests" $v.webhook.resources.requests "webhook.resources.limits" $v.webhook.resources.limits -}}
+{{- range $name, $item := $list -}}
+{{- $checks = append $checks (list (printf "%s.%s" $path $name) (toString $item) "[0-9.]+(m|k|M|G|Ki|Mi|Gi)?" "a quantity, for example 500m or 64Mi") -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $_ := $v.sidecar.env -}}
+{{- $checks = append $checks (list "sidecar.env" $name "[A-Z_][A-Z0-9_]*" "names of variables in upper case") -}}
+{{- end -}}
+{{- $faults := list -}}
+{{- range $checks -}}
+{{- if not (regexMatch (printf "^(%s)$" (index . 2)) (index . 1)) -}}
+{{- $faults = append $faults (printf "%s is %q; accepted: %s." (index . 0) (index . 1) (index . 3)) -}}
+{{- end -}}
+{{- end -}}
+{{- $sensors := ternary (splitList "," $v.sensor.address) list (ne $v.sensor.address "") -}}
+{{- if gt (len $sensors) 10 -}}{{- $faults = append $faults (printf "sensor.address names %d sensors; accepted: up to 10." (len $sensors)) -}}{{- end -}}
+{{- range $sensors -}}
+{{- $host := . -}}
+{{- $port := "1" -}}
+{{- if regexMatch "^\\[[0-9a-fA-F:.]+\\](:[^:]*)?$|^[^:]*:[^:]*$" . -}}
+{{- $host = regexReplaceAll "\\]?(:[^:\\]]*)?$" . "" | trimPrefix "[" -}}
+{{- if regexMatch ":[^:\\]]*$" . -}}{{- if not (hasSuffix "]" .) -}}{{- $port = regexFind "[^:]*$" . -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- $name := "[A-Za-z0-9_]([A-Za-z0-9_.-]*)" -}}
+{{- $form := ternary $four (ternary "[0-9a-fA-F:.]+" $name (contains ":" $host)) (regexMatch "^[0-9.]*$" $host) -}}
+{{- if or (not (regexMatch (printf "^(%s)$" $form) $host)) (not (regexMatch "^[1-9][0-9]{0,4}$" $port)) (gt (atoi $port) 65535) -}}
+{{- $faults = append $faults (printf "sensor.address names %q; accepted: HOST or HOST:PORT, without https:// and the like, IPv6 with a port in brackets; several separated by commas." .) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $faults -}}
+{{- end -}}
+
+{{/* A JSON list of values that do not go together, or not with this server. */}}
+{{- define "sidetap.faultsOfPairs" -}}
+{{- $faults := list -}}
+{{- if not (regexMatch "^[a-z]" (include "sidetap.fullname" .)) -}}
+{{- $faults = append $faults (printf "the objects would be named %s-..., and names of Services begin with a letter: set fullnameOverride, for example to sidetap." (include "sidetap.fullname" .)) -}}
+{{- end -}}
+{{- if and .Values.webhook.hostNetwork (eq (int .Values.webhook.port) 10250) -}}
+{{- $faults = append $faults "webhook.hostNetwork is set and webhook.port is 10250, which on a node is the kubelet's. Choose another that the control plane reaches, for example --set webhook.port=10260" -}}
+{{- end -}}
+{{- if and (eq .Values.sidecar.native "always") (not (include "sidetap.serverIs" (list . "1.29"))) -}}
+{{- $faults = append $faults (printf "sidecar.native is always, but server %s knows no native sidecars (1.29 does). Leave it at auto." .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- $ports := list (int .Values.webhook.port) (int .Values.webhook.statusPort) -}}
+{{- if .Values.registry.enabled -}}{{- $ports = append $ports (int .Values.registry.port) -}}{{- end -}}
+{{- if ne (len $ports) (len (uniq $ports)) -}}
+{{- $faults = append $faults "webhook.port, webhook.statusPort and registry.port must differ." -}}
+{{- end -}}
+{{- if and (eq .Values.certificates.mode "certManager") (not (.Capabilities.APIVersions.Has "cert-manager.io/v1")) -}}
+{{- $faults = append $faults "certificates.mode is certManager, but the server has no cert-manager.io/v1. Install cert-manager first, or leave certificates.mode at selfManaged.\n    Without a server (helm template): --api-versions cert-manager.io/v1" -}}
+{{- end -}}
+{{- $bytes := len (include "sidetap.configuration" .) -}}
+{{- if gt $bytes 200000 -}}
+{{- $faults = append $faults (printf "the webhook's configuration has %d bytes; the annotation that holds it takes 200000. The longest lists are usually injection.excludedNamespaces and subnets." $bytes) -}}
+{{- end -}}
+{{- toJson $faults -}}
+{{- end -}}
