@@ -172,8 +172,11 @@ helm_test() {
     { kubectl logs "$release-test" --namespace "$namespace"; false; }
 }
 
+# trial [FIELDS]: a pod by a dry run; prints the names of its containers, or these fields of its tap.
 trial() {
-  kubectl create --dry-run=server --namespace sidetap-e2e -o 'jsonpath={.spec.initContainers[*].name} {.spec.containers[*].name}{"\n"}' \
+  local of_tap='[?(@.name=="sidetap")]' fields='{.spec.initContainers[*].name} {.spec.containers[*].name}{"\n"}'
+  [ $# -eq 0 ] || fields="{.spec.initContainers$of_tap$1}{.spec.containers$of_tap$1}"
+  kubectl create --dry-run=server --namespace sidetap-e2e -o "jsonpath=$fields" \
     -f - <<'POD'
 apiVersion: v1
 kind: Pod
@@ -246,15 +249,20 @@ rotate() {
   eventually 120 certificate_changed
 }
 
-# nothing_left: no object of the release anywhere.
+# snaplen_is NUMBER: new pods' taps have it.
+snaplen_is() { [ "$(trial '.env[?(@.name=="SNAPLEN")].value')" = "$1" ]; }
+new_pods_wait_for_their_image() { kubectl get pods --namespace "$namespace" | grep -E 'Init:(ErrImagePull|ImagePullBackOff|ErrImageNeverPull)' >/dev/null; }
+
+# nothing_left: no object of the release anywhere, but the CA, which taps that still run know the next registry by.
 nothing_left() {
   local left
   left=$(kubectl get "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings" \
     --selector "app.kubernetes.io/instance=$release" -o name --ignore-not-found 2>/dev/null || true)
-  left+=$(kubectl get "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,pods,networkpolicies" \
+  left+=$'\n'$(kubectl get "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,pods,networkpolicies" \
     --all-namespaces --selector "app.kubernetes.io/instance=$release" -o name --ignore-not-found)
   # In the other mode the Secret is the operator's, and goes with the namespace.
-  [ "$certificates" != selfManaged ] || left+=$(kubectl get secrets --namespace "$namespace" -o name --ignore-not-found)
+  [ "$certificates" != selfManaged ] || left+=$'\n'$(kubectl get secrets --namespace "$namespace" -o name --ignore-not-found)
+  left=$(grep -vx -e "secret/$secret" -e '' <<<"$left" || true)
   [ -z "$left" ] || { echo "$left"; false; }
 }
 
@@ -326,6 +334,19 @@ check "client -> Service of an untapped pod" ask client "client -> untapped Serv
 check "is seen once too, in the client's view" judge
 sed 's/^/      /' "$work/verdict"
 
+stage "a configuration is in force when its rollout has ended, and a broken one never"
+check "upgrade" install upgrade --reset-values --set sidecar.snaplen=1000
+check "rolled out" rollout
+check "new pods have it" snaplen_is 1000
+image=$(trial .image)
+check "upgrade to an image that does not exist" install upgrade --reset-values --set image.sidecar.repository=sidetap-not-there
+check "the webhook's new pod cannot pull it" eventually 120 new_pods_wait_for_their_image
+check "new pods have the old one" test "$(trial .image)" = "$image"
+check "rollback" helm rollback "$release" --namespace "$namespace"
+check "rolled out" rollout
+check "new pods have the one of before" test "$(trial .image)" = "$image"
+check "old webhooks have stopped" eventually 180 old_webhooks_are_gone
+
 stage "change under load: no admission is missed, no message is lost or doubled"
 start_load
 check "upgrade" install upgrade --reset-values --set "webhook.podAnnotations.sidetap-e2e=changed"
@@ -350,9 +371,11 @@ sed 's/^/      /' "$work/verdict"
 
 if [ "$keep" = no ]; then
   stage "removal"
+  authority=$(kubectl get secret "$secret" --namespace "$namespace" -o 'jsonpath={.data.ca\.crt}')
   check "helm uninstall" helm uninstall "$release" --namespace "$namespace" --wait
   # The webhook's pods take their time: webhook.drainSeconds.
   check "nothing is left of the release" eventually 120 nothing_left
+  check "the CA is kept" test "$(kubectl get secret "$secret" --namespace "$namespace" -o 'jsonpath={.data.ca\.crt}')" = "$authority"
   check "pods are made as before, without taps" trial
   check "the tapped workloads still run" kubectl wait --for=condition=Ready pod/client --namespace sidetap-e2e --timeout=30s
   check "its namespaces are removed" kubectl delete namespace sidetap-e2e sidetap-e2e-sensor "$namespace" --timeout=180s

@@ -37,7 +37,7 @@ expect 0 "a good cluster passes" on_a_cluster none
 says "0 failed" || fail_line "and says so"
 says "client -> Service (TCP 80 -> 50051)" || fail_line "with the table of flows"
 expect 0 "nothing of it stays" grep -q "helm uninstall" "$work/cluster/calls"
-for fault in lost admission left-over job api-token alone; do
+for fault in lost admission left-over job api-token alone late-configuration broken-image lost-ca; do
   expect 1 "fault \"$fault\" is found" on_a_cluster "$fault"
 done
 expect 1 "a failed helm test is found" on_a_cluster helm-test

@@ -2,7 +2,7 @@
 """kubectl, helm and sleep of a cluster that does what it is told, for the test of tests/cluster/run.sh.
 
 FAKE_CLUSTER names its folder. The file "fault" in it names what goes wrong: lost, doubled, wrong-view, untapped,
-admission, left-over, job, disconnected, api-token, helm-test, alone.
+admission, left-over, job, disconnected, api-token, helm-test, alone, late-configuration, broken-image, lost-ca.
 """
 import json
 import os
@@ -54,6 +54,17 @@ def certificate():
     return path.read_text()
 
 
+def read(name):
+    return (STATE / name).read_text() if (STATE / name).exists() else ""
+
+
+def of_new_tap(line):
+    """What a new pod's tap has: what the last release says, unless nobody of it came up."""
+    if "SNAPLEN" in line:
+        return "1000" if "snaplen=1000" in read("release") and FAULT != "late-configuration" else "262144"
+    return "sidetap-not-there" if "sidetap-not-there" in read("release") and FAULT == "broken-image" else "sidetap-sidecar"
+
+
 def names(pod):
     if FAULT == "untapped" and pod == "client":
         return " client"
@@ -81,6 +92,10 @@ def get(arguments, line):
         print("server-a", end="")
     elif "component=webhook" in line:
         print("pod/sidetap-webhook-a")
+    elif arguments[1] == "pods" and "sidetap-not-there" in read("release"):
+        print("sidetap-webhook-b   0/1   Init:ErrImagePull   0   9s")
+    elif "ca\\.crt" in line:
+        print("another" if FAULT == "lost-ca" and read("release") == "removed" else "authority", end="")
     elif "spec.replicas" in line:
         print(1, end="")
     elif "tls" in line:
@@ -95,6 +110,9 @@ def kubectl(arguments):
         get(arguments, line)
     elif arguments[0] == "create" and "--dry-run=server" in arguments:
         sys.stdin.read()
+        if "?(@.name" in line:
+            print(of_new_tap(line), end="")
+            return
         print(" application" if FAULT == "admission" else "sidetap application")
     elif arguments[0] == "exec" and "traffic.py" in line:
         flow, _, host, _, count = arguments[-5:]
@@ -125,6 +143,8 @@ def main():
         log.write(f"{program} {' '.join(sys.argv[1:])}\n")
     if program == "kubectl":
         kubectl(sys.argv[1:])
+    elif sys.argv[1] in ("install", "upgrade", "rollback", "uninstall"):
+        (STATE / "release").write_text("removed" if sys.argv[1] == "uninstall" else " ".join(sys.argv[1:]))
     elif sys.argv[1] == "test" and FAULT == "helm-test":
         sys.exit("Error: pod sidetap-test failed")
 
