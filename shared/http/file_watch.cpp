@@ -11,13 +11,12 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <sys/inotify.h>
 
+#include "shared/async/task_group.h"
+#include "shared/async/waiting.h"
 #include "shared/telemetry/log.h"
 
 namespace sidetap::http {
@@ -32,8 +31,8 @@ constexpr std::uint32_t kEvents =
 
 struct FileWatch::Impl {
   Impl(asio::any_io_executor executor, std::vector<std::string> files, std::function<void()> call,
-       FileWatchTiming given)
-      : changed(std::move(call)), timing(given), inotify(executor), timer(executor) {
+       FileWatchTiming given, telemetry::MetricsRegistry* metrics)
+      : changed(std::move(call)), timing(given), inotify(executor), tasks(executor, metrics) {
     for (const std::string& file : files) {
       auto folder = std::filesystem::path(file).parent_path();
       folders.insert(folder.empty() ? "." : folder.string());
@@ -44,7 +43,8 @@ struct FileWatch::Impl {
   std::function<void()> changed;
   FileWatchTiming timing;
   asio::posix::stream_descriptor inotify;
-  asio::steady_timer timer;
+  async::TaskGroup tasks;
+  async::Interruption news;
   bool dirty = false;
   bool stopped = false;
 
@@ -67,55 +67,58 @@ struct FileWatch::Impl {
     }
   }
 
-  asio::awaitable<void> listen([[maybe_unused]] std::shared_ptr<Impl> self) {
+  asio::awaitable<void> listen() {
     std::array<char, 4096> events{};
     while (!stopped) {
       auto [error, got] = co_await inotify.async_read_some(asio::buffer(events), kTuple);
       if (error || stopped) break;
-      if (!std::exchange(dirty, true)) timer.cancel();
+      if (!std::exchange(dirty, true)) news.request();
     }
   }
 
-  asio::awaitable<void> tell([[maybe_unused]] std::shared_ptr<Impl> self) {
+  asio::awaitable<void> tell() {
     while (!stopped) {
-      timer.expires_after(dirty ? timing.settle : timing.period);
-      auto [cancelled] = co_await timer.async_wait(kTuple);
+      news.clear();
+      const auto pause = dirty ? timing.settle : timing.period;
+      const auto waited = co_await async::sleep(inotify.get_executor(), pause, &news);
       if (stopped) break;
-      if (cancelled) continue;  // Something changed: let it settle.
+      if (waited == async::Wait::kInterrupted) continue;  // Something changed: let it settle.
       dirty = false;
       watch_folders();
       try {
         changed();
-      } catch (const std::exception& fault) {
-        // Nobody would follow the files any more, and nothing would show it.
-        telemetry::error("what has changed cannot be taken over; it is looked at again",
-                         {{"reason", fault.what()}});
+      } catch (...) {
+        // It is looked at again after the period.
+        tasks.failed("file-watch", std::current_exception());
       }
     }
   }
 };
 
 FileWatch::FileWatch(asio::any_io_executor executor, std::vector<std::string> files,
-                     std::function<void()> changed, FileWatchTiming timing)
+                     std::function<void()> changed, FileWatchTiming timing,
+                     telemetry::MetricsRegistry* metrics)
     : impl_(std::make_shared<Impl>(std::move(executor), std::move(files), std::move(changed),
-                                   timing)) {}
+                                   timing, metrics)) {}
 
 FileWatch::~FileWatch() { stop(); }
 
 void FileWatch::start() {
   impl_->open();
-  const auto executor = impl_->timer.get_executor();
+  const async::TaskGroup::Ended keep = [alive = impl_](const Result<void>&) {};
   if (impl_->inotify.is_open()) {
-    asio::co_spawn(executor, impl_->listen(impl_), asio::detached);
+    impl_->tasks.supervise(
+        "file-watch", [impl = impl_.get()] { return impl->listen(); }, keep);
   }
-  asio::co_spawn(executor, impl_->tell(impl_), asio::detached);
+  impl_->tasks.supervise(
+      "file-watch", [impl = impl_.get()] { return impl->tell(); }, keep);
 }
 
 void FileWatch::stop() {
   if (std::exchange(impl_->stopped, true)) return;
   boost::system::error_code ignored;
   impl_->inotify.close(ignored);
-  impl_->timer.cancel();
+  impl_->news.request();
 }
 
 }  // namespace sidetap::http

@@ -12,6 +12,10 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+namespace sidetap::telemetry {
+class MetricsRegistry;
+}
+
 namespace sidetap::http {
 
 struct FileWatchTiming {
@@ -26,8 +30,11 @@ struct FileWatchTiming {
 class FileWatch {
  public:
   /// One thread at a time runs the executor (or it is a strand).
+  /// `metrics` may be null, else it outlives the executor's context: what fails is counted there,
+  /// as in async::TaskGroup.
   FileWatch(boost::asio::any_io_executor executor, std::vector<std::string> files,
-            std::function<void()> changed, FileWatchTiming timing = {});
+            std::function<void()> changed, FileWatchTiming timing = {},
+            telemetry::MetricsRegistry* metrics = nullptr);
   ~FileWatch();
   FileWatch(const FileWatch&) = delete;
   FileWatch& operator=(const FileWatch&) = delete;

@@ -20,6 +20,10 @@
 #include "shared/net/host_port.h"
 #include "shared/result.h"
 
+namespace sidetap::telemetry {
+class MetricsRegistry;
+}
+
 namespace sidetap::http {
 
 struct HttpRequest {
@@ -73,9 +77,10 @@ struct ServerCounters {
 
 class HttpsServer {
  public:
-  /// `tls` outlives the server and holds a context before start().
+  /// `tls` outlives the server and holds a context before start(), and so does `metrics`, which may
+  /// be null: its tasks are counted there as in async::TaskGroup.
   HttpsServer(net::HostPort listen, unsigned threads, ServerLimits limits, const TlsStore& tls,
-              HttpHandler handler);
+              HttpHandler handler, telemetry::MetricsRegistry* metrics = nullptr);
   /// Cuts whatever is left.
   ~HttpsServer();
   HttpsServer(const HttpsServer&) = delete;

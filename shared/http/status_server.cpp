@@ -8,11 +8,8 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -22,8 +19,9 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 
+#include "shared/async/accept_loop.h"
+#include "shared/async/task_group.h"
 #include "shared/http/listener.h"
-#include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 
 namespace sidetap::http {
@@ -37,7 +35,6 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kMostConnections = 32;
 constexpr std::size_t kMostHeaderBytes = 4096;
 constexpr auto kTimeout = std::chrono::seconds(5);
-constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 
 std::string answer(std::string_view status, std::string_view type, std::string_view body,
                    bool with_body) {
@@ -55,16 +52,19 @@ std::string answer(std::string_view status, std::string_view type, std::string_v
 struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
   using Streams = std::list<std::shared_ptr<beast::tcp_stream>>;
 
-  Impl(asio::any_io_executor executor, net::HostPort address, StatusHandlers given)
+  Impl(asio::any_io_executor executor, net::HostPort address, StatusHandlers given,
+       telemetry::MetricsRegistry* metrics)
       : strand(asio::make_strand(std::move(executor))),
         listen_address(std::move(address)),
-        handlers(std::move(given)) {}
+        handlers(std::move(given)),
+        tasks(strand, metrics) {}
 
   asio::strand<asio::any_io_executor> strand;
   net::HostPort listen_address;
   StatusHandlers handlers;
   // What follows is touched on the strand only, once started.
-  std::optional<tcp::acceptor> acceptor;
+  async::TaskGroup tasks;
+  std::optional<async::AcceptLoop> listener;
   Streams streams;  ///< Oldest first.
   bool stopped = false;
 
@@ -122,45 +122,26 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
-  asio::awaitable<void> session(std::shared_ptr<Impl> self, Streams::iterator at) {
-    const auto stream = *at;
-    try {
-      co_await serve(*stream);
-    } catch (const std::exception& fault) {
-      telemetry::warn("status request failed", {{"reason", fault.what()}});
-    }
-    self->streams.erase(at);
-  }
-
-  asio::awaitable<void> accept(std::shared_ptr<Impl> self) {
-    asio::steady_timer pause(strand);
-    while (!stopped) {
-      auto [error, socket] = co_await acceptor->async_accept(kTuple);
-      if (stopped) break;
-      if (error) {
-        // Such as a full table of descriptors: it passes, the listener stays.
-        telemetry::warn("status server cannot accept", {{"reason", error.message()}});
-        pause.expires_after(kAcceptPause);
-        co_await pause.async_wait(kTuple);
-        continue;
-      }
-      if (streams.size() >= kMostConnections) streams.front()->close();
-      streams.push_back(std::make_shared<beast::tcp_stream>(std::move(socket)));
-      asio::co_spawn(strand, session(self, std::prev(streams.end())), asio::detached);
-    }
+  void take(tcp::socket socket) {
+    if (stopped) return;
+    if (streams.size() >= kMostConnections) streams.front()->close();
+    streams.push_back(std::make_shared<beast::tcp_stream>(std::move(socket)));
+    const auto at = std::prev(streams.end());
+    tasks.spawn("status-request", serve(**at),
+                [self = shared_from_this(), at](const Result<void>&) { self->streams.erase(at); });
   }
 
   void end() {
     stopped = true;
-    beast::error_code ignored;
-    if (acceptor) acceptor->close(ignored);
+    if (listener) listener->stop();
     for (const auto& stream : streams) stream->close();
   }
 };
 
 StatusServer::StatusServer(asio::any_io_executor executor, net::HostPort listen,
-                           StatusHandlers handlers)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(listen), std::move(handlers))) {}
+                           StatusHandlers handlers, telemetry::MetricsRegistry* metrics)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(listen), std::move(handlers),
+                                   metrics)) {}
 
 StatusServer::~StatusServer() { stop(); }
 
@@ -168,8 +149,10 @@ Result<std::uint16_t> StatusServer::start() {
   auto acceptor = listen(impl_->strand, impl_->listen_address);
   if (!acceptor) return acceptor.error();
   const std::uint16_t port = acceptor->local_endpoint().port();
-  impl_->acceptor.emplace(std::move(*acceptor));
-  asio::co_spawn(impl_->strand, impl_->accept(impl_), asio::detached);
+  impl_->listener.emplace(
+      std::move(*acceptor), "status-accept",
+      [impl = impl_.get()](tcp::socket socket) { impl->take(std::move(socket)); });
+  impl_->listener->start(impl_->tasks, [alive = impl_](const Result<void>&) {});
   return port;
 }
 

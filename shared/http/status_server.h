@@ -15,6 +15,10 @@
 #include "shared/net/host_port.h"
 #include "shared/result.h"
 
+namespace sidetap::telemetry {
+class MetricsRegistry;
+}
+
 namespace sidetap::http {
 
 /// Called on the server's executor; must not block.
@@ -27,8 +31,10 @@ struct StatusHandlers {
 /// executor's context outlives the server.
 class StatusServer {
  public:
-  StatusServer(boost::asio::any_io_executor executor, net::HostPort listen,
-               StatusHandlers handlers);
+  /// `metrics` may be null, else it outlives the executor's context: the server's tasks are counted
+  /// there, as in async::TaskGroup.
+  StatusServer(boost::asio::any_io_executor executor, net::HostPort listen, StatusHandlers handlers,
+               telemetry::MetricsRegistry* metrics = nullptr);
   ~StatusServer();
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;

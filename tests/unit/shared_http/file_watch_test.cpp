@@ -17,8 +17,9 @@ namespace fs = std::filesystem;
 class FileWatchTest : public testing::Test {
  protected:
   /// Watches `file`, makes `change` and waits until it is told.
-  bool hears(const fs::path& file, const std::function<void()>& change,
-             FileWatchTiming timing = {std::chrono::milliseconds(1), std::chrono::hours(1)}) {
+  [[nodiscard]] bool hears(const fs::path& file, const std::function<void()>& change,
+                           FileWatchTiming timing = {std::chrono::milliseconds(1),
+                                                     std::chrono::hours(1)}) {
     boost::asio::io_context context;
     bool told = false;
     FileWatch watch(
