@@ -236,6 +236,15 @@ class Refused(unittest.TestCase):
                 with self.subTest(path, value=value):
                     self.assertIsNone(render(merged(GIVEN, nested(path, value)))[0])
 
+    def test_sensors_are_read_as_the_programs_read_them(self):
+        cases = json.loads((rendering.ROOT / "tests/support/host_port_cases.json").read_text())
+        # None at all is another fault, with a hint of its own.
+        texts = [(text, True) for text in cases["accepted"]] + [(text, False) for text in cases["refused"] if text]
+        results = render_all([merged(GIVEN, {"sensor": {"address": text}}) for text, _ in texts])
+        for (text, accepted), (error, _) in zip(texts, results):
+            with self.subTest(text):
+                self.assertEqual(error is None, accepted, error)
+
     def test_fields_of_the_container_of_another_kind_are_named(self):
         for container in ({"securityContext": "restricted"}, {"securityContext": {"capabilities": ["NET_RAW"]}},
                           {"securityContext": {"seccompProfile": "Unconfined"}}, {"startupProbe": "none"}, {"args": "run"},

@@ -88,16 +88,14 @@
 {{- end -}}
 {{- $sensors := ternary (splitList "," $v.sensor.address) list (ne $v.sensor.address "") -}}
 {{- if gt (len $sensors) 10 -}}{{- $faults = append $faults (printf "sensor.address names %d sensors; accepted: up to 10." (len $sensors)) -}}{{- end -}}
+{{- /* As the programs read it: what consists of numbers, octal and hexadecimal ones too, and dots is an IPv4 address or wrong. */ -}}
+{{- $any := "[A-Za-z0-9_-]{1,63}" -}}
+{{- $noNumber := "([A-Za-z_-]|[1-9][0-9]*[A-Za-z_-]|0[0-9]+[A-Za-z_-]|0[A-WYZa-wyz_-]|0[xX][A-Za-z0-9_-]*[G-Zg-z_-])[A-Za-z0-9_-]*" -}}
+{{- $name := printf "(%s\\.)*%s(\\.%s)*\\.?" $any $noNumber $any -}}
+{{- $six := "[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*" -}}
+{{- $port := "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?" -}}
 {{- range $sensors -}}
-{{- $host := . -}}
-{{- $port := "1" -}}
-{{- if regexMatch "^\\[[0-9a-fA-F:.]+\\](:[^:]*)?$|^[^:]*:[^:]*$" . -}}
-{{- $host = regexReplaceAll "\\]?(:[^:\\]]*)?$" . "" | trimPrefix "[" -}}
-{{- if regexMatch ":[^:\\]]*$" . -}}{{- if not (hasSuffix "]" .) -}}{{- $port = regexFind "[^:]*$" . -}}{{- end -}}{{- end -}}
-{{- end -}}
-{{- $name := "[A-Za-z0-9_]([A-Za-z0-9_.-]*)" -}}
-{{- $form := ternary $four (ternary "[0-9a-fA-F:.]+" $name (contains ":" $host)) (regexMatch "^[0-9.]*$" $host) -}}
-{{- if or (not (regexMatch (printf "^(%s)$" $form) $host)) (not (regexMatch "^[1-9][0-9]{0,4}$" $port)) (gt (atoi $port) 65535) -}}
+{{- if or (not (regexMatch (printf "^((%s|%s|\\[%s\\])%s|%s)$" $four $name $six $port $six) .)) (regexMatch "[^.:]{64}" .) -}}
 {{- $faults = append $faults (printf "sensor.address names %q; accepted: HOST or HOST:PORT, without https:// and the like, IPv6 with a port in brackets; several separated by commas." .) -}}
 {{- end -}}
 {{- end -}}
