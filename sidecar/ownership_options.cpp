@@ -114,6 +114,8 @@ ownership::Self make_self(const OwnershipOptions& options,
   for (const net::Interface& interface : interfaces) {
     const bool is_tapped = interface.name == tapped;
     if (is_tapped) self.mac = interface.mac;
+    if (interface.mac != decltype(interface.mac){} && !interface.shares_mac)
+      self.senders.push_back(interface.mac);
     for (const net::InterfaceAddress& entry : interface.addresses) {
       const bool known = std::find(self.addresses.begin(), self.addresses.end(), entry.address) !=
                          self.addresses.end();

@@ -5,14 +5,15 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include <ifaddrs.h>
+#include <linux/if_link.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netpacket/packet.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "shared/net/netlink.h"
 #include "shared/net/unique_fd.h"
 
 namespace sidetap::net {
@@ -40,10 +41,63 @@ unsigned mask_length(IpAddress mask, bool v4) {
   return static_cast<unsigned>(std::popcount(mask.high()) + std::popcount(mask.low()));
 }
 
-unsigned mtu_of(int socket_fd, const std::string& name) {
-  ifreq request{};
-  name.copy(request.ifr_name, sizeof request.ifr_name - 1);
-  return ioctl(socket_fd, SIOCGIFMTU, &request) == 0 ? static_cast<unsigned>(request.ifr_mtu) : 0;
+/// Whether interfaces of this kind have the MAC address of the link beneath them, all alike.
+bool is_kind_of_shared_mac(std::span<const std::byte> link_info) {
+  bool shared = false;
+  for_each_attribute(link_info, [&](unsigned type, std::span<const std::byte> value) {
+    if (type != IFLA_INFO_KIND) return;
+    const std::string_view text(reinterpret_cast<const char*>(value.data()), value.size());
+    const std::string_view kind = text.substr(0, text.find('\0'));
+    shared = kind == "ipvlan" || kind == "ipvtap";
+  });
+  return shared;
+}
+
+Interface read_link(std::span<const std::byte> payload) {
+  const auto link = read_kernel_value<ifinfomsg>(payload);
+  Interface interface;
+  interface.index = static_cast<unsigned>(link.ifi_index);
+  interface.flags = link.ifi_flags;
+  for_each_attribute(
+      after<ifinfomsg>(payload), [&](unsigned type, std::span<const std::byte> value) {
+        if (type == IFLA_IFNAME) {
+          const std::string_view text(reinterpret_cast<const char*>(value.data()), value.size());
+          interface.name = text.substr(0, text.find('\0'));
+        } else if (type == IFLA_MTU) {
+          interface.mtu = read_kernel_value<std::uint32_t>(value);
+        } else if (type == IFLA_ADDRESS && value.size() == interface.mac.size()) {
+          std::copy(value.begin(), value.end(), interface.mac.begin());
+        } else if ((type & NLA_TYPE_MASK) == IFLA_LINKINFO) {
+          interface.shares_mac = is_kind_of_shared_mac(value);
+        }
+      });
+  return interface;
+}
+
+/// Without their addresses.
+Result<std::vector<Interface>> list_links() {
+  const UniqueFd descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  struct {
+    nlmsghdr header;
+    ifinfomsg link;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = RTM_GETLINK;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.header.nlmsg_seq = 1;
+  request.link.ifi_family = AF_UNSPEC;
+  std::vector<Interface> list;
+  auto done = dump(descriptor.get(), std::as_bytes(std::span(&request, 1)),
+                   [&](unsigned type, std::span<const std::byte> payload) {
+                     if (type == RTM_NEWLINK) list.push_back(read_link(payload));
+                   });
+  if (!done) return Error{"cannot list the network interfaces: " + done.error().text};
+  return list;
+}
+
+/// An IPv4 address may have a label, "eth0:1", and comes under that (ip-address(8)).
+std::string_view name_without_label(std::string_view name) {
+  return name.substr(0, name.find(':'));
 }
 
 /// Not ifa_broadaddr: where no broadcast address was set explicitly, which CNI plugins rarely do,
@@ -57,34 +111,21 @@ IpAddress subnet_broadcast(IpAddress address, unsigned prefix_length) {
 }  // namespace
 
 Result<std::vector<Interface>> list_interfaces() {
+  auto list = list_links();
+  if (!list) return list;
   ifaddrs* head = nullptr;
   if (getifaddrs(&head) != 0) {
     return Error{std::string("cannot list the network interfaces: ") + std::strerror(errno)};
   }
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(head, &freeifaddrs);
-  const UniqueFd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  std::vector<Interface> list;
   for (const ifaddrs* entry = head; entry != nullptr; entry = entry->ifa_next) {
-    auto found = std::find_if(list.begin(), list.end(),
-                              [&](const Interface& i) { return i.name == entry->ifa_name; });
-    if (found == list.end()) {
-      list.push_back({.name = entry->ifa_name,
-                      .index = if_nametoindex(entry->ifa_name),
-                      .flags = entry->ifa_flags,
-                      .mtu = mtu_of(control.get(), entry->ifa_name),
-                      .mac = {},
-                      .addresses = {}});
-      found = std::prev(list.end());
-    }
+    const std::string_view name = name_without_label(entry->ifa_name);
+    const auto found = std::find_if(list->begin(), list->end(),
+                                    [&](const Interface& i) { return i.name == name; });
+    if (found == list->end()) continue;  // it came between the two questions
     if (entry->ifa_addr == nullptr) continue;
     const auto family = entry->ifa_addr->sa_family;
-    if (family == AF_PACKET) {
-      sockaddr_ll link{};
-      std::memcpy(&link, entry->ifa_addr, sizeof link);
-      if (link.sll_halen == found->mac.size()) {
-        std::memcpy(found->mac.data(), link.sll_addr, found->mac.size());
-      }
-    } else if (family == AF_INET || family == AF_INET6) {
+    if (family == AF_INET || family == AF_INET6) {
       InterfaceAddress address;
       address.address = from_sockaddr(entry->ifa_addr);
       address.prefix_length = mask_length(from_sockaddr(entry->ifa_netmask), family == AF_INET);

@@ -25,6 +25,7 @@ struct Interface {
   unsigned flags = 0;  ///< IFF_* of net/if.h.
   unsigned mtu = 0;    ///< Bytes; 0 when the system does not say.
   std::array<std::byte, 6> mac{};
+  bool shares_mac = false;  ///< Others on the same link send with `mac` too (ipvlan, ipvtap).
   std::vector<InterfaceAddress> addresses;
   friend bool operator==(const Interface&, const Interface&) = default;
 };

@@ -12,6 +12,8 @@ namespace {
 
 constexpr unsigned kMaxFilter = kMaxBpfInstructions - kSourceBpfInstructions;
 
+using Mac = std::array<std::byte, 6>;
+
 /// A place in the program, to be bound later. All jumps go forward, as the kernel demands.
 using Label = std::size_t;
 
@@ -103,6 +105,7 @@ class FilterBuilder {
       out_.if_equal(0x86dd, v6);
       // Tags that the kernel left in the packet hide what it is: the process looks.
       for (const std::uint32_t vlan : {0x8100U, 0x88a8U, 0x9100U}) out_.if_equal(vlan, pass_);
+      drop_echo_by_sender();
       drop_echo_by_mac();
       out_.go(pass_);
     } else {
@@ -158,20 +161,20 @@ class FilterBuilder {
   /// A load beyond the packet's end would drop it; malformed packets are the process's to judge.
   void pass_unless_long(std::uint32_t bytes) { length_unless(bytes, pass_); }
 
-  void source_mac_unless(Label otherwise) {
-    const auto byte = [this](unsigned i) { return std::to_integer<std::uint32_t>(config_.mac[i]); };
+  void source_mac_unless(const Mac& mac, Label otherwise) {
+    const auto byte = [&mac](unsigned i) { return std::to_integer<std::uint32_t>(mac[i]); };
     out_.load_word(6);
     out_.unless_equal(byte(0) << 24 | byte(1) << 16 | byte(2) << 8 | byte(3), otherwise);
     out_.load_half(10);
     out_.unless_equal(byte(4) << 8 | byte(5), otherwise);
   }
 
-  bool has_mac() const { return ethernet_ && config_.mac != std::array<std::byte, 6>{}; }
+  bool has_mac() const { return ethernet_ && config_.mac != Mac{}; }
 
   /// Non-IP frames from this pod's MAC address that come in.
   void drop_echo_by_mac() {
     if (!has_mac()) return;
-    source_mac_unless(pass_);
+    source_mac_unless(config_.mac, pass_);
     const Label arp = out_.label();
     out_.load_half(12);
     out_.if_equal(0x0806, arp);
@@ -190,6 +193,21 @@ class FilterBuilder {
     out_.bind(mine);
     drop_echo();
     out_.go(pass_);
+  }
+
+  /// Frames that come in from a MAC address that is this pod's alone.
+  void drop_echo_by_sender() {
+    if (!ethernet_ || config_.senders.empty()) return;
+    const Label sent = out_.label();
+    out_.load_packet_type();
+    out_.if_equal(PACKET_OUTGOING, sent);
+    for (const Mac& mac : config_.senders) {
+      const Label next = out_.label();
+      source_mac_unless(mac, next);
+      out_.go(drop_);
+      out_.bind(next);
+    }
+    out_.bind(sent);
   }
 
   /// Whatever comes in: a bridge in hairpin mode returns what it floods, and of unknown receivers
@@ -275,12 +293,11 @@ class FilterBuilder {
 
   /// Neither end is self: only group traffic and senders that have no address yet may matter.
   void strangers(bool v4) {
+    if (!v4) pass_mapped(destination(v4));
+    drop_echo_by_sender();
     nameless(v4);
     pass_group(v4);
-    if (!v4) {
-      pass_mapped(source(v4));
-      pass_mapped(destination(v4));
-    }
+    if (!v4) pass_mapped(source(v4));
     out_.go(drop_);
   }
 
@@ -292,7 +309,7 @@ class FilterBuilder {
       out_.unless_equal(0, named);
     }
     if (has_mac()) {
-      source_mac_unless(pass_);
+      source_mac_unless(config_.mac, pass_);
       drop_echo();
     }
     out_.go(pass_);

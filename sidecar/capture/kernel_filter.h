@@ -1,7 +1,8 @@
 // The capture socket's filter: keeps packets of no interest out of the process.
 //
 // It drops only what the ownership engine would decline whatever its state: the tap's own traffic,
-// unicast between strangers, and a pod's own packets coming back from a bridge in hairpin mode.
+// unicast between strangers, and a pod's own packets coming back from a bridge in hairpin mode,
+// translated there or not.
 // A doubtful packet passes; the engine has the last word.
 #pragma once
 
@@ -22,7 +23,9 @@ struct FilterConfig {
   LinkType link = LinkType::kEthernet;
   /// Every address of the pod, link-local ones included. Empty: addresses are not looked at.
   std::vector<net::IpAddress> self;
-  std::array<std::byte, 6> mac{};          ///< All zero: none.
+  std::array<std::byte, 6> mac{};  ///< All zero: none.
+  /// The pod's MAC addresses that nobody else on the link has: what comes in from one is an echo.
+  std::vector<std::array<std::byte, 6>> senders;
   std::vector<net::IpAddress> broadcasts;  ///< Of the interface's own subnets.
   std::vector<OwnEndpoint> own;            ///< Connections of the tap itself.
   std::vector<net::Cidr> unowned_peers;    ///< Unicast with these is never owned (VIP views).

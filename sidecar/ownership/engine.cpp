@@ -201,6 +201,9 @@ Decision Engine::decide(const PacketView& packet) {
   const bool to_self = destination.self;
   const bool inbound = packet.direction == Direction::kInbound;
   if (from_self && inbound && !to_self) return {false, Rule::kReturned};
+  // What is for this pod alone comes from it through a Service, translated on the bridge.
+  if (inbound && (!to_self || packet.link_group) && is_echo(packet))
+    return {false, Rule::kReturned};
   if (from_self && destination.routed && packet.has_mac && !packet.link_group)
     learn_next_hop(packet.destination_mac, destination);
   if (packet.link_group || destination.group) return decide_group(packet, source);

@@ -55,8 +55,11 @@ struct TappedPeers {
 
 /// Who this pod is. Changes at run time.
 struct Self {
-  std::vector<net::IpAddress> addresses;   ///< Of every interface, link-local ones included.
-  std::array<std::byte, 6> mac{};          ///< Of the tapped interface. All zero: none.
+  std::vector<net::IpAddress> addresses;  ///< Of every interface, link-local ones included.
+  std::array<std::byte, 6> mac{};         ///< Of the tapped interface. All zero: none.
+  /// Of every interface, where nobody else on the link has it: what such a frame carries was sent
+  /// by this pod, whatever a bridge has made of its addresses.
+  std::vector<std::array<std::byte, 6>> senders;
   std::vector<net::IpAddress> broadcasts;  ///< Of the interface's own IPv4 subnets.
   friend bool operator==(const Self&, const Self&) = default;
 };
@@ -113,6 +116,7 @@ class Engine {
   bool is_self(net::IpAddress address) const;
   bool is_gateway(net::IpAddress address) const;
   bool is_self_mac(const capture::PacketView& packet) const;
+  bool is_echo(const capture::PacketView& packet) const;
   bool is_outside(net::IpAddress address) const;
   bool is_tapped(const capture::PacketView& packet, net::IpAddress peer, AddressFacts facts,
                  bool peer_sent);

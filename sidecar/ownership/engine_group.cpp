@@ -25,6 +25,14 @@ bool Engine::is_self_mac(const PacketView& packet) const {
   return packet.has_mac && config_.self.mac != Mac{} && packet.source_mac == config_.self.mac;
 }
 
+/// A frame that comes in and that this pod has sent. Bridges return what they flood, and a node's
+/// address translation may have put another address in the place of the sender's.
+bool Engine::is_echo(const PacketView& packet) const {
+  const auto& senders = config_.self.senders;
+  return packet.direction == Direction::kInbound && packet.has_mac &&
+         std::find(senders.begin(), senders.end(), packet.source_mac) != senders.end();
+}
+
 bool Engine::is_outside(net::IpAddress address) const {
   const bool has_subnets = address.is_v4() ? has_v4_subnets_ : has_v6_subnets_;
   return has_subnets && !config_.pod_subnets.contains(address);
@@ -66,6 +74,7 @@ Engine::Tapped Engine::is_tapped_by_mac(const PacketView& packet, bool source) {
 }
 
 Decision Engine::decide_link(const PacketView& packet) {
+  if (is_echo(packet)) return {false, Rule::kReturned};
   const bool telling = packet.arp_sender && !packet.arp_sender->is_unspecified();
   const AddressFacts sender = telling ? facts_of(*packet.arp_sender) : AddressFacts{};
   // Pods on ipvlan share one MAC address, so an ARP sender that is a tapped peer outweighs it.

@@ -1,5 +1,6 @@
 """What arrives at the sensor, and how it is asked for."""
 import os
+import shutil
 import socket
 import time
 import unittest
@@ -179,6 +180,43 @@ class Forwarding(TapTest):
         counts = first.stop()["packets"], second.stop()["packets"]
         self.assertEqual(sum(counts), 200)
         self.assertTrue(all(count > 0 and count % 5 == 0 for count in counts), counts)
+
+
+class Echo(TapTest):
+    def test_multicast_that_a_bridge_returns_under_another_address_is_forwarded_once(self):
+        bridge_nf = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+        with self.node:
+            if not shutil.which("nft") or not os.path.exists(bridge_nf):
+                self.skipTest("needs nft and bridge netfilter (modprobe br_netfilter)")
+        self.node.sysctl({"bridge/bridge-nf-call-iptables": 1, "ipv4/ip_forward": 1})
+        self.node.ip(f"addr del {NODE}/24 dev veth0", "link add cbr0 type bridge mcast_snooping 0", "link set cbr0 up",
+                     f"addr add {NODE}/24 dev cbr0", "link set veth0 master cbr0", "link set veth0 type bridge_slave hairpin on")
+        self.node.nft("table ip nat { chain post { type nat hook postrouting priority srcnat; "
+                      f"ip saddr {POD} masquerade; }}; }}")
+        sensor = self.sensor()
+        tap = self.tap()
+        tap.wait_log("forwarding to sensor")
+        returned = self.pod.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+        self.addCleanup(returned.close)
+        returned.bind(("eth0", 0x0800))
+        returned.settimeout(0.1)
+        with self.pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(POD))
+            for number in range(20):
+                sender.sendto(f"marker-{number:06d}-".encode(), ("239.1.2.3", 9000))
+        echoes = 0
+        end = time.monotonic() + 10
+        while echoes < 20 and time.monotonic() < end:
+            try:
+                frame, address = returned.recvfrom(2000)
+            except TimeoutError:
+                continue
+            echoes += address[2] != socket.PACKET_OUTGOING and b"marker-" in frame and frame[26:30] == socket.inet_aton(NODE)
+        self.assertEqual(echoes, 20, "the bridge returns them with the gateway's address: otherwise this shows nothing")
+        ledger = tap.stop()
+        sensor.stop()
+        self.assertEqual(self.markers(), {number: 1 for number in range(20)}, ledger)
+        self.assert_balanced(ledger)
 
 
 if __name__ == "__main__":

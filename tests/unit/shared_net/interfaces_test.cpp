@@ -54,6 +54,46 @@ TEST(Interfaces, BroadcastIsThatOfTheSubnetWhereNoneWasSetExplicitly) {
   if (!made) GTEST_SKIP() << "no right to make a network namespace";
 }
 
+const Interface* find(const std::vector<Interface>& list, const std::string& name) {
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const auto& i) { return i.name == name; });
+  return found == list.end() ? nullptr : &*found;
+}
+
+TEST(Interfaces, AnAddressWithALabelIsItsInterfaces) {
+  const bool made = in_own_namespace([] {
+    ASSERT_EQ(std::system("ip link add d0 type veth peer name d1 && ip link set d0 up && "
+                          "ip addr add 10.9.8.7/24 dev d0 label d0:one"),
+              0);
+    const auto list = list_interfaces();
+    ASSERT_TRUE(list);
+    EXPECT_EQ(find(*list, "d0:one"), nullptr);
+    const Interface* const d0 = find(*list, "d0");
+    ASSERT_NE(d0, nullptr);
+    EXPECT_TRUE(std::any_of(d0->addresses.begin(), d0->addresses.end(), [](const auto& address) {
+      return address.address == *IpAddress::parse("10.9.8.7");
+    }));
+  });
+  if (!made) GTEST_SKIP() << "no right to make a network namespace";
+}
+
+TEST(Interfaces, SaysWhichShareTheirMacAddressWithOthers) {
+  const bool made = in_own_namespace([] {
+    ASSERT_EQ(std::system("ip link add d0 type veth peer name d1 && ip link set d0 up"), 0);
+    if (std::system("ip link add ipv0 link d0 type ipvlan mode l2 2>/dev/null") != 0)
+      GTEST_SKIP() << "no ipvlan here";
+    const auto list = list_interfaces();
+    ASSERT_TRUE(list);
+    const Interface* const d0 = find(*list, "d0");
+    const Interface* const ipvlan = find(*list, "ipv0");
+    ASSERT_TRUE(d0 != nullptr && ipvlan != nullptr);
+    EXPECT_EQ(ipvlan->mac, d0->mac);
+    EXPECT_TRUE(ipvlan->shares_mac);
+    EXPECT_FALSE(d0->shares_mac);
+  });
+  if (!made) GTEST_SKIP() << "no right to make a network namespace";
+}
+
 TEST(DefaultGateways, EveryNextHopOfADefaultRouteIsOne) {
   const bool made = in_own_namespace([] {
     ASSERT_EQ(

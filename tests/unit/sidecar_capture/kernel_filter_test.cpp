@@ -103,6 +103,32 @@ TEST(KernelFilter, ReturnedUnicastIsDroppedUnlessItIsForThePodItself) {
   EXPECT_TRUE(passes(packet().from("10.0.0.1").to("10.0.0.1").tcp(1, 2).ethernet(), kPacketHost));
 }
 
+TEST(KernelFilter, WhatComesInFromAMacOfThePodsAloneIsAnEchoWhateverItsAddresses) {
+  FilterConfig c = config();
+  const Bytes translated = packet()
+                               .from("10.0.0.254")
+                               .to("239.1.2.3")
+                               .udp(1, 2)
+                               .source_mac(mac(1))
+                               .destination_mac(kBroadcastMac)
+                               .ethernet();
+  const Bytes asked = arp(kBroadcastMac, mac(1), ip("10.0.0.2"), ip("10.0.0.9"));
+  for (const Bytes& echo : {translated, asked}) {
+    EXPECT_TRUE(passes(echo, kPacketMulticast, c)) << "on ipvlan it may be a sibling's";
+    c.senders = {mac(9), mac(1)};
+    EXPECT_FALSE(passes(echo, kPacketMulticast, c));
+    EXPECT_TRUE(passes(echo, kPacketOutgoing, c));
+    c.senders = {};
+  }
+  c.senders = {mac(9)};
+  EXPECT_TRUE(passes(translated, kPacketMulticast, c)) << "somebody else's";
+  c.senders = {mac(1)};
+  EXPECT_TRUE(
+      passes(packet().from("10.0.0.254").to("10.0.0.1").tcp(1, 2).source_mac(mac(1)).ethernet(),
+             kPacketHost, c))
+      << "to itself through a Service: the bridge has translated both addresses";
+}
+
 TEST(KernelFilter, TaggedFramesAreLeftToTheProcess) {
   EXPECT_TRUE(passes(packet().from("10.0.0.7").to("10.0.0.8").tcp(1, 2).vlan().ethernet()));
 }

@@ -57,12 +57,20 @@ TEST(OwnershipOptions, SelfIsEveryAddressOfThePodOnWhateverInterface) {
        .flags = 0,
        .mtu = 1500,
        .mac = mac(2),
-       .addresses = {{ip("192.168.7.1"), 24, ip("192.168.7.255")}}}};
+       .addresses = {{ip("192.168.7.1"), 24, ip("192.168.7.255")}}},
+      {.name = "net2",
+       .index = 4,
+       .flags = 0,
+       .mtu = 1500,
+       .mac = mac(3),
+       .shares_mac = true,
+       .addresses = {}}};
   const auto self = make_self(options({{"POD_IPS", "10.0.0.1,fd00::1"}}), interfaces, "eth0");
   EXPECT_EQ(self.addresses,
             (std::vector<net::IpAddress>{ip("10.0.0.1"), ip("fd00::1"), ip("203.0.113.9"),
                                          ip("fe80::1"), ip("192.168.7.1")}));
   EXPECT_EQ(self.mac, mac(1));
+  EXPECT_EQ(self.senders, (std::vector{mac(1), mac(2)})) << "those that nobody else has";
   EXPECT_EQ(self.broadcasts, std::vector<net::IpAddress>{ip("10.0.0.255")});
 }
 

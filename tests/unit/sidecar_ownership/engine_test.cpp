@@ -279,6 +279,39 @@ TEST_F(Ownership, ReturnedUnicastIsAnEcho) {
                   .owned);
 }
 
+TEST_F(Ownership, WhatComesInFromAMacOfThePodsAloneIsAnEchoWhateverItsAddresses) {
+  EngineConfig config = pod_config(1);
+  config.self.senders = {mac(9), mac(1)};
+  Pod alone(config);
+  for (const unsigned interface : {1U, 9U}) {
+    const auto from_own_mac = [&](const char* address) {
+      return packet().from(address).source_mac(mac(interface)).udp(1, 2);
+    };
+    // The gateway's address by masquerade; a tapped peer's and an outside one by other rules.
+    for (const char* address : {"10.0.0.254", "10.0.0.100", "10.0.0.2", "8.8.8.8", "0.0.0.0"}) {
+      const Bytes echo =
+          from_own_mac(address).to("239.1.2.3").destination_mac(kBroadcastMac).ethernet();
+      EXPECT_EQ(alone.sees(echo, capture::Direction::kInbound), (Decision{false, Rule::kReturned}))
+          << address;
+    }
+    const Bytes flooded = from_own_mac("10.0.0.254").to("10.0.0.100").ethernet();
+    EXPECT_EQ(alone.sees(flooded, capture::Direction::kInbound),
+              (Decision{false, Rule::kReturned}));
+    const Bytes asked = arp(kBroadcastMac, mac(interface), ip("10.0.0.2"), ip("10.0.0.9"));
+    EXPECT_EQ(alone.sees(asked, capture::Direction::kInbound), (Decision{false, Rule::kReturned}));
+    const Bytes through_service = from_own_mac("10.0.0.254").to("10.0.0.1").ethernet();
+    EXPECT_TRUE(alone.sees(through_service, capture::Direction::kInbound).owned)
+        << "to itself, with both addresses translated on the bridge";
+  }
+}
+
+TEST_F(Ownership, OnALinkWhereOthersHaveTheMacTooItIsNotWhatTellsAnEcho) {
+  const Bytes sibling =
+      packet().from("10.0.0.100").source_mac(mac(1)).to("239.1.2.3").udp(1, 2).ethernet();
+  EXPECT_EQ(one.sees(sibling, capture::Direction::kInbound),
+            (Decision{true, Rule::kGroupFromUntapped}));
+}
+
 TEST_F(Ownership, NeighbourDiscoveryIsTheSendersEvenInUnicast) {
   for (const std::uint8_t type : {std::uint8_t{135}, std::uint8_t{136}}) {
     EXPECT_TRUE(one_owns(there6().icmp(type)));
