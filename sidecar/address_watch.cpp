@@ -16,6 +16,8 @@ namespace sidetap {
 namespace {
 
 constexpr std::chrono::milliseconds kPause{20};
+// Where the kernel cannot be asked to tell.
+constexpr std::chrono::seconds kLookEvery{1};
 // Of one look; what is left makes the socket readable at once.
 constexpr int kMostMessages = 256;
 
@@ -29,6 +31,12 @@ AddressWatch::AddressWatch(boost::asio::any_io_executor executor, std::function<
     : socket_(executor), pause_(executor), changed_(std::move(changed)) {}
 
 Result<void> AddressWatch::start() {
+  auto listening = listen();
+  listening ? wait() : look_each_second();
+  return listening;
+}
+
+Result<void> AddressWatch::listen() {
   const int descriptor =
       ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
   if (descriptor < 0) return failed("socket");
@@ -39,7 +47,6 @@ Result<void> AddressWatch::start() {
       RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
   if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&groups), sizeof groups) != 0)
     return failed("bind");
-  wait();
   return {};
 }
 
@@ -49,10 +56,22 @@ void AddressWatch::stop() {
   pause_.cancel();
 }
 
+void AddressWatch::look_each_second() {
+  pause_.expires_after(kLookEvery);
+  pause_.async_wait([this](const boost::system::error_code& stopped) {
+    if (stopped) return;
+    changed_();
+    look_each_second();
+  });
+}
+
 void AddressWatch::wait() {
   socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                      [this](const boost::system::error_code& error) {
-                       if (error) return;
+                       if (error) {
+                         if (socket_.is_open()) look_each_second();
+                         return;
+                       }
                        if (drain()) changed_();
                        pause_.expires_after(kPause);
                        pause_.async_wait([this](const boost::system::error_code& stopped) {

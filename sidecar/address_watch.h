@@ -20,12 +20,15 @@ class AddressWatch {
   /// which may be nothing.
   AddressWatch(boost::asio::any_io_executor executor, std::function<void()> changed);
 
-  /// From here on no change is missed. Error: the system call's.
+  /// From here on no change is missed. Error: the system call's; then `changed` is called once a
+  /// second, whether something has changed or not.
   Result<void> start();
   void stop();
 
  private:
+  Result<void> listen();
   void wait();
+  void look_each_second();
   bool drain();
 
   boost::asio::posix::stream_descriptor socket_;

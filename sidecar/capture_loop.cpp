@@ -16,6 +16,7 @@
 #include "sidecar/forwarding/tcp_output.h"
 #include "sidecar/forwarding/udp_output.h"
 #include "sidecar/interface_description.h"
+#include "sidecar/source_slot.h"
 
 namespace sidetap {
 namespace {
@@ -28,18 +29,14 @@ constexpr std::size_t kPacketsPerRead = 256;
 // Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
 // CPU, and as much again on a busy node.
 constexpr unsigned kBlockTimeoutMs = 8;
-constexpr std::uint32_t kLongestPacket = 262'144;
+// With BIG TCP, as far as the kernel lets it be set (GSO_MAX_SIZE, 524,280), and its headers.
+constexpr std::uint32_t kLongestPacket = 540'000;
 // Of the link layer, IP with extension headers, a tunnel or a quoted packet, and ports.
 constexpr std::uint32_t kHeaderBytes = 256;
-constexpr int kReopenMilliseconds = 1000;
 // Between two pieces of what was kept during an outage, while nothing else is to be done: UDP says
 // not when it is too much.
 constexpr int kReplayPause = 1;
-constexpr int kReopenAttempts = 60;
 constexpr std::chrono::seconds kHandOver{2};
-// The kernel hands a block over when it is full or, after two rounds of its timer, when its time is
-// up; that of the SCTP ring is the longest.
-constexpr std::chrono::milliseconds kDrain{100};
 // For a sensor that has stopped reading to take what is packed for it.
 constexpr std::chrono::milliseconds kFinish{200};
 
@@ -58,12 +55,6 @@ std::unique_ptr<forwarding::Output> make_output(session::CaptureOrder& order) {
                                      std::move(order.on_fault));
 }
 
-void add_counts(capture::SourceCounts& into, const capture::SourceCounts& counts) {
-  into.accepted += counts.accepted;
-  into.dropped += counts.dropped;
-  into.dropped_by_interface += counts.dropped_by_interface;
-}
-
 /// What is taken from the kernel of each packet. Checksums and segments can be made of whole
 /// packets only, so where they are, the forwarders cut; who owns a packet can be told from its
 /// headers.
@@ -71,6 +62,22 @@ std::uint32_t captured_bytes(const CaptureLoopConfig& config) {
   const fidelity::RestorerConfig& fidelity = config.pipeline.fidelity;
   if (fidelity.checksums || fidelity.segment != fidelity::SegmentMode::kOff) return kLongestPacket;
   return std::max(config.snaplen, kHeaderBytes);
+}
+
+capture::DeviceConfig device_config(const CaptureLoopConfig& config) {
+  capture::DeviceConfig device;
+  device.method = config.method;
+  device.snaplen = captured_bytes(config);
+  device.buffer_bytes = config.buffer_bytes;
+  device.most_buffer_bytes = config.most_buffer_bytes;
+  device.block_timeout_ms = kBlockTimeoutMs;
+  return device;
+}
+
+PipelineConfig pipeline_config(const CaptureLoopConfig& config) {
+  PipelineConfig pipeline = config.pipeline;
+  pipeline.captured_bytes = captured_bytes(config);
+  return pipeline;
 }
 
 }  // namespace
@@ -83,12 +90,13 @@ struct CaptureLoop::Impl {
     capture::SourceCounts before{};  // of all that came before this capture
   };
 
-  Impl(CaptureLoopConfig c, OpenSource open, std::unique_ptr<ownership::ListeningSockets> l)
+  Impl(CaptureLoopConfig c, std::unique_ptr<capture::Device> device,
+       std::unique_ptr<ownership::ListeningSockets> l)
       : config(std::move(c)),
-        open_source(std::move(open)),
         listening(std::move(l)),
         engine(config.engine, *listening),
-        pipeline(config.pipeline, engine),
+        pipeline(pipeline_config(config), engine),
+        slot(config.interface, device_config(config), std::move(device)),
         self(config.engine.self),
         wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     ended.sensors.resize(config.sensors.size());
@@ -105,15 +113,19 @@ struct CaptureLoop::Impl {
     }
     bool done = false;
     commands.push_back({&command, &done});
-    has_commands.store(true, std::memory_order_release);
+    wake_up();
+    changed.wait(lock, [&] { return done; });
+  }
+
+  void wake_up() {
+    woken.store(true, std::memory_order_release);
     const std::uint64_t one = 1;
     [[maybe_unused]] const auto written = write(wake.get(), &one, sizeof one);
-    changed.wait(lock, [&] { return done; });
   }
 
   std::uint64_t add(Capture capture) {
     on_packet_path([&] {
-      capture.before = source_counts();
+      capture.before = slot.counts();
       pipeline.add(capture.forwarder, capture.key, capture.part);
     });
     captures.emplace(next_capture, std::move(capture));
@@ -134,9 +146,10 @@ struct CaptureLoop::Impl {
 
   Result<std::vector<capture::BpfInstruction>> build_filter() const {
     capture::FilterConfig filter;
-    filter.link = link.load(std::memory_order_relaxed);
+    filter.link = slot.link_type();
     filter.self = self.addresses;
     filter.mac = self.mac;
+    filter.senders = self.senders;
     filter.broadcasts = self.broadcasts;
     for (const auto& [owner, endpoints] : own)
       filter.own.insert(filter.own.end(), endpoints.begin(), endpoints.end());
@@ -154,60 +167,18 @@ struct CaptureLoop::Impl {
                       {{"interface", config.interface}, {"reason", built.error().text}});
       return;
     }
-    on_packet_path([&, built_for = link.load(std::memory_order_relaxed)] {
-      program = std::move(*built);
-      program_link = built_for;
-      attach_filter();
-    });
+    on_packet_path(
+        [&, built_for = slot.link_type()] { slot.set_filter(std::move(*built), built_for); });
   }
 
   // --- capture thread -------------------------------------------------------------------------
-
-  capture::SourceCounts source_counts() {
-    capture::SourceCounts counts = closed;
-    if (source) add_counts(counts, source->counts());
-    return counts;
-  }
-
-  /// How many of the first `accepted` packets of this source have not come yet.
-  std::uint64_t unread(std::uint64_t accepted) {
-    const std::uint64_t came =
-        pipeline.ledger().read.value() - read_before + source->counts().dropped;
-    return accepted > came ? accepted - came : 0;
-  }
-
-  void attach_filter() {
-    if (!source || program.empty()) return;
-    if (auto set = source->set_filter(program); !set)
-      telemetry::warn("the process filters alone",
-                      {{"interface", config.interface}, {"reason", set.error().text}});
-  }
-
-  Result<void> open() {
-    capture::DeviceConfig device;
-    device.interface = config.interface.c_str();
-    device.method = config.method;
-    device.snaplen = captured_bytes(config);
-    device.buffer_bytes = config.buffer_bytes;
-    device.most_buffer_bytes = config.most_buffer_bytes;
-    device.block_timeout_ms = kBlockTimeoutMs;
-    device.filter = program;
-    device.filter_link = program_link;
-    auto opened = open_source(device);
-    if (!opened) return opened.error();
-    source = std::move(*opened);
-    read_before = pipeline.ledger().read.value();
-    is_open.store(true, std::memory_order_relaxed);
-    link.store(source->link_type(), std::memory_order_relaxed);
-    pipeline.set_link_type(source->link_type());
-    return {};
-  }
 
   void run_commands() {
     std::uint64_t count = 0;
     [[maybe_unused]] const auto got = read(wake.get(), &count, sizeof count);
     std::lock_guard lock(mutex);
-    has_commands.store(false, std::memory_order_release);
+    woken.store(false, std::memory_order_release);
+    if (look_wanted.exchange(false)) slot.look_soon();
     for (const Command& command : commands) {
       (*command.run)();
       *command.done = true;
@@ -216,50 +187,42 @@ struct CaptureLoop::Impl {
     changed.notify_all();
   }
 
-  void source_died(const std::string& reason) {
-    telemetry::warn("capture stopped; opening the interface again",
-                    {{"interface", config.interface}, {"reason", reason}});
-    (void)drain();
-    capture::SourceCounts counts = source->counts();
-    counts.dropped += unread(counts.accepted);
-    add_counts(closed, counts);
-    source.reset();
-    is_open.store(false, std::memory_order_relaxed);
-    if (config.on_close) config.on_close();
-    attempts = 0;
-    reopen_at = Clock::now();
-  }
-
   void give_up_rights() {
     if (auto give_up = std::exchange(config.give_up_rights, nullptr)) give_up();
   }
 
-  void try_reopen() {
-    if (Clock::now() < reopen_at) return;
-    if (auto opened = open(); opened) {
-      reopened.add();
-      telemetry::info("the interface is open", {{"interface", config.interface}});
-      give_up_rights();
-      if (config.on_open) config.on_open();
-      return;
-    } else if (++attempts == kReopenAttempts && config.on_lost) {
-      config.on_lost(opened.error().text);
+  /// Closes and opens the interface as it goes and comes.
+  void keep_source() {
+    using Change = SourceSlot::Change;
+    for (;;) {
+      switch (slot.look(pipeline)) {
+        case Change::kNone:
+          return;
+        case Change::kOpened:
+          pipeline.set_link_type(slot.link_type());
+          give_up_rights();
+          break;
+        case Change::kGivenUp:
+          if (config.on_lost) config.on_lost(slot.open_error());
+          break;
+        case Change::kClosed:
+        case Change::kCondition:
+          break;
+      }
+      if (config.on_change) config.on_change();
     }
-    reopen_at = Clock::now() + std::chrono::milliseconds(kReopenMilliseconds);
   }
 
-  /// Reads up to `kPacketsPerRead`; how many there were.
-  std::size_t read_some() {
-    auto got = source->read(pipeline, kPacketsPerRead);
-    if (got) return *got;
-    source_died(got.error().text);
-    return 0;
+  int until_next_look() const {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        std::max(slot.next_look() - Clock::now(), Clock::duration::zero()));
+    return static_cast<int>(left.count());
   }
 
   void wait(int timeout_ms) {
     polled.clear();
     polled.push_back({wake.get(), POLLIN, 0});
-    if (source) polled.push_back({source->descriptor(), POLLIN, 0});
+    if (slot.is_open()) polled.push_back({slot.descriptor(), POLLIN, 0});
     blocked.clear();
     pipeline.collect_blocked(blocked);
     for (const int descriptor : blocked) polled.push_back({descriptor, POLLOUT, 0});
@@ -267,28 +230,27 @@ struct CaptureLoop::Impl {
   }
 
   void loop() {
-    if (source) give_up_rights();
+    if (slot.is_open()) give_up_rights();
     Clock::time_point last_flush = Clock::now();
     while (!stopping.load(std::memory_order_relaxed)) {
-      if (has_commands.load(std::memory_order_acquire)) run_commands();
+      if (woken.load(std::memory_order_acquire)) run_commands();
       if (stopping.load(std::memory_order_relaxed)) break;  // one of the commands says so
-      if (!source) try_reopen();
-      const std::size_t got = source ? read_some() : 0;
+      const Clock::time_point now = Clock::now();
+      if (now >= slot.next_look()) keep_source();
+      const std::size_t got = slot.read(pipeline, kPacketsPerRead);
       pipeline.replay(got);
       if (got == 0) {
         // Nothing more is there now: what is packed need not wait for company.
         pipeline.flush();
-        last_flush = Clock::now();
-        wait(pipeline.can_replay() ? kReplayPause : source ? 1000 : kReopenMilliseconds);
-      } else if (const auto now = Clock::now(); now - last_flush >= config.flush_interval) {
+        last_flush = now;
+        wait(pipeline.can_replay() ? kReplayPause : until_next_look());
+      } else if (now - last_flush >= config.flush_interval) {
         pipeline.flush();
         last_flush = now;
       }
     }
-    // Nothing more comes in, so that the kernel's count stays at what is read now.
-    constexpr capture::BpfInstruction kNothing{.code = 0x06, .jt = 0, .jf = 0, .k = 0};
-    if (source) (void)source->set_filter({&kNothing, 1});
-    (void)drain();
+    slot.stop_capture();
+    slot.drain(pipeline);
     pipeline.flush();
     pipeline.abandon();
   }
@@ -296,39 +258,24 @@ struct CaptureLoop::Impl {
   /// For a tap that is about to end its sessions. What comes meanwhile goes behind what is kept.
   void hand_over() {
     const auto deadline = Clock::now() + kHandOver;
-    while (source && pipeline.can_replay() && Clock::now() < deadline) {
-      const std::size_t got = read_some();
+    while (slot.is_open() && pipeline.can_replay() && Clock::now() < deadline) {
+      const std::size_t got = slot.read(pipeline, kPacketsPerRead);
       pipeline.replay(got);
       pipeline.flush();
       if (got == 0) wait(kReplayPause);
     }
   }
 
-  /// Reads what was captured up to now. The error of a source that has died meanwhile.
-  Result<void> drain() {
-    Result<void> alive;
-    const auto deadline = Clock::now() + kDrain;
-    const std::uint64_t accepted = source ? source->counts().accepted : 0;
-    while (source && unread(accepted) != 0 && Clock::now() < deadline) {
-      const auto got = source->read(pipeline, kPacketsPerRead);
-      if (!got) alive = got.error();
-      if (got && *got != 0) continue;
-      pollfd ready{source->descriptor(), POLLIN, 0};
-      poll(&ready, 1, 1);
-    }
-    return alive;
-  }
-
   /// Takes the capture away, and gives its sensor a moment to read what is packed for it; the
   /// others must not pay for that.
   void end(Forwarder& forwarder) {
-    if (auto alive = drain(); !alive) source_died(alive.error().text);
+    slot.drain(pipeline);
     pipeline.remove(&forwarder);
     forwarding::Output& output = forwarder.output();
     output.flush();
     const auto deadline = Clock::now() + kFinish;
     while (output.blocked_descriptor() >= 0 && Clock::now() < deadline) {
-      if (!source || read_some() == 0) {
+      if (slot.read(pipeline, kPacketsPerRead) == 0) {
         pipeline.flush();
         pollfd ready{output.blocked_descriptor(), POLLOUT, 0};
         poll(&ready, 1, 1);
@@ -344,11 +291,10 @@ struct CaptureLoop::Impl {
   };
 
   CaptureLoopConfig config;
-  OpenSource open_source;
   std::unique_ptr<ownership::ListeningSockets> listening;
   ownership::Engine engine;
   Pipeline pipeline;
-  std::unique_ptr<capture::PacketSource> source;
+  SourceSlot slot;
 
   // Control thread.
   ownership::Self self;
@@ -359,13 +305,6 @@ struct CaptureLoop::Impl {
   std::thread thread;
 
   // Capture thread.
-  std::vector<capture::BpfInstruction> program;  // for program_link
-  capture::LinkType program_link = capture::LinkType::kEthernet;
-  std::uint64_t read_before = 0;  // packets that came from sources that are no more
-  capture::SourceCounts closed;   // of those
-  telemetry::HotCounter reopened;
-  Clock::time_point reopen_at;
-  int attempts = 0;
   std::vector<pollfd> polled;
   std::vector<int> blocked;
 
@@ -374,25 +313,21 @@ struct CaptureLoop::Impl {
   std::condition_variable changed;
   std::deque<Command> commands;  // under mutex
   bool running = false;          // under mutex
-  std::atomic<bool> has_commands{false};
+  std::atomic<bool> woken{false};
+  std::atomic<bool> look_wanted{false};
   std::atomic<bool> stopping{false};
-  std::atomic<bool> is_open{false};
-  std::atomic<capture::LinkType> link{capture::LinkType::kEthernet};
   net::UniqueFd wake;
 };
 
-CaptureLoop::CaptureLoop(CaptureLoopConfig config, OpenSource open_source,
+CaptureLoop::CaptureLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device> device,
                          std::unique_ptr<ownership::ListeningSockets> listening)
-    : impl_(
-          std::make_unique<Impl>(std::move(config), std::move(open_source), std::move(listening))) {
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(device), std::move(listening))) {
   // As for Ethernet, which nearly every interface is; of another one only what it says then.
   impl_->renew_filter();
-  if (auto opened = impl_->open(); !opened) {
-    telemetry::error("cannot capture yet; trying again",
-                     {{"interface", impl_->config.interface}, {"reason", opened.error().text}});
-  } else if (impl_->program_link != impl_->link) {
-    impl_->renew_filter();
-  }
+  (void)impl_->slot.look(impl_->pipeline);
+  if (!is_open()) return;
+  impl_->pipeline.set_link_type(impl_->slot.link_type());
+  if (impl_->slot.filter_link() != impl_->slot.link_type()) impl_->renew_filter();
 }
 
 CaptureLoop::~CaptureLoop() { finish(); }
@@ -475,7 +410,7 @@ rpcap::Stats CaptureLoop::stats(std::uint64_t capture) {
   const auto found = impl_->captures.find(capture);
   if (found == impl_->captures.end()) return {};
   capture::SourceCounts now;
-  impl_->on_packet_path([&] { now = impl_->source_counts(); });
+  impl_->on_packet_path([&] { now = impl_->slot.counts(); });
   const auto since = [](std::uint64_t count, std::uint64_t before) {
     return static_cast<std::uint32_t>(count - before);
   };
@@ -492,7 +427,7 @@ rpcap::Interface CaptureLoop::interface() {
   return describe_interface(impl_->config.interface, impl_->config.description);
 }
 
-std::int32_t CaptureLoop::link_type() { return static_cast<std::int32_t>(impl_->link.load()); }
+std::int32_t CaptureLoop::link_type() { return static_cast<std::int32_t>(impl_->slot.link_type()); }
 
 void CaptureLoop::set_self(ownership::Self self) {
   impl_->self = self;
@@ -502,6 +437,15 @@ void CaptureLoop::set_self(ownership::Self self) {
 
 void CaptureLoop::set_mtu(std::uint32_t mtu) {
   impl_->on_packet_path([&] { impl_->pipeline.set_mtu(mtu); });
+}
+
+void CaptureLoop::expect(std::size_t longest) {
+  impl_->on_packet_path([&] { impl_->slot.expect(longest); });
+}
+
+void CaptureLoop::look_again() {
+  impl_->look_wanted = true;
+  impl_->wake_up();
 }
 
 void CaptureLoop::set_gateways(std::vector<net::IpAddress> gateways) {
@@ -518,7 +462,8 @@ void CaptureLoop::set_unowned_peers(std::vector<net::Cidr> peers) {
   impl_->renew_filter();
 }
 
-bool CaptureLoop::is_open() const { return impl_->is_open.load(std::memory_order_relaxed); }
+bool CaptureLoop::is_open() const { return impl_->slot.is_open(); }
+bool CaptureLoop::is_working() const { return impl_->slot.is_working(); }
 const std::string& CaptureLoop::name() const { return impl_->config.interface; }
 const std::vector<std::string>& CaptureLoop::sensors() const { return impl_->config.sensors; }
 const Ledger& CaptureLoop::ledger() const { return impl_->pipeline.ledger(); }
@@ -529,8 +474,8 @@ LoopCounts CaptureLoop::counts() {
   for (const auto& [id, capture] : impl_->captures) impl_->add_counts_of(capture, counts);
   for (std::size_t i = 0; i < impl_->config.pipeline.expected.size(); ++i)
     counts.sensors[i].missed = impl_->pipeline.missed(i);
-  impl_->on_packet_path([&] { counts.source = impl_->source_counts(); });
-  counts.reopened = impl_->reopened.value();
+  impl_->on_packet_path([&] { counts.source = impl_->slot.counts(); });
+  counts.reopened = impl_->slot.reopened();
   return counts;
 }
 

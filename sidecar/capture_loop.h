@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/capture/device.h"
 #include "sidecar/capture/kernel_filter.h"
 #include "sidecar/capture/packet_source.h"
 #include "sidecar/capture_counts.h"
@@ -35,10 +36,9 @@ struct CaptureLoopConfig {
   /// Called on the capture thread once it runs and the interface is open: what the thread may do
   /// beyond that, it needs no more.
   std::function<void()> give_up_rights;
-  /// Called on the capture thread each time the interface was opened there, when it has gone, and
-  /// when it could not be opened again for a minute.
-  std::function<void()> on_open;
-  std::function<void()> on_close;
+  /// Called on the capture thread when is_open() or is_working() have changed, and when an
+  /// interface that is there could not be opened for a minute.
+  std::function<void()> on_change;
   std::function<void(std::string)> on_lost;
 };
 
@@ -53,12 +53,9 @@ struct LoopCounts : CaptureCounts {
 /// Members are for the control thread, one at a time.
 class CaptureLoop final : public session::CaptureControl {
  public:
-  using OpenSource =
-      std::function<Result<std::unique_ptr<capture::PacketSource>>(const capture::DeviceConfig&)>;
-
   /// Opens the interface; where that fails, says so in the log and goes on trying once it runs: a
   /// pod must never wait for its tap. `listening` is used by the capture thread.
-  CaptureLoop(CaptureLoopConfig config, OpenSource open_source,
+  CaptureLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device> device,
               std::unique_ptr<ownership::ListeningSockets> listening);
   ~CaptureLoop() override;
 
@@ -90,6 +87,10 @@ class CaptureLoop final : public session::CaptureControl {
   void set_self(ownership::Self self);
   /// Its MTU, bytes: what is captured longer than that was split on the wire.
   void set_mtu(std::uint32_t mtu);
+  /// Its packets may be of so many bytes from now on.
+  void expect(std::size_t longest);
+  /// Something is different about the interfaces. Does not wait until it has looked.
+  void look_again();
   void set_gateways(std::vector<net::IpAddress> gateways);
   void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers);
   /// Replaces the peers that the kernel's filter may drop.
@@ -97,6 +98,8 @@ class CaptureLoop final : public session::CaptureControl {
 
   /// The interface is open. Any thread.
   bool is_open() const;
+  /// It is open, is up and has a carrier: what passes it is captured. Any thread.
+  bool is_working() const;
   const std::string& name() const;
   /// As in the configuration.
   const std::vector<std::string>& sensors() const;

@@ -243,9 +243,12 @@ void Pipeline::forward(const capture::CapturedPacket& packet, const capture::Pac
     if (taken) ledger_.segments.add(count - 1);
     return forward_segments(packet, count, flow, wanting);
   }
-  // A tunnel's, whose headers are the inner packet's to repeat.
-  if (packet.offload.segment_size != 0 && config_.fidelity.segment != fidelity::SegmentMode::kOff)
-    ledger_.unsplit.add();
+  if (packet.bytes.size() < std::min(packet.length, config_.captured_bytes)) {
+    ledger_.cut.add();
+  } else if (packet.offload.segment_size != 0 &&
+             config_.fidelity.segment != fidelity::SegmentMode::kOff) {
+    ledger_.unsplit.add();  // a tunnel's, whose headers are the inner packet's to repeat
+  }
   const fidelity::WirePacket wire = restorer_.next();
   for (forwarding::Forwarder* forwarder : wanting) {
     if (forwarder->samples(packet))

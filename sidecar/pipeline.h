@@ -36,6 +36,7 @@ struct Ledger {
   telemetry::HotCounter taken;       ///< Owned, and handed to the captures that ran.
   telemetry::HotCounter segments;    ///< Packets more than were captured, by splitting large ones.
   telemetry::HotCounter unsplit;     ///< Taken as they were, though they left in several segments.
+  telemetry::HotCounter cut;         ///< Taken without their end: the capture had no room for it.
 
   std::uint64_t owned_total() const { return sum(owned); }
   std::uint64_t not_owned_total() const { return sum(not_owned); }
@@ -50,7 +51,8 @@ struct PipelineConfig {
   bool spread = false;   ///< Outputs spread flows over source ports.
   fidelity::RestorerConfig fidelity;
   forwarding::RateLimit rate_limit;
-  std::size_t outage_buffer = 0;  ///< Bytes for packets that come while no capture runs.
+  std::uint32_t captured_bytes = 0;  ///< Of each packet as much is asked of the source. 0: any.
+  std::size_t outage_buffer = 0;     ///< Bytes for packets that come while no capture runs.
   /// Keys of the captures of which each is to get every packet: where one does not run while
   /// another does, what it misses is counted.
   std::vector<std::string> expected;

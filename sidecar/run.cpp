@@ -24,9 +24,10 @@
 #include "sidecar/capture/device.h"
 #include "sidecar/capture_loop.h"
 #include "sidecar/direct_outputs.h"
+#include "sidecar/longest_packet_watch.h"
 #include "sidecar/ownership/kernel_sockets.h"
 #include "sidecar/peer_feed.h"
-#include "sidecar/privilege/privilege.h"
+#include "sidecar/sandbox.h"
 #include "sidecar/scheduling.h"
 #include "sidecar/shared_exclusion.h"
 #include "sidecar/tap_metrics.h"
@@ -100,7 +101,7 @@ class Tap {
     asio::awaitable<void> stop() { return direct ? direct->stop() : sessions->stop(); }
     /// What it captures now reaches the sensors.
     bool forwarding() const {
-      return loop->is_open() && (direct ? direct->forwarding() : sessions->forwarding());
+      return loop->is_working() && (direct ? direct->forwarding() : sessions->forwarding());
     }
 
     std::unique_ptr<CaptureLoop> loop;
@@ -112,7 +113,7 @@ class Tap {
   Result<void> start() {
     // Before the addresses are read, so that no change falls between.
     if (auto watched = address_watch_.start(); !watched)
-      telemetry::warn("changes of the pod's addresses and gateways will not be seen",
+      telemetry::warn("changes of the pod's addresses and gateways are looked for once a second",
                       {{"reason", watched.error().text}});
     auto interfaces = net::list_interfaces();
     if (!interfaces) return interfaces.error();
@@ -124,11 +125,10 @@ class Tap {
     const auto names = choose_interfaces(options_, *interfaces);
     for (const std::string& name : names) add_interface(name);
 
-    std::vector<CaptureLoop*> loops;
-    for (const auto& path : paths_) loops.push_back(path->loop.get());
-    metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops);
-    for (CaptureLoop* loop : loops) loop->run();
-    if (options_.sandbox) drop_rights();
+    metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops());
+    for (const auto& path : paths_) path->loop->run();
+    sandbox_.drop_rights();
+    longest_packet_watch_.start(loops());
 
     if (options_.status_listen) {
       // Another container of the pod may have the port: better a tap without metrics than none.
@@ -137,7 +137,7 @@ class Tap {
     }
     if (options_.registry.address) {
       peer_feed_ = std::make_unique<PeerFeed>(context_.get_executor(), options_.registry,
-                                              options_.ownership, loops, metrics_);
+                                              options_.ownership, loops(), metrics_);
       tell_registry();
       if (auto started = peer_feed_->start(); !started) return started;
     }
@@ -154,28 +154,15 @@ class Tap {
     return {};
   }
 
-  /// Of the calling thread and those that it starts later: each has its own capabilities. A capture
-  /// thread keeps them until its interface is open.
-  static void drop_rights() {
-    if (auto dropped = privilege::drop_capabilities(); !dropped)
-      telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
+  std::vector<CaptureLoop*> loops() const {
+    std::vector<CaptureLoop*> loops;
+    for (const auto& path : paths_) loops.push_back(path->loop.get());
+    return loops;
   }
 
-  /// Once nothing is to be opened any more. It holds for all threads.
+  /// Once nothing is to be opened any more but the interfaces.
   void enter_sandbox() {
-    if (!options_.sandbox || !started_ || sandboxed_) return;
-    for (const auto& path : paths_) {
-      if (path->loop->is_open()) continue;
-      telemetry::warn("the sandbox waits until the interface can be opened",
-                      {{"interface", path->loop->name()}});
-      return;
-    }
-    sandboxed_ = true;
-    // The sandbox refuses the calls by which the threads give up their capabilities.
-    for (const auto& path : paths_) path->loop->settle();
-    const bool writes = options_.output.kind == OutputKind::kPcap;
-    if (auto entered = privilege::enter_sandbox(writes); !entered)
-      telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
+    if (started_) sandbox_.enter(loops());
   }
 
   void add_interface(const std::string& name) {
@@ -208,17 +195,16 @@ class Tap {
     config.buffer_bytes = options_.buffer_size;
     config.most_buffer_bytes = options_.buffer_max;
     config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
-    if (options_.sandbox) config.give_up_rights = drop_rights;
-    config.on_open = [this] {
+    config.give_up_rights = [this] { sandbox_.drop_rights(); };
+    config.on_change = [this] {
       asio::post(context_, [this] {
         renew_addresses();
         enter_sandbox();
       });
     };
-    config.on_close = [this] { asio::post(context_, [this] { tell_registry(); }); };
     config.on_lost = [this](std::string reason) {
       asio::post(context_, [this, reason = std::move(reason)] {
-        // Without the right to open it again only a new container can.
+        // What it takes to open it again only a new container has.
         telemetry::error("the interface is lost", {{"reason", reason}});
         exit_code_ = 1;
         stop();
@@ -226,7 +212,7 @@ class Tap {
     };
     auto path = std::make_unique<Path>();
     path->loop =
-        std::make_unique<CaptureLoop>(std::move(config), capture::open_device,
+        std::make_unique<CaptureLoop>(std::move(config), capture::make_system_device(),
                                       std::make_unique<ownership::KernelListeningSockets>());
     if (options_.output.kind != OutputKind::kRpcap) {
       add_direct_output(*path, name);
@@ -282,6 +268,7 @@ class Tap {
     auto interfaces = net::list_interfaces();
     if (!interfaces) {
       telemetry::warn("the old addresses stay", {{"reason", interfaces.error().text}});
+      tell_registry();
       return;
     }
     for (const auto& path : paths_) {
@@ -314,7 +301,7 @@ class Tap {
     http::StatusHandlers handlers;
     handlers.ready = [this] {
       return std::all_of(paths_.begin(), paths_.end(),
-                         [](const auto& path) { return path->loop->is_open(); });
+                         [](const auto& path) { return path->loop->is_working(); });
     };
     handlers.metrics = [this] {
       metrics_view_->refresh();
@@ -356,6 +343,7 @@ class Tap {
     if (peer_feed_) co_await peer_feed_->stop();
     stop_loops();
     address_watch_.stop();
+    longest_packet_watch_.stop();
     status_.reset();
     signals_.cancel();
     context_.stop();
@@ -373,16 +361,20 @@ class Tap {
   telemetry::MetricsRegistry metrics_;
   asio::io_context context_{1};
   asio::signal_set signals_{context_, SIGTERM, SIGINT};
-  AddressWatch address_watch_{context_.get_executor(), [this] { renew_addresses(); }};
+  AddressWatch address_watch_{context_.get_executor(), [this] {
+                                for (const auto& path : paths_) path->loop->look_again();
+                                renew_addresses();
+                              }};
+  LongestPacketWatch longest_packet_watch_{context_.get_executor()};
   std::vector<net::Interface> interfaces_;  ///< As they were when last looked at.
   std::vector<net::IpAddress> gateways_;    ///< Likewise.
   std::vector<std::unique_ptr<Path>> paths_;
   std::unique_ptr<TapMetrics> metrics_view_;
   std::unique_ptr<http::StatusServer> status_;
   std::unique_ptr<PeerFeed> peer_feed_;
+  Sandbox sandbox_{options_.sandbox, options_.output.kind == OutputKind::kPcap};
   int exit_code_ = 0;
   bool started_ = false;
-  bool sandboxed_ = false;
   bool stopping_ = false;
 };
 

@@ -34,8 +34,10 @@ const MetricSpec kSegments{"sidetap_segments_added_total", MetricType::kCounter,
 const MetricSpec kUnsplit{"sidetap_packets_unsplit_total", MetricType::kCounter,
                           "Packets forwarded in one piece that left in several, such as those that "
                           "a tunnel's device splits inside"};
-const MetricSpec kTruncated{"sidetap_packets_truncated_total", MetricType::kCounter,
-                            "Packets cut to what fits a datagram (plain UDP, VXLAN)"};
+const MetricSpec kTruncated{
+    "sidetap_packets_truncated_total", MetricType::kCounter,
+    "Packets cut to what fits a datagram (plain UDP, VXLAN), or to what the "
+    "capture had room for"};
 const MetricSpec kSensor{"sidetap_sensor_packets_total", MetricType::kCounter,
                          "What became of owned packets at each sensor: forwarded, filtered, or the "
                          "cause by which that sensor did not get them; no-session counts what it "
@@ -50,6 +52,8 @@ const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
                            "Captures that sensors have started and not ended"};
 const MetricSpec kOpen{"sidetap_interface_open", MetricType::kGauge,
                        "1 while the interface is open for capture"};
+const MetricSpec kWorking{"sidetap_interface_working", MetricType::kGauge,
+                          "1 while the interface is open, is up and has a carrier"};
 const MetricSpec kReopened{"sidetap_interface_reopened_total", MetricType::kCounter,
                            "Times that the interface was opened anew"};
 
@@ -101,6 +105,7 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
     show(kDatagrams, interface, [](const Row& x) { return x.counts.datagrams; });
     show(kReopened, interface, [](const Row& x) { return x.counts.reopened; });
     show(kCaptures, interface, [](const Row& x) { return x.loop->captures(); });
+    show(kWorking, interface, [](const Row& x) { return x.loop->is_working() ? 1 : 0; });
     show(kOpen, interface, [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
     show(kFiltered, with("by", "filter"), [](const Row& x) { return x.counts.filtered; });
     show(kFiltered, with("by", "sampling"), [](const Row& x) { return x.counts.sampled; });
@@ -112,7 +117,8 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
          [](const Row& x) { return x.loop->ledger().rate_limited.value(); });
     show(kSegments, interface, [](const Row& x) { return x.loop->ledger().segments.value(); });
     show(kUnsplit, interface, [](const Row& x) { return x.loop->ledger().unsplit.value(); });
-    show(kTruncated, interface, [](const Row& x) { return x.counts.truncated; });
+    show(kTruncated, interface,
+         [](const Row& x) { return x.counts.truncated + x.loop->ledger().cut.value(); });
     show(kWaiting, interface, [](const Row& x) { return waiting(x.loop->ledger()); });
     for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
       show(kDropped,

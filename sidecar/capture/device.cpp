@@ -3,17 +3,44 @@
 #include "sidecar/capture/link_facts.h"
 #include "sidecar/capture/pcap_source.h"
 #include "sidecar/capture/ring_source.h"
+#include "sidecar/capture/spare_sockets.h"
 
 namespace sidetap::capture {
+namespace {
 
-Result<std::unique_ptr<PacketSource>> open_device(const DeviceConfig& config) {
-  if (config.method == CaptureMethod::kLibpcap) return open_pcap_device(config);
-  auto facts = read_link_facts(config.interface);
-  // libpcap tells better what is wrong with an interface that does not exist.
-  if (!facts) return open_pcap_device(config);
-  if (config.method == CaptureMethod::kRing || ring_is_right_for(*facts))
-    return open_ring(config, *facts);
-  return open_pcap_device(config);
-}
+// For so many times the ring is opened again as it was, at two sockets each that cannot be used
+// again, and then with one that can, without growing.
+constexpr std::size_t kFullReopenings = 8;
+constexpr std::size_t kSpareSockets = 2 * kFullReopenings + 1;
+
+class SystemDevice final : public Device {
+ public:
+  Result<std::unique_ptr<PacketSource>> open(const DeviceConfig& config) override {
+    if (config.method == CaptureMethod::kLibpcap) return open_pcap_device(config, former_);
+    const auto facts = read_link_facts(config.interface);
+    // libpcap tells better what is wrong with an interface that does not exist.
+    if (!facts) return open_pcap_device(config, former_);
+    if (config.method == CaptureMethod::kAuto && !ring_is_right_for(*facts))
+      return open_pcap_device(config, former_);
+    auto source = open_ring(config, *facts, spares_);
+    if (source) spares_->reserve(kSpareSockets);
+    return source;
+  }
+
+  InterfaceNow look(const std::string& name, unsigned expected) override {
+    // All of them, to libpcap: no link of its own, and always there.
+    if (name == "any") return {.index = ~0U, .up = true, .carrier = true};
+    return sight_.look(name, expected);
+  }
+
+ private:
+  std::shared_ptr<SpareSockets> spares_ = std::make_shared<SpareSockets>();
+  std::shared_ptr<FormerDevice> former_ = std::make_shared<FormerDevice>();
+  InterfaceSight sight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> make_system_device() { return std::make_unique<SystemDevice>(); }
 
 }  // namespace sidetap::capture

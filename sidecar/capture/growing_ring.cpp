@@ -1,5 +1,6 @@
 #include "sidecar/capture/growing_ring.h"
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -12,23 +13,29 @@ namespace {
 constexpr std::chrono::milliseconds kPeriod{100};
 // For the kernel's timer to release what a ring holds that gets nothing more.
 constexpr std::chrono::seconds kLongestWait{1};
+// One is filled while the others are read.
+constexpr unsigned kFewestBlocks = 4;
 
 }  // namespace
 
 Result<std::unique_ptr<GrowingRing>> GrowingRing::open(const RingConfig& small,
-                                                       const GrowthConfig& growth) {
-  auto first = Ring::open(small);
+                                                       const GrowthConfig& growth,
+                                                       net::UniqueFd& first_socket,
+                                                       net::UniqueFd& second_socket) {
+  auto first = Ring::open(small, first_socket);
   if (!first) return first.error();
   std::unique_ptr<Ring> second;
-  if (growth.block_bytes * growth.blocks > small.block_bytes * small.blocks) {
+  if (second_socket && may_grow(small, growth)) {
     // Now, since there may be no right to make a packet socket later.
     RingConfig config = small;
-    config.block_bytes = growth.block_bytes;
     config.blocks = 0;
     constexpr BpfInstruction kNothing{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
     config.filter = {&kNothing, 1};  // Until it is in the group it would get every packet too.
-    auto opened = Ring::open(config);
-    if (!opened) return opened.error();
+    auto opened = Ring::open(config, second_socket);
+    if (!opened) {
+      first_socket = (*first)->give_up_socket();
+      return opened.error();
+    }
     second = std::move(*opened);
     if (auto founded = (*first)->found_group(); !founded) return founded.error();
     if (auto directed = (*first)->direct_group_to(0); !directed) return directed.error();
@@ -52,6 +59,15 @@ GrowingRing::~GrowingRing() {
 }
 
 std::size_t GrowingRing::read(PacketHandler& handler, std::size_t most) {
+  const std::size_t got = read_phase(handler, most);
+  // What the other end of the link hands over may be longer than this end says.
+  const std::uint32_t cut =
+      std::max(small_->longest_cut(), large_ ? large_->longest_cut() : std::uint32_t{0});
+  if (cut > longest_) expect(cut);
+  return got;
+}
+
+std::size_t GrowingRing::read_phase(PacketHandler& handler, std::size_t most) {
   switch (phase_) {
     case Phase::kSmall:
       if (large_) look_for_load();
@@ -84,7 +100,7 @@ std::size_t GrowingRing::read_changing(Ring& last, Ring& next, PacketHandler& ha
   };
   if (change == Change::kFailed || settled(over)) {
     end_change();
-    return read(handler, most);
+    return read_phase(handler, most);
   }
   return settled(turned) ? next.read(handler, most) : 0;
 }
@@ -105,7 +121,7 @@ void GrowingRing::start_change(Phase phase) {
   turned_ = {};
   try {
     changing_ = std::thread([this, grow = phase == Phase::kGrowing] {
-      bool done = !grow || large_->allocate(growth_.blocks).has_value();
+      bool done = !grow || large_->allocate(growth_.block_bytes, growth_.blocks).has_value();
       if (done) {
         change_.store(Change::kTurning, std::memory_order_release);
         done = small_->direct_group_to(grow ? 1 : 0).has_value();
@@ -134,13 +150,32 @@ void GrowingRing::end_change() {
 
 void GrowingRing::look_for_load() {
   const Clock::time_point now = Clock::now();
-  if (now >= since_ && under_load(*small_, now)) start_change(Phase::kGrowing);
+  if (now >= since_ && (!has_room(block_bytes_) || under_load(*small_, now)))
+    start_change(Phase::kGrowing);
 }
 
 void GrowingRing::look_for_quiet() {
   const Clock::time_point now = Clock::now();
-  if (under_load(*large_, now)) since_ = now;
+  if (!has_room(block_bytes_) || under_load(*large_, now)) since_ = now;
   if (now - since_ >= growth_.quiet) start_change(Phase::kShrinking);
+}
+
+void GrowingRing::expect(std::size_t longest) {
+  longest_ = std::max(longest_, longest);
+  if (has_room(block_bytes_)) return;
+  // The large ring has its memory, or is about to get it, with blocks of the size that it has now.
+  const bool may_change = phase_ == Phase::kSmall && large_;
+  if (may_change) {
+    const std::size_t bytes = growth_.block_bytes * growth_.blocks;
+    while (!has_room(growth_.block_bytes)) growth_.block_bytes *= 2;
+    growth_.blocks = std::max(static_cast<unsigned>(bytes / growth_.block_bytes), kFewestBlocks);
+  } else if (!large_ || !has_room(growth_.block_bytes)) {
+    outgrown_ = true;
+  }
+}
+
+net::UniqueFd GrowingRing::give_up_socket() {
+  return large_ ? net::UniqueFd() : small_->give_up_socket();
 }
 
 Result<void> GrowingRing::set_filter(std::span<const BpfInstruction> program) {

@@ -10,6 +10,7 @@ namespace sidetap::capture {
 
 struct LinkFacts {
   int index = 0;
+  unsigned flags = 0;  ///< IFF_* of net/if.h.
   /// ARPHRD_* of net/if_arp.h.
   unsigned hardware_type = 0;
   /// Bytes of the longest packet that the stack hands the link, or makes of what comes from it, for

@@ -58,6 +58,14 @@ class PacketSource {
   /// Replaces the kernel's filter in one step: no packet is lost between the old and the new.
   virtual Result<void> set_filter(std::span<const BpfInstruction> program) = 0;
   virtual SourceCounts counts() = 0;
+  /// The interface that it is bound to; 0: every one, or a file; -1: that interface has been
+  /// deleted or moved to another network namespace, and nothing comes any more.
+  virtual int bound_index() const = 0;
+  /// Packets of so many bytes are to come: makes room for them without losing one, where it can.
+  virtual void expect(std::size_t /*longest*/) {}
+  /// Bytes of packets that it has no room for, as a source that is opened anew for such would have
+  /// (DeviceConfig::longest_packet); 0: there is room for all that have come.
+  virtual std::size_t outgrown_by() const { return 0; }
 };
 
 /// How an interface is read.
@@ -73,6 +81,7 @@ struct DeviceConfig {
   std::uint32_t snaplen = 262'144;      ///< Bytes kept of each packet.
   std::size_t buffer_bytes = 2U << 20;  ///< Of the ring shared with the kernel, without load.
   std::size_t most_buffer_bytes = 0;    ///< Under load; no more than `buffer_bytes`: the same.
+  std::size_t longest_packet = 0;       ///< Bytes; more than the interface says that it has.
   unsigned block_timeout_ms = 5;        ///< A block that is not full is handed over after this.
   /// In force before the ring captures its first packet; libpcap gets it as soon as it captures.
   std::span<const BpfInstruction> filter;

@@ -6,17 +6,18 @@
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <pcap/pcap.h>
 #include <sys/socket.h>
 
+#include "sidecar/capture/link_facts.h"
+#include "sidecar/capture/ring.h"
+
 namespace sidetap::capture {
 namespace {
-
-struct PcapDeleter {
-  void operator()(pcap_t* handle) const { pcap_close(handle); }
-};
-using PcapHandle = std::unique_ptr<pcap_t, PcapDeleter>;
 
 std::optional<LinkType> known_link_type(int datalink) {
   switch (datalink) {
@@ -36,8 +37,26 @@ std::optional<LinkType> known_link_type(int datalink) {
 
 class PcapSource final : public PacketSource {
  public:
-  PcapSource(PcapHandle handle, LinkType link, int descriptor)
-      : handle_(std::move(handle)), link_(link), descriptor_(descriptor) {}
+  /// `former`: null for a file.
+  PcapSource(FormerDevice device, LinkType link, std::shared_ptr<FormerDevice> former)
+      : handle_(std::move(device.handle)),
+        hardware_type_(device.hardware_type),
+        link_(link),
+        descriptor_(former ? pcap_get_selectable_fd(handle_.get()) : -1),
+        former_(std::move(former)) {
+    // What a handle that is used again has counted for another source.
+    counts();
+    counts_ = {};
+    accepted_.restart();
+    dropped_.restart();
+    interface_dropped_.restart();
+  }
+  ~PcapSource() override {
+    if (!former_) return;
+    // Until it is used again nothing is to fill its ring.
+    constexpr BpfInstruction kNothing{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+    if (set_filter({&kNothing, 1})) *former_ = {std::move(handle_), hardware_type_};
+  }
 
   LinkType link_type() const override { return link_; }
   int descriptor() const override { return descriptor_; }
@@ -74,6 +93,10 @@ class PcapSource final : public PacketSource {
     return counts_;
   }
 
+  int bound_index() const override {
+    return descriptor_ < 0 ? 0 : capture::bound_index(descriptor_);
+  }
+
  private:
   struct Context {
     PacketHandler* handler;
@@ -91,8 +114,10 @@ class PcapSource final : public PacketSource {
   }
 
   PcapHandle handle_;
+  unsigned hardware_type_;
   LinkType link_;
   int descriptor_;
+  std::shared_ptr<FormerDevice> former_;
   WideCounter accepted_, dropped_, interface_dropped_;
   SourceCounts counts_;
 };
@@ -105,9 +130,7 @@ Error device_error(const std::string& name, pcap_t* handle, int status) {
   return Error{std::move(text)};
 }
 
-}  // namespace
-
-Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config) {
+Result<PcapHandle> activate(const DeviceConfig& config) {
   const std::string name = config.interface;
   char error[PCAP_ERRBUF_SIZE] = "";
   PcapHandle handle(pcap_create(name.c_str(), error));
@@ -121,17 +144,46 @@ Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& confi
   if (status < 0) return device_error(name, handle.get(), status);
   if (pcap_setnonblock(handle.get(), 1, error) != 0)
     return Error{"cannot capture on " + name + ": " + error};
+  return handle;
+}
 
-  const auto link = known_link_type(pcap_datalink(handle.get()));
+/// Whether the handle captures what passes this interface from now on.
+bool bind_again(pcap_t* handle, const LinkFacts& facts) {
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_protocol = htons(ETH_P_ALL);
+  address.sll_ifindex = facts.index;
+  return bind(pcap_fileno(handle), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+         0;
+}
+
+}  // namespace
+
+void PcapCloser::operator()(pcap* handle) const { pcap_close(handle); }
+
+Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config,
+                                                       std::shared_ptr<FormerDevice> former) {
+  const std::string name = config.interface;
+  const auto facts = read_link_facts(name);  // none of "any"
+  FormerDevice device;
+  if (former->handle && facts && facts->hardware_type == former->hardware_type &&
+      bind_again(former->handle.get(), *facts)) {
+    device = std::move(*former);
+  } else {
+    auto activated = activate(config);
+    if (!activated) return activated.error();
+    device = {std::move(*activated), facts ? facts->hardware_type : 0};
+  }
+  const auto link = known_link_type(pcap_datalink(device.handle.get()));
   if (!link)
     return Error{"cannot capture on " + name + ": link layer " +
-                 std::to_string(pcap_datalink(handle.get())) +
+                 std::to_string(pcap_datalink(device.handle.get())) +
                  " is not supported; Ethernet, raw IP and Linux cooked are"};
-  const int descriptor = pcap_get_selectable_fd(handle.get());
-  auto source = std::make_unique<PcapSource>(std::move(handle), *link, descriptor);
-  if (!config.filter.empty() && config.filter_link == *link) {
-    if (auto set = source->set_filter(config.filter); !set) return set.error();
-  }
+  auto source = std::make_unique<PcapSource>(std::move(device), *link, std::move(former));
+  constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0xffff'ffff};
+  const bool fits = !config.filter.empty() && config.filter_link == *link;
+  if (auto set = source->set_filter(fits ? config.filter : std::span(&kEverything, 1)); !set)
+    return set.error();
   return std::unique_ptr<PacketSource>(std::move(source));
 }
 
@@ -145,7 +197,8 @@ Result<std::unique_ptr<PacketSource>> open_file(const std::string& path) {
     return Error{"cannot read " + path + ": link layer " +
                  std::to_string(pcap_datalink(handle.get())) +
                  " is not supported; Ethernet, raw IP and Linux cooked are"};
-  return std::unique_ptr<PacketSource>(std::make_unique<PcapSource>(std::move(handle), *link, -1));
+  return std::unique_ptr<PacketSource>(
+      std::make_unique<PcapSource>(FormerDevice{std::move(handle), 0}, *link, nullptr));
 }
 
 }  // namespace sidetap::capture

@@ -7,10 +7,26 @@
 
 #include "sidecar/capture/packet_source.h"
 
+struct pcap;  // libpcap's pcap_t
+
 namespace sidetap::capture {
 
-/// Errors name the device and, where a right is missing, NET_RAW.
-Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config);
+struct PcapCloser {
+  void operator()(pcap* handle) const;
+};
+using PcapHandle = std::unique_ptr<pcap, PcapCloser>;
+
+/// What is left of a device's source that has ended: bound to another interface of the same kind it
+/// captures again, for which no capability is needed. One thread.
+struct FormerDevice {
+  PcapHandle handle;           ///< Null: there is none.
+  unsigned hardware_type = 0;  ///< ARPHRD_* of the interface that it was opened for.
+};
+
+/// A device for `former` is bound anew where that is possible, and opened where it is not; what is
+/// opened ends there again. Errors name the device and, where a right is missing, NET_RAW.
+Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config,
+                                                       std::shared_ptr<FormerDevice> former);
 
 /// pcap and pcapng. Errors: cannot be read, or a link layer that the parser does not know.
 Result<std::unique_ptr<PacketSource>> open_file(const std::string& path);
@@ -23,6 +39,8 @@ class WideCounter {
     last_ = now;
     return total_;
   }
+  /// Counts from the last reading on.
+  void restart() { total_ = 0; }
 
  private:
   std::uint64_t total_ = 0;

@@ -1,5 +1,6 @@
 #include "sidecar/capture/ring.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -86,49 +87,54 @@ Result<void> attach(int descriptor, std::span<const BpfInstruction> program) {
 
 }  // namespace
 
-Result<std::unique_ptr<Ring>> Ring::open(const RingConfig& config) {
-  // Protocol 0: nothing is captured until bind(), when filter and ring stand.
-  net::UniqueFd socket_fd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int descriptor = socket_fd.get();
-  if (descriptor < 0) {
-    Error error = failed("packet socket");
-    if (errno == EPERM || errno == EACCES)
-      error.text += "; the container needs the capability NET_RAW";
-    return error;
-  }
-  // A VLAN tag, which the kernel keeps beside the packet, goes back into it: there must be room.
-  if (!set_option(descriptor, PACKET_VERSION, int{TPACKET_V3}) ||
-      !set_option(descriptor, PACKET_RESERVE, unsigned{kVlanTag}))
-    return failed("packet socket: TPACKET_V3");
-  if (config.offloads && !set_option(descriptor, PACKET_VNET_HDR, 1))
-    return failed("packet socket: PACKET_VNET_HDR");
-  if (auto attached = attach(descriptor, config.filter); !attached) return attached.error();
+int bound_index(int descriptor) {
+  sockaddr_ll address{};
+  socklen_t size = sizeof address;
+  const bool told = getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  return told ? address.sll_ifindex : -1;
+}
 
+Result<std::unique_ptr<Ring>> Ring::open(const RingConfig& config, net::UniqueFd& socket_fd) {
   std::unique_ptr<Ring> ring(new Ring(std::move(socket_fd), config));
-  if (config.blocks != 0) {
-    if (auto allocated = ring->allocate(config.blocks); !allocated) return allocated.error();
+  if (auto started = ring->start(config); !started) {
+    socket_fd = ring->give_up_socket();
+    return started.error();
   }
+  return ring;
+}
 
+Result<void> Ring::start(const RingConfig& config) {
+  constexpr BpfInstruction kNothing{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+  // A VLAN tag, which the kernel keeps beside the packet, goes back into it: there must be room.
+  if (!set_option(descriptor(), PACKET_VERSION, int{TPACKET_V3}) ||
+      !set_option(descriptor(), PACKET_RESERVE, unsigned{kVlanTag}))
+    return failed("packet socket: TPACKET_V3");
+  if (!set_option(descriptor(), PACKET_VNET_HDR, config.offloads ? 1 : 0))
+    return failed("packet socket: PACKET_VNET_HDR");
+  if (auto attached = attach(descriptor(), {&kNothing, 1}); !attached) return attached;
+  if (config.blocks != 0) {
+    if (auto allocated = allocate(config.block_bytes, config.blocks); !allocated) return allocated;
+  }
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   address.sll_protocol = htons(ETH_P_ALL);
   address.sll_ifindex = config.interface_index;
-  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  if (bind(descriptor(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return failed("packet socket: bind");
-  return ring;
+  // Only now, since a socket that is used again may have been bound to another interface before.
+  return attach(descriptor(), config.filter);
 }
 
 Ring::Ring(net::UniqueFd socket, const RingConfig& config)
     : socket_(std::move(socket)),
-      block_bytes_(config.block_bytes),
       block_timeout_ms_(config.block_timeout_ms),
       offloads_(config.offloads) {}
 
 Ring::~Ring() { unmap(); }
 
-Result<void> Ring::allocate(unsigned blocks) {
+Result<void> Ring::allocate(std::size_t block_bytes, unsigned blocks) {
   tpacket_req3 request{};
-  request.tp_block_size = static_cast<unsigned>(block_bytes_);
+  request.tp_block_size = static_cast<unsigned>(block_bytes);
   request.tp_block_nr = blocks;
   // In version 3 frames have the size of their packet; the kernel checks the product all the same.
   request.tp_frame_size = request.tp_block_size;
@@ -136,9 +142,10 @@ Result<void> Ring::allocate(unsigned blocks) {
   request.tp_retire_blk_tov = block_timeout_ms_;
   if (!set_option(descriptor(), PACKET_RX_RING, request)) return failed("packet ring");
   void* memory =
-      mmap(nullptr, block_bytes_ * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor(), 0);
+      mmap(nullptr, block_bytes * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor(), 0);
   if (memory == MAP_FAILED) return failed("packet ring");
   memory_ = static_cast<std::byte*>(memory);
+  block_bytes_ = block_bytes;
   blocks_ = blocks;
   return {};
 }
@@ -160,6 +167,7 @@ Result<void> Ring::found_group() {
   constexpr unsigned kAnyFreeNumber = PACKET_FANOUT_FLAG_UNIQUEID;
   if (!set_option(descriptor(), PACKET_FANOUT, (PACKET_FANOUT_CBPF | kAnyFreeNumber) << 16))
     return failed("packet socket: PACKET_FANOUT");
+  in_group_ = true;
   return {};
 }
 
@@ -169,6 +177,7 @@ Result<void> Ring::join_group(const Ring& founder) {
   if (getsockopt(founder.descriptor(), SOL_PACKET, PACKET_FANOUT, &group, &size) != 0 ||
       !set_option(descriptor(), PACKET_FANOUT, group))
     return failed("packet socket: PACKET_FANOUT");
+  in_group_ = true;
   return {};
 }
 
@@ -220,8 +229,10 @@ std::size_t Ring::read(PacketHandler& handler, std::size_t most) {
   return done;
 }
 
-void Ring::deliver(std::byte* packet, PacketHandler& handler) const {
+void Ring::deliver(std::byte* packet, PacketHandler& handler) {
   const auto& header = *reinterpret_cast<const tpacket3_hdr*>(packet);
+  if (header.tp_snaplen < header.tp_len) [[unlikely]]
+    note_cut(header);
   std::byte* bytes = packet + header.tp_mac;
   std::size_t captured = header.tp_snaplen;
   CapturedPacket captured_packet;
@@ -251,17 +262,27 @@ Result<void> Ring::set_filter(std::span<const BpfInstruction> program) {
   return attach(descriptor(), program);
 }
 
+/// The filter, which says how much is wanted, has cut it, or the end of the block.
+void Ring::note_cut(const tpacket3_hdr& header) {
+  const std::size_t room = block_bytes_ - TPACKET_ALIGN(sizeof(tpacket_block_desc));
+  if (header.tp_mac + header.tp_snaplen >= room)
+    longest_cut_ = std::max(longest_cut_, header.tp_len);
+}
+
 Result<void> Ring::check() {
   int code = 0;
   socklen_t size = sizeof code;
   // Reading the error clears it: otherwise poll() would not wait any more.
   if (getsockopt(descriptor(), SOL_SOCKET, SO_ERROR, &code, &size) != 0 || code == 0) return {};
-  sockaddr_ll address{};
-  size = sizeof address;
-  if (getsockname(descriptor(), reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
-      address.sll_ifindex > 0)
-    return {};  // It is down, and the kernel resumes when it is up again.
+  if (bound_index() >= 0) return {};  // It is down, and the kernel resumes when it is up again.
   return Error{std::string("the interface has gone (") + std::strerror(code) + ")"};
+}
+
+int Ring::bound_index() const { return capture::bound_index(descriptor()); }
+
+net::UniqueFd Ring::give_up_socket() {
+  unmap();
+  return in_group_ ? net::UniqueFd() : std::move(socket_);
 }
 
 void Ring::add_counts(SourceCounts& counts) {

@@ -34,8 +34,6 @@ constexpr std::size_t kMaxBlock = 1U << 20;
 // one is free while others are read.
 constexpr std::size_t kLoadedBlock = 512U << 10;
 constexpr std::size_t kLoadedBlocks = 16;
-// Of a block, for the kernel's headers and the link layer.
-constexpr std::size_t kBlockOverhead = 512;
 // The kernel takes a new block whenever one has waited for its time, however little is in it. So a
 // reader that waits for a CPU has as many times the timeout as there are blocks, until packets
 // drop: the ring with few blocks waits longer for each.
@@ -91,8 +89,17 @@ class InterfaceDrops {
 class RingSource final : public PacketSource {
  public:
   RingSource(std::unique_ptr<GrowingRing> main, std::unique_ptr<Ring> sctp, net::UniqueFd ready,
-             const std::string& name)
-      : main_(std::move(main)), sctp_(std::move(sctp)), ready_(std::move(ready)), drops_(name) {}
+             const DeviceConfig& config, std::shared_ptr<SpareSockets> spares)
+      : main_(std::move(main)),
+        sctp_(std::move(sctp)),
+        ready_(std::move(ready)),
+        drops_(config.interface),
+        most_wanted_(std::min<std::size_t>(config.snaplen, kMaxBlock - kBlockOverhead)),
+        spares_(std::move(spares)) {}
+  ~RingSource() override {
+    spares_->give_back(main_->give_up_socket());
+    spares_->give_back(sctp_->give_up_socket());
+  }
 
   LinkType link_type() const override { return LinkType::kEthernet; }
   int descriptor() const override { return ready_.get(); }
@@ -117,13 +124,86 @@ class RingSource final : public PacketSource {
     return counts_;
   }
 
+  int bound_index() const override { return main_->bound_index(); }
+  void expect(std::size_t longest) override { main_->expect(std::min(longest, most_wanted_)); }
+  std::size_t outgrown_by() const override { return main_->outgrown_by(); }
+
  private:
   std::unique_ptr<GrowingRing> main_;
   std::unique_ptr<Ring> sctp_;
   net::UniqueFd ready_;
   InterfaceDrops drops_;
+  std::size_t most_wanted_;  // bytes of a packet
+  std::shared_ptr<SpareSockets> spares_;
   SourceCounts counts_;
 };
+
+/// Of the ring without load; `sctp_blocks` are the second ring's.
+struct Sizes {
+  std::size_t block_bytes = 0;
+  unsigned blocks = 0;
+  unsigned sctp_blocks = 0;
+  GrowthConfig growth;
+};
+
+Sizes sizes_for(const DeviceConfig& config, const LinkFacts& facts) {
+  Sizes sizes;
+  const std::size_t longest = std::max<std::size_t>(facts.longest_packet, config.longest_packet);
+  sizes.block_bytes =
+      std::clamp(std::bit_ceil(std::min<std::size_t>(longest, config.snaplen) + kBlockOverhead),
+                 kMinBlock, kMaxBlock);
+  const unsigned blocks = std::max(static_cast<unsigned>(config.buffer_bytes / sizes.block_bytes),
+                                   2 * kFewestSctpBlocks);
+  sizes.sctp_blocks = std::max(blocks / kSctpShare, kFewestSctpBlocks);
+  sizes.blocks = blocks - sizes.sctp_blocks;
+  // The small ring leaves a part to SCTP, so that its size alone does not tell whether it may grow.
+  const std::size_t most =
+      config.most_buffer_bytes > config.buffer_bytes ? config.most_buffer_bytes : 0;
+  sizes.growth.block_bytes =
+      std::max(std::min(std::bit_floor(most / kLoadedBlocks), kLoadedBlock), sizes.block_bytes);
+  sizes.growth.blocks = static_cast<unsigned>(most / sizes.growth.block_bytes);
+  return sizes;
+}
+
+/// Those of one source, until they are taken: what is left goes back.
+struct Sockets {
+  explicit Sockets(SpareSockets& from) : spares(from) {}
+  ~Sockets() {
+    for (net::UniqueFd* left : {&main, &sctp, &growth}) spares.give_back(std::move(*left));
+  }
+  Sockets(const Sockets&) = delete;
+  Sockets& operator=(const Sockets&) = delete;
+
+  /// The two that a source cannot do without come first.
+  Result<void> take(bool may_grow) {
+    for (net::UniqueFd* needed : {&main, &sctp}) {
+      auto taken = spares.take();
+      if (!taken) return taken.error();
+      *needed = std::move(*taken);
+    }
+    if (!may_grow) return {};
+    if (auto taken = spares.take(); taken) growth = std::move(*taken);
+    if (growth && !spares.is_older(main, growth)) std::swap(main, growth);
+    return {};
+  }
+
+  SpareSockets& spares;
+  net::UniqueFd main;
+  net::UniqueFd sctp;
+  net::UniqueFd growth;
+};
+
+Result<net::UniqueFd> make_ready(std::initializer_list<int> descriptors) {
+  net::UniqueFd ready(epoll_create1(EPOLL_CLOEXEC));
+  for (const int descriptor : descriptors) {
+    if (descriptor < 0) continue;
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (epoll_ctl(ready.get(), EPOLL_CTL_ADD, descriptor, &event) != 0)
+      return Error{std::string("epoll: ") + std::strerror(errno)};
+  }
+  return ready;
+}
 
 }  // namespace
 
@@ -137,59 +217,45 @@ bool ring_is_right_for(const LinkFacts& facts) {
   return major > 6 || (major == 6 && minor >= 2);
 }
 
-Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config,
-                                                const LinkFacts& facts) {
+Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config, const LinkFacts& facts,
+                                                std::shared_ptr<SpareSockets> spares) {
   const std::string name = config.interface;
   const auto failed = [&](const Error& error) {
     return Error{"cannot capture on " + name + ": " + error.text};
   };
   if (facts.hardware_type != ARPHRD_ETHER) return failed({"it is not Ethernet"});
 
+  const Sizes sizes = sizes_for(config, facts);
   RingConfig ring;
   ring.interface_index = facts.index;
-  const std::size_t longest =
-      std::min<std::size_t>(facts.longest_packet, config.snaplen) + kBlockOverhead;
-  ring.block_bytes = std::clamp(std::bit_ceil(longest), kMinBlock, kMaxBlock);
+  ring.block_bytes = sizes.block_bytes;
+  ring.blocks = sizes.blocks;
   ring.block_timeout_ms = config.block_timeout_ms;
-  const unsigned blocks = std::max(static_cast<unsigned>(config.buffer_bytes / ring.block_bytes),
-                                   2 * kFewestSctpBlocks);
-  const unsigned sctp_blocks = std::max(blocks / kSctpShare, kFewestSctpBlocks);
-  ring.blocks = blocks - sctp_blocks;
+  Sockets sockets(*spares);
+  if (auto taken = sockets.take(GrowingRing::may_grow(ring, sizes.growth)); !taken)
+    return failed(taken.error());
 
-  constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
+  constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = kMaxBlock};
   const auto program =
       config.filter.empty() ? std::span<const BpfInstruction>(&kEverything, 1) : config.filter;
   const auto without_sctp = split(program, false);
   ring.filter = without_sctp;
-  // The small ring leaves a part to SCTP, so that its size alone does not tell whether it may grow.
-  const std::size_t most =
-      config.most_buffer_bytes > config.buffer_bytes ? config.most_buffer_bytes : 0;
-  GrowthConfig growth;
-  growth.block_bytes =
-      std::max(std::min(std::bit_floor(most / kLoadedBlocks), kLoadedBlock), ring.block_bytes);
-  growth.blocks = static_cast<unsigned>(most / growth.block_bytes);
-  auto main = GrowingRing::open(ring, growth);
+  auto main = GrowingRing::open(ring, sizes.growth, sockets.main, sockets.growth);
   if (!main) return failed(main.error());
 
   const auto only_sctp = split(program, true);
   ring.filter = only_sctp;
-  ring.blocks = sctp_blocks;
+  ring.blocks = sizes.sctp_blocks;
   ring.block_timeout_ms = config.block_timeout_ms * kSctpPatience;
   ring.offloads = false;
-  auto sctp = Ring::open(ring);
+  auto sctp = Ring::open(ring, sockets.sctp);
   if (!sctp) return failed(sctp.error());
 
-  net::UniqueFd ready(epoll_create1(EPOLL_CLOEXEC));
-  for (const int descriptor :
-       {(*main)->descriptor(), (*main)->second_descriptor(), (*sctp)->descriptor()}) {
-    if (descriptor < 0) continue;
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (epoll_ctl(ready.get(), EPOLL_CTL_ADD, descriptor, &event) != 0)
-      return failed({std::string("epoll: ") + std::strerror(errno)});
-  }
-  return std::unique_ptr<PacketSource>(
-      std::make_unique<RingSource>(std::move(*main), std::move(*sctp), std::move(ready), name));
+  auto ready =
+      make_ready({(*main)->descriptor(), (*main)->second_descriptor(), (*sctp)->descriptor()});
+  if (!ready) return failed(ready.error());
+  return std::unique_ptr<PacketSource>(std::make_unique<RingSource>(
+      std::move(*main), std::move(*sctp), std::move(*ready), config, std::move(spares)));
 }
 
 }  // namespace sidetap::capture

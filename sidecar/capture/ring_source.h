@@ -8,6 +8,7 @@
 
 #include "sidecar/capture/link_facts.h"
 #include "sidecar/capture/packet_source.h"
+#include "sidecar/capture/spare_sockets.h"
 
 namespace sidetap::capture {
 
@@ -16,7 +17,10 @@ namespace sidetap::capture {
 bool ring_is_right_for(const LinkFacts& facts);
 
 /// Ethernet links only. SCTP goes through a small second ring, since no kernel can describe its
-/// packets that await segmentation. Errors name the interface and, where it is missing, NET_RAW.
-Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config, const LinkFacts& facts);
+/// packets that await segmentation. Where `spares` has no socket for growth to spare, the ring does
+/// not grow. The source gives its sockets back to it. Errors name the interface and, where it is
+/// missing, NET_RAW.
+Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config, const LinkFacts& facts,
+                                                std::shared_ptr<SpareSockets> spares);
 
 }  // namespace sidetap::capture

@@ -217,17 +217,8 @@ class Dissection(TapTest):
 
     @unittest.skipUnless(shutil.which("tshark") and shutil.which("tcpdump"), "tshark and tcpdump are not installed")
     def test_packets_of_more_than_64_kilobytes_are_cut_too(self):
-        # BIG TCP: more than the length in an IP header can tell.
-        for side, link in ((self.pod, "eth0"), (self.node, "veth0")):
-            try:
-                side.ip(f"link set {link} gso_max_size 200000")
-            except subprocess.CalledProcessError:
-                self.skipTest("kernel or iproute2 knows no BIG TCP")
-        large = os.path.join(self.folder, "large")
-        dump = self.pod.popen(["tcpdump", "-i", "eth0", "--immediate-mode", "-U", "-Z", "root", "-B", "16384", "-w", large,
-                               "greater 66000"], stderr=subprocess.PIPE, text=True)
-        self.addCleanup(dump.stderr.close)
-        dump.stderr.readline()
+        self.set_longest_packet(200_000)
+        dump, large = self.watch_packets_longer_than(66_000)
         for method in ("auto", "libpcap"):
             with self.subTest(method):
                 sensor = self.sensor()
@@ -243,6 +234,53 @@ class Dissection(TapTest):
         dump.send_signal(signal.SIGINT)
         dump.wait(5)
         self.assertGreater(os.path.getsize(large), 66_000, "there was no such packet")
+
+    @unittest.skipUnless(shutil.which("tshark") and shutil.which("tcpdump"), "tshark and tcpdump are not installed")
+    def test_packets_that_become_longer_while_the_tap_runs_are_cut_too(self):
+        # In blocks that grow, in those of a ring that has to be opened anew for it, and in libpcap's.
+        for arguments, reopens in ((("--buffer-size", "8M", "--buffer-max", "64M"), False),
+                                   (("--buffer-size", "32M", "--buffer-max", "0"), True),
+                                   (("--buffer-size", "32M", "--capture", "libpcap"), False)):
+            with self.subTest(arguments):
+                self.set_longest_packet(65_536)
+                sensor = self.sensor()
+                tap = self.tap(*arguments, "--status-listen", ":15920")
+                tap.wait_log("forwarding to sensor")
+                self.set_longest_packet(400_000 if "libpcap" not in arguments else 200_000)
+                if reopens:
+                    tap.wait_log("the interface is open")
+                time.sleep(2)  # the kernel does not tell: the tap looks once a second
+                dump, large = self.watch_packets_longer_than(140_000)
+                self.stream(NODE6, socket.AF_INET6, 20_000_000)
+                dump.send_signal(signal.SIGINT)
+                dump.wait(5)
+                self.assertGreater(os.path.getsize(large), 140_000, "there was no such packet")
+                metrics = self.pod.run("curl", "-sf", "http://127.0.0.1:15920/metrics")
+                for name in ("truncated", "unsplit"):
+                    self.assertIn(f'sidetap_packets_{name}_total{{interface="eth0"}} 0', metrics)
+                ledger = tap.stop()
+                sensor.stop()
+                self.assertEqual(ledger["dropped_kernel_ring"], 0, ledger)
+                capture, = [os.path.join(self.folder, name) for name in os.listdir(self.folder) if name.endswith(".pcap")]
+                self.assertGreater(self.packets_of_the_wire(capture), 20_000_000 // 1428)
+                os.remove(capture)
+
+    def set_longest_packet(self, size):
+        """BIG TCP: more than the length in an IP header can tell."""
+        for side, link in ((self.pod, "eth0"), (self.node, "veth0")):
+            try:
+                side.ip(f"link set {link} gso_max_size {size}")
+            except RuntimeError:
+                self.skipTest("kernel or iproute2 knows no BIG TCP")
+
+    def watch_packets_longer_than(self, size):
+        """A running tcpdump, and the file where it puts them."""
+        large = os.path.join(self.folder, "large")
+        dump = self.pod.popen(["tcpdump", "-i", "eth0", "--immediate-mode", "-U", "-Z", "root", "-B", "16384", "-w", large,
+                               f"greater {size}"], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(dump.stderr.close)
+        dump.stderr.readline()
+        return dump, large
 
     def packets_of_the_wire(self, capture):
         """How many there are, each of which could have been on the wire as it is."""

@@ -10,17 +10,29 @@ namespace {
 
 using namespace sidetap::test;
 
+/// There, and refused: keeps the program that it was to be opened with.
+class RefusingDevice final : public capture::Device {
+ public:
+  explicit RefusingDevice(std::vector<capture::BpfInstruction>& program) : program_(program) {}
+  Result<std::unique_ptr<capture::PacketSource>> open(
+      const capture::DeviceConfig& device) override {
+    EXPECT_EQ(device.filter_link, capture::LinkType::kEthernet);
+    program_.assign(device.filter.begin(), device.filter.end());
+    return Error{"it is not to be captured on"};
+  }
+  capture::InterfaceNow look(const std::string&, unsigned) override {
+    return {.index = 1, .up = true, .carrier = true};
+  }
+
+ private:
+  std::vector<capture::BpfInstruction>& program_;
+};
+
 /// The program that the interface is opened with.
 std::vector<capture::BpfInstruction> program_at_open(CaptureLoopConfig config) {
   std::vector<capture::BpfInstruction> program;
-  const CaptureLoop loop(
-      std::move(config),
-      [&](const capture::DeviceConfig& device) -> Result<std::unique_ptr<capture::PacketSource>> {
-        EXPECT_EQ(device.filter_link, capture::LinkType::kEthernet);
-        program.assign(device.filter.begin(), device.filter.end());
-        return Error{"there is no such interface"};
-      },
-      std::make_unique<ownership::NoListeningSockets>());
+  const CaptureLoop loop(std::move(config), std::make_unique<RefusingDevice>(program),
+                         std::make_unique<ownership::NoListeningSockets>());
   return program;
 }
 

@@ -348,6 +348,29 @@ TEST_F(PipelineTest, WhatATunnelLeavesToBeSplitInsideIsCounted) {
   EXPECT_EQ(pipeline.ledger().unsplit.value(), 1U);
 }
 
+TEST_F(PipelineTest, WhatTheCaptureHadNoRoomForIsCountedAsCutWhateverItWasOnTheWire) {
+  PipelineConfig config;
+  config.captured_bytes = 2000;
+  Pipeline pipeline = make(config);
+  std::vector<Bytes> got;
+  pipeline.add(forwarder(got), "one");
+  Bytes bytes = there(443);
+  const auto see = [&](std::size_t captured_bytes, std::uint32_t length) {
+    bytes.resize(captured_bytes);
+    capture::CapturedPacket captured;
+    captured.bytes = bytes;
+    captured.length = length;
+    captured.offload.known = true;
+    captured.offload.segment_size = 1400;
+    pipeline.on_packet(captured);
+  };
+  see(1500, 198'000);
+  EXPECT_EQ(pipeline.ledger().cut.value(), 1U);
+  EXPECT_EQ(pipeline.ledger().unsplit.value(), 0U);
+  see(2000, 198'000);
+  EXPECT_EQ(pipeline.ledger().cut.value(), 1U) << "no more was asked for";
+}
+
 TEST_F(PipelineTest, SamplingTakesPacketsAsTheyWereOnTheWire) {
   Pipeline pipeline = make({});
   std::vector<Bytes> got;

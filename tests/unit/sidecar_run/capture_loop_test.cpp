@@ -22,9 +22,12 @@ namespace {
 using testing::HasSubstr;
 
 /// An interface that is there or not, and what it has for the reader.
-struct Device {
+struct Link {
   net::UniqueFd ready{eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)};  // always readable
   std::atomic<bool> there{true};
+  std::atomic<bool> up{true};
+  std::atomic<bool> carrier{true};
+  std::atomic<bool> silent{false};    // the source does not tell that it has gone
   std::atomic<unsigned> accepted{0};  // by the kernel's filter
   std::atomic<unsigned> waiting{0};   // of those, what can still be read
   std::function<void()> at_each_read = [] {};
@@ -32,13 +35,14 @@ struct Device {
 
 class FakeSource final : public capture::PacketSource {
  public:
-  explicit FakeSource(Device& device) : device_(device) {}
+  explicit FakeSource(Link& device) : device_(device) {}
   capture::LinkType link_type() const override { return capture::LinkType::kEthernet; }
   int descriptor() const override { return device_.ready.get(); }
   /// As the kernel does it tells once that the interface has gone; what it has can be read still.
   Result<std::size_t> read(capture::PacketHandler& handler, std::size_t most) override {
     device_.at_each_read();
-    if (!device_.there && !std::exchange(told_, true)) return Error{"the interface went down"};
+    if (!device_.there && !device_.silent && !std::exchange(told_, true))
+      return Error{"the interface went down"};
     std::size_t done = 0;
     for (; done < most && device_.waiting != 0; ++done, --device_.waiting)
       handler.on_packet(from_pod_);
@@ -46,9 +50,10 @@ class FakeSource final : public capture::PacketSource {
   }
   Result<void> set_filter(std::span<const capture::BpfInstruction>) override { return {}; }
   capture::SourceCounts counts() override { return {.accepted = device_.accepted}; }
+  int bound_index() const override { return device_.there ? 2 : -1; }
 
  private:
-  Device& device_;
+  Link& device_;
   bool told_ = false;
   const test::Bytes bytes_ =
       test::packet().from("10.0.0.1").to("8.8.8.8").udp(40000, 53).data(1000).ethernet();
@@ -60,27 +65,39 @@ class FakeSource final : public capture::PacketSource {
   }();
 };
 
+class FakeDevice final : public capture::Device {
+ public:
+  explicit FakeDevice(Link& link) : link_(link) {}
+  Result<std::unique_ptr<capture::PacketSource>> open(const capture::DeviceConfig&) override {
+    if (!link_.there) return Error{"there is no such interface"};
+    return std::unique_ptr<capture::PacketSource>(std::make_unique<FakeSource>(link_));
+  }
+  capture::InterfaceNow look(const std::string&, unsigned) override {
+    if (!link_.there) return {};
+    return {.index = 2, .up = link_.up, .carrier = link_.carrier};
+  }
+
+ private:
+  Link& link_;
+};
+
 class CaptureLoopTest : public testing::Test {
  protected:
   CaptureLoopTest() {
     CaptureLoopConfig config;
     config.interface = "eth0";
     config.engine.self.addresses = {test::ip("10.0.0.1")};
-    config.on_open = [this] { note("open"); };
-    config.on_close = [this] { note("closed"); };
-    loop_ = std::make_unique<CaptureLoop>(
-        std::move(config),
-        [this](const capture::DeviceConfig&) -> Result<std::unique_ptr<capture::PacketSource>> {
-          if (!device_.there) return Error{"there is no such interface"};
-          return std::unique_ptr<capture::PacketSource>(std::make_unique<FakeSource>(device_));
-        },
-        std::make_unique<ownership::NoListeningSockets>());
+    config.on_change = [this] {
+      note(!loop_->is_open() ? "closed" : loop_->is_working() ? "open" : "idle");
+    };
+    loop_ = std::make_unique<CaptureLoop>(std::move(config), std::make_unique<FakeDevice>(device_),
+                                          std::make_unique<ownership::NoListeningSockets>());
   }
   ~CaptureLoopTest() override { loop_->finish(); }
 
   void note(std::string what) {
     const std::lock_guard lock(mutex_);
-    noted_.push_back(std::move(what));
+    if (noted_.empty() || noted_.back() != what) noted_.push_back(std::move(what));
     changed_.notify_all();
   }
   bool wait_for(const std::vector<std::string>& noted) {
@@ -93,7 +110,7 @@ class CaptureLoopTest : public testing::Test {
     return order;
   }
 
-  Device device_;
+  Link device_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> noted_;
@@ -109,6 +126,34 @@ TEST_F(CaptureLoopTest, TellsWhenTheInterfaceHasGoneAndWhenItIsBack) {
   device_.there = true;
   EXPECT_TRUE(wait_for({"closed", "open"}));
   EXPECT_TRUE(loop_->is_open());
+}
+
+TEST_F(CaptureLoopTest, FindsOutThatTheInterfaceHasGoneThoughTheSourceDoesNotTell) {
+  device_.silent = true;
+  loop_->run();
+  device_.there = false;
+  loop_->look_again();
+  EXPECT_TRUE(wait_for({"closed"}));
+  device_.there = true;
+  // Nobody says so: it looks by itself.
+  EXPECT_TRUE(wait_for({"closed", "open"}));
+}
+
+TEST_F(CaptureLoopTest, DoesNotWorkWhileTheInterfaceIsDownOrHasNoCarrier) {
+  loop_->run();
+  EXPECT_TRUE(loop_->is_working());
+  for (std::atomic<bool>* cause : {&device_.up, &device_.carrier}) {
+    *cause = false;
+    EXPECT_TRUE(wait_for({"idle"}));
+    EXPECT_TRUE(loop_->is_open());
+    EXPECT_FALSE(loop_->is_working());
+    *cause = true;
+    EXPECT_TRUE(wait_for({"idle", "open"}));
+    EXPECT_TRUE(loop_->is_working());
+    const std::lock_guard lock(mutex_);
+    noted_.clear();
+  }
+  EXPECT_EQ(loop_->counts().reopened, 0U) << "the kernel resumes by itself";
 }
 
 TEST_F(CaptureLoopTest, StartsNoCaptureWhileTheInterfaceIsNotOpen) {

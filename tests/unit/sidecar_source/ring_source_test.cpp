@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <iterator>
 #include <string>
@@ -16,6 +17,7 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -25,6 +27,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shared/net/unique_fd.h"
@@ -83,12 +86,16 @@ class RingSource : public testing::Test {
   void SetUp() override {
     // The test runs in a process of its own under ctest, so its namespace may change.
     if (unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "no right to make a network namespace";
+    ASSERT_NO_FATAL_FAILURE(make_link());
+    sender_ = net::UniqueFd(socket(AF_PACKET, SOCK_RAW, 0));
+  }
+
+  void make_link() {
     ASSERT_TRUE(
         run("ip link add pod0 type veth peer name far0 && "
             "sysctl -qw net.ipv6.conf.pod0.disable_ipv6=1 "
             "net.ipv6.conf.far0.disable_ipv6=1 && "
             "ip link set pod0 up && ip link set far0 up"));
-    sender_ = net::UniqueFd(socket(AF_PACKET, SOCK_RAW, 0));
     address_.sll_family = AF_PACKET;
     address_.sll_protocol = htons(ETH_P_IP);
     address_.sll_ifindex = static_cast<int>(if_nametoindex("far0"));
@@ -104,9 +111,24 @@ class RingSource : public testing::Test {
     config.filter = filter;
     const auto facts = read_link_facts("pod0");
     EXPECT_TRUE(facts);
-    auto source = open_ring(config, *facts);
+    auto source = open_ring(config, *facts, std::make_shared<SpareSockets>());
     EXPECT_TRUE(source) << (source ? "" : source.error().text);
     return source ? std::move(*source) : nullptr;
+  }
+
+  static Result<std::unique_ptr<GrowingRing>> open_growing(const RingConfig& small,
+                                                           const GrowthConfig& growth) {
+    SpareSockets sockets;
+    net::UniqueFd first = sockets.take().value();
+    net::UniqueFd second = sockets.take().value();
+    return GrowingRing::open(small, growth, first, second);
+  }
+
+  /// The kernel tells the other end by a work queue.
+  static void wait_for_carrier() {
+    const InterfaceSight sight;
+    for (int i = 0; i < 1000 && !sight.look("far0", 0).carrier; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 
   /// Sends towards pod0.
@@ -185,7 +207,7 @@ TEST_F(RingSource, ARingThatGrowsAndShrinksLosesDoublesAndReordersNothing) {
   small.interface_index = static_cast<int>(if_nametoindex("pod0"));
   small.blocks = 16;
   small.filter = {&kEverything, 1};
-  auto opened = GrowingRing::open(small, {.blocks = 32, .quiet = std::chrono::milliseconds(100)});
+  auto opened = open_growing(small, {.blocks = 32, .quiet = std::chrono::milliseconds(100)});
   ASSERT_TRUE(opened) << opened.error().text;
   GrowingRing& ring = **opened;
   std::vector<Bytes> sent;
@@ -234,7 +256,7 @@ TEST_F(RingSource, ARingGrowsWhenItsBlocksFillBeforeTheirTime) {
   small.filter = {&kEverything, 1};
   small.blocks = 12;
   small.block_timeout_ms = 100;
-  auto opened = GrowingRing::open(small, {.blocks = 8, .quiet = std::chrono::milliseconds(300)});
+  auto opened = open_growing(small, {.blocks = 8, .quiet = std::chrono::milliseconds(300)});
   ASSERT_TRUE(opened) << opened.error().text;
   GrowingRing& ring = **opened;
   Keeper keeper;
@@ -258,6 +280,154 @@ TEST_F(RingSource, ARingGrowsWhenItsBlocksFillBeforeTheirTime) {
   std::this_thread::sleep_for(std::chrono::milliseconds(3 * small.block_timeout_ms));
   for (int i = 0; i < 10; ++i) ring.read(keeper, 1000);
   ASSERT_EQ(keeper.packets.size(), sent);
+}
+
+/// Blocks so small that frames of 8000 bytes stand for what BIG TCP makes of others.
+class LongPackets : public RingSource {
+ protected:
+  static constexpr std::size_t kLong = 8000;
+  void SetUp() override {
+    RingSource::SetUp();
+    if (IsSkipped()) return;
+    ASSERT_TRUE(run("ip link set pod0 mtu 9000 && ip link set far0 mtu 9000"));
+  }
+  static RingConfig small_blocks() {
+    static constexpr BpfInstruction kEverything{
+        .code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
+    RingConfig small;
+    small.interface_index = static_cast<int>(if_nametoindex("pod0"));
+    small.block_bytes = 4096;
+    small.blocks = 16;
+    small.filter = {&kEverything, 1};
+    return small;
+  }
+  static constexpr GrowthConfig kGrowth{
+      .block_bytes = 4096, .blocks = 64, .quiet = std::chrono::milliseconds(100)};
+
+  void send_and_read(GrowingRing& ring, std::uint32_t count) {
+    for (; count != 0; --count) {
+      inject(frame(ETH_P_IP, IPPROTO_UDP, sent_++, kLong));
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      ring.read(keeper_, 256);
+    }
+    for (int i = 0; i < 400 && keeper_.packets.size() < sent_; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      ring.read(keeper_, 256);
+    }
+    ASSERT_EQ(keeper_.packets.size(), sent_);
+  }
+  std::size_t whole(std::size_t from) const {
+    return static_cast<std::size_t>(std::count_if(
+        keeper_.packets.begin() + static_cast<std::ptrdiff_t>(from), keeper_.packets.end(),
+        [](const Kept& kept) { return kept.bytes.size() == kept.length; }));
+  }
+
+  Keeper keeper_;
+  std::uint32_t sent_ = 0;
+};
+
+TEST_F(LongPackets, WhatIsExpectedIsWholeFromTheFirstOneOn) {
+  auto opened = open_growing(small_blocks(), kGrowth);
+  ASSERT_TRUE(opened) << opened.error().text;
+  GrowingRing& ring = **opened;
+  ring.expect(kLong + 34);
+  for (int i = 0; i < 1000 && !ring.is_large(); ++i) {
+    ring.read(keeper_, 256);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_TRUE(ring.is_large());
+  EXPECT_EQ(ring.outgrown_by(), 0U);
+  ASSERT_NO_FATAL_FAILURE(send_and_read(ring, 200));
+  EXPECT_EQ(whole(0), sent_) << "it has to stay large, however little comes";
+}
+
+TEST_F(LongPackets, TheFirstThatIsCutMakesRoomForTheOthers) {
+  auto opened = open_growing(small_blocks(), kGrowth);
+  ASSERT_TRUE(opened) << opened.error().text;
+  ASSERT_NO_FATAL_FAILURE(send_and_read(**opened, 100));
+  EXPECT_LT(whole(0), sent_) << "without one that is cut nothing is shown";
+  ASSERT_TRUE((*opened)->is_large());
+  const std::size_t before = keeper_.packets.size();
+  ASSERT_NO_FATAL_FAILURE(send_and_read(**opened, 100));
+  EXPECT_EQ(whole(before), 100U);
+}
+
+TEST_F(LongPackets, ARingThatCannotGrowSaysThatItIsToBeOpenedAnew) {
+  SpareSockets sockets;
+  net::UniqueFd only = sockets.take().value();
+  net::UniqueFd none;
+  auto opened = GrowingRing::open(small_blocks(), kGrowth, only, none);
+  ASSERT_TRUE(opened) << opened.error().text;
+  EXPECT_EQ((*opened)->outgrown_by(), 0U);
+  ASSERT_NO_FATAL_FAILURE(send_and_read(**opened, 10));
+  EXPECT_EQ((*opened)->outgrown_by(), kLong + 34);
+}
+
+/// Runs `body` on a thread that has no capability at all.
+void without_rights(const std::function<void()>& body) {
+  std::thread([&] {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct none[2]{};
+    ASSERT_EQ(syscall(SYS_capset, &header, none), 0) << std::strerror(errno);
+    body();
+  }).join();
+}
+
+TEST_F(RingSource, AnInterfaceIsOpenedAgainWithoutAnyRight) {
+  for (const CaptureMethod method : {CaptureMethod::kRing, CaptureMethod::kLibpcap}) {
+    const auto device = make_system_device();
+    DeviceConfig config;
+    config.interface = "pod0";
+    config.method = method;
+    config.most_buffer_bytes = 8U << 20;
+    auto source = device->open(config);
+    ASSERT_TRUE(source) << source.error().text;
+    // Also when the sockets that it has kept are used up, but for those that can be used again.
+    for (std::uint32_t time = 0; time < 12; ++time) {
+      ASSERT_TRUE(run("ip link del pod0"));
+      EXPECT_EQ((*source)->bound_index(), -1);
+      source->reset();
+      ASSERT_NO_FATAL_FAILURE(make_link());
+      // The ring also while it is down, which libpcap refuses the first time only.
+      if (time % 2 == 0) {
+        ASSERT_TRUE(run("ip link set pod0 down"));
+      }
+      without_rights([&] { source = device->open(config); });
+      ASSERT_TRUE(source) << time << ": " << source.error().text;
+      ASSERT_TRUE(run("ip link set pod0 up"));
+      wait_for_carrier();
+      EXPECT_EQ((*source)->bound_index(), static_cast<int>(if_nametoindex("pod0")));
+      Keeper keeper;
+      // SCTP has a ring of its own.
+      inject(frame(ETH_P_IP, IPPROTO_UDP, time, 30));
+      inject(frame(ETH_P_IP, IPPROTO_SCTP, time, 30));
+      ASSERT_NO_FATAL_FAILURE(collect(**source, keeper, 2));
+      EXPECT_EQ(keeper.packets.size(), 2U) << time;
+      EXPECT_EQ((*source)->counts().accepted, 2U) << "what came before is not counted again";
+    }
+  }
+}
+
+TEST_F(RingSource, WhatAnEarlierSourceWasBoundToIsNotCapturedAnyMore) {
+  for (const CaptureMethod method : {CaptureMethod::kRing, CaptureMethod::kLibpcap}) {
+    const auto device = make_system_device();
+    DeviceConfig config;
+    config.interface = "pod0";
+    config.method = method;
+    auto source = device->open(config);
+    ASSERT_TRUE(source) << source.error().text;
+    ASSERT_TRUE(run("ip link set pod0 down && ip link set pod0 name old0 && ip link set old0 up"));
+    source->reset();
+    ASSERT_TRUE(run("ip link add pod0 type veth peer name far1 && ip link set pod0 up"));
+    without_rights([&] { source = device->open(config); });
+    ASSERT_TRUE(source) << source.error().text;
+    for (std::uint32_t i = 0; i < 20; ++i) inject(frame(ETH_P_IP, IPPROTO_UDP, i, 30));
+    Keeper keeper;
+    ASSERT_NO_FATAL_FAILURE(collect(**source, keeper, 1));
+    EXPECT_TRUE(keeper.packets.empty());
+    ASSERT_TRUE(run("ip link del pod0 && ip link del old0"));
+    ASSERT_NO_FATAL_FAILURE(make_link());
+  }
 }
 
 TEST_F(RingSource, SctpComesOnceAndWakesTheReader) {
@@ -381,9 +551,10 @@ TEST_F(RingSource, OnlyEthernetIsRead) {
   ASSERT_TRUE(run("ip link set lo up"));
   DeviceConfig config;
   config.interface = "lo";
-  EXPECT_TRUE(open_device(config));
+  const auto device = make_system_device();
+  EXPECT_TRUE(device->open(config));
   config.method = CaptureMethod::kRing;
-  const auto source = open_device(config);
+  const auto source = device->open(config);
   ASSERT_FALSE(source);
   EXPECT_THAT(source.error().text, testing::HasSubstr("it is not Ethernet"));
 }

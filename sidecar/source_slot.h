@@ -1,0 +1,91 @@
+// The packet source of one interface through all the times that it is closed and opened again, and
+// what those sources counted.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shared/telemetry/metrics.h"
+#include "sidecar/capture/device.h"
+#include "sidecar/capture/packet_source.h"
+#include "sidecar/capture/source_keeper.h"
+
+namespace sidetap {
+
+/// For the packet path, but for what says otherwise.
+class SourceSlot {
+ public:
+  using Clock = std::chrono::steady_clock;
+  /// Something is different now: the source was closed or opened, or what is_working() says.
+  enum class Change : std::uint8_t { kNone, kClosed, kOpened, kCondition, kGivenUp };
+
+  /// `config` without filter, which set_filter() gives.
+  SourceSlot(std::string interface, capture::DeviceConfig config,
+             std::unique_ptr<capture::Device> device);
+
+  /// Looks at the interface and does one thing about it; to be called again until it says kNone.
+  /// What a source that is closed still holds goes to `handler`. Says in the log what it does.
+  Change look(capture::PacketHandler& handler);
+  /// When to look again; at once where read() has found out that the source is dead.
+  Clock::time_point next_look() const { return next_look_; }
+  void look_soon() { next_look_ = {}; }
+
+  /// As of PacketSource; 0 without a source.
+  std::size_t read(capture::PacketHandler& handler, std::size_t most);
+  /// Reads what was captured up to now, for a tenth of a second at most.
+  void drain(capture::PacketHandler& handler);
+  /// From now on, and for every source that is opened; for links of this type only.
+  void set_filter(std::vector<capture::BpfInstruction> program, capture::LinkType link);
+  /// Nothing more comes in, so that what the kernel counts stays at what is read now.
+  void stop_capture();
+  /// Packets of so many bytes are to come.
+  void expect(std::size_t longest);
+  /// Of all sources.
+  capture::SourceCounts counts();
+  /// To be polled for reading. -1: there is no source.
+  int descriptor() const { return source_ ? source_->descriptor() : -1; }
+
+  // Any thread.
+  bool is_open() const { return is_open_.load(std::memory_order_relaxed); }
+  /// It is open, and packets can pass the interface.
+  bool is_working() const { return is_working_.load(std::memory_order_relaxed); }
+  capture::LinkType link_type() const { return link_.load(std::memory_order_relaxed); }
+  std::uint64_t reopened() const { return reopened_.value(); }
+  const std::string& interface() const { return interface_; }
+
+  /// Why the interface could not be opened last.
+  const std::string& open_error() const { return open_error_; }
+  /// The link layer that the filter is built for.
+  capture::LinkType filter_link() const { return config_.filter_link; }
+
+ private:
+  capture::SourceSight see();
+  Change open(Clock::time_point now);
+  void close(capture::PacketHandler& handler);
+  std::uint64_t unread(std::uint64_t accepted);
+  Change publish();
+
+  std::string interface_;
+  capture::DeviceConfig config_;
+  std::unique_ptr<capture::Device> device_;
+  capture::SourceKeeper keeper_;
+  std::unique_ptr<capture::PacketSource> source_;
+  std::vector<capture::BpfInstruction> program_;
+  std::string fault_;             // of the source, once it is dead
+  std::string open_error_;        // said in the log
+  std::uint64_t read_ = 0;        // packets of this source
+  capture::SourceCounts closed_;  // of the sources that are no more
+  bool ever_open_ = false;
+  capture::Condition condition_ = capture::Condition::kClosed;  // said in the log
+  Clock::time_point next_look_;
+  telemetry::HotCounter reopened_;
+  std::atomic<bool> is_open_{false};
+  std::atomic<bool> is_working_{false};
+  std::atomic<capture::LinkType> link_{capture::LinkType::kEthernet};
+};
+
+}  // namespace sidetap
