@@ -25,11 +25,12 @@ constexpr std::chrono::seconds kLogPeriod{10};
 }  // namespace
 
 AcceptLoop::AcceptLoop(tcp::acceptor listener, std::string_view name, Accepted accepted,
-                       NextExecutor next)
+                       NextExecutor next, Failed failed)
     : listener_(std::move(listener)),
       name_(name),
       accepted_(std::move(accepted)),
       next_(std::move(next)),
+      failed_(std::move(failed)),
       failures_(1, kLogPeriod) {}
 
 void AcceptLoop::start(TaskGroup& tasks, TaskGroup::Ended ended) {
@@ -61,7 +62,8 @@ asio::awaitable<void> AcceptLoop::run(TaskGroup& tasks) {
           "cannot accept a connection; trying again",
           {{"listener", name_}, {"reason", error.message()}, {"not_logged", *kept_back}});
     }
-    co_await sleep(listener_.get_executor(), kPause, &stopped_);
+    const auto pause = failed_ ? failed_(error) : std::nullopt;
+    co_await sleep(listener_.get_executor(), pause.value_or(kPause), &stopped_);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "shared/http/status_server.h"
 
+#include <algorithm>
 #include <chrono>
 #include <list>
 #include <optional>
@@ -18,10 +19,13 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
+#include <boost/system/errc.hpp>
+#include <fcntl.h>
 
 #include "shared/async/accept_loop.h"
 #include "shared/async/task_group.h"
 #include "shared/http/listener.h"
+#include "shared/net/unique_fd.h"
 #include "shared/telemetry/metrics.h"
 
 namespace sidetap::http {
@@ -30,11 +34,14 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 using asio::ip::tcp;
+using Clock = std::chrono::steady_clock;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kMostConnections = 32;
 constexpr std::size_t kMostHeaderBytes = 4096;
 constexpr auto kTimeout = std::chrono::seconds(5);
+/// Where files are few, a connection lives for so long before another one may take its place.
+constexpr auto kChance = std::chrono::milliseconds(50);
 
 std::string answer(std::string_view status, std::string_view type, std::string_view body,
                    bool with_body) {
@@ -50,7 +57,11 @@ std::string answer(std::string_view status, std::string_view type, std::string_v
 }  // namespace
 
 struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
-  using Streams = std::list<std::shared_ptr<beast::tcp_stream>>;
+  struct Peer {
+    explicit Peer(tcp::socket socket) : stream(std::move(socket)) {}
+    beast::tcp_stream stream;
+    const Clock::time_point since = Clock::now();
+  };
 
   Impl(asio::any_io_executor executor, net::HostPort address, StatusHandlers given,
        telemetry::MetricsRegistry* metrics)
@@ -65,7 +76,8 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
   // What follows is touched on the strand only, once started.
   async::TaskGroup tasks;
   std::optional<async::AcceptLoop> listener;
-  Streams streams;  ///< Oldest first.
+  std::list<Peer> peers;  ///< Oldest first.
+  net::UniqueFd reserve;  ///< For a connection that comes when no file is left.
   bool stopped = false;
 
   std::string respond(beast::http::verb method, std::string_view target) const {
@@ -87,7 +99,8 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     return answer("404 Not Found", kPlain, "there are /healthz, /readyz and /metrics\n", body);
   }
 
-  asio::awaitable<void> serve(beast::tcp_stream& stream) {
+  /// (Not inlined: GCC 12 then takes the coroutine's new and delete for a mismatch.)
+  [[gnu::noinline]] asio::awaitable<void> serve(beast::tcp_stream& stream) {
     // One time limit for the whole connection: it carries one small request.
     stream.expires_after(kTimeout);
     beast::flat_static_buffer<kMostHeaderBytes> buffer;
@@ -122,19 +135,55 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
+  void keep_reserve() {
+    if (!reserve && !stopped) {
+      reserve = net::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    }
+  }
+
+  /// Null: there is none. One that was closed may be there until its coroutine has come by.
+  Peer* oldest() {
+    const auto found = std::find_if(peers.begin(), peers.end(),
+                                    [](Peer& peer) { return peer.stream.socket().is_open(); });
+    return found == peers.end() ? nullptr : &*found;
+  }
+
+  /// Frees a file where there is none left for a connection; how long to wait for it.
+  std::optional<std::chrono::milliseconds> make_room(const boost::system::error_code& error) {
+    if (error != boost::system::errc::too_many_files_open &&
+        error != boost::system::errc::too_many_files_open_in_system) {
+      return std::nullopt;
+    }
+    if (Peer* const peer = oldest()) {
+      const auto chance = peer->since + kChance - Clock::now();
+      if (chance.count() > 0) return std::chrono::ceil<std::chrono::milliseconds>(chance);
+      peer->stream.close();
+    } else if (reserve) {
+      reserve.reset();
+    } else {
+      return std::nullopt;
+    }
+    return std::chrono::milliseconds(0);
+  }
+
   void take(tcp::socket socket) {
+    keep_reserve();
     if (stopped) return;
-    if (streams.size() >= kMostConnections) streams.front()->close();
-    streams.push_back(std::make_shared<beast::tcp_stream>(std::move(socket)));
-    const auto at = std::prev(streams.end());
-    tasks.spawn("status-request", serve(**at),
-                [self = shared_from_this(), at](const Result<void>&) { self->streams.erase(at); });
+    Peer* const first = oldest();
+    if (peers.size() >= kMostConnections && first != nullptr) first->stream.close();
+    const auto at = peers.emplace(peers.end(), std::move(socket));
+    tasks.spawn("status-request", serve(at->stream),
+                [self = shared_from_this(), at](const Result<void>&) {
+                  self->peers.erase(at);
+                  self->keep_reserve();
+                });
   }
 
   void end() {
     stopped = true;
     if (listener) listener->stop();
-    for (const auto& stream : streams) stream->close();
+    for (Peer& peer : peers) peer.stream.close();
+    reserve.reset();
   }
 };
 
@@ -149,9 +198,14 @@ Result<std::uint16_t> StatusServer::start() {
   auto acceptor = listen(impl_->strand, impl_->listen_address);
   if (!acceptor) return acceptor.error();
   const std::uint16_t port = acceptor->local_endpoint().port();
+  impl_->keep_reserve();
   impl_->listener.emplace(
       std::move(*acceptor), "status-accept",
-      [impl = impl_.get()](tcp::socket socket) { impl->take(std::move(socket)); });
+      [impl = impl_.get()](tcp::socket socket) { impl->take(std::move(socket)); },
+      async::AcceptLoop::NextExecutor(),
+      [impl = impl_.get()](const boost::system::error_code& error) {
+        return impl->make_room(error);
+      });
   impl_->listener->start(impl_->tasks, [alive = impl_](const Result<void>&) {});
   return port;
 }

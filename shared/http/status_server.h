@@ -1,8 +1,10 @@
 // Health and metrics of a program, over plain HTTP: GET /healthz, /readyz and /metrics.
 //
 // Anyone who reaches the port may ask, so it is bounded: small requests, one answer a connection, a
-// few seconds a connection, and few connections; one too many ends the oldest, so that a peer which
-// hoards connections cannot keep the kubelet's probes out.
+// few seconds a connection, and few connections. One too many ends the oldest. So does one
+// for which the process has no file left, after 50 ms; a file is kept in reserve for the first. So
+// a peer that hoards connections, here or at another port of the process, cannot keep the kubelet's
+// probes out.
 #pragma once
 
 #include <cstdint>

@@ -23,10 +23,11 @@ using testing::HasSubstr;
 
 class AcceptLoopTest : public testing::Test {
  protected:
-  void begin(AcceptLoop::Accepted accepted, AcceptLoop::NextExecutor next = {}) {
+  void begin(AcceptLoop::Accepted accepted, AcceptLoop::NextExecutor next = {},
+             AcceptLoop::Failed failed = {}) {
     tcp::acceptor listener(context_, {asio::ip::make_address("127.0.0.1"), 0});
     loop_ = std::make_unique<AcceptLoop>(std::move(listener), "test-accept", std::move(accepted),
-                                         std::move(next));
+                                         std::move(next), std::move(failed));
     port_ = loop_->port();
     loop_->start(tasks_, [this](const Result<void>& outcome) {
       EXPECT_TRUE(outcome);
@@ -97,6 +98,24 @@ TEST_F(AcceptLoopTest, WithoutDescriptorsItWaitsForThem) {
   EXPECT_NE(line, log.npos);
   EXPECT_EQ(log.find("cannot accept a connection", line + 1), log.npos) << "once, not each time";
   EXPECT_TRUE(takes(1));
+}
+
+TEST_F(AcceptLoopTest, WhereSomethingCanBeDoneAboutAFailureItIsTriedAgain) {
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit none{0, limit.rlim_max};
+  int failures = 0;
+  begin([this](tcp::socket) { ++taken_; }, {},
+        [&](const boost::system::error_code& error) {
+          EXPECT_EQ(error, boost::system::errc::too_many_files_open);
+          EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+          ++failures;
+          return std::optional(std::chrono::milliseconds(0));
+        });
+  const auto client = dial();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_TRUE(takes(1));
+  EXPECT_EQ(failures, 1);
 }
 
 TEST_F(AcceptLoopTest, StoppedItEndsAndTakesNobody) {

@@ -6,8 +6,11 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/support/raw_client.h"
 
@@ -98,6 +101,65 @@ TEST_F(StatusServerTest, StopEndsOpenConnections) {
   EXPECT_THAT(get("/healthz"), StartsWith("HTTP/1.1 200 "));  // The first has been accepted.
   server_->stop();
   EXPECT_EQ(client.read_all(), "");
+}
+
+/// Few files may be open while it lives. What is connected must be so before.
+class FilesLeft {
+ public:
+  explicit FilesLeft(rlim_t files) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    // The number of the next file; those below are in use.
+    const int next = ::open("/dev/null", O_RDONLY);
+    ::close(next);
+    const rlimit few{static_cast<rlim_t>(next) + files, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FilesLeft() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FilesLeft(const FilesLeft&) = delete;
+  FilesLeft& operator=(const FilesLeft&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+class StatusServerWithFewFiles : public testing::Test {
+ protected:
+  ~StatusServerWithFewFiles() override {
+    server_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  std::unique_ptr<RawClient> client(const std::string& bytes) {
+    auto client = std::make_unique<RawClient>(port_);
+    client->send(bytes);
+    return client;
+  }
+  std::unique_ptr<RawClient> probe() { return client("GET /healthz HTTP/1.1\r\n\r\n"); }
+  void run() {
+    thread_ = std::thread([this] { context_.run(); });
+  }
+
+  boost::asio::io_context context_;
+  StatusServer server_{context_.get_executor(), {"127.0.0.1", 0}, {}};
+  const std::uint16_t port_ = server_.start().value();
+  std::thread thread_;
+};
+
+TEST_F(StatusServerWithFewFiles, HoardedConnectionsDoNotKeepProbesOut) {
+  std::vector<std::unique_ptr<RawClient>> hoard;
+  for (int i = 0; i < 64; ++i) hoard.push_back(client("GET /heal"));
+  const auto last = probe();
+  const FilesLeft few(8);
+  run();
+  EXPECT_THAT(last->read_all(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(StatusServerWithFewFiles, AProbeIsAnsweredWhereOthersHaveTakenEveryFile) {
+  const auto first = probe();
+  const auto second = probe();
+  const FilesLeft none(0);
+  run();
+  EXPECT_THAT(first->read_all(), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(second->read_all(), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST(StatusServerStart, SaysWhichAddressItCannotHave) {
