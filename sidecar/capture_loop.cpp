@@ -171,6 +171,13 @@ struct CaptureLoop::Impl {
         [&, built_for = slot.link_type()] { slot.set_filter(std::move(*built), built_for); });
   }
 
+  /// Returns when it is in force.
+  void filter_unowned(std::vector<net::Cidr> peers) {
+    if (config.unowned_peers == peers) return;
+    config.unowned_peers = std::move(peers);
+    renew_filter();
+  }
+
   // --- capture thread -------------------------------------------------------------------------
 
   void run_commands() {
@@ -213,6 +220,15 @@ struct CaptureLoop::Impl {
     }
   }
 
+  /// Hands packets to the pipeline, each with the moment when it passed where that matters.
+  std::size_t read_source() {
+    if (engine.looks_back()) {
+      engine.forget_peers_before(Clock::now() - config.longest_backlog);
+      pipeline.set_stamp_offset(capture::StampOffset::now());
+    }
+    return slot.read(pipeline, kPacketsPerRead);
+  }
+
   int until_next_look() const {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
         std::max(slot.next_look() - Clock::now(), Clock::duration::zero()));
@@ -237,7 +253,7 @@ struct CaptureLoop::Impl {
       if (stopping.load(std::memory_order_relaxed)) break;  // one of the commands says so
       const Clock::time_point now = Clock::now();
       if (now >= slot.next_look()) keep_source();
-      const std::size_t got = slot.read(pipeline, kPacketsPerRead);
+      const std::size_t got = read_source();
       pipeline.replay(got);
       if (got == 0) {
         // Nothing more is there now: what is packed need not wait for company.
@@ -259,7 +275,7 @@ struct CaptureLoop::Impl {
   void hand_over() {
     const auto deadline = Clock::now() + kHandOver;
     while (slot.is_open() && pipeline.can_replay() && Clock::now() < deadline) {
-      const std::size_t got = slot.read(pipeline, kPacketsPerRead);
+      const std::size_t got = read_source();
       pipeline.replay(got);
       pipeline.flush();
       if (got == 0) wait(kReplayPause);
@@ -275,7 +291,7 @@ struct CaptureLoop::Impl {
     output.flush();
     const auto deadline = Clock::now() + kFinish;
     while (output.blocked_descriptor() >= 0 && Clock::now() < deadline) {
-      if (slot.read(pipeline, kPacketsPerRead) == 0) {
+      if (read_source() == 0) {
         pipeline.flush();
         pollfd ready{output.blocked_descriptor(), POLLOUT, 0};
         poll(&ready, 1, 1);
@@ -324,6 +340,7 @@ CaptureLoop::CaptureLoop(CaptureLoopConfig config, std::unique_ptr<capture::Devi
     : impl_(std::make_unique<Impl>(std::move(config), std::move(device), std::move(listening))) {
   // As for Ethernet, which nearly every interface is; of another one only what it says then.
   impl_->renew_filter();
+  impl_->pipeline.set_stamp_offset(capture::StampOffset::now());
   (void)impl_->slot.look(impl_->pipeline);
   if (!is_open()) return;
   impl_->pipeline.set_link_type(impl_->slot.link_type());
@@ -452,14 +469,13 @@ void CaptureLoop::set_gateways(std::vector<net::IpAddress> gateways) {
   impl_->engine.set_gateways(std::move(gateways));
 }
 
-void CaptureLoop::set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers) {
-  impl_->engine.set_tapped_peers(std::move(peers));
-}
-
-void CaptureLoop::set_unowned_peers(std::vector<net::Cidr> peers) {
-  if (impl_->config.unowned_peers == peers) return;
-  impl_->config.unowned_peers = std::move(peers);
-  impl_->renew_filter();
+void CaptureLoop::set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers,
+                                   std::vector<net::Cidr> unowned) {
+  // The kernel drops a packet as it passes. So at the moment of the change it may drop nothing but
+  // what is not owned before and after.
+  impl_->filter_unowned(net::intersection(impl_->config.unowned_peers, unowned));
+  impl_->engine.set_tapped_peers(std::move(peers), Clock::now());
+  impl_->filter_unowned(std::move(unowned));
 }
 
 bool CaptureLoop::is_open() const { return impl_->slot.is_open(); }

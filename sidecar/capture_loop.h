@@ -33,6 +33,8 @@ struct CaptureLoopConfig {
   std::size_t buffer_bytes = 2U << 20;
   std::size_t most_buffer_bytes = 0;             ///< As of capture::DeviceConfig.
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
+  /// What is read later than that after it passed is decided by what holds then.
+  std::chrono::milliseconds longest_backlog{2'000};
   /// Called on the capture thread once it runs and the interface is open: what the thread may do
   /// beyond that, it needs no more.
   std::function<void()> give_up_rights;
@@ -92,9 +94,10 @@ class CaptureLoop final : public session::CaptureControl {
   /// Something is different about the interfaces. Does not wait until it has looked.
   void look_again();
   void set_gateways(std::vector<net::IpAddress> gateways);
-  void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers);
-  /// Replaces the peers that the kernel's filter may drop.
-  void set_unowned_peers(std::vector<net::Cidr> peers);
+  /// Decides what passes from now on; what has passed and is not read yet still belongs to the
+  /// peers before. `unowned`: as in the configuration.
+  void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers,
+                        std::vector<net::Cidr> unowned);
 
   /// The interface is open. Any thread.
   bool is_open() const;

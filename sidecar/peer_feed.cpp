@@ -86,10 +86,7 @@ void PeerFeed::adopt(const registry::Peers& peers) {
   std::vector<net::Cidr> unowned = unowned_peers(ownership_, *tapped);
   // More would make the filter longer than it may be: then the process decides.
   if (unowned.size() > kMostFilteredPrefixes) unowned.clear();
-  for (CaptureLoop* loop : loops_) {
-    loop->set_tapped_peers(tapped);
-    loop->set_unowned_peers(unowned);
-  }
+  for (CaptureLoop* loop : loops_) loop->set_tapped_peers(tapped, unowned);
 }
 
 }  // namespace sidetap

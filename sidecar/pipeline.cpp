@@ -104,7 +104,8 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   ledger_.read.add();
   capture::PacketView view = capture::parse_packet(config_.link, packet.bytes);
   if (view.direction == capture::Direction::kUnknown) view.direction = packet.direction;
-  const ownership::Decision decision = engine_.decide(view);
+  const ownership::Decision decision =
+      engine_.looks_back() ? engine_.decide(view, stamps_.moment_of(packet)) : engine_.decide(view);
   const auto rule = static_cast<std::size_t>(decision.rule);
   if (!decision.owned) {
     ledger_.not_owned[rule].add();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sidecar/capture/packet_source.h"
+#include "sidecar/capture/stamp_offset.h"
 #include "sidecar/fidelity/restorer.h"
 #include "sidecar/forwarding/forwarder.h"
 #include "sidecar/forwarding/outage_buffer.h"
@@ -89,6 +90,8 @@ class Pipeline final : public capture::PacketHandler {
   /// Sockets that must take more before flush() goes on.
   void collect_blocked(std::vector<int>& descriptors) const;
 
+  /// For packets that come from now on.
+  void set_stamp_offset(capture::StampOffset offset) { stamps_ = offset; }
   void set_link_type(capture::LinkType link) { config_.link = link; }
   void set_mtu(std::uint32_t mtu) { restorer_.set_mtu(mtu); }
   const Ledger& ledger() const { return ledger_; }
@@ -136,6 +139,7 @@ class Pipeline final : public capture::PacketHandler {
 
   PipelineConfig config_;
   ownership::Engine& engine_;
+  capture::StampOffset stamps_{std::chrono::nanoseconds(0)};  // what comes is newer than any event
   std::vector<Target> takers_;
   std::vector<Target> copies_;
   std::vector<Expected> expected_;               // as in the configuration

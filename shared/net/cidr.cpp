@@ -118,6 +118,19 @@ std::string to_string(std::span<const Cidr> list) {
   return text;
 }
 
+std::vector<Cidr> intersection(std::span<const Cidr> a, std::span<const Cidr> b) {
+  std::vector<Cidr> both;
+  for (const Cidr& left : a) {
+    for (const Cidr& right : b) {
+      // Prefixes nest or are disjoint: what two of them share is the longer one.
+      const Cidr& longer = left.length128() > right.length128() ? left : right;
+      const Cidr& shorter = left.length128() > right.length128() ? right : left;
+      if (shorter.contains(longer.first())) both.push_back(longer);
+    }
+  }
+  return CidrSet(std::span<const Cidr>(both)).prefixes();
+}
+
 CidrSet::CidrSet(std::span<const Rule> rules) {
   // Prefixes nest or are disjoint, so in ascending order (wider first) a stack of the open ones
   // tells at every boundary which is the longest that covers it. Of equal prefixes the last one

@@ -43,6 +43,8 @@ class Cidr {
 /// Comma-separated prefixes; blanks around them and empty items are ignored.
 Result<std::vector<Cidr>> parse_cidr_list(std::string_view text);
 std::string to_string(std::span<const Cidr> list);
+/// The fewest prefixes that cover what both lists cover, in ascending order.
+std::vector<Cidr> intersection(std::span<const Cidr> a, std::span<const Cidr> b);
 
 /// An immutable set of addresses given as prefixes, of which the longest that matches decides.
 /// Lookup is a binary search over disjoint ranges; where there are many short ones (hosts), they

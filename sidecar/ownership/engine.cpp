@@ -33,28 +33,11 @@ std::uint64_t port_mask(std::span<const capture::OwnEndpoint> endpoints) {
 
 }  // namespace
 
-TappedPeers TappedPeers::all(std::span<const net::Cidr> pod_subnets) {
-  return {.prefixes = net::CidrSet(pod_subnets)};
-}
-
-TappedPeers TappedPeers::list(std::span<const net::CidrSet::Rule> rules) {
-  std::vector<net::CidrSet::Rule> hosts;
-  std::copy_if(rules.begin(), rules.end(), std::back_inserter(hosts),
-               [](const net::CidrSet::Rule& rule) { return rule.prefix.length128() == 128; });
-  return {.prefixes = net::CidrSet(rules), .hosts = net::CidrSet(hosts)};
-}
-
-TappedPeers TappedPeers::named(std::span<const net::IpAddress> hosts) {
-  std::vector<net::Cidr> list;
-  list.reserve(hosts.size());
-  for (const net::IpAddress host : hosts) list.push_back(net::Cidr::host(host));
-  return {.hosts = net::CidrSet(std::span<const net::Cidr>(list))};
-}
-
 Engine::Engine(EngineConfig config, ListeningSockets& listening)
     : config_(std::move(config)),
       listening_(listening),
-      tapped_(std::make_shared<const TappedPeers>(std::move(config_.tapped_peers))),
+      peers_(std::make_shared<const TappedPeers>(std::move(config_.tapped_peers))),
+      tapped_(&peers_.newest()),
       addresses_(config_.hash_seed),
       flows_(config_.flow_capacity, config_.hash_seed),
       fragments_(config_.fragment_capacity, config_.hash_seed),
@@ -77,9 +60,11 @@ void Engine::set_gateways(std::vector<net::IpAddress> gateways) {
   has_pending_.store(true, std::memory_order_release);
 }
 
-void Engine::set_tapped_peers(std::shared_ptr<const TappedPeers> peers) {
+void Engine::set_tapped_peers(std::shared_ptr<const TappedPeers> peers, Moment since) {
   const std::lock_guard lock(pending_mutex_);
-  pending_.tapped = std::move(peers);
+  // No more than are remembered, however long no packet comes that takes them over.
+  if (pending_.peers.size() > PeerHistory::kMostOlder) pending_.peers.erase(pending_.peers.begin());
+  pending_.peers.push_back({std::move(peers), since});
   has_pending_.store(true, std::memory_order_release);
 }
 
@@ -102,7 +87,8 @@ void Engine::adopt_pending() {
     neighbours_.forget();
     last_next_hop_ = {};
   }
-  if (fresh.tapped) tapped_ = std::move(fresh.tapped);
+  for (PeersSince& next : fresh.peers) peers_.add(std::move(next));
+  choose_peers(kNow);
   if (fresh.own) {
     config_.own_endpoints = std::move(*fresh.own);
     own_ports_ = port_mask(config_.own_endpoints);
@@ -110,7 +96,21 @@ void Engine::adopt_pending() {
   addresses_.forget();
 }
 
+void Engine::choose_peers(Moment moment) {
+  earlier_peers_ = peers_.has_older();
+  tapped_ = &peers_.at(moment);
+  in_the_past_ = tapped_ != &peers_.newest();
+}
+
+void Engine::forget_peers_before(Moment moment) {
+  if (has_pending_.load(std::memory_order_acquire)) adopt_pending();
+  peers_.forget_before(moment);
+  choose_peers(kNow);
+}
+
 AddressFacts Engine::facts_of(const net::IpAddress& address) {
+  if (in_the_past_) [[unlikely]]
+    return look_up(address);
   return addresses_.find(address, [this](net::IpAddress a) { return look_up(a); });
 }
 
@@ -187,8 +187,10 @@ bool Engine::is_own_traffic(const PacketView& packet) const {
                 {packet.quote->destination, packet.quote->destination_port}, true);
 }
 
-Decision Engine::decide(const PacketView& packet) {
+Decision Engine::decide(const PacketView& packet, Moment moment) {
   if (has_pending_.load(std::memory_order_acquire)) adopt_pending();
+  if (earlier_peers_) [[unlikely]]
+    choose_peers(moment);
   if (packet.depth == Depth::kNothing) {
     return {packet.direction == Direction::kOutbound, Rule::kUnreadable};
   }
@@ -221,7 +223,7 @@ Decision Engine::decide(const PacketView& packet) {
   const AddressFacts peer_facts = from_self ? destination : source;
   if (peer_facts.service) return decide_service(peer_facts);
   if (!is_tapped(packet, peer, peer_facts, !from_self)) {
-    if (config_.peers_change) remember_handshake(packet, flow);
+    if (config_.peers_change) remember(packet, flow);
     return {true, Rule::kPeerUntapped};
   }
   return packet.fragment ? decide_fragment(packet, flow) : decide_whole(packet, flow);
@@ -314,6 +316,12 @@ Decision Engine::decide_tcp_handshake(const Flow& flow, FlowState& state, bool a
   state.local_is_server = both ? lower_end(flow.local, flow.remote).owned : server_is_local;
   state.rule = both ? Rule::kTcpSimultaneous : Rule::kTcpFlow;
   return {server_is_local, Rule::kTcpHandshake};
+}
+
+/// What is needed of this packet to decide those that come once the peer is tapped.
+void Engine::remember(const PacketView& packet, const Flow& flow) {
+  remember_handshake(packet, flow);
+  if (packet.fragment && packet.first_fragment) decide_fragment(packet, flow);
 }
 
 void Engine::remember_handshake(const PacketView& packet, const Flow& flow) {

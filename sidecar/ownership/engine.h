@@ -10,8 +10,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <span>
 #include <vector>
 
 #include "shared/net/cidr.h"
@@ -24,6 +22,7 @@
 #include "sidecar/ownership/neighbours.h"
 #include "sidecar/ownership/rules.h"
 #include "sidecar/ownership/server_rules.h"
+#include "sidecar/ownership/tapped_peers.h"
 
 namespace sidetap::ownership {
 
@@ -32,25 +31,6 @@ enum class ServiceView : std::uint8_t {
   kAuto,    ///< Dropped where every backend is tapped; where that is not known, while anybody is.
   kNever,   ///< Dropped.
   kAlways,  ///< Kept; the pod view of the same packet comes from the backend too.
-};
-
-/// The peers whose taps forward. Immutable; replaced whole.
-struct TappedPeers {
-  net::CidrSet prefixes{};  ///< Gateways within are not tapped: they are nodes.
-  net::CidrSet hosts{};     ///< Named one by one: tapped whatever they are.
-  /// Services of which every backend is tapped: their views are dropped, all others kept. Nothing:
-  /// it is not known, and ServiceView::kAuto goes by whether anybody is tapped.
-  std::optional<net::CidrSet> tapped_services{};
-
-  static TappedPeers none() { return {}; }
-  static TappedPeers all(std::span<const net::Cidr> pod_subnets);
-  static TappedPeers list(std::span<const net::CidrSet::Rule> rules);
-  static TappedPeers named(std::span<const net::IpAddress> hosts);
-
-  bool contains(net::IpAddress address, bool is_gateway) const {
-    return hosts.contains(address) || (!is_gateway && prefixes.contains(address));
-  }
-  bool empty() const { return prefixes.empty() && hosts.empty(); }
 };
 
 /// Who this pod is. Changes at run time.
@@ -81,19 +61,27 @@ struct EngineConfig {
   std::uint64_t hash_seed = 0x9e3779b97f4a7c15ULL;  ///< Random in production: peers choose ports.
 };
 
-/// decide() and counters are for one thread, the packet path; the setters may be called from any
-/// thread and take effect with the next packet, each in one step.
+/// decide(), forget_peers_before() and counters are for one thread, the packet path; the setters
+/// may be called from any thread and take effect with the next packet, each in one step.
 class Engine {
  public:
   /// `listening` must outlive the engine and is called on the thread of decide().
   Engine(EngineConfig config, ListeningSockets& listening);
 
-  Decision decide(const capture::PacketView& packet);
+  /// `moment`: when the packet passed. It counts only while looks_back().
+  Decision decide(const capture::PacketView& packet, Moment moment = kNow);
 
   void set_self(Self self);
   void set_gateways(std::vector<net::IpAddress> gateways);
-  void set_tapped_peers(std::shared_ptr<const TappedPeers> peers);
+  /// They count for packets that passed at `since` or later; for those before, the peers that
+  /// were set until then.
+  void set_tapped_peers(std::shared_ptr<const TappedPeers> peers, Moment since = Moment::min());
   void set_own_endpoints(std::vector<capture::OwnEndpoint> endpoints);
+
+  /// Peers of earlier moments are remembered, or may be with the next packet.
+  bool looks_back() const { return earlier_peers_ || has_pending_.load(std::memory_order_acquire); }
+  /// No packet that passed before `moment` is still to come.
+  void forget_peers_before(Moment moment);
 
   /// TCP flows held, and those given up for lack of room (decided anew when they go on).
   std::size_t flows() const { return flows_.size(); }
@@ -111,6 +99,7 @@ class Engine {
   }
 
   void adopt_pending();
+  void choose_peers(Moment moment);
   AddressFacts facts_of(const net::IpAddress& address);
   AddressFacts look_up(net::IpAddress address) const;
   bool is_self(net::IpAddress address) const;
@@ -141,6 +130,7 @@ class Engine {
   Decision decide_tcp(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp_handshake(const Flow& flow, FlowState& state, bool answer) const;
   Decision decide_tcp_midway(const Flow& flow, FlowState& state);
+  void remember(const capture::PacketView& packet, const Flow& flow);
   void remember_handshake(const capture::PacketView& packet, const Flow& flow);
   Decision decide_icmp(const capture::PacketView& packet, const Flow& flow);
   Decision decide_quote(const capture::PacketView& packet, const Flow& flow);
@@ -148,8 +138,11 @@ class Engine {
   EngineConfig config_;
   std::uint64_t own_ports_ = 0;  // see port_mask()
   ListeningSockets& listening_;
-  std::shared_ptr<const TappedPeers> tapped_;
-  AddressBook addresses_;
+  PeerHistory peers_;
+  const TappedPeers* tapped_;   // those of the packet at hand, in peers_
+  bool earlier_peers_ = false;  // peers_ has older ones
+  bool in_the_past_ = false;    // tapped_ are older ones
+  AddressBook addresses_;       // by the newest
   FlowTable flows_;
   FragmentTable fragments_;
   Neighbours neighbours_;
@@ -160,7 +153,7 @@ class Engine {
   struct Pending {
     std::unique_ptr<Self> self;
     std::unique_ptr<std::vector<net::IpAddress>> gateways;
-    std::shared_ptr<const TappedPeers> tapped;
+    std::vector<PeersSince> peers;  // in the order in which they were set
     std::unique_ptr<std::vector<capture::OwnEndpoint>> own;
   };
   std::atomic<bool> has_pending_{false};

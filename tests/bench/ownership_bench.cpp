@@ -57,6 +57,24 @@ void BM_EstablishedFlows(benchmark::State& state) {
   run(state, pod, segments(flows, 0x10, state.range(1)));
 }
 
+/// The same while the peers have just changed: what is read passed before that, or after it.
+void BM_EstablishedFlowsAfterAChange(benchmark::State& state) {
+  const auto flows = static_cast<std::size_t>(state.range(0));
+  Pod pod{tap_config()};
+  for (const Bytes& syn : segments(flows, 0x02, 4)) pod.sees(syn);
+  const Moment change{std::chrono::hours(1)};
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(pod_config(1).tapped_peers),
+                              change);
+  const Moment passed = change + std::chrono::milliseconds(state.range(1) == 0 ? -1 : 1);
+  const std::vector<Bytes> packets = segments(flows, 0x10, 4);
+  std::size_t i = 0;
+  for (auto _ : state) {
+    const auto view = capture::parse_packet(capture::LinkType::kEthernet, packets[i]);
+    benchmark::DoNotOptimize(pod.engine.decide(view, passed));
+    if (++i == packets.size()) i = 0;
+  }
+}
+
 /// SYNs of ever new flows beside so many that go on.
 void BM_NewFlows(benchmark::State& state) {
   const auto flows = static_cast<std::size_t>(state.range(0));
@@ -89,6 +107,7 @@ void BM_Fragments(benchmark::State& state) {
 
 const std::vector<std::vector<std::int64_t>> kFlowsAndVersions = {{1, 1000, 100'000}, {4, 6}};
 BENCHMARK(BM_EstablishedFlows)->ArgsProduct(kFlowsAndVersions);
+BENCHMARK(BM_EstablishedFlowsAfterAChange)->ArgsProduct({{1, 1000, 100'000}, {0, 1}});
 BENCHMARK(BM_NewFlows)->ArgsProduct(kFlowsAndVersions);
 BENCHMARK(BM_Fragments)->ArgsProduct(kFlowsAndVersions);
 

@@ -136,6 +136,20 @@ TEST(CidrSet, LargeSetsHoldTheirMembersAndNothingElse) {
   }
 }
 
+TEST(CidrList, TheIntersectionIsWhatBothCover) {
+  const auto common = [](std::string_view a, std::string_view b) {
+    return to_string(intersection(*parse_cidr_list(a), *parse_cidr_list(b)));
+  };
+  EXPECT_EQ(common("10.96.0.0/12", "10.96.0.10,10.97.0.0/16,192.0.2.1"),
+            "10.96.0.10/32,10.97.0.0/16");
+  EXPECT_EQ(common("10.96.0.10,10.97.0.0/16,192.0.2.1", "10.96.0.0/12"),
+            "10.96.0.10/32,10.97.0.0/16");
+  EXPECT_EQ(common("10.96.0.1,fd00:96::1", "fd00:96::/112"), "fd00:96::1/128");
+  EXPECT_EQ(common("10.0.0.0/8,10.96.0.0/12", "10.96.0.0/12,10.96.0.1"), "10.96.0.0/12");
+  EXPECT_EQ(common("10.96.0.1", "10.96.0.2"), "");
+  EXPECT_EQ(common("", "10.96.0.0/12"), "");
+}
+
 TEST(CidrSet, ARangeAcrossTheFamiliesIsSeenFromBoth) {
   std::string text = "::/0,!255.255.255.255,!::1:0:0:0";
   for (int i = 0; i < 100; ++i) text += ",!10.0.0." + std::to_string(2 * i);

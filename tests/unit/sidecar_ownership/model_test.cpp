@@ -259,6 +259,99 @@ TEST_P(Model, UdpThroughAServiceIsExactUnlessTheClientLooksLikeTheServer) {
   EXPECT_GT(lost, 1000U);
 }
 
+/// Pod two's tap comes and goes while both rings of pod one's tap are read late, each by as much as
+/// it happens. Pod one has to decide each packet as if it were read as it passes; then nothing is
+/// lost, and what passes while both agree is forwarded once.
+TEST_P(Model, PeersThatChangeBetweenStampAndReadChangeNothing) {
+  struct Passed {
+    Bytes bytes;
+    Moment moment;
+    Decision prompt;
+    bool two_owns, agreed, is_tcp;
+  };
+  EngineConfig config = pod_config(1);
+  config.tapped_peers = TappedPeers::none();
+  config.peers_change = true;
+  Pod prompt(config);
+  Pod late(config);
+  std::vector<Passed> rings[2];  // SCTP has one of its own
+  const auto read = [&](std::vector<Passed>& ring) {
+    for (const Passed& packet : ring) {
+      const auto view = capture::parse_packet(capture::LinkType::kEthernet, packet.bytes);
+      const Decision decision = late.engine.decide(view, packet.moment);
+      ASSERT_EQ(decision, packet.prompt)
+          << rule_name(decision.rule) << " instead of " << rule_name(packet.prompt.rule);
+      if (packet.is_tcp) continue;  // of which two knows more: it has looked at every handshake
+      ASSERT_TRUE(decision.owned || packet.two_owns) << "lost";
+      if (packet.agreed) {
+        ASSERT_NE(decision.owned, packet.two_owns) << "doubled";
+      }
+    }
+    ring.clear();
+  };
+
+  Moment now{std::chrono::hours(1)};
+  bool forwards = false;  // two's tap,
+  bool counted = false;   // and one's leaves packets to it
+  std::size_t changes = 0;
+  std::size_t changes_in_backlog = 0;
+  PacketBuilder whole = packet();
+  unsigned part = 0;
+  unsigned parts = 1;
+  for (int i = 0; i < 20000; ++i) {
+    now += std::chrono::microseconds(1 + dice(1000));
+    if (dice(20) == 0) {
+      // It forwards before it is counted on, and until after.
+      if (forwards == counted && !counted) {
+        forwards = true;
+      } else if (forwards != counted && dice(2) == 0) {
+        forwards = false;
+      } else {
+        counted = !counted;
+        changes_in_backlog += !rings[0].empty();
+        const auto peers = std::make_shared<const TappedPeers>(counted ? tapped("10.0.0.2,fd00::2")
+                                                                       : TappedPeers::none());
+        prompt.engine.set_tapped_peers(peers);
+        late.engine.set_tapped_peers(peers, now);
+        // Of more changes than are remembered none may be waited for.
+        if (++changes % PeerHistory::kMostOlder == 0) {
+          for (auto& ring : rings) ASSERT_NO_FATAL_FAILURE(read(ring));
+        }
+      }
+    }
+    if (part == 0) {
+      whole = between(dice(2) == 0, dice(2) == 0);
+      static constexpr std::uint8_t kPorts[] = {17, 33, 132, 136};
+      switch (dice(6)) {
+        case 0:
+          whole.tcp(any_port(), any_port(), dice(2) == 0 ? 0x02 : 0x10);
+          break;
+        case 1:
+          whole.icmp(static_cast<std::uint8_t>(random()));
+          break;
+        default:
+          whole.ports(kPorts[dice(4)], any_port(), any_port());
+          parts = dice(3) == 0 ? 3 : 1;
+      }
+    }
+    PacketBuilder p = whole;
+    if (parts > 1) p.fragment(static_cast<std::uint32_t>(i) - part, part, part + 1 < parts);
+    if (++part == parts) part = 0, parts = 1;
+    const Bytes bytes = p.ethernet();
+    const std::uint8_t protocol =
+        capture::parse_packet(capture::LinkType::kEthernet, bytes).protocol;
+    const bool two_owns = two.sees(bytes).owned && forwards;
+    rings[protocol == 132].push_back(
+        {bytes, now, prompt.sees(bytes), two_owns, forwards == counted, protocol == 6});
+    for (auto& ring : rings) {
+      if (dice(40) == 0) {
+        ASSERT_NO_FATAL_FAILURE(read(ring));
+      }
+    }
+  }
+  EXPECT_GT(changes_in_backlog, 100U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, Model, testing::Values(1U, 2U, 3U, 20251U));
 
 }  // namespace
