@@ -490,7 +490,14 @@ LoopCounts CaptureLoop::counts() {
   for (const auto& [id, capture] : impl_->captures) impl_->add_counts_of(capture, counts);
   for (std::size_t i = 0; i < impl_->config.pipeline.expected.size(); ++i)
     counts.sensors[i].missed = impl_->pipeline.missed(i);
-  impl_->on_packet_path([&] { counts.source = impl_->slot.counts(); });
+  impl_->on_packet_path([&] {
+    counts.source = impl_->slot.counts();
+    counts.flows = impl_->engine.flows();
+    for (unsigned phase = 0; phase < ownership::kFlowPhaseCount; ++phase) {
+      counts.flow_evictions[phase] =
+          impl_->engine.flow_evictions(static_cast<ownership::FlowPhase>(phase));
+    }
+  });
   counts.reopened = impl_->slot.reopened();
   return counts;
 }

@@ -2,6 +2,7 @@
 // CaptureControl by which sessions steer it.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -50,6 +51,8 @@ struct LoopCounts : CaptureCounts {
   std::vector<CaptureCounts> sensors;  ///< As in the configuration.
   CaptureCounts copies;                ///< Of clients that look on.
   std::uint64_t reopened = 0;          ///< Times that the interface had to be opened anew.
+  std::size_t flows = 0;               ///< As of the engine, and those that it gave up.
+  std::array<std::uint64_t, ownership::kFlowPhaseCount> flow_evictions{};
 };
 
 /// Members are for the control thread, one at a time.

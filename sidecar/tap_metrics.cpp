@@ -57,6 +57,17 @@ const MetricSpec kWorking{"sidetap_interface_working", MetricType::kGauge,
 const MetricSpec kReopened{"sidetap_interface_reopened_total", MetricType::kCounter,
                            "Times that the interface was opened anew"};
 
+const MetricSpec kFlows{"sidetap_flows", MetricType::kGauge,
+                        "TCP flows of which the tap remembers who opened them; the table holds "
+                        "131,072, and a flow leaves it only for another"};
+const MetricSpec kFlowEvictions{"sidetap_flow_evictions_total", MetricType::kCounter,
+                                "TCP flows that the tap has forgotten for want of room, by state: "
+                                "closed, opening (SYNs only), or open, which it decides anew by "
+                                "their ports"};
+
+/// By FlowPhase.
+constexpr std::string_view kFlowStates[ownership::kFlowPhaseCount] = {"closed", "opening", "open"};
+
 std::uint64_t waiting(const Ledger& ledger) {
   // In this order, so that the difference is never below zero.
   const std::uint64_t released = ledger.released.value();
@@ -107,6 +118,10 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
     show(kCaptures, interface, [](const Row& x) { return x.loop->captures(); });
     show(kWorking, interface, [](const Row& x) { return x.loop->is_working() ? 1 : 0; });
     show(kOpen, interface, [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
+    show(kFlows, interface, [](const Row& x) { return x.counts.flows; });
+    for (unsigned state = 0; state < ownership::kFlowPhaseCount; ++state)
+      show(kFlowEvictions, with("state", kFlowStates[state]),
+           [state](const Row& x) { return x.counts.flow_evictions[state]; });
     show(kFiltered, with("by", "filter"), [](const Row& x) { return x.counts.filtered; });
     show(kFiltered, with("by", "sampling"), [](const Row& x) { return x.counts.sampled; });
     show(kDropped, with("cause", "kernel-ring"),

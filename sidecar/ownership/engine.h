@@ -83,8 +83,10 @@ class Engine {
   /// No packet that passed before `moment` is still to come.
   void forget_peers_before(Moment moment);
 
-  /// TCP flows held, and those given up for lack of room (decided anew when they go on).
+  /// TCP flows held, and those given up for lack of room (decided anew when they go on). None is
+  /// forgotten for its age.
   std::size_t flows() const { return flows_.size(); }
+  std::uint64_t flow_evictions(FlowPhase phase) const { return flows_.evictions(phase); }
   std::uint64_t flow_evictions() const { return flows_.evictions(); }
 
  private:

@@ -68,17 +68,17 @@ FlowState* FlowTable::find(const FlowKey& key) {
   return &slot->state;
 }
 
-unsigned FlowTable::worth(const Slot& slot) {
+FlowPhase FlowTable::phase_of(const Slot& slot) {
   const FlowState& s = slot.state;
-  if (s.reset || (s.fin_from_local && s.fin_from_remote)) return 0;
-  return s.settled ? 2 : 1;
+  if (s.reset || (s.fin_from_local && s.fin_from_remote)) return FlowPhase::kClosed;
+  return s.settled ? FlowPhase::kOpen : FlowPhase::kOpening;
 }
 
 std::size_t FlowTable::way_to_give(const Slot* set) const {
   std::size_t given = 0;
   for (std::size_t i = 1; i < kWays; ++i) {
-    const unsigned mine = worth(set[i]);
-    const unsigned least = worth(set[given]);
+    const FlowPhase mine = phase_of(set[i]);
+    const FlowPhase least = phase_of(set[given]);
     // Differences of ticks stay right when the clock wraps.
     if (mine < least || (mine == least && clock_ - set[i].used > clock_ - set[given].used)) {
       given = i;
@@ -101,7 +101,7 @@ FlowState& FlowTable::obtain(const FlowKey& key) {
     ++size_;
   } else {
     way = way_to_give(set);
-    ++evictions_;
+    ++evictions_[static_cast<unsigned>(phase_of(set[way]))];
   }
   tags = (tags & ~(std::uint64_t{0xff} << way * 8)) | place.tag << way * 8;
   set[way] = Slot{key, FlowState{}, ++clock_};

@@ -1,10 +1,12 @@
 // What is known of each TCP flow: a hash table of fixed size that never allocates again.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <numeric>
 
 #include "shared/net/ip_address.h"
 #include "sidecar/ownership/rules.h"
@@ -34,6 +36,14 @@ struct FlowState {
   Rule rule = Rule::kTcpFlow;
 };
 
+/// How far a flow has come, as far as is known; the less worthy to be kept first.
+enum class FlowPhase : std::uint8_t {
+  kClosed,   ///< A FIN from both ends, or a RST.
+  kOpening,  ///< SYNs only.
+  kOpen,
+};
+inline constexpr unsigned kFlowPhaseCount = static_cast<unsigned>(FlowPhase::kOpen) + 1;
+
 /// Sets of eight neighbours, found by hash; one byte of hash for each, all eight in one word, tells
 /// which of them to look at. When a set is full its least worthy flow makes room: a closed one,
 /// else one that never got past its SYN, else the one not seen for longest. That is safe: a flow
@@ -50,7 +60,13 @@ class FlowTable {
 
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return (set_mask_ + 1) * kWays; }
-  std::uint64_t evictions() const { return evictions_; }
+  /// Flows that made room for another, by how far they had come.
+  std::uint64_t evictions(FlowPhase phase) const {
+    return evictions_[static_cast<unsigned>(phase)];
+  }
+  std::uint64_t evictions() const {
+    return std::accumulate(evictions_.begin(), evictions_.end(), std::uint64_t{0});
+  }
 
  private:
   static constexpr std::size_t kWays = 8;
@@ -70,13 +86,13 @@ class FlowTable {
   Place place_of(const FlowKey& key) const;
   Slot* find_at(const Place& place, const FlowKey& key) const;
   std::size_t way_to_give(const Slot* set) const;
-  static unsigned worth(const Slot& slot);
+  static FlowPhase phase_of(const Slot& slot);
 
   std::size_t set_mask_;
   std::uint64_t seed_;
   std::uint32_t clock_ = 0;
   std::size_t size_ = 0;
-  std::uint64_t evictions_ = 0;
+  std::array<std::uint64_t, kFlowPhaseCount> evictions_{};
   std::unique_ptr<std::uint64_t[], Free> tags_;  // one word a set; a byte of 0 is a free way
   std::unique_ptr<Slot[], Free> slots_;
 };

@@ -129,6 +129,9 @@ class Status(TapTest):
         metrics = self.pod.run("curl", "-sf", "http://127.0.0.1:15920/metrics")
         self.assertIn('sidetap_interface_open{interface="eth0"} 1', metrics)
         self.assertIn("sidetap_packets_dropped_total", metrics)
+        self.assertIn('sidetap_flows{interface="eth0"} 0', metrics)
+        for state in ("closed", "opening", "open"):
+            self.assertIn(f'sidetap_flow_evictions_total{{interface="eth0",state="{state}"}} 0', metrics)
         self.pod.run(f"{BINARIES}/sidetap-sidecar", "check", "--status-listen", ":15920")
 
     def test_a_port_that_is_taken_is_a_warning_only(self):

@@ -46,6 +46,20 @@ TEST(FlowTable, ClosedFlowsMakeRoomFirstThenTheLongestUnused) {
   EXPECT_EQ(table.find(flow(1)), nullptr);
 }
 
+TEST(FlowTable, CountsWhatItGaveUpByHowFarItHadCome) {
+  FlowTable table(8, 1);
+  for (unsigned i = 0; i < 8; ++i) {
+    FlowState& state = table.obtain(flow(i));
+    state.settled = i >= 3;
+    state.reset = i == 7;
+  }
+  for (unsigned i = 10; i < 16; ++i) table.obtain(flow(i)).settled = true;
+  EXPECT_EQ(table.evictions(FlowPhase::kClosed), 1U);
+  EXPECT_EQ(table.evictions(FlowPhase::kOpening), 3U);
+  EXPECT_EQ(table.evictions(FlowPhase::kOpen), 2U);
+  EXPECT_EQ(table.evictions(), 6U);
+}
+
 FragmentKey datagram(std::uint32_t id) {
   return {net::IpAddress::v4(1), net::IpAddress::v4(2), id, 17};
 }
