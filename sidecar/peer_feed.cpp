@@ -18,6 +18,7 @@ registry::ClientConfig client_config(const RegistryOptions& options) {
   config.server_name = options.server_name;
   config.token_file = options.token_file;
   config.grace = std::chrono::milliseconds(options.grace_ms);
+  config.ends_last = options.native_sidecar;
   return config;
 }
 

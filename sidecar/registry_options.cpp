@@ -61,6 +61,14 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                              .help = "how long the registry's last word holds while none of its "
                                      "replicas answers; then every peer counts as untapped"},
                             config::duration_ms(0, 600'000), into.grace_ms);
+  options.add<bool>(
+      {.flag = "--native-sidecar",
+       .env = "NATIVE_SIDECAR",
+       .value = "on|off",
+       .fallback = "off",
+       .help = "on: the tap's container is told to end only after the pod's others have "
+               "ended; the registry then knows that the pod answers nobody any more"},
+      config::word<bool>({{"on", true}, {"off", false}}), into.native_sidecar);
 }
 
 Result<void> check_registry(const RegistryOptions& options) {

@@ -19,6 +19,7 @@ struct RegistryOptions {
   std::string server_name;
   std::string token_file;
   std::int64_t grace_ms = 15'000;
+  bool native_sidecar = false;
 };
 
 /// Declares the options; `into` must outlive the set.

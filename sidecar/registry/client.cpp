@@ -152,7 +152,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     };
     const std::function<std::string()> hello = [this] {
       vouched = vouched || forwarding();
-      return hello_text(addresses(), forwarding());
+      return hello_text(addresses(), forwarding(), pod_ended);
     };
     const std::function<bool(Message)> on_message = [this, &replica](Message message) {
       return std::visit([&](auto& said) { return receive(replica, said); }, message);
@@ -278,7 +278,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     for (Replica& replica : replicas) {
       if (!replica.link || !replica.link->open()) continue;
       vouched = vouched || forwarding();
-      replica.link->send(state_text(addresses(), forwarding()));
+      replica.link->send(state_text(addresses(), forwarding(), pod_ended));
     }
   }
 
@@ -320,7 +320,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   session::Interruption left;   // asked for whenever the view may have changed
   std::shared_ptr<const Peers> told;
   Own own;
-  bool vouched = false;  // a replica was told that this tap forwards
+  bool pod_ended = false;  // but for this tap
+  bool vouched = false;    // a replica was told that this tap forwards
   bool stopping = false;
   std::size_t running = 0;
 };
@@ -347,7 +348,12 @@ void Client::set_own(Own own) {
 
 asio::awaitable<void> Client::leave(std::chrono::milliseconds limit) {
   const auto impl = impl_;
-  set_own({impl->own.addresses, {}});
+  impl->pod_ended = impl->config.ends_last;
+  if (impl->forwarding()) {
+    set_own({impl->own.addresses, {}});
+  } else if (impl->pod_ended) {
+    impl->tell();
+  }
   if (!impl->vouched) co_return;  // nobody counts on this tap
   const auto deadline = steady_clock::now() + limit;
   while (!impl->unlisted() && until(deadline).count() > 0) {

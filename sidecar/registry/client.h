@@ -37,6 +37,8 @@ struct ClientConfig {
   /// How long the word of the last replica holds, from the last byte that was heard of it.
   std::chrono::milliseconds grace{15'000};
   std::chrono::milliseconds resolve_interval{10'000};
+  /// This tap is told to end only when nothing else of its pod runs any more.
+  bool ends_last = false;
   /// A replica that says nothing for so long, not even to a ping, is gone.
   std::chrono::milliseconds silence{6'000};
   /// A peer counts as tapped when it has been listed for so long: as Settling.
@@ -87,9 +89,10 @@ class Client {
   Result<void> start();
   /// To be called whenever that changes, and before start(). Every replica is told at once.
   void set_own(Own own);
-  /// Says that this tap forwards no more, and waits until no replica lists it and its peers have
-  /// had the time to hear of that; no longer than `limit`, which it takes when a replica that may
-  /// list it cannot be asked. Go on forwarding until it returns.
+  /// Says that this tap forwards no more (and, where it ends last, that its pod has ended), and
+  /// waits until no replica lists it and its peers have had the time to hear of that; no longer
+  /// than `limit`, which it takes when a replica that may list it cannot be asked. Go on forwarding
+  /// until it returns.
   boost::asio::awaitable<void> leave(std::chrono::milliseconds limit);
   /// Ends every connection.
   boost::asio::awaitable<void> stop();

@@ -115,9 +115,11 @@ Error malformed(const std::string& type) {
   return Error{"registry: a message of type \"" + type + "\" is malformed"};
 }
 
-std::string describe(const char* type, std::span<const net::IpAddress> list, bool forwarding) {
+std::string describe(const char* type, std::span<const net::IpAddress> list, bool forwarding,
+                     bool ended) {
   json object = {{"type", type}, {"addresses", json::array()}, {"forwarding", forwarding}};
   for (const auto& address : list) object["addresses"].push_back(address.to_string());
+  if (ended) object["ended"] = true;
   if (type == std::string_view("hello")) object["version"] = kProtocolVersion;
   return object.dump();
 }
@@ -160,12 +162,12 @@ Result<Message> parse_message(std::string_view bytes) {
   return Message(Unknown{});
 }
 
-std::string hello_text(std::span<const net::IpAddress> list, bool forwarding) {
-  return describe("hello", list, forwarding);
+std::string hello_text(std::span<const net::IpAddress> list, bool forwarding, bool ended) {
+  return describe("hello", list, forwarding, ended);
 }
 
-std::string state_text(std::span<const net::IpAddress> list, bool forwarding) {
-  return describe("state", list, forwarding);
+std::string state_text(std::span<const net::IpAddress> list, bool forwarding, bool ended) {
+  return describe("state", list, forwarding, ended);
 }
 
 std::string resync_text() { return R"({"type":"resync"})"; }

@@ -2,6 +2,7 @@
 //
 //   tap -> registry   {"type":"hello","version":1,"addresses":["10.1.2.3"],"forwarding":false}
 //                     {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
+//                     {"type":"state","addresses":["10.1.2.3"],"forwarding":false,"ended":true}
 //                     {"type":"resync"}
 //   registry -> tap   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],
 //                      "services":["10.96.0.10"]}
@@ -10,9 +11,9 @@
 //                     {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
 //                     {"type":"refused","reason":"the token is not this pod's"}
 //
-// "taps" are the addresses of the taps whose sessions carry data; "services" those of the Services
-// that have tapped backends only, where the registry knows. Versions count within one connection's
-// replica.
+// "ended": of the tap's pod nothing but the tap runs any more, and that ends now. "taps" are the
+// addresses of the taps whose sessions carry data; "services" those of the Services that have
+// tapped backends only, where the registry knows. Versions count within one connection's replica.
 #pragma once
 
 #include <cstdint>
@@ -64,8 +65,10 @@ using Message = std::variant<Snapshot, Change, CaBundle, Refused, Unknown>;
 /// Error: no JSON object, a member missing or of the wrong kind, no address.
 Result<Message> parse_message(std::string_view text);
 
-std::string hello_text(std::span<const net::IpAddress> addresses, bool forwarding);
-std::string state_text(std::span<const net::IpAddress> addresses, bool forwarding);
+std::string hello_text(std::span<const net::IpAddress> addresses, bool forwarding,
+                       bool ended = false);
+std::string state_text(std::span<const net::IpAddress> addresses, bool forwarding,
+                       bool ended = false);
 std::string resync_text();
 
 }  // namespace sidetap::registry

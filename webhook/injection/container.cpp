@@ -63,8 +63,10 @@ void write_environment(JsonWriter& json, const Settings& settings,
   env.text("LOG_LEVEL", settings.log_level);
   env.text("LOG_FORMAT", sidecar.log_format);
   env.text_unless_empty("REGISTRY", configuration.registry.address);
-  if (!configuration.registry.address.empty())
+  if (!configuration.registry.address.empty()) {
     env.text_unless_empty("REGISTRY_CA", configuration.registry.ca);
+    if (settings.form == Form::kNative) env.text("NATIVE_SIDECAR", "on");
+  }
   if (has_token(configuration))
     env.text("REGISTRY_TOKEN_FILE", std::string(kTokenDirectory) + "/" + std::string(kTokenFile));
   env.rest();

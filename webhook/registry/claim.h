@@ -24,6 +24,8 @@ class Claim {
   void give_up();
 
   bool forwarding() const { return state_.forwarding; }
+  /// Of the pod nothing but the tap runs any more, and the tap forwards no more.
+  bool ended() const { return state_.ended && !state_.forwarding; }
   /// Of what was said last.
   std::vector<net::IpAddress> proved() const;
   std::size_t unproved() const { return state_.addresses.size() - proved().size(); }

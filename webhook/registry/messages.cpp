@@ -34,7 +34,12 @@ Result<TapMessage> parse_state(const json& object, bool hello) {
   if (addresses == object.end() || !addresses->is_array() || addresses->size() > kMostAddresses) {
     return Error{"\"addresses\" is no list of at most 64"};
   }
+  const auto ended = object.find("ended");
+  if (ended != object.end() && !ended->is_boolean()) {
+    return Error{"\"ended\" is not true or false"};
+  }
   state.forwarding = forwarding->get<bool>();
+  state.ended = ended != object.end() && ended->get<bool>();
   for (const json& item : *addresses) {
     const auto address = net::IpAddress::parse(item.is_string() ? item.get<std::string>() : "");
     if (!address) return Error{"\"addresses\" has what is no IP address"};

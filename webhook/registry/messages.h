@@ -2,6 +2,7 @@
 //
 //   tap -> registry   {"type":"hello","version":1,"addresses":["10.1.2.3"],"forwarding":false}
 //                     {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
+//                     {"type":"state","addresses":["10.1.2.3"],"forwarding":false,"ended":true}
 //                     {"type":"resync"}
 //   registry -> tap   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],
 //                      "services":["10.96.0.10"]}
@@ -10,6 +11,7 @@
 //                     {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
 //                     {"type":"refused","reason":"..."}, and the end of the connection
 //
+// "ended": of the tap's pod nothing but the tap runs any more, and that ends now.
 // "services" and its changes are there only where the registry watches Services.
 #pragma once
 
@@ -36,6 +38,7 @@ struct TapState {
   bool hello = false;
   std::vector<net::IpAddress> addresses;
   bool forwarding = false;
+  bool ended = false;
 };
 struct Resync {};
 /// Of a type that this registry does not know: to be ignored.

@@ -199,6 +199,7 @@ struct Server::Impl {
   /// Publishes what is proved of what the tap says.
   void apply(const Connection& tap) {
     taps.update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding());
+    if (services && tap.claim.ended()) services->table().ended(tap.claim.proved());
     changed();
   }
 

@@ -4,82 +4,6 @@
 #include <utility>
 
 namespace sidetap::webhook::registry {
-namespace {
-
-using nlohmann::json;
-
-const json& member_of(const json& object, const char* key) {
-  static const json kNothing;
-  if (!object.is_object()) return kNothing;
-  const auto found = object.find(key);
-  return found == object.end() ? kNothing : *found;
-}
-
-std::string text_of(const json& object, const char* key) {
-  const json& value = member_of(object, key);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
-
-std::optional<net::IpAddress> address_of(const json& value) {
-  if (!value.is_string()) return std::nullopt;
-  const auto address = net::IpAddress::parse(value.get_ref<const std::string&>());
-  if (!address) return std::nullopt;
-  return *address;
-}
-
-/// Empty: it has none.
-ObjectName name_of(const json& metadata, const std::string& name) {
-  const std::string space = text_of(metadata, "namespace");
-  return space.empty() || name.empty() ? ObjectName() : space + "/" + name;
-}
-
-}  // namespace
-
-std::optional<ServiceFacts> read_service(const json& object) {
-  const json& metadata = member_of(object, "metadata");
-  ServiceFacts facts{name_of(metadata, text_of(metadata, "name")), {}};
-  if (facts.name.empty()) return std::nullopt;
-  const json& spec = member_of(object, "spec");
-  // "None" (headless) and "" (ExternalName) are no addresses.
-  const json& several = member_of(spec, "clusterIPs");
-  if (several.is_array() && !several.empty()) {
-    for (const json& item : several) {
-      const auto address = address_of(item);
-      auto& all = facts.addresses;
-      if (address && std::find(all.begin(), all.end(), *address) == all.end())
-        all.push_back(*address);
-    }
-  } else if (const auto address = address_of(member_of(spec, "clusterIP"))) {
-    facts.addresses.push_back(*address);
-  }
-  return facts;
-}
-
-std::optional<SliceFacts> read_slice(const json& object) {
-  const json& metadata = member_of(object, "metadata");
-  SliceFacts facts;
-  facts.name = name_of(metadata, text_of(metadata, "name"));
-  facts.service =
-      name_of(metadata, text_of(member_of(metadata, "labels"), "kubernetes.io/service-name"));
-  if (facts.name.empty() || facts.service.empty()) return std::nullopt;
-  const std::string type = text_of(object, "addressType");
-  facts.v4 = type != "IPv6";
-  facts.v6 = type != "IPv4";
-  for (const json& endpoint : member_of(object, "endpoints")) {
-    const json& addresses = member_of(endpoint, "addresses");
-    facts.unreadable |= !addresses.is_array() || addresses.empty();
-    for (const json& item : addresses) {
-      const auto address = address_of(item);
-      // Host names, and what is of another family than the slice says.
-      if (address && (address->is_v4() ? facts.v4 && !facts.v6 : facts.v6 && !facts.v4)) {
-        facts.endpoints.push_back(*address);
-      } else {
-        facts.unreadable = true;
-      }
-    }
-  }
-  return facts;
-}
 
 bool ServiceTable::member(const net::IpAddress& vip) const {
   if (!current_ || slices_left_out_) return false;
@@ -161,72 +85,146 @@ void ServiceTable::forget_empty(const ObjectName& name) {
 void ServiceTable::slices_begin() {
   ++slice_round_;
   slice_over_limit_ = false;
+  listing_slices_ = true;
 }
 
-void ServiceTable::attach(const SliceFacts& slice) {
-  Service& service = services_[slice.service];
+/// By what is known of the endpoint up to now: it is called before the slice takes the place of the
+/// one before.
+ServiceTable::Part ServiceTable::part_of(const Endpoint& endpoint, const SliceFacts& slice) const {
+  if (endpoint.ready) return Part::kReady;
+  bool known = false;
+  bool was_ready = false;
+  const auto service = services_.find(slice.service);
+  const auto users = users_.find(endpoint.address);
+  if (service != services_.end() && users != users_.end()) {
+    const Backends* const mine = &service->second.families[!endpoint.address.is_v4()];
+    for (const Use& use : users->second) {
+      if (use.backends != mine) continue;
+      known = true;
+      was_ready |= use.part != Part::kIdle;
+    }
+  }
+  // What a list shows may have been ready since the one before.
+  const bool may_have_been = was_ready || listing_slices_ || (!known && endpoint.terminating);
+  if (!may_have_been) return Part::kIdle;
+  return endpoint.terminating ? Part::kLeaving : Part::kUnready;
+}
+
+void ServiceTable::count(const net::IpAddress& endpoint, const Use& use, bool add) {
+  if (use.part == Part::kIdle) return;
+  Backends& backends = *use.backends;
+  const auto change = [add](std::size_t& number) { add ? ++number : --number; };
+  const bool tapped = taps_.contains(endpoint);
+  if (use.part == Part::kLeaving && !tapped && ended_.contains(endpoint))
+    return change(backends.ended);
+  change(backends.all);
+  if (tapped) change(backends.tapped);
+  if (use.part == Part::kReady) change(backends.ready);
+}
+
+/// `change` may change what count() goes by.
+template <class Change>
+void ServiceTable::recount(const net::IpAddress& endpoint, Change change) {
+  const auto users = users_.find(endpoint);
+  if (users == users_.end()) return change();
+  for (const Use& use : users->second) count(endpoint, use, false);
+  change();
+  for (const Use& use : users->second) {
+    count(endpoint, use, true);
+    touch(*use.backends);
+  }
+}
+
+void ServiceTable::attach(const Slice& slice) {
+  const SliceFacts& facts = slice.facts;
+  Service& service = services_[facts.service];
   ++service.slices;
   for (const bool v6 : {false, true}) {
-    if (!(v6 ? slice.v6 : slice.v4)) continue;
+    if (!(v6 ? facts.v6 : facts.v4)) continue;
     Backends& backends = service.families[v6];
-    if (slice.unreadable) ++backends.all;
-    for (const auto& endpoint : slice.endpoints) {
-      ++backends.all;
-      if (taps_.contains(endpoint)) ++backends.tapped;
-      users_[endpoint].push_back(&backends);
+    if (facts.unreadable) ++backends.all;
+    for (std::size_t i = 0; i < facts.endpoints.size(); ++i) {
+      const Use use{&backends, slice.parts[i]};
+      count(facts.endpoints[i].address, use, true);
+      users_[facts.endpoints[i].address].push_back(use);
     }
     touch(backends);
   }
-  endpoints_ += slice.endpoints.size();
+  endpoints_ += facts.endpoints.size();
 }
 
-void ServiceTable::detach(const SliceFacts& slice) {
-  Service& service = services_.at(slice.service);
+void ServiceTable::detach(const Slice& slice) {
+  const SliceFacts& facts = slice.facts;
+  Service& service = services_.at(facts.service);
   --service.slices;
   for (const bool v6 : {false, true}) {
-    if (!(v6 ? slice.v6 : slice.v4)) continue;
+    if (!(v6 ? facts.v6 : facts.v4)) continue;
     Backends& backends = service.families[v6];
-    if (slice.unreadable) --backends.all;
-    for (const auto& endpoint : slice.endpoints) {
-      --backends.all;
-      if (taps_.contains(endpoint)) --backends.tapped;
-      const auto users = users_.find(endpoint);
+    if (facts.unreadable) --backends.all;
+    for (std::size_t i = 0; i < facts.endpoints.size(); ++i) {
+      const Use use{&backends, slice.parts[i]};
+      count(facts.endpoints[i].address, use, false);
+      const auto users = users_.find(facts.endpoints[i].address);
       // One of them: the same address may be in two slices while it moves.
-      users->second.erase(std::find(users->second.begin(), users->second.end(), &backends));
+      users->second.erase(std::find(users->second.begin(), users->second.end(), use));
       if (users->second.empty()) users_.erase(users);
     }
     touch(backends);
   }
-  endpoints_ -= slice.endpoints.size();
+  endpoints_ -= facts.endpoints.size();
+}
+
+/// Of endpoints that are no more, and of those that are another pod's now: one that terminates
+/// never goes back.
+void ServiceTable::forget_ended(const Slice& before, const Slice* now) {
+  for (const Endpoint& endpoint : before.facts.endpoints) {
+    if (!ended_.contains(endpoint.address)) continue;
+    const auto again = [&](const Endpoint& other) {
+      return other.address == endpoint.address && endpoint.terminating && !other.terminating;
+    };
+    const bool reused = now != nullptr && std::any_of(now->facts.endpoints.begin(),
+                                                      now->facts.endpoints.end(), again);
+    if (reused || !users_.contains(endpoint.address))
+      recount(endpoint.address, [&] { ended_.erase(endpoint.address); });
+  }
 }
 
 void ServiceTable::set(SliceFacts facts) {
   const auto found = slices_.find(facts.name);
-  if (found != slices_.end()) {
-    const SliceFacts before = std::move(found->second.facts);
-    detach(before);
-    if (before.service != facts.service) forget_empty(before.service);
-  } else if (slices_.size() >= limits_.slices) {
+  if (found == slices_.end() && slices_.size() >= limits_.slices) {
     // Whose backends it has is not kept: any Service may have more than it seems.
     slice_over_limit_ = true;
     leave_slices_out(true);
     return;
   }
-  if (endpoints_ + facts.endpoints.size() > limits_.endpoints) {
-    facts.endpoints.clear();
-    facts.unreadable = true;
+  Slice now{std::move(facts), {}, slice_round_};
+  for (const Endpoint& endpoint : now.facts.endpoints)
+    now.parts.push_back(part_of(endpoint, now.facts));
+  Slice before;
+  if (found != slices_.end()) {
+    before = std::move(found->second);
+    detach(before);
+    if (before.facts.service != now.facts.service) forget_empty(before.facts.service);
   }
-  attach(facts);
-  slices_[facts.name] = {facts, slice_round_};
+  if (endpoints_ + now.facts.endpoints.size() > limits_.endpoints) {
+    now.facts.endpoints.clear();
+    now.parts.clear();
+    now.facts.unreadable = true;
+  }
+  attach(now);
+  forget_ended(before, &now);
+  std::string name = now.facts.name;
+  slices_[std::move(name)] = std::move(now);
 }
 
 void ServiceTable::remove_slice(const ObjectName& name) {
   const auto found = slices_.find(name);
   if (found == slices_.end()) return;
-  const SliceFacts facts = std::move(found->second.facts);
+  const Slice gone = std::move(found->second);
   slices_.erase(found);
-  detach(facts);
-  forget_empty(facts.service);
+  detach(gone);
+  forget_ended(gone, nullptr);
+  forget_empty(gone.facts.service);
 }
 
 void ServiceTable::slices_end() {
@@ -235,6 +233,7 @@ void ServiceTable::slices_end() {
     if (slice.round != slice_round_) old.push_back(name);
   }
   for (const auto& name : old) remove_slice(name);
+  listing_slices_ = false;
   leave_slices_out(slice_over_limit_);
 }
 
@@ -245,19 +244,21 @@ void ServiceTable::leave_slices_out(bool left_out) {
 // --- What follows
 
 void ServiceTable::taps_changed(const AddressChange& taps) {
-  const auto count = [this](const net::IpAddress& address, bool add) {
-    const auto users = users_.find(address);
-    if (users == users_.end()) return;
-    for (Backends* backends : users->second) {
-      add ? ++backends->tapped : --backends->tapped;
-      touch(*backends);
-    }
-  };
   for (const auto& address : taps.remove) {
-    if (taps_.erase(address) > 0) count(address, false);
+    if (taps_.contains(address)) recount(address, [&] { taps_.erase(address); });
   }
   for (const auto& address : taps.add) {
-    if (taps_.insert(address).second) count(address, true);
+    if (taps_.contains(address)) continue;
+    recount(address, [&] {
+      taps_.insert(address);
+      ended_.erase(address);
+    });
+  }
+}
+
+void ServiceTable::ended(const std::vector<net::IpAddress>& addresses) {
+  for (const auto& address : addresses) {
+    if (users_.contains(address)) recount(address, [&] { ended_.insert(address); });
   }
 }
 
@@ -288,10 +289,10 @@ ServiceTable::Counts ServiceTable::counts() const {
   Counts counts;
   for (const auto& [name, service] : services_) {
     for (const Backends& backends : service.families) {
-      auto& count = backends.all == 0      ? counts.none
-                    : is_tapped(backends)  ? counts.tapped
-                    : backends.tapped == 0 ? counts.untapped
-                                           : counts.mixed;
+      auto& count = backends.counted() == 0 ? counts.none
+                    : is_tapped(backends)   ? counts.tapped
+                    : backends.tapped == 0  ? counts.untapped
+                                            : counts.mixed;
       count += backends.vips.size();
     }
   }

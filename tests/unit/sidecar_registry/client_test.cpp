@@ -312,6 +312,34 @@ TEST_F(RegistryClient, LeavesBeforeItStops) {
   EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
 
+TEST_F(RegistryClient, ATapThatEndsLastSaysThatItsPodHasEnded) {
+  ClientConfig with = config();
+  with.ends_last = true;
+  ASSERT_TRUE(start(with));
+  EXPECT_EQ(registry_.receive(), hello_text(Addresses{ip("10.1.2.3")}, false));
+  forward();
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, true));
+  auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false, true));
+  registry_.send(R"({"type":"snapshot","version":1,"taps":[]})");
+  EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
+TEST_F(RegistryClient, ATapThatEndsLastSaysSoThoughItDidNotForward) {
+  ClientConfig with = config();
+  with.ends_last = true;
+  ASSERT_TRUE(start(with));
+  registry_.receive();
+  forward();
+  registry_.receive();
+  on_thread([this] { client_->set_own({{ip("10.1.2.3")}, {}}); });
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false));
+  auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
+  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false, true));
+  registry_.send(R"({"type":"snapshot","version":1,"taps":[]})");
+  EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
 TEST_F(RegistryClient, GoesOnForAWhileWhenItIsListedNoMoreSinceOthersHearLater) {
   ClientConfig with = config();
   with.linger = std::chrono::hours(1);

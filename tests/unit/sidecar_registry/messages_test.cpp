@@ -17,6 +17,9 @@ TEST(RegistryMessages, TheTapsOwnAsOnTheWire) {
       R"({"addresses":["10.1.2.3","fd00::1"],"forwarding":false,"type":"hello","version":1})");
   EXPECT_EQ(state_text(own, true),
             R"({"addresses":["10.1.2.3","fd00::1"],"forwarding":true,"type":"state"})");
+  EXPECT_EQ(
+      state_text(own, false, true),
+      R"({"addresses":["10.1.2.3","fd00::1"],"ended":true,"forwarding":false,"type":"state"})");
   EXPECT_EQ(resync_text(), R"({"type":"resync"})");
 }
 

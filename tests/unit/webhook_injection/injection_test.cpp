@@ -214,6 +214,13 @@ TEST(Registry, GivesTheTapAloneAToken) {
   EXPECT_THAT(variable(tap, "REGISTRY_CA"), HasSubstr("BEGIN CERTIFICATE"));
 }
 
+TEST(Registry, TheTapKnowsWhetherItEndsLast) {
+  EXPECT_EQ(variable(sidecar(patched(pod(), with_registry())), "NATIVE_SIDECAR"), "on");
+  Configuration plain = with_registry();
+  plain.sidecar.native = configuration::Native::kNever;
+  EXPECT_EQ(variable(sidecar(patched(pod(), plain)), "NATIVE_SIDECAR"), "(not set)");
+}
+
 TEST(Registry, TokenVolumeTakesAFreeName) {
   const Json after = patched(
       pod().set("/spec/volumes", Json::parse(R"([{"name":"sidetap-token"}])")), with_registry());

@@ -19,6 +19,17 @@ TapState state(std::initializer_list<unsigned> hosts, bool forwarding) {
   return made;
 }
 
+TEST(Claim, ItsPodHasNotEndedWhileTheTapForwards) {
+  Claim claim(host(1));
+  TapState said = state({1}, true);
+  said.ended = true;
+  claim.say(said);
+  EXPECT_FALSE(claim.ended());
+  said.forwarding = false;
+  claim.say(said);
+  EXPECT_TRUE(claim.ended());
+}
+
 TEST(Claim, TheConnectionProvesItsSource) {
   Claim claim(host(1));
   claim.say(state({1, 2}, true));

@@ -22,6 +22,9 @@ TEST(RegistryMessages, ReadsWhatTapsWrite) {
   const auto state = parse_message(tap::state_text(addresses, false)).value();
   EXPECT_FALSE(std::get<TapState>(state).hello);
   EXPECT_FALSE(std::get<TapState>(state).forwarding);
+  EXPECT_FALSE(std::get<TapState>(state).ended);
+  const auto last = parse_message(tap::state_text(addresses, false, true)).value();
+  EXPECT_TRUE(std::get<TapState>(last).ended);
   EXPECT_TRUE(std::holds_alternative<Resync>(parse_message(tap::resync_text()).value()));
 }
 

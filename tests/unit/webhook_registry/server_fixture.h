@@ -183,6 +183,7 @@ class RegistryServer : public testing::Test {
     if (!token.empty()) config.token_file = folder_.write("token-" + token, token);
     config.settling = config.linger = milliseconds(10);
     config.silence = silence_;
+    config.ends_last = ends_last_;
     config.grace = milliseconds(300);
     config.resolve_interval = milliseconds(50);
     config.backoff = {milliseconds(10), milliseconds(50)};
@@ -211,6 +212,7 @@ class RegistryServer : public testing::Test {
   }
 
   milliseconds silence_{6'000};  // of taps
+  bool ends_last_ = false;       // likewise
   /// A masked frame of at most 125 bytes of text, the mask being zeros.
   static std::string frame(const std::string& text) {
     return std::string("\x81") + static_cast<char>(0x80 | text.size()) + std::string(4, '\0') +

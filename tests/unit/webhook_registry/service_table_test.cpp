@@ -1,41 +1,16 @@
-#include "webhook/registry/service_table.h"
-
 #include <algorithm>
 #include <random>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/webhook_registry/service_table_fixture.h"
+
 namespace sidetap::webhook::registry {
 namespace {
 
-using nlohmann::json;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using Addresses = std::vector<net::IpAddress>;
-
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
-net::IpAddress pod(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
-net::IpAddress vip(unsigned n) { return net::IpAddress::v4(0x0a600000U + n); }
-
-SliceFacts slice(std::string name, std::string service, Addresses endpoints) {
-  return {.name = std::move(name),
-          .service = std::move(service),
-          .v4 = true,
-          .v6 = false,
-          .endpoints = std::move(endpoints)};
-}
-
-class ServiceTableTest : public testing::Test {
- protected:
-  void SetUp() override { table_.set_current(true); }
-  void tap(Addresses add, Addresses remove = {}) { table_.taps_changed({add, remove}); }
-  Addresses published() {
-    table_.flush();
-    return {table_.published().begin(), table_.published().end()};
-  }
-  ServiceTable table_;
-};
 
 TEST_F(ServiceTableTest, PublishesWhatHasTappedBackendsOnly) {
   table_.set({"shop/tapped", {vip(1)}});
@@ -153,14 +128,29 @@ TEST_F(ServiceTableTest, PublishesWhatASimpleModelSays) {
   std::mt19937 random(3);
   const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
   std::map<std::string, Addresses> services;
-  std::map<std::string, SliceFacts> slices;
+  struct Known {
+    SliceFacts facts;
+    std::vector<bool> was_ready;
+  };
+  std::map<std::string, Known> slices;
   std::set<net::IpAddress> taps;
+  std::set<net::IpAddress> ended;
+  const auto in_a_slice = [&](const net::IpAddress& address) {
+    return std::any_of(slices.begin(), slices.end(), [&](const auto& entry) {
+      const auto& all = entry.second.facts.endpoints;
+      return std::any_of(all.begin(), all.end(),
+                         [&](const auto& e) { return e.address == address; });
+    });
+  };
+  const auto forget_those_gone = [&] {
+    std::erase_if(ended, [&](const auto& address) { return !in_a_slice(address); });
+  };
   std::set<net::IpAddress> heard;
   bool current = true;
   for (int step = 0; step < 50'000; ++step) {
     const std::string service = "ns/s" + std::to_string(below(6));
     const std::string name = "ns/e" + std::to_string(below(8));
-    switch (below(8)) {
+    switch (below(9)) {
       case 0: {
         Addresses addresses;
         for (unsigned n = below(3); n-- > 0;) addresses.push_back(vip(below(8)));
@@ -176,17 +166,38 @@ TEST_F(ServiceTableTest, PublishesWhatASimpleModelSays) {
         break;
       case 2:
       case 3: {
-        Addresses endpoints;
-        for (unsigned n = below(4); n-- > 0;) endpoints.push_back(pod(below(10)));
-        SliceFacts facts = slice(name, service, endpoints);
-        facts.unreadable = below(8) == 0;
-        slices[name] = facts;
-        table_.set(facts);
+        Known known;
+        known.facts = slice(name, service, Endpoints());
+        known.facts.unreadable = below(8) == 0;
+        for (unsigned n = below(4); n-- > 0;) {
+          const Endpoint endpoint{pod(below(10)), below(3) != 0, below(3) == 0};
+          known.facts.endpoints.push_back(endpoint);
+          bool seen = false, ready = endpoint.ready;
+          for (const auto& [other, before] : slices) {
+            if (before.facts.service != service) continue;
+            for (std::size_t i = 0; i < before.was_ready.size(); ++i) {
+              if (before.facts.endpoints[i].address != endpoint.address) continue;
+              seen = true;
+              ready = ready || before.was_ready[i];
+            }
+          }
+          known.was_ready.push_back(ready || (!seen && endpoint.terminating));
+        }
+        for (const Endpoint& old : slices[name].facts.endpoints) {
+          for (const Endpoint& now : known.facts.endpoints) {
+            if (old.address == now.address && old.terminating && !now.terminating)
+              ended.erase(old.address);
+          }
+        }
+        table_.set(known.facts);
+        slices[name] = known;
+        forget_those_gone();
         break;
       }
       case 4:
         slices.erase(name);
         table_.remove_slice(name);
+        forget_those_gone();
         break;
       case 5:
       case 6: {
@@ -195,8 +206,15 @@ TEST_F(ServiceTableTest, PublishesWhatASimpleModelSays) {
           tap({}, {address});
         } else {
           taps.insert(address);
+          ended.erase(address);
           tap({address});
         }
+        break;
+      }
+      case 7: {
+        const auto address = pod(below(10));
+        if (in_a_slice(address)) ended.insert(address);
+        table_.ended({address});
         break;
       }
       default:
@@ -211,11 +229,24 @@ TEST_F(ServiceTableTest, PublishesWhatASimpleModelSays) {
     for (const auto& [owner, addresses] : services) {
       std::size_t all = 0;
       bool every = true;
-      for (const auto& [slice_name, facts] : slices) {
-        if (facts.service != owner) continue;
-        all += facts.endpoints.size() + (facts.unreadable ? 1 : 0);
-        every = every && !facts.unreadable;
-        for (const auto& endpoint : facts.endpoints) every = every && taps.contains(endpoint);
+      bool any_ready = false;
+      for (const auto& [slice_name, known] : slices) {
+        if (known.facts.service != owner) continue;
+        for (const Endpoint& endpoint : known.facts.endpoints) any_ready |= endpoint.ready;
+      }
+      for (const auto& [slice_name, known] : slices) {
+        if (known.facts.service != owner) continue;
+        all += known.facts.unreadable ? 1 : 0;
+        every = every && !known.facts.unreadable;
+        for (std::size_t i = 0; i < known.was_ready.size(); ++i) {
+          const Endpoint& endpoint = known.facts.endpoints[i];
+          const bool tapped = taps.contains(endpoint.address);
+          const bool over = !endpoint.ready && endpoint.terminating && !tapped &&
+                            ended.contains(endpoint.address) && any_ready;
+          if (!known.was_ready[i] || over) continue;
+          ++all;
+          every = every && tapped;
+        }
       }
       for (const auto& address : addresses) {
         const auto [place, fresh] = expected.try_emplace(address, true);
@@ -229,73 +260,6 @@ TEST_F(ServiceTableTest, PublishesWhatASimpleModelSays) {
     ASSERT_EQ(table_.published(), due) << step;
     ASSERT_EQ(heard, due) << step;
   }
-}
-
-TEST(ReadService, TakesEveryClusterIp) {
-  const auto facts = read_service(json::parse(R"({"metadata":{"name":"web","namespace":"shop"},
-      "spec":{"clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1","fd00:96::1","10.96.0.1"]}})"));
-  ASSERT_TRUE(facts);
-  EXPECT_EQ(facts->name, "shop/web");
-  EXPECT_THAT(facts->addresses, ElementsAre(ip("10.96.0.1"), ip("fd00:96::1")));
-  const auto old = read_service(json::parse(
-      R"({"metadata":{"name":"web","namespace":"shop"},"spec":{"clusterIP":"10.96.0.1"}})"));
-  EXPECT_THAT(old->addresses, ElementsAre(ip("10.96.0.1")));
-}
-
-TEST(ReadService, HeadlessAndExternalOnesHaveNoAddress) {
-  for (const char* spec : {R"({"clusterIP":"None","clusterIPs":["None"]})", R"({"clusterIP":""})",
-                           R"({"type":"ExternalName"})", R"({"clusterIPs":[7,{}]})", "[]", "7"}) {
-    json object = json::parse(R"({"metadata":{"name":"web","namespace":"shop"}})");
-    object["spec"] = json::parse(spec);
-    const auto facts = read_service(object);
-    ASSERT_TRUE(facts) << spec;
-    EXPECT_THAT(facts->addresses, IsEmpty()) << spec;
-  }
-}
-
-TEST(ReadService, WhatHasNoNameIsNone) {
-  for (const char* text : {"{}", "[]", "null", "7", R"({"metadata":7})", R"({"metadata":{}})",
-                           R"({"metadata":{"name":"web"}})", R"({"metadata":{"namespace":"a"}})",
-                           R"({"metadata":{"name":[],"namespace":"a"}})"}) {
-    EXPECT_FALSE(read_service(json::parse(text))) << text;
-    EXPECT_FALSE(read_slice(json::parse(text))) << text;
-  }
-}
-
-TEST(ReadSlice, TakesEveryEndpointReadyOrNot) {
-  const auto facts = read_slice(json::parse(R"({
-      "metadata":{"name":"web-x","namespace":"shop","labels":{"kubernetes.io/service-name":"web"}},
-      "addressType":"IPv4",
-      "endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true}},
-                   {"addresses":["10.0.0.2"],"conditions":{"ready":false,"terminating":true}}]})"));
-  ASSERT_TRUE(facts);
-  EXPECT_EQ(facts->name, "shop/web-x");
-  EXPECT_EQ(facts->service, "shop/web");
-  EXPECT_TRUE(facts->v4);
-  EXPECT_FALSE(facts->v6);
-  EXPECT_THAT(facts->endpoints, ElementsAre(ip("10.0.0.1"), ip("10.0.0.2")));
-  EXPECT_FALSE(facts->unreadable);
-}
-
-TEST(ReadSlice, WhatCannotBeReadCountsAsUntapped) {
-  for (const char* rest :
-       {R"("addressType":"FQDN","endpoints":[{"addresses":["db.example.com"]}])",
-        R"("addressType":"IPv4","endpoints":[{"addresses":["fd00::1"]}])",
-        R"("addressType":"IPv4","endpoints":[{"addresses":[]}])",
-        R"("addressType":"IPv4","endpoints":[{}])", R"("addressType":"IPv4","endpoints":[7])",
-        R"("addressType":"IPv4","endpoints":[{"addresses":[7]}])",
-        R"("endpoints":[{"addresses":["10.0.0.1"]}])"}) {
-    const auto facts = read_slice(json::parse(
-        R"({"metadata":{"name":"x","namespace":"shop","labels":{"kubernetes.io/service-name":"web"}},)" +
-        std::string(rest) + "}"));
-    ASSERT_TRUE(facts) << rest;
-    EXPECT_TRUE(facts->unreadable) << rest;
-  }
-}
-
-TEST(ReadSlice, WithoutAServiceItIsNone) {
-  EXPECT_FALSE(read_slice(json::parse(
-      R"({"metadata":{"name":"x","namespace":"shop"},"addressType":"IPv4","endpoints":[]})")));
 }
 
 }  // namespace

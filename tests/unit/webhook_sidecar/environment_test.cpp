@@ -181,6 +181,8 @@ registry:
   EXPECT_EQ(options.registry.token_file,
             tap["volumeMounts"][0]["mountPath"].get<std::string>() + "/token");
   EXPECT_EQ(options_of(pod(), registry + "  auth: none\n").registry.token_file, "");
+  EXPECT_TRUE(options.registry.native_sidecar);
+  EXPECT_FALSE(options_of(pod(), registry + "sidecar: {native: never}\n").registry.native_sidecar);
 }
 
 TEST(Environment, CarriesEveryOverride) {
