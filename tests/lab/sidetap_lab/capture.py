@@ -14,7 +14,7 @@ ETH_P_ALL = 3
 PACKET_OTHERHOST, PACKET_OUTGOING = 3, 4
 SOL_PACKET, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION, TPACKET_V3 = 263, 5, 6, 10, 2
 _BLOCK, _BLOCKS = 1 << 20, 24
-_RETIRE_MS = 10
+_RETIRE_MS = 50  # a block is used up by each, however little came: so the reader may be late by 24 times that
 
 
 @dataclass
