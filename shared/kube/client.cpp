@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
@@ -19,7 +18,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "shared/async/caught.h"
+#include "shared/async/resolve.h"
 #include "shared/net/ip_address.h"
+#include "shared/read_json.h"
 
 namespace sidetap::kube {
 namespace {
@@ -42,13 +44,6 @@ std::string_view media_type(PatchType type) {
       return "application/apply-patch+yaml";
   }
   return {};
-}
-
-/// Everything from the network is text of unknown quality: never let it throw.
-std::optional<nlohmann::json> parse_json(std::string_view text) {
-  auto json = nlohmann::json::parse(text, nullptr, false);
-  if (json.is_discarded()) return std::nullopt;
-  return json;
 }
 
 std::string text_of(const nlohmann::json& object, const char* key) {
@@ -89,7 +84,7 @@ struct Client::Impl {
   std::unique_ptr<asio::ssl::context> tls;
   std::unique_ptr<Stream> stream;
   beast::flat_buffer buffer;
-  bool stopped = false;
+  async::Interruption stopping;
 
   Error failed(const char* step, const ErrorCode& code) const {
     return Error{"API server " + credentials.server.to_string() + ": " + step + ": " +
@@ -128,14 +123,13 @@ struct Client::Impl {
   asio::awaitable<Result<void>> connect() {
     drop();
     if (auto made = make_stream(); !made) co_return made;
-    asio::ip::tcp::resolver resolver(executor);
-    auto [resolve_error, addresses] = co_await resolver.async_resolve(
-        credentials.server.host, std::to_string(credentials.server.port), kTuple);
-    if (resolve_error) co_return failed("resolve", resolve_error);
-    if (stopped) co_return failed("connect", asio::error::operation_aborted);
+    if (stopping.requested()) co_return failed("connect", asio::error::operation_aborted);
+    const auto addresses = co_await async::resolve(executor, credentials.server, &stopping);
+    if (stopping.requested()) co_return failed("connect", asio::error::operation_aborted);
+    if (!addresses) co_return Error{"API server: " + addresses.error().text};
     auto& socket = beast::get_lowest_layer(*stream);
     socket.expires_after(limits.timeout);
-    auto [connect_error, endpoint] = co_await socket.async_connect(addresses, kTuple);
+    auto [connect_error, endpoint] = co_await socket.async_connect(*addresses, kTuple);
     if (connect_error) co_return failed("connect", connect_error);
     notice_dead_peer(socket.socket().native_handle());
     socket.expires_after(limits.timeout);
@@ -153,7 +147,7 @@ struct Client::Impl {
     request.set(http::field::user_agent, "sidetap/" SIDETAP_VERSION);
     request.set(http::field::accept, "application/json");
     if (!credentials.token_file.empty()) {
-      const auto token = read_trimmed(credentials.token_file);
+      const auto token = read_token(credentials.token_file);
       if (!token) return token.error();
       request.set(http::field::authorization, "Bearer " + *token);
     }
@@ -198,8 +192,27 @@ struct Client::Impl {
     }
   }
 
+  /// What it throws is an error like others, after which the connection is of no use.
+  asio::awaitable<Result<Response>> caught(asio::awaitable<Result<Response>> work) {
+    std::exception_ptr fault;
+    try {
+      co_return co_await std::move(work);
+    } catch (...) {
+      fault = std::current_exception();
+    }
+    drop();
+    if (async::is_cancellation(fault)) std::rethrow_exception(fault);
+    co_return Error{"API server " + credentials.server.to_string() + ": " +
+                    async::reason_of(fault)};
+  }
+
   asio::awaitable<Result<Response>> request(http::verb verb, std::string path,
                                             std::string_view content_type, std::string body) {
+    return caught(ask(verb, std::move(path), content_type, std::move(body)));
+  }
+
+  asio::awaitable<Result<Response>> ask(http::verb verb, std::string path,
+                                        std::string_view content_type, std::string body) {
     using Parser = http::response_parser<http::string_body>;
     const auto message = make_request(verb, path, content_type, std::move(body));
     if (!message) co_return message.error();
@@ -216,14 +229,14 @@ struct Client::Impl {
     const auto& answer = parser->get();
     Response response{answer.result_int(), nullptr};
     if (!answer.body().empty()) {
-      auto json = parse_json(answer.body());
+      auto json = read_json(answer.body());
       // Proxies in between answer in HTML; what counts then is the status.
       if (json) {
         response.body = std::move(*json);
       } else if (response.ok()) {
         drop();
         co_return Error{"API server " + credentials.server.to_string() + ": " + path +
-                        ": the answer is not JSON"};
+                        ": the answer is " + json.error().text};
       }
     }
     if (!answer.keep_alive()) drop();
@@ -236,8 +249,9 @@ struct Client::Impl {
     std::size_t start = 0;
     for (std::size_t end = 0; (end = pending.find('\n', start)) != std::string::npos;
          start = end + 1) {
-      const auto event = parse_json(std::string_view(pending).substr(start, end - start));
-      if (!event || !event->is_object()) return Error{"API server: a watch event is not JSON"};
+      const auto event = read_json(std::string_view(pending).substr(start, end - start));
+      if (!event) return Error{"API server: a watch event is " + event.error().text};
+      if (!event->is_object()) return Error{"API server: a watch event is no object"};
       if (!each(*event)) return false;
     }
     pending.erase(0, start);
@@ -248,6 +262,13 @@ struct Client::Impl {
                                           std::function<bool(const nlohmann::json&)> each,
                                           std::chrono::milliseconds idle_timeout,
                                           std::function<void()> accepted) {
+    return caught(follow(std::move(path), std::move(each), idle_timeout, std::move(accepted)));
+  }
+
+  asio::awaitable<Result<Response>> follow(std::string path,
+                                           std::function<bool(const nlohmann::json&)> each,
+                                           std::chrono::milliseconds idle_timeout,
+                                           std::function<void()> accepted) {
     using Parser = http::response_parser<http::buffer_body>;
     const auto message = make_request(http::verb::get, path, {}, {});
     if (!message) co_return message.error();
@@ -284,7 +305,7 @@ struct Client::Impl {
     }
     Response response{status, nullptr};
     if (status != 200) {
-      if (auto json = parse_json(pending)) response.body = std::move(*json);
+      if (auto json = read_json(pending)) response.body = std::move(*json);
     }
     if (!parser->get().keep_alive()) drop();
     co_return response;
@@ -323,7 +344,7 @@ asio::awaitable<Result<Response>> Client::watch(std::string path,
 }
 
 void Client::stop() {
-  impl_->stopped = true;
+  impl_->stopping.request();
   if (impl_->stream) beast::get_lowest_layer(*impl_->stream).close();
 }
 

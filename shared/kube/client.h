@@ -38,9 +38,9 @@ struct Response {
 enum class PatchType { kMerge, kJson, kApply };
 
 /// Not thread-safe: one strand, one request at a time. Errors of a Result are the transport's (no
-/// route, certificate refused, time-out, cut, answer too large or not JSON); the next request dials
-/// again. The token is read for every request and the CA for every connection, so both may be
-/// rotated.
+/// route, certificate refused, time-out, cut, answer too large, not JSON or nested without end) and
+/// what a callback has thrown; the next request dials again. The token is read for every request
+/// and the CA for every connection, so both may be rotated.
 class Client {
  public:
   Client(boost::asio::any_io_executor executor, Credentials credentials, Limits limits = {});

@@ -3,6 +3,12 @@
 #include "shared/read_file.h"
 
 namespace sidetap::kube {
+namespace {
+
+/// A service account's token has one or two KiB.
+constexpr std::size_t kMostTokenBytes = 32u << 10;
+
+}  // namespace
 
 Result<std::string> read_trimmed(const std::string& path) {
   const auto text = read_file(path);
@@ -10,6 +16,16 @@ Result<std::string> read_trimmed(const std::string& path) {
   const auto begin = text->find_first_not_of(" \t\r\n");
   if (begin == std::string::npos) return Error{path + ": is empty"};
   return text->substr(begin, text->find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+Result<std::string> read_token(const std::string& path) {
+  auto token = read_trimmed(path);
+  if (!token) return Error{"token file " + token.error().text};
+  if (token->size() > kMostTokenBytes) {
+    return Error{"token file " + path + ": holds " + std::to_string(token->size()) +
+                 " bytes, which is no token"};
+  }
+  return token;
 }
 
 Result<Credentials> in_cluster_credentials(const Environment& environment,

@@ -30,4 +30,8 @@ Result<Credentials> in_cluster_credentials(
 /// The file's text without the white space around it.
 Result<std::string> read_trimmed(const std::string& path);
 
+/// The bearer token in a file, as of now. Error: the file cannot be read, is empty, or is larger
+/// than any token (an HTTP library may throw where a header's value is as large).
+Result<std::string> read_token(const std::string& path);
+
 }  // namespace sidetap::kube

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
+
+#include "shared/async/caught.h"
+#include "shared/async/waiting.h"
 
 namespace sidetap::kube {
 namespace {
@@ -15,6 +15,8 @@ namespace asio = boost::asio;
 using nlohmann::json;
 
 constexpr unsigned kGone = 410;
+/// See ReflectorConfig::wait.
+constexpr int kSteady = 10;
 
 const json& member(const json& object, const char* key) {
   static const json kNothing;
@@ -50,53 +52,65 @@ Reflector::Reflector(Client client, ReflectorConfig config, ReflectorEvents even
     : client_(std::move(client)),
       config_(std::move(config)),
       events_(std::move(events)),
-      wait_(config_.first_wait),
-      random_(std::random_device{}()) {}
+      backoff_(config_.wait) {}
 
 asio::awaitable<void> Reflector::run() {
+  const auto executor = co_await asio::this_coro::executor;
   for (;;) {
-    Result<void> done;
-    if (version_.empty()) done = co_await list();
-    if (done) done = co_await watch();
-    if (done) continue;
-    events_.fallen(done.error().text);
-    co_await pause();
+    stood_ = std::chrono::milliseconds(0);
+    const auto done = co_await async::caught(list_and_watch());
+    const bool works = stood_ >= kSteady * config_.wait.least;
+    if (works) backoff_.succeeded();
+    if (works && done) continue;
+    events_.fallen(done ? "watch " + config_.path + ": ended after " +
+                              std::to_string(stood_.count()) + " ms"
+                        : done.error().text);
+    co_await async::sleep(executor, backoff_.wait(chance_()), nullptr);
   }
 }
 
-asio::awaitable<void> Reflector::pause() {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
-  std::uniform_real_distribution<double> part(0.5, 1);
-  timer.expires_after(
-      std::chrono::duration_cast<asio::steady_timer::duration>(wait_ * part(random_)));
-  wait_ = std::min(wait_ * 2, config_.most_wait);
-  co_await timer.async_wait(asio::use_awaitable);
+asio::awaitable<Result<void>> Reflector::list_and_watch() {
+  if (version_.empty()) {
+    if (auto listed = co_await list(); !listed) co_return listed;
+  }
+  co_return co_await watch();
 }
 
 asio::awaitable<Result<void>> Reflector::list() {
   events_.list_begins();
-  std::string more;
-  do {
-    std::string path = config_.path + "?limit=" + std::to_string(config_.page);
-    if (!more.empty()) path += "&continue=" + escaped(more);
-    const auto answer = co_await client_.get(std::move(path));
-    if (!answer) co_return answer.error();
-    // An expired page (410) is an error like others: the list begins anew after a pause.
-    if (!answer->ok()) co_return Error{"list " + config_.path + ": " + answer->describe()};
-    const json& items = member(answer->body, "items");
-    const json& metadata = member(answer->body, "metadata");
-    // An empty list is null where the server is written in Go.
-    if (!items.is_array() && !items.is_null())
-      co_return Error{"list " + config_.path + ": no items"};
-    for (const json& item : items) events_.present(item);
-    more = text(member(metadata, "continue"));
-    version_ = text(member(metadata, "resourceVersion"));
-    if (version_.empty()) co_return Error{"list " + config_.path + ": no resourceVersion"};
-    // Until the last page the version is of no use.
-    if (!more.empty()) version_.clear();
-  } while (!more.empty());
-  events_.list_ended();
-  co_return Result<void>{};
+  std::string token;
+  for (std::size_t pages = 0; pages < config_.most_pages; ++pages) {
+    auto page = co_await list_page(token);
+    if (!page) co_return page.error();
+    if (page->next.empty()) {
+      events_.list_ended();
+      version_ = std::move(page->version);
+      co_return Result<void>{};
+    }
+    if (page->next == token) {
+      co_return Error{"list " + config_.path + ": a page leads to itself"};
+    }
+    token = std::move(page->next);
+  }
+  co_return Error{"list " + config_.path + ": more than " + std::to_string(config_.most_pages) +
+                  " pages"};
+}
+
+asio::awaitable<Result<Reflector::Page>> Reflector::list_page(const std::string& token) {
+  std::string path = config_.path + "?limit=" + std::to_string(config_.page);
+  if (!token.empty()) path += "&continue=" + escaped(token);
+  const auto answer = co_await client_.get(std::move(path));
+  if (!answer) co_return answer.error();
+  // An expired page (410) is an error like others: the list begins anew after a pause.
+  if (!answer->ok()) co_return Error{"list " + config_.path + ": " + answer->describe()};
+  const json& items = member(answer->body, "items");
+  const json& metadata = member(answer->body, "metadata");
+  // An empty list is null where the server is written in Go.
+  if (!items.is_array() && !items.is_null()) co_return Error{"list " + config_.path + ": no items"};
+  for (const json& item : items) events_.present(item);
+  Page page{text(member(metadata, "resourceVersion")), text(member(metadata, "continue"))};
+  if (page.version.empty()) co_return Error{"list " + config_.path + ": no resourceVersion"};
+  co_return page;
 }
 
 bool Reflector::take(const json& event) {
@@ -113,8 +127,6 @@ bool Reflector::take(const json& event) {
   if (type == "ADDED" || type == "MODIFIED") events_.present(object);
   if (type == "DELETED") events_.gone(object);
   if (!version.empty()) version_ = std::move(version);
-  // It works: the next trouble is a new one.
-  wait_ = config_.first_wait;
   return true;
 }
 
@@ -122,24 +134,23 @@ asio::awaitable<Result<void>> Reflector::watch() {
   const std::string path = config_.path + "?watch=1&allowWatchBookmarks=true&timeoutSeconds=" +
                            std::to_string(config_.watch.count()) +
                            "&resourceVersion=" + escaped(version_);
-  const auto began = std::chrono::steady_clock::now();
   refused_.clear();
-  bool told = false;
+  const auto began = std::chrono::steady_clock::now();
+  bool accepted = false;
   const auto ended = co_await client_.watch(
-      path,
-      [this, &told](const json& event) {
-        told = true;
-        return take(event);
-      },
-      config_.silence, events_.standing);
+      path, [this](const json& event) { return take(event); }, config_.silence,
+      [this, &accepted] {
+        accepted = true;
+        events_.standing();
+      });
+  if (accepted) {
+    stood_ = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - began);
+  }
   if (!ended) co_return ended.error();
   if (ended->status == kGone) version_.clear();
   if (!ended->ok()) co_return Error{"watch " + config_.path + ": " + ended->describe()};
   if (!refused_.empty()) co_return Error{refused_};
-  // A server that ends every watch at once shall not be asked in a tight loop.
-  if (!told && std::chrono::steady_clock::now() - began < config_.first_wait) {
-    co_return Error{"watch " + config_.path + ": ended at once"};
-  }
   co_return Result<void>{};
 }
 

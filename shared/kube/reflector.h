@@ -9,11 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <random>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/async/backoff.h"
 #include "shared/kube/client.h"
 
 namespace sidetap::kube {
@@ -25,12 +25,15 @@ struct ReflectorConfig {
   std::chrono::milliseconds silence{90'000};
   /// After so long the server is asked to end the watch, which then goes on where it was.
   std::chrono::seconds watch{300};
-  /// Waits between attempts: doubled from one to the next, of which the second half is random.
-  std::chrono::milliseconds first_wait{500};
-  std::chrono::milliseconds most_wait{30'000};
+  /// Before another attempt, as async::Backoff. Ten times the least is what a watch has to stand
+  /// for, to be taken as one that works: one that ends sooner counts as a failure, however it ends.
+  async::BackoffBounds wait;
+  /// Of one list. A server that never comes to the last page is given up.
+  std::size_t most_pages = 5'000;
 };
 
-/// What there is to know, in this order. Called on the client's executor.
+/// What there is to know, in this order. Called on the client's executor. What one of them throws
+/// is a failure of the list or the watch: then `fallen` is told, and nothing is taken as told.
 struct ReflectorEvents {
   /// From here to list_ended() everything is told anew. May come again before it.
   std::function<void()> list_begins;
@@ -46,22 +49,29 @@ class Reflector {
  public:
   Reflector(Client client, ReflectorConfig config, ReflectorEvents events);
 
-  /// Does not end by itself: cancel it.
+  /// Does not end by itself: cancel it. Can be called anew when it has thrown, which it does only
+  /// where `fallen` does.
   boost::asio::awaitable<void> run();
 
  private:
+  struct Page {
+    std::string version;
+    std::string next;  // token; empty: it is the last
+  };
+  boost::asio::awaitable<Result<void>> list_and_watch();
   boost::asio::awaitable<Result<void>> list();
+  boost::asio::awaitable<Result<Page>> list_page(const std::string& token);
   boost::asio::awaitable<Result<void>> watch();
   bool take(const nlohmann::json& event);
-  boost::asio::awaitable<void> pause();
 
   Client client_;
   const ReflectorConfig config_;
   const ReflectorEvents events_;
-  std::string version_;  // empty: a list is due
-  std::string refused_;  // what an ERROR event said
-  std::chrono::milliseconds wait_;
-  std::mt19937_64 random_;
+  std::string version_;                 // empty: a list is due
+  std::string refused_;                 // what an ERROR event said
+  std::chrono::milliseconds stood_{0};  // the last watch, if the server agreed to it
+  async::Backoff backoff_;
+  async::Chance chance_;
 };
 
 }  // namespace sidetap::kube

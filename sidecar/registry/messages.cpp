@@ -6,13 +6,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/read_json.h"
+
 namespace sidetap::registry {
 namespace {
 
 using nlohmann::json;
 
 /// What is of interest in a message, taken as it is read: no tree is made of a text that may be
-/// megabytes long. All else is skipped, however deep.
+/// megabytes long. All else is skipped.
 class Reader {
  public:
   struct List {
@@ -92,8 +94,7 @@ class Reader {
   }
   bool enter() {
     if (depth_ == 2 && list_ != nullptr) list_->good = false;
-    ++depth_;
-    return true;
+    return ++depth_ <= kMostJsonDepth;
   }
   bool leave() {
     --depth_;

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/read_json.h"
+
 namespace sidetap::webhook::registry {
 namespace {
 
@@ -51,7 +53,9 @@ Result<TapMessage> parse_state(const json& object, bool hello) {
 }  // namespace
 
 Result<TapMessage> parse_message(std::string_view text) {
-  const json object = json::parse(text, nullptr, false);
+  const auto read = read_json(text);
+  if (!read) return Error{"the message is " + read.error().text};
+  const json& object = *read;
   if (!object.is_object()) return Error{"the message is no JSON object"};
   const auto type = object.find("type");
   if (type == object.end() || !type->is_string()) return Error{"the message has no \"type\""};

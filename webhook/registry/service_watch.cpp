@@ -3,8 +3,6 @@
 #include <memory>
 #include <utility>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <prometheus/counter.h>
 
 #include "shared/telemetry/log.h"
@@ -32,11 +30,12 @@ ServiceWatch::ServiceWatch(asio::any_io_executor executor, ServiceWatchConfig co
       changed_(std::move(changed)),
       table_(config_.limits),
       services_(executor),
-      slices_(executor) {}
+      slices_(executor),
+      tasks_(executor, &metrics) {}
 
 void ServiceWatch::start() {
   kube::ReflectorConfig config;
-  config.first_wait = config_.first_wait;
+  config.wait.least = config_.first_wait;
   config.path = "/api/v1/services";
   kube::ReflectorEvents events;
   events.list_begins = [this] { table_.services_begin(); };
@@ -74,9 +73,11 @@ void ServiceWatch::follow(Resource& resource, kube::ReflectorConfig config,
   const auto reflector = std::make_shared<kube::Reflector>(
       kube::Client(executor_, config_.credentials, {.body_bytes = kMostAnswerBytes}),
       std::move(config), std::move(events));
-  asio::co_spawn(
-      executor_, reflector->run(),
-      asio::bind_cancellation_slot(resource.end.slot(), [reflector](const std::exception_ptr&) {}));
+  tasks_.supervise(
+      "service-watch", [reflector] { return reflector->run(); },
+      [this, &resource, name](const Result<void>& outcome) {
+        forget(resource, name, outcome.error().text);
+      });
 }
 
 void ServiceWatch::rise(Resource& resource, const char* name) {
@@ -99,11 +100,15 @@ void ServiceWatch::fall(Resource& resource, const char* name, const std::string&
   resource.expiry.expires_after(config_.grace);
   resource.expiry.async_wait([this, &resource, name](const boost::system::error_code& error) {
     if (error || resource.standing) return;
-    resource.current = false;
-    telemetry::warn("what is known of Services is too old: no Service counts as tapped",
-                    {{"resource", name}});
-    renew();
+    forget(resource, name, "too old");
   });
+}
+
+void ServiceWatch::forget(Resource& resource, const char* name, const std::string& reason) {
+  resource.standing = resource.current = false;
+  telemetry::warn("what was known of Services is dropped: no Service counts as tapped",
+                  {{"resource", name}, {"reason", reason}});
+  renew();
 }
 
 void ServiceWatch::renew() {
@@ -113,10 +118,9 @@ void ServiceWatch::renew() {
 
 void ServiceWatch::stop() {
   stopping_ = true;
-  for (Resource* resource : {&services_, &slices_}) {
-    resource->expiry.cancel();
-    resource->end.emit(asio::cancellation_type::terminal);
-  }
+  services_.expiry.cancel();
+  slices_.expiry.cancel();
+  tasks_.cancel();
 }
 
 }  // namespace sidetap::webhook::registry

@@ -5,9 +5,9 @@
 #include <functional>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "shared/async/task_group.h"
 #include "shared/kube/reflector.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/registry/service_table.h"
@@ -18,7 +18,7 @@ struct ServiceWatchConfig {
   kube::Credentials credentials;
   /// So long without a watch that stands, and what is known counts no more.
   std::chrono::milliseconds grace{30'000};
-  std::chrono::milliseconds first_wait{500};  ///< As in ReflectorConfig.
+  std::chrono::milliseconds first_wait{500};  ///< The least of ReflectorConfig::wait.
   ServiceLimits limits{};
 };
 
@@ -38,7 +38,6 @@ class ServiceWatch {
  private:
   struct Resource {
     Resource(boost::asio::any_io_executor executor) : expiry(std::move(executor)) {}
-    boost::asio::cancellation_signal end;
     boost::asio::steady_timer expiry;
     bool standing = false, current = false, reported = false;
   };
@@ -46,6 +45,8 @@ class ServiceWatch {
               const char* name);
   void rise(Resource& resource, const char* name);
   void fall(Resource& resource, const char* name, const std::string& reason);
+  /// Nothing of it is known any more.
+  void forget(Resource& resource, const char* name, const std::string& reason);
   void renew();
 
   boost::asio::any_io_executor executor_;
@@ -54,6 +55,7 @@ class ServiceWatch {
   const std::function<void()> changed_;
   ServiceTable table_;
   Resource services_, slices_;
+  async::TaskGroup tasks_;
   bool stopping_ = false;
 };
 

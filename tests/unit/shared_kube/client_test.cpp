@@ -5,8 +5,6 @@
 #include <sstream>
 #include <thread>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
@@ -17,6 +15,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "shared/async/task_group.h"
 #include "tests/support/certificates.h"
 
 namespace sidetap::kube {
@@ -129,13 +128,8 @@ class KubeClient : public testing::Test {
   template <typename T>
   T run(asio::awaitable<T> task) {
     std::optional<T> result;
-    asio::co_spawn(
-        context_, [&]() -> asio::awaitable<void> { result.emplace(co_await std::move(task)); },
-        [](const std::exception_ptr& error) {
-          if (error) std::rethrow_exception(error);
-        });
-    context_.restart();
-    context_.run();
+    const auto store = [&]() -> asio::awaitable<void> { result.emplace(co_await std::move(task)); };
+    async::run_to_end(context_, store());
     return std::move(*result);
   }
 
@@ -216,6 +210,46 @@ TEST_F(KubeClient, AnAnswerCutAnywhereIsAnErrorAndTheNextRequestWorks) {
   serve(answers);
   for (std::size_t bytes = 1; bytes < whole.size(); ++bytes)
     ASSERT_FALSE(run(client_->get("/a"))) << "cut after " << bytes << " bytes";
+  EXPECT_TRUE(run(client_->get("/a")));
+}
+
+TEST_F(KubeClient, ATokenThatIsNoneIsAnErrorAndTheNextRequestWorks) {
+  serve({answer("200 OK", "{}")});
+  // An HTTP library throws at header values over 64 KiB.
+  for (const std::size_t size : {40'000, 70'000}) {
+    folder_.write("token", std::string(size, 'x'));
+    const auto result = run(client_->get("/a"));
+    ASSERT_FALSE(result);
+    EXPECT_THAT(result.error().text, HasSubstr(token_file_));
+    EXPECT_THAT(result.error().text, HasSubstr(std::to_string(size) + " bytes"));
+  }
+  folder_.write("token", std::string(30'000, 'x'));
+  EXPECT_TRUE(run(client_->get("/a")));
+}
+
+TEST_F(KubeClient, AnAnswerNestedWithoutEndIsAnError) {
+  const std::string deep = std::string(129, '[') + std::string(129, ']');
+  serve({answer("200 OK", deep), "HTTP/1.1 200 OK\r\nContent-Length: 259\r\n\r\n" + deep + "\n",
+         answer("200 OK", deep.substr(1, 256))});
+  EXPECT_THAT(run(client_->get("/a")).error().text, HasSubstr("nested deeper"));
+  const auto watched = run(client_->watch(
+      "/x", [](const nlohmann::json&) { return true; }, std::chrono::seconds(2)));
+  ASSERT_FALSE(watched);
+  EXPECT_THAT(watched.error().text, HasSubstr("nested deeper"));
+  EXPECT_TRUE(run(client_->get("/a")));
+}
+
+TEST_F(KubeClient, WhatACallbackThrowsIsAnErrorAndTheNextRequestWorks) {
+  const std::string event = R"({"type":"ADDED","object":{}})"
+                            "\n";
+  serve({"HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(2 * event.size()) + "\r\n\r\n" +
+             event + event,
+         answer("200 OK", "{}")});
+  const auto watched = run(client_->watch(
+      "/x", [](const nlohmann::json&) -> bool { throw std::runtime_error("no room"); },
+      std::chrono::seconds(2)));
+  ASSERT_FALSE(watched);
+  EXPECT_THAT(watched.error().text, HasSubstr("no room"));
   EXPECT_TRUE(run(client_->get("/a")));
 }
 

@@ -64,6 +64,16 @@ TEST(RegistryMessages, TheRest) {
   EXPECT_TRUE(std::holds_alternative<Unknown>(*parse_message(R"({"type":"of the future"})")));
 }
 
+TEST(RegistryMessages, WhatNestsWithoutEndIsRefused) {
+  const auto message = [](std::size_t depth) {
+    return R"({"type":"snapshot","version":1,"taps":[],"x":)" + std::string(depth, '[') +
+           std::string(depth, ']') + "}";
+  };
+  EXPECT_TRUE(parse_message(message(100)));
+  EXPECT_FALSE(parse_message(message(200)));
+  EXPECT_FALSE(parse_message(message(60'000)));
+}
+
 class Malformed : public testing::TestWithParam<const char*> {};
 
 TEST_P(Malformed, IsAnError) { EXPECT_FALSE(parse_message(GetParam())); }

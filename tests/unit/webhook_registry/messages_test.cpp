@@ -84,5 +84,11 @@ TEST(RegistryMessages, RefusesWhatIsNoMessage) {
   }
 }
 
+TEST(RegistryMessages, WhatNestsWithoutEndIsRefused) {
+  const std::string deep = std::string(60'000, '[') + std::string(60'000, ']');
+  EXPECT_FALSE(
+      parse_message(R"({"type":"hello","addresses":[],"forwarding":true,"version":)" + deep + "}"));
+}
+
 }  // namespace
 }  // namespace sidetap::webhook::registry

@@ -247,9 +247,25 @@ class ServiceWatchTest : public testing::Test {
     watch_->table().flush();
     const std::lock_guard lock(mutex_);
     published_ = watch_->table().published();
+    ever_published_.insert(published_.begin(), published_.end());
     changed_.notify_all();
   }
-  bool publishes(const Addresses& wanted) {
+  /// All that was ever published, though it may have been taken back.
+  Addresses ever_published() {
+    const std::lock_guard lock(mutex_);
+    return ever_published_;
+  }
+  [[nodiscard]] bool fails(const std::string& resource, int times) {
+    const std::string line = "watch_failures_total{resource=\"" + resource + "\"} ";
+    for (int i = 0; i < 1000; ++i) {
+      const std::string text = metrics_.text();
+      const auto at = text.find(line);
+      if (at != text.npos && std::stoi(text.substr(at + line.size())) >= times) return true;
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    return false;
+  }
+  [[nodiscard]] bool publishes(const Addresses& wanted) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return published_ == wanted; });
   }
@@ -264,6 +280,7 @@ class ServiceWatchTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable changed_;
   Addresses published_;
+  Addresses ever_published_;
   std::thread thread_;
 };
 
@@ -309,6 +326,20 @@ TEST_F(ServiceWatchTest, WhatIsKnownEndsWithTheGraceAndComesBack) {
   EXPECT_TRUE(publishes({ip("10.96.0.1")}));
 }
 
+TEST_F(ServiceWatchTest, ATokenFileThatIsNoneForAWhileEndsNothingButWhatIsKnown) {
+  cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+  cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+  start(milliseconds(20));
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  // What a header cannot hold.
+  folder_.write("token", std::string(70'000, 'x'));
+  EXPECT_TRUE(fails("services", 3));
+  EXPECT_TRUE(fails("endpointslices", 3));
+  EXPECT_TRUE(publishes({}));
+  folder_.write("token", "me");
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+}
+
 TEST_F(ServiceWatchTest, OnceStoppedNothingIsLeftToWaitForAndNothingHasFailed) {
   QuietCluster quiet(testing_support::make_leaf(ca_, {"IP:127.0.0.1"}));
   start(std::chrono::hours(1), quiet.port());
@@ -327,12 +358,9 @@ TEST_F(ServiceWatchTest, WithoutTheRightNothingIsPublished) {
   cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
   cluster_.refuse(true);
   start();
-  for (int i = 0; i < 500; ++i) {
-    if (metrics_.text().find("resource=\"endpointslices\"} 3") != std::string::npos) break;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  EXPECT_THAT(metrics_.text(), HasSubstr("resource=\"endpointslices\"} "));
-  EXPECT_TRUE(publishes({}));
+  EXPECT_TRUE(fails("services", 3));
+  EXPECT_TRUE(fails("endpointslices", 3));
+  EXPECT_EQ(ever_published(), Addresses{});
   cluster_.refuse(false);
   EXPECT_TRUE(publishes({ip("10.96.0.1")}));
 }
