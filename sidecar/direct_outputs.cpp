@@ -8,12 +8,13 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
 #include <unistd.h>
 
+#include "shared/async/resolve.h"
+#include "shared/async/task_group.h"
+#include "shared/async/waiting.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/session/sockets.h"
-#include "sidecar/session/waiting.h"
 
 namespace sidetap {
 namespace {
@@ -36,24 +37,25 @@ capture::OwnEndpoint endpoint_of(const session::Endpoint& receiver) {
 
 }  // namespace
 
-/// Kept alive by its own coroutines.
-struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
+/// Kept alive by its tasks.
+struct DirectOutputs::Impl {
   struct Receiver {
     explicit Receiver(net::HostPort where) : name(where.to_string()), address(std::move(where)) {}
     const std::string name;
     const net::HostPort address;
-    session::Interruption waiting;
+    async::Interruption waiting;
     std::optional<session::Endpoint> endpoint;
     std::optional<std::uint64_t> capture;
     std::string reported;
   };
 
   Impl(asio::any_io_executor the_executor, DirectConfig the_config, CaptureLoop& the_loop,
-       Exclude the_exclude)
+       Exclude the_exclude, telemetry::MetricsRegistry* metrics)
       : executor(std::move(the_executor)),
         config(std::move(the_config)),
         loop(the_loop),
-        exclude(std::move(the_exclude)) {}
+        exclude(std::move(the_exclude)),
+        tasks(executor, metrics) {}
 
   Result<void> start_files() {
     if (::access(config.output.folder.c_str(), W_OK | X_OK) != 0)
@@ -77,7 +79,7 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
 
   asio::awaitable<void> follow(Receiver& receiver) {
     while (!stopping) {
-      const auto found = co_await session::resolve(executor, receiver.address, &receiver.waiting);
+      const auto found = co_await async::resolve(executor, receiver.address, &receiver.waiting);
       if (stopping) break;
       if (found) {
         take(receiver, *found);
@@ -86,10 +88,8 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
       }
       receiver.waiting.clear();
       const auto time = receiver.reported.empty() ? kLookUpAgain : kTryAgain;
-      co_await session::sleep(executor, time, &receiver.waiting);
+      co_await async::sleep(executor, time, &receiver.waiting);
     }
-    --running;
-    quiet.request();
   }
 
   /// The first of the addresses, unless one that is in use is still among them.
@@ -156,15 +156,14 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
   std::function<void()> on_changed;
   std::list<Receiver> receivers;
   std::optional<std::uint64_t> files;
-  session::Interruption quiet;  // asked for whenever a coroutine ends
-  std::size_t running = 0;
+  async::TaskGroup tasks;
   bool stopping = false;
 };
 
 DirectOutputs::DirectOutputs(asio::any_io_executor executor, DirectConfig config, CaptureLoop& loop,
-                             Exclude exclude)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), loop,
-                                   std::move(exclude))) {}
+                             Exclude exclude, telemetry::MetricsRegistry* metrics)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), loop, std::move(exclude),
+                                   metrics)) {}
 DirectOutputs::~DirectOutputs() = default;
 
 Result<void> DirectOutputs::start() {
@@ -175,11 +174,9 @@ Result<void> DirectOutputs::start() {
   }
   for (const net::HostPort& address : impl_->config.receivers) {
     Impl::Receiver& receiver = impl_->receivers.emplace_back(address);
-    ++impl_->running;
-    asio::co_spawn(impl_->executor, impl_->follow(receiver),
-                   [self = impl_](const std::exception_ptr& error) {
-                     if (error) telemetry::error("a coroutine of the VXLAN output failed");
-                   });
+    impl_->tasks.supervise(
+        "vxlan-receiver", [impl = impl_.get(), &receiver] { return impl->follow(receiver); },
+        [alive = impl_](const Result<void>&) {});
   }
   return {};
 }
@@ -188,11 +185,7 @@ asio::awaitable<void> DirectOutputs::stop() {
   const auto impl = impl_;
   impl->stopping = true;
   for (Impl::Receiver& receiver : impl->receivers) receiver.waiting.request();
-  const auto deadline = std::chrono::steady_clock::now() + kStopLimit;
-  while (impl->running > 0 && std::chrono::steady_clock::now() < deadline) {
-    impl->quiet.clear();
-    co_await session::sleep(impl->executor, kStopLimit, &impl->quiet);
-  }
+  co_await impl->tasks.wait(kStopLimit);
   for (Impl::Receiver& receiver : impl->receivers) {
     if (receiver.capture) impl->loop.stop(*std::exchange(receiver.capture, std::nullopt));
   }

@@ -16,6 +16,10 @@
 #include "sidecar/forwarding/file_output.h"
 #include "sidecar/forwarding/vxlan_output.h"
 
+namespace sidetap::telemetry {
+class MetricsRegistry;
+}
+
 namespace sidetap {
 
 enum class OutputKind : std::uint8_t { kRpcap, kVxlan, kPcap };
@@ -45,9 +49,9 @@ class DirectOutputs {
   using Exclude =
       std::function<void(const std::string& owner, std::vector<capture::OwnEndpoint> endpoints)>;
 
-  /// `loop` outlives this object.
+  /// `loop` and `metrics` outlive this object; `metrics` may be null.
   DirectOutputs(boost::asio::any_io_executor executor, DirectConfig config, CaptureLoop& loop,
-                Exclude exclude);
+                Exclude exclude, telemetry::MetricsRegistry* metrics);
   ~DirectOutputs();
   DirectOutputs(const DirectOutputs&) = delete;
   DirectOutputs& operator=(const DirectOutputs&) = delete;

@@ -9,12 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "shared/async/task_group.h"
 #include "shared/http/status_server.h"
 #include "shared/net/interfaces.h"
 #include "shared/resident_memory.h"
@@ -252,7 +251,8 @@ class Tap {
         context_.get_executor(), std::move(config), *path.loop,
         [this, name](const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) {
           exclude_everywhere(name + " " + owner, endpoints);
-        });
+        },
+        &metrics_);
     path.direct->on_forwarding_changed([this] { tell_registry(); });
   }
 
@@ -308,7 +308,7 @@ class Tap {
       return metrics_.text();
     };
     status_ = std::make_unique<http::StatusServer>(context_.get_executor(), *options_.status_listen,
-                                                   std::move(handlers));
+                                                   std::move(handlers), &metrics_);
     auto port = status_->start();
     if (!port) return port.error();
     // Probes of the tap itself are no traffic of the pod. They never come by the loopback
@@ -325,7 +325,13 @@ class Tap {
 
   void stop() {
     if (std::exchange(stopping_, true)) return;
-    asio::co_spawn(context_, end(), asio::detached);
+    tasks_.spawn("end", end(), [this](const Result<void>& outcome) {
+      if (outcome) return;
+      // Without its good order, but it has to end.
+      exit_code_ = 1;
+      stop_loops();
+      context_.stop();
+    });
   }
 
   void tell_registry() {
@@ -360,6 +366,7 @@ class Tap {
   }();
   telemetry::MetricsRegistry metrics_;
   asio::io_context context_{1};
+  async::TaskGroup tasks_{context_.get_executor(), &metrics_};
   asio::signal_set signals_{context_, SIGTERM, SIGINT};
   AddressWatch address_watch_{context_.get_executor(), [this] {
                                 for (const auto& path : paths_) path->loop->look_again();

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <list>
-#include <random>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 
+#include "shared/async/resolve.h"
+#include "shared/async/task_group.h"
+#include "shared/async/waiting.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/registry/link.h"
@@ -34,17 +35,17 @@ std::chrono::milliseconds until(steady_clock::time_point time) {
 
 }  // namespace
 
-/// Kept alive by its own coroutines.
+/// Kept alive by its tasks.
 struct Client::Impl : std::enable_shared_from_this<Impl> {
   struct Replica {
-    Replica(session::Endpoint the_endpoint, session::BackoffBounds bounds)
+    Replica(session::Endpoint the_endpoint, async::BackoffBounds bounds)
         : endpoint(std::move(the_endpoint)),
           name(net::HostPort{endpoint.address().to_string(), endpoint.port()}.to_string()),
           backoff(bounds) {}
     const session::Endpoint endpoint;
     const std::string name;
-    session::Backoff backoff;
-    session::Interruption waiting;
+    async::Backoff backoff;
+    async::Interruption waiting;
     std::shared_ptr<Link> link;
     bool resolved = true;  // the name still leads here
     bool resync_asked = false;
@@ -65,18 +66,14 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
         new_peers(config.settling),
         new_services(config.settling),
         settling_timer(executor),
-        random(std::random_device{}()) {}
+        tasks(executor, metrics) {}
 
   // --- running -----------------------------------------------------------------------------------
 
-  void spawn(asio::awaitable<void> work) {
-    ++running;
-    asio::co_spawn(executor, std::move(work),
-                   [self = shared_from_this()](const std::exception_ptr& error) {
-                     if (error) telemetry::error("a coroutine of the registry's client failed");
-                     --self->running;
-                     self->quiet.request();
-                   });
+  void start() {
+    tasks.supervise(
+        "registry-name", [this] { return follow_name(); },
+        [self = shared_from_this()](const Result<void>&) {});
   }
 
   asio::awaitable<void> follow_name() {
@@ -97,13 +94,13 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
         reported = found.error().text;
       }
       resolving.clear();
-      co_await session::sleep(executor, config.resolve_interval, &resolving);
+      co_await async::sleep(executor, config.resolve_interval, &resolving);
     }
   }
 
   asio::awaitable<Result<std::vector<session::Endpoint>>> resolve() {
     if (callbacks.resolve) return callbacks.resolve();
-    return session::resolve(executor, config.registry, &resolving);
+    return async::resolve(executor, config.registry, &resolving);
   }
 
   void take(const std::vector<session::Endpoint>& found) {
@@ -121,7 +118,9 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       });
       if (known || replicas.size() >= kMostReplicas) continue;
       replicas.emplace_back(endpoint, config.backoff);
-      spawn(keep(std::prev(replicas.end())));
+      tasks.supervise(
+          "registry-replica", [this, place = std::prev(replicas.end())] { return keep(place); },
+          [self = shared_from_this()](const Result<void>&) {});
     }
   }
 
@@ -129,15 +128,20 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     Replica& replica = *place;
     while (!stopping && replica.resolved) {
       const auto begin = steady_clock::now();
-      const LinkEnd end = co_await talk(replica);
+      // Of a replica with which this fails nothing is known from then on.
+      LinkEnd end{"lost", {}};
+      try {
+        end = co_await talk(replica);
+      } catch (const std::exception& fault) {
+        end.text = fault.what();
+      }
       replica.link.reset();
       ended(replica, end);
       if (stopping || !replica.resolved) break;
       replica.backoff.session_ended(
           std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - begin));
       replica.waiting.clear();
-      const double chance = std::uniform_real_distribution<double>(0, 1)(random);
-      co_await session::sleep(executor, replica.backoff.wait(chance), &replica.waiting);
+      co_await async::sleep(executor, replica.backoff.wait(chance()), &replica.waiting);
     }
     exclude(replica, std::nullopt);
     replicas.erase(place);
@@ -145,7 +149,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   }
 
   asio::awaitable<LinkEnd> talk(Replica& replica) {
-    replica.link = std::make_shared<Link>(executor, config, replica.endpoint);
+    replica.link = std::make_shared<Link>(tasks, executor, config, replica.endpoint);
     replica.resync_asked = false;
     const session::Exclude keep_out = [this, &replica](const capture::OwnEndpoint& endpoint) {
       exclude(replica, endpoint);
@@ -313,17 +317,16 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   Settling new_peers;
   Settling new_services;
   asio::steady_timer settling_timer;
-  std::mt19937_64 random;
+  async::Chance chance;
   std::list<Replica> replicas;
-  session::Interruption resolving;
-  session::Interruption quiet;  // asked for whenever a coroutine ends
-  session::Interruption left;   // asked for whenever the view may have changed
+  async::Interruption resolving;
+  async::Interruption left;  // asked for whenever the view may have changed
   std::shared_ptr<const Peers> told;
   Own own;
   bool pod_ended = false;  // but for this tap
   bool vouched = false;    // a replica was told that this tap forwards
   bool stopping = false;
-  std::size_t running = 0;
+  async::TaskGroup tasks;
 };
 
 Client::Client(asio::any_io_executor executor, ClientConfig config, ClientCallbacks callbacks,
@@ -335,7 +338,7 @@ Client::~Client() = default;
 Result<void> Client::start() {
   if (auto checked = check_ca(impl_->config.ca); !checked) return checked;
   impl_->publish();  // nobody is tapped until a replica says so
-  impl_->spawn(impl_->follow_name());
+  impl_->start();
   return {};
 }
 
@@ -358,9 +361,9 @@ asio::awaitable<void> Client::leave(std::chrono::milliseconds limit) {
   const auto deadline = steady_clock::now() + limit;
   while (!impl->unlisted() && until(deadline).count() > 0) {
     impl->left.clear();
-    co_await session::sleep(impl->executor, until(deadline), &impl->left);
+    co_await async::sleep(impl->executor, until(deadline), &impl->left);
   }
-  co_await session::sleep(impl->executor, std::min(impl->config.linger, until(deadline)), nullptr);
+  co_await async::sleep(impl->executor, std::min(impl->config.linger, until(deadline)), nullptr);
 }
 
 asio::awaitable<void> Client::stop() {
@@ -373,11 +376,7 @@ asio::awaitable<void> Client::stop() {
     replica.waiting.request();
     if (replica.link) replica.link->close();
   }
-  const auto deadline = steady_clock::now() + kStopLimit;
-  while (impl->running > 0 && until(deadline).count() > 0) {
-    impl->quiet.clear();
-    co_await session::sleep(impl->executor, until(deadline), &impl->quiet);
-  }
+  co_await impl->tasks.wait(kStopLimit);
 }
 
 }  // namespace sidetap::registry

@@ -16,11 +16,11 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/async/backoff.h"
 #include "shared/net/host_port.h"
 #include "shared/net/ip_address.h"
 #include "shared/result.h"
 #include "sidecar/capture/own_endpoint.h"
-#include "sidecar/session/backoff.h"
 #include "sidecar/session/sockets.h"
 
 namespace sidetap::telemetry {
@@ -46,7 +46,7 @@ struct ClientConfig {
   /// leave() goes on for so long after the last replica has struck this tap off: others hear of it
   /// later.
   std::chrono::milliseconds linger{500};
-  session::BackoffBounds backoff{std::chrono::milliseconds(500), std::chrono::milliseconds(5'000)};
+  async::BackoffBounds backoff{std::chrono::milliseconds(500), std::chrono::milliseconds(5'000)};
 };
 
 /// What this tap is.

@@ -1,14 +1,10 @@
 #include "sidecar/registry/link.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
 #include "shared/http/tls_context.h"
+#include "shared/kube/credentials.h"
 
 namespace sidetap::registry {
 namespace {
@@ -20,15 +16,6 @@ constexpr std::chrono::milliseconds kConnectLimit{5'000};
 /// More than this waits only when the replica takes nothing.
 constexpr std::size_t kMostWaiting = 64;
 
-Result<std::string> read_token(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::string token{std::istreambuf_iterator<char>(in), {}};
-  if (!in) return Error{"token file " + file + ": cannot be read"};
-  token.erase(token.find_last_not_of(" \r\n\t") + 1);
-  if (token.empty()) return Error{"token file " + file + ": is empty"};
-  return token;
-}
-
 }  // namespace
 
 Result<void> check_ca(const std::string& pem) {
@@ -37,8 +24,10 @@ Result<void> check_ca(const std::string& pem) {
   return {};
 }
 
-Link::Link(asio::any_io_executor executor, const ClientConfig& config, session::Endpoint replica)
-    : executor_(std::move(executor)),
+Link::Link(async::TaskGroup& tasks, asio::any_io_executor executor, const ClientConfig& config,
+           session::Endpoint replica)
+    : tasks_(tasks),
+      executor_(std::move(executor)),
       config_(config),
       replica_(std::move(replica)),
       watch_timer_(executor_) {}
@@ -81,7 +70,7 @@ asio::awaitable<Result<void>> Link::upgrade(LinkEnd& end) {
   if (error) co_return failed("TLS handshake", error);
   std::string token;
   if (!config_.token_file.empty()) {
-    auto read = read_token(config_.token_file);
+    auto read = kube::read_token(config_.token_file);
     if (!read) co_return read.error();
     token = std::move(*read);
   }
@@ -111,11 +100,20 @@ asio::awaitable<LinkEnd> Link::run(std::string ca, const session::Exclude& exclu
   send(hello());
   watch();
   if (interruption_.requested()) close();
-  end = co_await read(on_message);
+  try {
+    end = co_await read(on_message);
+  } catch (...) {
+    end_connection();
+    throw;
+  }
+  end_connection();
+  co_return end;
+}
+
+void Link::end_connection() {
   open_ = false;
   watch_timer_.cancel();
   socket_->tls().cut();
-  co_return end;
 }
 
 asio::awaitable<LinkEnd> Link::read(const std::function<bool(Message)>& on_message) {
@@ -178,7 +176,11 @@ void Link::watch() {
 }
 
 void Link::start_writing() {
-  if (!std::exchange(writing_, true)) asio::co_spawn(executor_, write(), asio::detached);
+  if (std::exchange(writing_, true)) return;
+  tasks_.spawn("registry-write", write(), [self = shared_from_this()](const Result<void>& outcome) {
+    // What it has not been told, the replica is told on the next connection.
+    if (!outcome) self->close();
+  });
 }
 
 asio::awaitable<void> Link::write() {

@@ -9,6 +9,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "shared/async/task_group.h"
 #include "shared/http/web_socket.h"
 #include "sidecar/registry/client.h"
 #include "sidecar/registry/messages.h"
@@ -26,8 +27,8 @@ struct LinkEnd {
 
 class Link : public std::enable_shared_from_this<Link> {
  public:
-  /// `config` outlives it.
-  Link(boost::asio::any_io_executor executor, const ClientConfig& config,
+  /// `config` outlives it, and `tasks`, which has the executor, outlives run().
+  Link(async::TaskGroup& tasks, boost::asio::any_io_executor executor, const ClientConfig& config,
        session::Endpoint replica);
 
   /// Dials, upgrades, says `hello`, then hands every message to `on_message` until the connection
@@ -49,15 +50,17 @@ class Link : public std::enable_shared_from_this<Link> {
   boost::asio::awaitable<Result<void>> upgrade(LinkEnd& end);
   /// What `step` of the way to an open connection failed with.
   Error failed(std::string_view step, const boost::system::error_code& error) const;
+  void end_connection();
   LinkEnd lost(const boost::system::error_code& error) const;
   void start_writing();
   boost::asio::awaitable<void> write();
   void watch();
 
+  async::TaskGroup& tasks_;
   boost::asio::any_io_executor executor_;
   const ClientConfig& config_;
   const session::Endpoint replica_;
-  session::Interruption interruption_;
+  async::Interruption interruption_;
   std::unique_ptr<http::WebSocket> socket_;
   bool open_ = false;
   bool writing_ = false;

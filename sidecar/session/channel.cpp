@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
+#include "sidecar/session/sockets.h"
 #include "sidecar/session/tls.h"
 
 namespace sidetap::session {
@@ -15,8 +16,8 @@ namespace asio = boost::asio;
 
 bool would_block(int number) { return number == EAGAIN || number == EINTR; }
 
-ChannelStatus status_of(Wait wait) {
-  return wait == Wait::kTimedOut ? ChannelStatus::kTimedOut : ChannelStatus::kInterrupted;
+ChannelStatus status_of(async::Wait wait) {
+  return wait == async::Wait::kTimedOut ? ChannelStatus::kTimedOut : ChannelStatus::kInterrupted;
 }
 
 }  // namespace
@@ -25,9 +26,9 @@ Channel::Step Channel::tls_step(int result, std::size_t moved) {
   if (result == 1) return {.moved = moved};
   switch (SSL_get_error(tls_.get(), result)) {
     case SSL_ERROR_WANT_READ:
-      return {.again = true, .direction = AsyncFd::kRead};
+      return {.again = true, .direction = async::AsyncFd::kRead};
     case SSL_ERROR_WANT_WRITE:
-      return {.again = true, .direction = AsyncFd::kWrite};
+      return {.again = true, .direction = async::AsyncFd::kWrite};
     case SSL_ERROR_ZERO_RETURN:
       return {.closed = true};
     default:
@@ -45,7 +46,7 @@ Channel::Step Channel::read_some(std::span<std::byte> bytes) {
   const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
   if (got > 0) return {.moved = static_cast<std::size_t>(got)};
   if (got == 0) return {.closed = true};
-  if (would_block(errno)) return {.again = true, .direction = AsyncFd::kRead};
+  if (would_block(errno)) return {.again = true, .direction = async::AsyncFd::kRead};
   return {.failure = system_error("read", errno).text};
 }
 
@@ -58,12 +59,13 @@ Channel::Step Channel::write_some(std::span<const std::byte> bytes) {
   }
   const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent >= 0) return {.moved = static_cast<std::size_t>(sent)};
-  if (would_block(errno)) return {.again = true, .direction = AsyncFd::kWrite};
+  if (would_block(errno)) return {.again = true, .direction = async::AsyncFd::kWrite};
   return {.failure = system_error("write", errno).text};
 }
 
-asio::awaitable<ChannelOutcome> Channel::read(std::span<std::byte> bytes, Limit first, Limit each,
-                                              Interruption* interruption) {
+asio::awaitable<ChannelOutcome> Channel::read(std::span<std::byte> bytes, async::Limit first,
+                                              async::Limit each,
+                                              async::Interruption* interruption) {
   ChannelOutcome outcome;
   while (outcome.moved < bytes.size()) {
     // Asked before reading too: a peer that never pauses must not delay it.
@@ -80,9 +82,9 @@ asio::awaitable<ChannelOutcome> Channel::read(std::span<std::byte> bytes, Limit 
     }
     if (outcome.status != ChannelStatus::kDone) break;
     if (!step.again) continue;
-    const Wait wait =
+    const async::Wait wait =
         co_await fd_.wait(step.direction, outcome.moved == 0 ? first : each, interruption);
-    if (wait != Wait::kReady) {
+    if (wait != async::Wait::kReady) {
       outcome.status = status_of(wait);
       break;
     }
@@ -90,7 +92,8 @@ asio::awaitable<ChannelOutcome> Channel::read(std::span<std::byte> bytes, Limit 
   co_return outcome;
 }
 
-asio::awaitable<ChannelOutcome> Channel::write(std::span<const std::byte> bytes, Limit each) {
+asio::awaitable<ChannelOutcome> Channel::write(std::span<const std::byte> bytes,
+                                               async::Limit each) {
   ChannelOutcome outcome;
   while (outcome.moved < bytes.size()) {
     const Step step = write_some(bytes.subspan(outcome.moved));
@@ -102,8 +105,8 @@ asio::awaitable<ChannelOutcome> Channel::write(std::span<const std::byte> bytes,
     }
     if (outcome.status != ChannelStatus::kDone) break;
     if (!step.again) continue;
-    const Wait wait = co_await fd_.wait(step.direction, each, nullptr);
-    if (wait != Wait::kReady) {
+    const async::Wait wait = co_await fd_.wait(step.direction, each, nullptr);
+    if (wait != async::Wait::kReady) {
       outcome.status = status_of(wait);
       break;
     }
@@ -124,7 +127,8 @@ asio::awaitable<void> Channel::close(std::chrono::milliseconds linger) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) break;
-    if (got < 0 && co_await fd_.wait(AsyncFd::kRead, left, nullptr) != Wait::kReady) break;
+    if (got < 0 && co_await fd_.wait(async::AsyncFd::kRead, left, nullptr) != async::Wait::kReady)
+      break;
   }
 }
 

@@ -8,7 +8,7 @@
 
 #include <openssl/ssl.h>
 
-#include "sidecar/session/waiting.h"
+#include "shared/async/waiting.h"
 
 namespace sidetap::session {
 
@@ -23,31 +23,31 @@ struct ChannelOutcome {
 class Channel {
  public:
   /// `tls` may be null: then plain.
-  Channel(AsyncFd fd, std::shared_ptr<SSL> tls) : fd_(std::move(fd)), tls_(std::move(tls)) {}
+  Channel(async::AsyncFd fd, std::shared_ptr<SSL> tls) : fd_(std::move(fd)), tls_(std::move(tls)) {}
 
   /// All of `bytes`. `first` bounds the wait for the first byte, `each` every further one.
-  boost::asio::awaitable<ChannelOutcome> read(std::span<std::byte> bytes, Limit first, Limit each,
-                                              Interruption* interruption);
+  boost::asio::awaitable<ChannelOutcome> read(std::span<std::byte> bytes, async::Limit first,
+                                              async::Limit each, async::Interruption* interruption);
   /// All of `bytes`. Not interruptible: half a message would spoil the connection.
-  boost::asio::awaitable<ChannelOutcome> write(std::span<const std::byte> bytes, Limit each);
+  boost::asio::awaitable<ChannelOutcome> write(std::span<const std::byte> bytes, async::Limit each);
   /// Says that nothing more will come, and gives the peer that long to take what is under way.
   boost::asio::awaitable<void> close(std::chrono::milliseconds linger);
 
-  AsyncFd& fd() { return fd_; }
+  async::AsyncFd& fd() { return fd_; }
 
  private:
   struct Step {
     std::size_t moved = 0;
     bool closed = false;
     bool again = false;
-    AsyncFd::Direction direction = AsyncFd::kRead;
+    async::AsyncFd::Direction direction = async::AsyncFd::kRead;
     std::string failure{};
   };
   Step read_some(std::span<std::byte> bytes);
   Step write_some(std::span<const std::byte> bytes);
   Step tls_step(int result, std::size_t moved);
 
-  AsyncFd fd_;
+  async::AsyncFd fd_;
   std::shared_ptr<SSL> tls_;
 };
 

@@ -71,13 +71,29 @@ Hub::Hub(boost::asio::any_io_executor the_executor, SessionsConfig the_config,
     : executor(std::move(the_executor)),
       config(std::move(the_config)),
       control(the_control),
-      metrics_(metrics),
-      random_(std::random_device{}()) {
+      tasks(executor, metrics),
+      metrics_(metrics) {
   if (metrics_ == nullptr) return;
   for (const Standing standing : {Standing::kDialling, Standing::kAuthenticating, Standing::kReady,
                                   Standing::kOpened, Standing::kCapturing}) {
     metrics_->gauge(kSessionsMetric, {{"state", std::string(name_of(standing))}});
   }
+}
+
+void Hub::spawn(std::string_view name, boost::asio::awaitable<void> work,
+                async::TaskGroup::Ended ended) {
+  tasks.spawn(name, std::move(work),
+              [alive = owner.lock(), ended = std::move(ended)](const Result<void>& outcome) {
+                if (ended) ended(outcome);
+              });
+}
+
+void Hub::supervise(std::string_view name, async::TaskGroup::Work work,
+                    async::TaskGroup::Ended failed) {
+  tasks.supervise(name, std::move(work),
+                  [alive = owner.lock(), failed = std::move(failed)](const Result<void>& outcome) {
+                    failed(outcome);
+                  });
 }
 
 bool Hub::forwarding() const {

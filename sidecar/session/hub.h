@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 
+#include "shared/async/backoff.h"
+#include "shared/async/task_group.h"
 #include "sidecar/session/live_session.h"
 #include "sidecar/session/sessions.h"
 
@@ -44,19 +46,24 @@ class Hub {
   void client_refused(std::string_view reason);
   /// As Sessions::forwarding().
   bool forwarding() const;
-  /// In [0, 1).
-  double chance() { return std::uniform_real_distribution<double>(0, 1)(random_); }
+  /// As TaskGroup::spawn() and supervise(); the task keeps `owner` alive.
+  void spawn(std::string_view name, boost::asio::awaitable<void> work,
+             async::TaskGroup::Ended ended = {});
+  void supervise(std::string_view name, async::TaskGroup::Work work,
+                 async::TaskGroup::Ended failed);
 
   const boost::asio::any_io_executor executor;
   const SessionsConfig config;
   CaptureControl& control;
   std::function<void(bool)> on_forwarding_changed;
   bool stopping = false;
+  async::TaskGroup tasks;
+  std::weak_ptr<void> owner;  ///< Of this hub and all that its tasks refer to.
+  async::Chance chance;
 
  private:
   telemetry::MetricsRegistry* metrics_;
   std::size_t capturing_ = 0;  // sensors
-  std::mt19937_64 random_;
 };
 
 }  // namespace sidetap::session

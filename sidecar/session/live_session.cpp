@@ -33,7 +33,7 @@ ProtocolConfig protocol_config(const SessionParts& parts) {
 
 }  // namespace
 
-LiveSession::LiveSession(SessionParts parts, AsyncFd control)
+LiveSession::LiveSession(SessionParts parts, async::AsyncFd control)
     : parts_(std::move(parts)),
       protocol_(protocol_config(parts_)),
       executor_(control.executor()),
@@ -41,6 +41,16 @@ LiveSession::LiveSession(SessionParts parts, AsyncFd control)
 
 asio::awaitable<End> LiveSession::run() {
   const auto alive = shared_from_this();
+  try {
+    co_return co_await converse();
+  } catch (...) {
+    // The sensor's next session has a capture of its own: with both it would get packets twice.
+    let_go();
+    throw;
+  }
+}
+
+asio::awaitable<End> LiveSession::converse() {
   const auto secured = co_await secure();
   if (!secured) co_return End{EndKind::kTls, secured.error().text};
   Event event = Began{};
@@ -70,7 +80,7 @@ asio::awaitable<Result<void>> LiveSession::secure() {
   local_ = unmapped(*local);
   std::shared_ptr<SSL> tls;
   if (parts_.tls) {
-    const Limit limit = parts_.config.message_timeout;
+    const async::Limit limit = parts_.config.message_timeout;
     if (parts_.config.tls.role == TlsRole::kServer &&
         co_await talks_plain(*fresh_, limit, &parts_.interruption)) {
       co_await require_tls();
@@ -125,13 +135,13 @@ LiveSession::Outcome LiveSession::perform(Send& action) {
 
 LiveSession::Outcome LiveSession::perform(Pause& action) {
   // An interruption shows itself in the read that follows.
-  co_await sleep(executor_, action.time, &parts_.interruption);
+  co_await async::sleep(executor_, action.time, &parts_.interruption);
   co_return std::nullopt;
 }
 
 LiveSession::Outcome LiveSession::perform(Discard& action) {
   std::array<std::byte, kDiscardPiece> piece{};
-  const Limit limit = parts_.config.message_timeout;
+  const async::Limit limit = parts_.config.message_timeout;
   for (std::size_t left = action.size; left > 0;) {
     const auto part = std::span(piece).first(std::min(left, piece.size()));
     const auto outcome = co_await channel_->read(part, limit, limit, &parts_.interruption);
@@ -141,10 +151,14 @@ LiveSession::Outcome LiveSession::perform(Discard& action) {
   co_return std::nullopt;
 }
 
-LiveSession::Outcome LiveSession::perform(StopCapture&) {
+void LiveSession::let_go() {
   if (capture_) parts_.control.stop(*std::exchange(capture_, std::nullopt));
   data_tls_.reset();
   data_.reset();
+}
+
+LiveSession::Outcome LiveSession::perform(StopCapture&) {
+  let_go();
   co_return std::nullopt;
 }
 
@@ -163,7 +177,7 @@ LiveSession::Outcome LiveSession::perform(ReadHeader& action) {
 
 LiveSession::Outcome LiveSession::perform(ReadPayload& action) {
   payload_.resize(action.size);
-  const Limit limit = parts_.config.message_timeout;
+  const async::Limit limit = parts_.config.message_timeout;
   const auto outcome = co_await channel_->read(payload_, limit, limit, &parts_.interruption);
   if (outcome.status != ChannelStatus::kDone) co_return event_of(outcome, false);
   co_return PayloadRead{payload_};
@@ -219,9 +233,10 @@ asio::awaitable<Result<void>> LiveSession::accept_data() {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) co_return Error{"nobody came"};
-    const Wait wait = co_await data_->wait(AsyncFd::kRead, left, &parts_.interruption);
-    if (wait == Wait::kTimedOut) co_return Error{"nobody came"};
-    if (wait == Wait::kInterrupted) co_return Error{"interrupted"};
+    const async::Wait wait =
+        co_await data_->wait(async::AsyncFd::kRead, left, &parts_.interruption);
+    if (wait == async::Wait::kTimedOut) co_return Error{"nobody came"};
+    if (wait == async::Wait::kInterrupted) co_return Error{"interrupted"};
     net::UniqueFd fd(::accept4(data_->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) continue;
     // The packets are for the client that asked, and for nobody else who finds the port.

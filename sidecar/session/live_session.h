@@ -19,7 +19,7 @@ struct SessionParts {
   CaptureControl& control;
   OwnTraffic& own_traffic;
   /// A request ends the session in good order.
-  Interruption& interruption;
+  async::Interruption& interruption;
   std::string peer_name;  ///< "HOST:PORT" for log and orders.
   std::string peer_host;  ///< To verify in certificates.
   bool active = true;
@@ -31,13 +31,17 @@ struct SessionParts {
 
 class LiveSession : public std::enable_shared_from_this<LiveSession> {
  public:
-  LiveSession(SessionParts parts, AsyncFd control);
+  LiveSession(SessionParts parts, async::AsyncFd control);
 
-  /// TLS where configured, then the protocol until it ends. No capture is left behind.
+  /// TLS where configured, then the protocol until it ends. No capture is left behind, whatever
+  /// this throws.
   boost::asio::awaitable<End> run();
 
  private:
   using Outcome = boost::asio::awaitable<std::optional<Event>>;
+
+  boost::asio::awaitable<End> converse();
+  void let_go();
 
   Outcome perform(Send& action);
   Outcome perform(Pause& action);
@@ -65,13 +69,13 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   SessionParts parts_;
   Protocol protocol_;
   boost::asio::any_io_executor executor_;
-  std::optional<AsyncFd> fresh_;  // until TLS is done
+  std::optional<async::AsyncFd> fresh_;  // until TLS is done
   std::optional<Channel> channel_;
   Endpoint peer_;
   Endpoint local_;
   rpcap::Bytes payload_;
   // The data connection, until a capture has it.
-  std::optional<AsyncFd> data_;
+  std::optional<async::AsyncFd> data_;
   std::shared_ptr<SSL> data_tls_;
   bool data_listens_ = false;
   std::optional<std::uint64_t> capture_;

@@ -1,9 +1,7 @@
 #include "sidecar/session/passive.h"
 
 #include <algorithm>
-#include <cerrno>
 
-#include <boost/asio/co_spawn.hpp>
 #include <sys/socket.h>
 
 #include "shared/rpcap/codec.h"
@@ -14,9 +12,6 @@ namespace sidetap::session {
 namespace {
 
 namespace asio = boost::asio;
-
-/// After accept() failed, for want of descriptors for example: it would fail again at once.
-constexpr std::chrono::milliseconds kAcceptPause{500};
 
 void turn_away(int fd, const std::string& text) {
   const auto bytes = rpcap::encode_error(rpcap::ErrorCode::kHostNotAuthorized, text);
@@ -31,47 +26,34 @@ PassiveListener::Client::Client(Hub& hub, unsigned the_slot)
 PassiveListener::PassiveListener(Hub& hub)
     : hub_(hub), settings_(*hub.config.passive), own_traffic_(hub.control, "listener") {}
 
-Result<std::uint16_t> PassiveListener::listen() {
+Result<std::uint16_t> PassiveListener::start() {
   auto fd = listen_tcp(settings_.listen, [this](const capture::OwnEndpoint& endpoint) {
     own_traffic_.control(endpoint);
   });
   if (!fd) return Error{settings_.listen.to_string() + ": " + fd.error().text};
   const auto bound = local_endpoint(fd->get());
   if (!bound) return bound.error();
-  listener_.emplace(hub_.executor, std::move(*fd));
+  asio::ip::tcp::acceptor listener(hub_.executor);
+  boost::system::error_code failure;
+  listener.assign(bound->protocol(), fd->get(), failure);
+  if (failure) return Error{settings_.listen.to_string() + ": " + failure.message()};
+  static_cast<void>(fd->release());  // the listener's from here on
+  listener_.emplace(std::move(listener), "client-accept", [this](asio::ip::tcp::socket socket) {
+    admit(net::UniqueFd(socket.release()));
+  });
+  listener_->start(hub_.tasks, [alive = hub_.owner.lock()](const Result<void>&) {});
   return bound->port();
-}
-
-asio::awaitable<void> PassiveListener::run() {
-  while (!hub_.stopping) {
-    if (co_await listener_->wait(AsyncFd::kRead, std::nullopt, &interruption_) != Wait::kReady) {
-      continue;
-    }
-    net::UniqueFd fd(::accept4(listener_->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (fd) {
-      admit(std::move(fd));
-    } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
-      telemetry::warn("a client cannot be accepted",
-                      {{"detail", system_error("accept", errno).text}});
-      co_await sleep(hub_.executor, kAcceptPause, &interruption_);
-    }
-  }
-  listener_.reset();
-  while (!clients_.empty()) {
-    emptied_.clear();
-    co_await sleep(hub_.executor, std::chrono::hours(24), &emptied_);
-  }
 }
 
 void PassiveListener::reconsider() {
   if (!hub_.stopping) return;
-  interruption_.request();
+  if (listener_) listener_->stop();
   for (Client& client : clients_) client.interruption.request();
 }
 
 void PassiveListener::admit(net::UniqueFd fd) {
   const auto peer = peer_endpoint(fd.get());
-  if (!peer) return;  // gone already
+  if (!peer || hub_.stopping) return;  // gone already, or too late
   const Endpoint from = unmapped(*peer);
   const net::IpAddress address = address_of(from);
   const auto& allowed = settings_.clients;
@@ -88,8 +70,8 @@ void PassiveListener::admit(net::UniqueFd fd) {
   keep_alive(fd.get());
   const Place client = clients_.emplace(clients_.end(), hub_, free_slot());
   const std::string name = net::HostPort{address.to_string(), from.port()}.to_string();
-  asio::co_spawn(hub_.executor, serve(client, AsyncFd(hub_.executor, std::move(fd)), name),
-                 [this, client](const std::exception_ptr&) { leave(client); });
+  hub_.spawn("client-session", serve(client, async::AsyncFd(hub_.executor, std::move(fd)), name),
+             [this, client](const Result<void>&) { leave(client); });
 }
 
 unsigned PassiveListener::free_slot() const {
@@ -99,7 +81,7 @@ unsigned PassiveListener::free_slot() const {
   return slot;
 }
 
-asio::awaitable<void> PassiveListener::serve(Place client, AsyncFd fd, std::string name) {
+asio::awaitable<void> PassiveListener::serve(Place client, async::AsyncFd fd, std::string name) {
   std::shared_ptr<SSL_CTX> tls;
   if (hub_.config.tls.role != TlsRole::kNone) {
     auto made = make_tls_context(hub_.config.tls);
@@ -135,7 +117,6 @@ void PassiveListener::leave(Place client) {
   hub_.moved(Partner::kClient, client->standing, Standing::kNone);
   client->own_traffic.clear();
   clients_.erase(client);
-  emptied_.request();
 }
 
 }  // namespace sidetap::session

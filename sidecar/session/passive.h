@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/async/accept_loop.h"
 #include "sidecar/session/hub.h"
 
 namespace sidetap::session {
@@ -14,10 +15,10 @@ class PassiveListener {
  public:
   explicit PassiveListener(Hub& hub);
 
+  /// Listens, and begins to serve: tasks of the hub, which end when it is stopping. The bound port.
   /// Error: the address cannot be listened on.
-  Result<std::uint16_t> listen();
-  /// Ends when the hub is stopping and every client has gone.
-  boost::asio::awaitable<void> run();
+  Result<std::uint16_t> start();
+  /// Ends the listener and every client when the hub is stopping.
   void reconsider();
 
  private:
@@ -25,22 +26,20 @@ class PassiveListener {
     Client(Hub& hub, unsigned slot);
     const unsigned slot;
     OwnTraffic own_traffic;
-    Interruption interruption;
+    async::Interruption interruption;
     Standing standing = Standing::kNone;
   };
   using Place = std::list<Client>::iterator;
 
   void admit(net::UniqueFd fd);
-  boost::asio::awaitable<void> serve(Place client, AsyncFd fd, std::string name);
+  boost::asio::awaitable<void> serve(Place client, async::AsyncFd fd, std::string name);
   void leave(Place client);
   unsigned free_slot() const;
 
   Hub& hub_;
   const PassiveSettings& settings_;
   OwnTraffic own_traffic_;
-  std::optional<AsyncFd> listener_;
-  Interruption interruption_;
-  Interruption emptied_;
+  std::optional<async::AcceptLoop> listener_;
   std::list<Client> clients_;
 };
 

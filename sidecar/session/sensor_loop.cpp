@@ -1,5 +1,6 @@
 #include "sidecar/session/sensor_loop.h"
 
+#include "shared/async/resolve.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/session/tls.h"
 
@@ -35,7 +36,7 @@ asio::awaitable<void> SensorLoop::run() {
     interruption_.clear();
     at_work_ = list_.wanted(index_);
     if (!at_work_) {
-      co_await sleep(hub_.executor, std::chrono::hours(24), &interruption_);
+      co_await async::sleep(hub_.executor, std::chrono::hours(24), &interruption_);
       continue;
     }
     const auto begin = std::chrono::steady_clock::now();
@@ -45,17 +46,21 @@ asio::awaitable<void> SensorLoop::run() {
     } catch (const std::exception& error) {
       outcome = {"lost", error.what()};
     }
-    stand(Standing::kNone);
-    patience_.cancel();
     const bool wanted = !hub_.stopping && list_.wanted(index_);
-    say(SensorState::kFailed);
+    let_go();
     if (!wanted) continue;
     hub_.ended(outcome.kind);
     report(outcome);
     backoff_.session_ended(since(begin));
     interruption_.clear();
-    co_await sleep(hub_.executor, backoff_.wait(hub_.chance()), &interruption_);
+    co_await async::sleep(hub_.executor, backoff_.wait(hub_.chance()), &interruption_);
   }
+}
+
+void SensorLoop::let_go() {
+  stand(Standing::kNone);
+  patience_.cancel();
+  say(SensorState::kFailed);
 }
 
 asio::awaitable<SensorLoop::Outcome> SensorLoop::attempt() {
@@ -67,8 +72,8 @@ asio::awaitable<SensorLoop::Outcome> SensorLoop::attempt() {
   co_return co_await talk(std::move(*control));
 }
 
-asio::awaitable<std::optional<AsyncFd>> SensorLoop::connect(Outcome& failure) {
-  const auto addresses = co_await resolve(hub_.executor, sensor_.address, &interruption_);
+asio::awaitable<std::optional<async::AsyncFd>> SensorLoop::connect(Outcome& failure) {
+  const auto addresses = co_await async::resolve(hub_.executor, sensor_.address, &interruption_);
   if (!addresses) {
     failure = {"look_up", addresses.error().text};
     co_return std::nullopt;
@@ -86,7 +91,7 @@ asio::awaitable<std::optional<AsyncFd>> SensorLoop::connect(Outcome& failure) {
   co_return std::nullopt;
 }
 
-asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(AsyncFd control) {
+asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(async::AsyncFd control) {
   std::shared_ptr<SSL_CTX> tls;
   if (hub_.config.tls.role != TlsRole::kNone) {
     auto made = make_tls_context(hub_.config.tls);

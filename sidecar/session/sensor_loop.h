@@ -19,6 +19,8 @@ class SensorLoop {
 
   /// Ends when the hub is stopping.
   boost::asio::awaitable<void> run();
+  /// To be called when run() has thrown: this sensor has no session, as far as others know.
+  void let_go();
   /// Looks again at what the list and the hub want. Ends a session that is not wanted.
   void reconsider();
 
@@ -28,8 +30,8 @@ class SensorLoop {
     std::string text;
   };
   boost::asio::awaitable<Outcome> attempt();
-  boost::asio::awaitable<std::optional<AsyncFd>> connect(Outcome& failure);
-  boost::asio::awaitable<Outcome> talk(AsyncFd control);
+  boost::asio::awaitable<std::optional<async::AsyncFd>> connect(Outcome& failure);
+  boost::asio::awaitable<Outcome> talk(async::AsyncFd control);
   void stand(Standing standing);
   void on_phase(Phase phase);
   void expect_capture();
@@ -43,8 +45,8 @@ class SensorLoop {
   const std::string name_;
   std::function<void()> changed_;
   OwnTraffic own_traffic_;
-  Backoff backoff_;
-  Interruption interruption_;
+  async::Backoff backoff_;
+  async::Interruption interruption_;
   boost::asio::steady_timer patience_;
   Standing standing_ = Standing::kNone;
   bool at_work_ = false;

@@ -2,9 +2,6 @@
 
 #include <list>
 
-#include <boost/asio/co_spawn.hpp>
-
-#include "shared/telemetry/log.h"
 #include "sidecar/session/hub.h"
 #include "sidecar/session/passive.h"
 #include "sidecar/session/sensor_loop.h"
@@ -20,8 +17,8 @@ constexpr std::chrono::milliseconds kStopLimit{3'000};
 
 }  // namespace
 
-/// Kept alive by its own coroutines.
-struct Sessions::Impl : std::enable_shared_from_this<Impl> {
+/// Kept alive by its tasks.
+struct Sessions::Impl {
   Impl(asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
        telemetry::MetricsRegistry* metrics)
       : hub(std::move(executor), std::move(config), control, metrics),
@@ -37,23 +34,11 @@ struct Sessions::Impl : std::enable_shared_from_this<Impl> {
     if (passive) passive->reconsider();
   }
 
-  void spawn(asio::awaitable<void> work) {
-    ++running;
-    asio::co_spawn(hub.executor, std::move(work),
-                   [self = shared_from_this()](const std::exception_ptr& error) {
-                     if (error) telemetry::error("a session's coroutine failed");
-                     --self->running;
-                     self->quiet.request();
-                   });
-  }
-
   Hub hub;
   SensorList list;
   std::list<SensorLoop> loops;
   std::optional<PassiveListener> passive;
   std::uint16_t passive_port = 0;
-  std::size_t running = 0;
-  Interruption quiet;  // asked for whenever a coroutine ends
 };
 
 Sessions::Sessions(asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
@@ -62,16 +47,20 @@ Sessions::Sessions(asio::any_io_executor executor, SessionsConfig config, Captur
 Sessions::~Sessions() = default;
 
 Result<void> Sessions::start() {
+  impl_->hub.owner = impl_;
   if (impl_->hub.config.tls.role != TlsRole::kNone) {
     if (const auto tls = make_tls_context(impl_->hub.config.tls); !tls) return tls.error();
   }
   if (impl_->passive) {
-    const auto port = impl_->passive->listen();
+    const auto port = impl_->passive->start();
     if (!port) return port.error();
     impl_->passive_port = *port;
-    impl_->spawn(impl_->passive->run());
   }
-  for (SensorLoop& loop : impl_->loops) impl_->spawn(loop.run());
+  for (SensorLoop& loop : impl_->loops) {
+    impl_->hub.supervise(
+        "sensor-session", [&loop] { return loop.run(); },
+        [&loop](const Result<void>&) { loop.let_go(); });
+  }
   return {};
 }
 
@@ -79,14 +68,7 @@ asio::awaitable<void> Sessions::stop() {
   const auto impl = impl_;
   impl->hub.stopping = true;
   impl->reconsider();
-  const auto deadline = std::chrono::steady_clock::now() + kStopLimit;
-  while (impl->running > 0) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) break;
-    impl->quiet.clear();
-    co_await sleep(impl->hub.executor, left, &impl->quiet);
-  }
+  co_await impl->hub.tasks.wait(kStopLimit);
 }
 
 bool Sessions::forwarding() const { return impl_->hub.forwarding(); }

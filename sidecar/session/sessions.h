@@ -16,11 +16,11 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/async/backoff.h"
 #include "shared/net/cidr.h"
 #include "shared/net/host_port.h"
 #include "shared/result.h"
 #include "shared/rpcap/messages.h"
-#include "sidecar/session/backoff.h"
 #include "sidecar/session/capture_control.h"
 #include "sidecar/session/sensor_list.h"
 #include "sidecar/session/tls_settings.h"
@@ -73,7 +73,7 @@ struct SessionsConfig {
   bool preselected = false;
 
   TlsSettings tls;
-  BackoffBounds backoff;
+  async::BackoffBounds backoff;
   std::chrono::milliseconds connect_timeout{5'000};  ///< Each address, and each handshake.
   /// In failover, a sensor that stands but asks for nothing keeps the next one waiting for so long.
   std::chrono::milliseconds failover_patience{15'000};

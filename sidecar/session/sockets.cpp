@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -79,6 +80,10 @@ Result<net::UniqueFd> listening_socket(const Endpoint& local, const net::IpAddre
 
 }  // namespace
 
+Error system_error(std::string_view what, int number) {
+  return Error{std::string(what) + ": " + std::system_category().message(number)};
+}
+
 void OwnTraffic::control(const capture::OwnEndpoint& endpoint) {
   parts_[1] = std::exchange(parts_[0], endpoint);
   publish();
@@ -127,19 +132,19 @@ void keep_alive(int fd) {
   set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMillis);
 }
 
-asio::awaitable<Result<AsyncFd>> dial_tcp(asio::any_io_executor executor, Endpoint peer,
-                                          const Exclude& exclude, Limit limit,
-                                          Interruption* interruption) {
+asio::awaitable<Result<async::AsyncFd>> dial_tcp(asio::any_io_executor executor, Endpoint peer,
+                                                 const Exclude& exclude, async::Limit limit,
+                                                 async::Interruption* interruption) {
   auto opened = bound_socket(peer, SOCK_STREAM, exclude);
   if (!opened) co_return opened.error();
   keep_alive(opened->get());
   set(opened->get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  AsyncFd fd(executor, std::move(*opened));
+  async::AsyncFd fd(executor, std::move(*opened));
   const int result = ::connect(fd.get(), peer.data(), static_cast<socklen_t>(peer.size()));
   if (result != 0 && errno != EINPROGRESS) co_return system_error("connect", errno);
-  const Wait wait = co_await fd.wait(AsyncFd::kWrite, limit, interruption);
-  if (wait == Wait::kTimedOut) co_return Error{"connect: no answer"};
-  if (wait == Wait::kInterrupted) co_return Error{"connect: interrupted"};
+  const async::Wait wait = co_await fd.wait(async::AsyncFd::kWrite, limit, interruption);
+  if (wait == async::Wait::kTimedOut) co_return Error{"connect: no answer"};
+  if (wait == async::Wait::kInterrupted) co_return Error{"connect: interrupted"};
   int failure = 0;
   socklen_t size = sizeof failure;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &failure, &size);

@@ -9,8 +9,10 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "shared/async/waiting.h"
+#include "shared/net/host_port.h"
+#include "shared/result.h"
 #include "sidecar/session/capture_control.h"
-#include "sidecar/session/waiting.h"
 
 namespace sidetap::session {
 
@@ -43,9 +45,10 @@ Endpoint unmapped(const Endpoint& endpoint);
 net::IpAddress address_of(const Endpoint& endpoint);
 
 /// TCP with keepalive; a peer that is gone is noticed within 15 s.
-boost::asio::awaitable<Result<AsyncFd>> dial_tcp(boost::asio::any_io_executor executor,
-                                                 Endpoint peer, const Exclude& exclude, Limit limit,
-                                                 Interruption* interruption);
+boost::asio::awaitable<Result<async::AsyncFd>> dial_tcp(boost::asio::any_io_executor executor,
+                                                        Endpoint peer, const Exclude& exclude,
+                                                        async::Limit limit,
+                                                        async::Interruption* interruption);
 /// A connected UDP socket that never sends fragments.
 Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude);
 /// Waits for one connection of `peer` on the address `local`, any free port.
@@ -53,6 +56,9 @@ Result<net::UniqueFd> listen_for(const Endpoint& local, const Endpoint& peer,
                                  const Exclude& exclude);
 /// Listens for anybody. An empty host: on every address, both families.
 Result<net::UniqueFd> listen_tcp(const net::HostPort& where, const Exclude& exclude);
+
+/// "open: too many open files", from errno.
+Error system_error(std::string_view what, int number);
 
 Result<Endpoint> local_endpoint(int fd);
 Result<Endpoint> peer_endpoint(int fd);

@@ -85,17 +85,19 @@ Result<std::shared_ptr<SSL_CTX>> make_tls_context(const TlsSettings& settings) {
   return context;
 }
 
-asio::awaitable<bool> talks_plain(AsyncFd& fd, Limit limit, Interruption* interruption) {
-  co_await fd.wait(AsyncFd::kRead, limit, interruption);
+asio::awaitable<bool> talks_plain(async::AsyncFd& fd, async::Limit limit,
+                                  async::Interruption* interruption) {
+  co_await fd.wait(async::AsyncFd::kRead, limit, interruption);
   unsigned char first = 0;
   const ssize_t got = ::recv(fd.get(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
   co_return got == 1 && first != kHandshakeRecord;
 }
 
-asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, SSL_CTX& context,
+asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(async::AsyncFd& fd, SSL_CTX& context,
                                                             const TlsSettings& settings,
-                                                            const std::string& host, Limit limit,
-                                                            Interruption* interruption) {
+                                                            const std::string& host,
+                                                            async::Limit limit,
+                                                            async::Interruption* interruption) {
   std::shared_ptr<SSL> tls(SSL_new(&context), SSL_free);
   if (!tls || SSL_set_fd(tls.get(), fd.get()) != 1) co_return Error{"TLS: " + tls_reason()};
   const bool server = settings.role == TlsRole::kServer;
@@ -118,10 +120,11 @@ asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(AsyncFd& fd, SSL_CTX
       if (verdict != X509_V_OK) reason = X509_verify_cert_error_string(verdict);
       co_return Error{"TLS handshake: " + reason};
     }
-    const auto direction = cause == SSL_ERROR_WANT_READ ? AsyncFd::kRead : AsyncFd::kWrite;
-    const Wait wait = co_await fd.wait(direction, limit, interruption);
-    if (wait == Wait::kTimedOut) co_return Error{"TLS handshake: the peer is silent"};
-    if (wait == Wait::kInterrupted) co_return Error{"TLS handshake: interrupted"};
+    const auto direction =
+        cause == SSL_ERROR_WANT_READ ? async::AsyncFd::kRead : async::AsyncFd::kWrite;
+    const async::Wait wait = co_await fd.wait(direction, limit, interruption);
+    if (wait == async::Wait::kTimedOut) co_return Error{"TLS handshake: the peer is silent"};
+    if (wait == async::Wait::kInterrupted) co_return Error{"TLS handshake: interrupted"};
   }
 }
 

@@ -69,13 +69,15 @@ class RegistryClient : public testing::Test {
   void stop() {
     if (!client_ || stopped_) return;
     stopped_ = true;
-    asio::co_spawn(context_, client_->stop(), asio::use_future).wait_for(std::chrono::seconds(20));
+    EXPECT_EQ(asio::co_spawn(context_, client_->stop(), asio::use_future)
+                  .wait_for(std::chrono::seconds(20)),
+              std::future_status::ready);
   }
   void forward() {
     on_thread([this] { client_->set_own({{ip("10.1.2.3")}, {ip("10.1.2.3")}}); });
   }
   /// Though this replica does not list it.
-  bool goes_on_when_told_to_leave() {
+  [[nodiscard]] bool goes_on_when_told_to_leave() {
     registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
     EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")}));
     auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
@@ -83,14 +85,14 @@ class RegistryClient : public testing::Test {
     return left.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout;
   }
   void on_thread(std::function<void()> work) { asio::post(context_, std::move(work)); }
-  bool wait_for_peers(const Addresses& tapped,
-                      const std::optional<Addresses>& services = std::nullopt) {
+  [[nodiscard]] bool wait_for_peers(const Addresses& tapped,
+                                    const std::optional<Addresses>& services = std::nullopt) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
       return peers_ == Peers{tapped, services};
     });
   }
-  bool wait_for_metric(const std::string& line) {
+  [[nodiscard]] bool wait_for_metric(const std::string& line) {
     for (int i = 0; i < 500; ++i) {
       if (metrics_.text().find(line) != std::string::npos) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -105,6 +107,7 @@ class RegistryClient : public testing::Test {
   std::vector<session::Endpoint> replicas_;  // instead of the name's addresses
   telemetry::MetricsRegistry metrics_;
   asio::io_context context_{1};
+  async::TaskGroup link_tasks_{context_.get_executor(), nullptr};
   asio::executor_work_guard<asio::io_context::executor_type> guard_ =
       asio::make_work_guard(context_);
   std::unique_ptr<Client> client_;
@@ -385,7 +388,7 @@ TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
   ClientConfig with = config();
   with.silence = std::chrono::milliseconds(200);
   const auto link = std::make_shared<Link>(
-      context_.get_executor(), with,
+      link_tasks_, context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
   const session::Exclude exclude = [](const capture::OwnEndpoint&) {};
   const std::function<std::string()> hello = [] { return hello_text(Addresses(), false); };

@@ -88,7 +88,7 @@ class FakeRegistry {
     received_.pop_front();
     return text;
   }
-  bool silent_for(std::chrono::milliseconds time) {
+  [[nodiscard]] bool silent_for(std::chrono::milliseconds time) {
     std::unique_lock lock(mutex_);
     return !changed_.wait_for(lock, time, [&] { return !received_.empty(); });
   }

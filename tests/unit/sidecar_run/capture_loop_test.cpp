@@ -100,7 +100,7 @@ class CaptureLoopTest : public testing::Test {
     if (noted_.empty() || noted_.back() != what) noted_.push_back(std::move(what));
     changed_.notify_all();
   }
-  bool wait_for(const std::vector<std::string>& noted) {
+  [[nodiscard]] bool wait_for(const std::vector<std::string>& noted) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return noted_ == noted; });
   }

@@ -93,6 +93,18 @@ TEST_F(ActiveMode, ItsOwnConnectionsAreExcludedBeforeTheyCarryAnything) {
   EXPECT_EQ(own[1].local_port, ntohs(from.sin_port));
 }
 
+TEST_F(ActiveMode, ASessionThatThrowsLeavesNoCaptureBehindAndIsBegunAnew) {
+  ASSERT_TRUE(start(config_for({sensor_.port()})));
+  const auto wire = capture_over_udp();
+  ASSERT_TRUE(control_.wait_for_captures(1));
+  control_.throw_once();
+  EXPECT_FALSE(wire->ask(rpcap::encode_empty(MessageType::kStatsRequest)));
+  EXPECT_TRUE(control_.wait_for_captures(0)) << "with two, the sensor would get packets twice";
+  EXPECT_TRUE(wait_for_metric("sidetap_session_ends_total{kind=\"lost\"} 1"));
+  const auto again = capture_over_udp();
+  EXPECT_TRUE(control_.wait_for_captures(1));
+}
+
 TEST_F(ActiveMode, AWholeConversation) {
   ASSERT_TRUE(start(config_for({sensor_.port()})));
   const auto wire = capture_over_udp();

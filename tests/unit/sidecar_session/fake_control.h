@@ -5,6 +5,8 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <stdexcept>
+#include <utility>
 
 #include <openssl/ssl.h>
 #include <sys/socket.h>
@@ -41,7 +43,11 @@ class FakeControl : public CaptureControl {
     ++stops_;
     changed_.notify_all();
   }
-  rpcap::Stats stats(std::uint64_t) override { return {10, 1, 2, 7}; }
+  rpcap::Stats stats(std::uint64_t) override {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(throw_once_, false)) throw std::runtime_error("no counts");
+    return {10, 1, 2, 7};
+  }
   rpcap::Interface interface() override {
     return {
         "eth0", "from the capture", 6, {{net::IpAddress::parse("10.244.1.7").value(), {}, {}, {}}}};
@@ -52,8 +58,13 @@ class FakeControl : public CaptureControl {
     const std::lock_guard lock(mutex_);
     refuse_ = refuse;
   }
+  /// The next question for counts is answered by an exception.
+  void throw_once() {
+    const std::lock_guard lock(mutex_);
+    throw_once_ = true;
+  }
   /// Waits until `count` captures run.
-  bool wait_for_captures(std::size_t count) {
+  [[nodiscard]] bool wait_for_captures(std::size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10),
                              [&] { return orders_.size() == count; });
@@ -108,6 +119,7 @@ class FakeControl : public CaptureControl {
   std::uint64_t last_ = 0;
   int stops_ = 0;
   bool refuse_ = false;
+  bool throw_once_ = false;
 };
 
 }  // namespace sidetap::session

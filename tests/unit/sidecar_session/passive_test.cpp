@@ -33,6 +33,11 @@ class PassiveMode : public SessionsTest {
                 MessageType::kStartCaptureReply);
     return wire;
   }
+  bool gets_served() {
+    Wire wire = client();
+    const auto answer = wire.ask(rpcap::encode_auth_request({}));
+    return answer && answer->header.type == MessageType::kAuthReply;
+  }
   /// Of the capture that a client asks for.
   bool gets_a_copy() {
     const LocalSocket udp(SOCK_DGRAM);
@@ -143,6 +148,19 @@ TEST_F(PassiveMode, ServesAsManyClientsAsItMay) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   FAIL() << "the place of a client that left is free again";
+}
+
+TEST_F(PassiveMode, ASessionThatThrowsIsCountedAndLeavesNothingBehind) {
+  const LocalSocket udp(SOCK_DGRAM);
+  ASSERT_TRUE(start(listening()));
+  const auto wire = capture_over(udp);
+  ASSERT_TRUE(control_.wait_for_captures(1));
+  control_.throw_once();
+  EXPECT_FALSE(wire->ask(rpcap::encode_empty(MessageType::kStatsRequest)));
+  EXPECT_TRUE(control_.wait_for_captures(0));
+  EXPECT_TRUE(wait_for_metric("sidetap_task_failures_total{task=\"client-session\"} 1"));
+  EXPECT_TRUE(wait_for_metric("sidetap_sessions{state=\"capturing\"} 0"));
+  EXPECT_TRUE(gets_served());
 }
 
 TEST_F(PassiveMode, StopSaysCloseToClients) {

@@ -55,19 +55,20 @@ class SessionsTest : public testing::Test {
   void stop() {
     if (!sessions_ || stopped_) return;
     stopped_ = true;
-    boost::asio::co_spawn(context_, sessions_->stop(), boost::asio::use_future)
-        .wait_for(std::chrono::seconds(20));
+    EXPECT_EQ(boost::asio::co_spawn(context_, sessions_->stop(), boost::asio::use_future)
+                  .wait_for(std::chrono::seconds(20)),
+              std::future_status::ready);
   }
-  bool wait_for_forwarding(bool wanted) {
+  [[nodiscard]] bool wait_for_forwarding(bool wanted) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return forwarding_ == wanted; });
   }
-  bool forwarding_within(std::chrono::milliseconds time) {
+  [[nodiscard]] bool forwarding_within(std::chrono::milliseconds time) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, time, [&] { return forwarding_; });
   }
   /// The line of a metric, "NAME{LABELS} VALUE", comes to be in the exposition.
-  bool wait_for_metric(const std::string& line) {
+  [[nodiscard]] bool wait_for_metric(const std::string& line) {
     for (int i = 0; i < 500; ++i) {
       if (metrics_.text().find(line) != std::string::npos) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
