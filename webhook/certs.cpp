@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "shared/async/task_group.h"
 #include "shared/kube/credentials.h"
 #include "webhook/certificates/keeper.h"
 #include "webhook/serve_options.h"
@@ -62,12 +62,8 @@ int certs_command(std::span<const char* const> arguments) {
   certificates::Keeper keeper(kube::Client(context.get_executor(), std::move(*credentials)),
                               std::move(config), print);
   std::optional<Result<TimePoint>> due;
-  asio::co_spawn(
-      context, [&]() -> asio::awaitable<void> { due.emplace(co_await keeper.reconcile()); },
-      [](const std::exception_ptr& fault) {
-        if (fault) std::rethrow_exception(fault);
-      });
-  context.run();
+  const auto look = [&]() -> asio::awaitable<void> { due.emplace(co_await keeper.reconcile()); };
+  async::run_to_end(context, look());
   if (!due || !*due) {
     std::cerr << "sidetap-webhook certs: " << (due ? due->error().text : "interrupted") << '\n';
     return 1;

@@ -7,17 +7,13 @@
 #include <memory>
 #include <vector>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/system/system_error.hpp>
 #include <malloc.h>
 #include <sys/resource.h>
 
+#include "shared/async/task_group.h"
 #include "shared/http/file_watch.h"
 #include "shared/http/https_server.h"
 #include "shared/http/status_server.h"
@@ -118,7 +114,7 @@ class Webhook {
     limits.held_bytes = std::max(limits.held_bytes, 4 * limits.body_bytes);
     server_ = std::make_unique<http::HttpsServer>(
         options_.listen, options_.threads, limits, tls_,
-        [this](const http::HttpRequest& request) { return service_(request); });
+        [this](const http::HttpRequest& request) { return service_(request); }, &metrics_);
     expose_server(metrics_, server_->counters(), tls_);
     metrics_.expose(kGeneration, {},
                     [this] { return static_cast<double>(configuration_.generation()); });
@@ -180,15 +176,8 @@ class Webhook {
         kube::Client(context_.get_executor(), std::move(*credentials)), std::move(config),
         [this](const certificates::State& state) { serve_with(state); });
     keeper_->expose(metrics_);
-    asio::co_spawn(context_, keeper_->run(),
-                   asio::bind_cancellation_slot(keeper_end_.slot(), keeper_ended));
+    tasks_.supervise("certificates", [this] { return keeper_->run(); });
     return {};
-  }
-  /// It ends by stop() alone; with anything else the process must not go on as if all were well.
-  static void keeper_ended(const std::exception_ptr& fault) try {
-    if (fault) std::rethrow_exception(fault);
-  } catch (const boost::system::system_error& end) {
-    if (end.code() != asio::error::operation_aborted) throw;
   }
 
   void serve_with(const certificates::State& state) {
@@ -225,7 +214,7 @@ class Webhook {
     handlers.ready = [this] { return ready(); };
     handlers.metrics = [this] { return metrics_.text(); };
     status_ = std::make_unique<http::StatusServer>(context_.get_executor(), *options_.status_listen,
-                                                   std::move(handlers));
+                                                   std::move(handlers), &metrics_);
     auto port = status_->start();
     if (!port) return port.error();
     telemetry::info("serving health and metrics", {{"port", *port}});
@@ -238,11 +227,13 @@ class Webhook {
                              options_.configuration, options_.registry.ca_file}) {
       if (!file.empty()) files.push_back(file);
     }
-    watch_ = std::make_unique<http::FileWatch>(context_.get_executor(), std::move(files), [this] {
+    const auto changed = [this] {
       reload_tls();
       static_cast<void>(reload_registry_ca());
       static_cast<void>(configuration_.reload());
-    });
+    };
+    watch_ = std::make_unique<http::FileWatch>(context_.get_executor(), std::move(files), changed,
+                                               http::FileWatchTiming{}, &metrics_);
     watch_->start();
   }
 
@@ -283,7 +274,7 @@ class Webhook {
   void stop() {
     drain_timer_.cancel();
     signals_.cancel();
-    keeper_end_.emit(asio::cancellation_type::terminal);
+    tasks_.cancel();
     if (server_) server_->stop();
     registry_.reset();
     trim_timer_.cancel();
@@ -301,7 +292,7 @@ class Webhook {
   asio::signal_set signals_{context_, SIGTERM, SIGINT};
   asio::steady_timer drain_timer_{context_};
   asio::steady_timer trim_timer_{context_};
-  asio::cancellation_signal keeper_end_;
+  async::TaskGroup tasks_{context_.get_executor(), &metrics_};
   bool draining_ = false;
   int exit_code_ = 0;
   std::optional<http::TlsMaterial> managed_;

@@ -7,8 +7,6 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -16,6 +14,9 @@
 #include <prometheus/counter.h>
 #include <prometheus/histogram.h>
 
+#include "shared/async/accept_loop.h"
+#include "shared/async/backoff.h"
+#include "shared/async/task_group.h"
 #include "shared/http/listener.h"
 #include "shared/telemetry/log.h"
 #include "webhook/registry/authenticator.h"
@@ -30,10 +31,9 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr auto kAcceptPause = std::chrono::milliseconds(100);
-/// So often the API server may say that an address is not the pod's, in the end 30 s after the
-/// first time.
-constexpr int kMostAnswers = 6;
+/// So often the API server may say that an address is not the pod's, in the end 30 s or more after
+/// the first time.
+constexpr int kMostAnswers = 7;
 constexpr std::chrono::milliseconds kMostProofWait{60'000};
 
 /// Two runs of a replica must not use the same numbers for different sets.
@@ -76,14 +76,18 @@ struct Server::Impl {
   };
 
   Impl(ServerConfig given, const http::TlsStore& store, telemetry::MetricsRegistry& registry)
-      : config(std::move(given)), tls(store), metrics(registry) {}
+      : config(std::move(given)),
+        tls(store),
+        metrics(registry),
+        tasks(context.get_executor(), &metrics) {}
 
   const ServerConfig config;
   const http::TlsStore& tls;
   telemetry::MetricsRegistry& metrics;
   asio::io_context context{1};
+  async::TaskGroup tasks;
   std::thread thread;
-  std::optional<tcp::acceptor> acceptor;
+  std::optional<async::AcceptLoop> listener;
   std::optional<Authenticator> authenticator;
   bool stopping = false;
 
@@ -96,6 +100,7 @@ struct Server::Impl {
   std::map<std::optional<net::IpAddress>, std::size_t> strangers;  // have not said hello yet
   std::shared_ptr<const News> news;
   asio::steady_timer publication{context};
+  async::Chance chance;
   bool scheduled = false;
   Clock::time_point published_at{};
   Clock::time_point changed_at{};
@@ -206,7 +211,7 @@ struct Server::Impl {
   /// Asks whether the addresses that the connection does not prove are the pod's. The kubelet may
   /// be about to tell the API server of them, and that may be away: so it is asked again.
   asio::awaitable<void> prove(const std::shared_ptr<Connection> tap) {
-    auto wait = config.proof_wait;
+    async::Backoff backoff({config.proof_wait, kMostProofWait});
     const Authenticator::Wanted wanted = [tap] { return !tap->ended; };
     for (int answers = 0; !tap->ended && tap->claim.wants_proof();) {
       const auto known = co_await authenticator->addresses_of(tap->identity, wanted);
@@ -223,8 +228,7 @@ struct Server::Impl {
           co_return;
         }
       }
-      tap->again.expires_after(wait);
-      wait = std::min(wait * 2, kMostProofWait);
+      tap->again.expires_after(backoff.wait(chance()));
       if (tap->claim.wants_proof()) co_await tap->again.async_wait(kTuple);
     }
   }
@@ -246,7 +250,11 @@ struct Server::Impl {
     // At once: that a tap forwards no more waits for no proof.
     apply(*tap);
     if (!authenticator || !tap->claim.wants_proof() || std::exchange(tap->proving, true)) return;
-    asio::co_spawn(context, prove(tap), [tap](const std::exception_ptr&) { tap->proving = false; });
+    tasks.spawn("registry-proof", prove(tap), [tap](const Result<void>& outcome) {
+      tap->proving = false;
+      // Nothing of what it says is proved; it may say it again, on a new connection.
+      if (!outcome) tap->session->cut();
+    });
   }
 
   asio::awaitable<void> listen_to(const std::shared_ptr<Connection> tap) {
@@ -294,16 +302,14 @@ struct Server::Impl {
     std::size_t& strangers_there = strangers[source];
     if (strangers_there >= config.most_strangers) return refused("too-many-from-one-address");
     ++strangers_there;
-    const auto tap =
-        std::make_shared<Connection>(std::make_shared<Session>(++last_id, source, std::move(socket),
-                                                               *tls.current(), config.silence),
-                                     authenticator ? Claim(source) : Claim::of_anybody());
+    const auto tap = std::make_shared<Connection>(
+        std::make_shared<Session>(tasks, ++last_id, source, std::move(socket), *tls.current(),
+                                  config.silence),
+        authenticator ? Claim(source) : Claim::of_anybody());
     connections.emplace(tap->session->id(), tap);
     figures.count_connections(connections.size());
-    asio::co_spawn(context, serve(tap), [this, tap](const std::exception_ptr& fault) {
-      if (fault) telemetry::error("a connection of the registry failed");
-      end_of(*tap);
-    });
+    tasks.spawn("registry-connection", serve(tap),
+                [this, tap](const Result<void>&) { end_of(*tap); });
   }
 
   void end_of(Connection& tap) {
@@ -318,28 +324,15 @@ struct Server::Impl {
     changed();
   }
 
-  asio::awaitable<void> accept() {
-    asio::steady_timer pause(context);
-    while (!stopping) {
-      auto [error, socket] = co_await acceptor->async_accept(kTuple);
-      if (stopping) break;
-      if (error) {
-        // Such as a full table of descriptors: it passes, the listener stays.
-        telemetry::warn("the registry cannot accept", {{"reason", error.message()}});
-        pause.expires_after(kAcceptPause);
-        co_await pause.async_wait(kTuple);
-      } else if (connections.size() >= config.most_connections) {
-        refused("too-many");
-      } else {
-        begin(std::move(socket));
-      }
-    }
+  void take(tcp::socket socket) {
+    if (stopping) return;
+    if (connections.size() >= config.most_connections) return refused("too-many");
+    begin(std::move(socket));
   }
 
   void end() {
     stopping = true;
-    boost::system::error_code ignored;
-    acceptor->close(ignored);
+    listener->stop();
     for (const auto& [id, tap] : connections) tap->session->cut();
     publication.cancel();
     if (authenticator) authenticator->stop();
@@ -357,7 +350,6 @@ Result<std::uint16_t> Server::start() {
   auto acceptor = http::listen(impl_->context.get_executor(), impl_->config.listen);
   if (!acceptor) return acceptor.error();
   const std::uint16_t port = acceptor->local_endpoint().port();
-  impl_->acceptor.emplace(std::move(*acceptor));
   if (impl_->config.credentials) {
     AuthenticatorConfig config;
     config.audience = impl_->config.audience;
@@ -371,7 +363,10 @@ Result<std::uint16_t> Server::start() {
   }
   impl_->renew_news(std::nullopt);
   impl_->figures.expose(impl_->metrics, impl_->services.has_value());
-  asio::co_spawn(impl_->context, impl_->accept(), asio::detached);
+  impl_->listener.emplace(
+      std::move(*acceptor), "registry-accept",
+      [impl = impl_.get()](tcp::socket socket) { impl->take(std::move(socket)); });
+  impl_->listener->start(impl_->tasks);
   impl_->thread = std::thread([impl = impl_.get()] { impl->context.run(); });
   return port;
 }

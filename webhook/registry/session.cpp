@@ -3,8 +3,6 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <poll.h>
 
@@ -27,10 +25,11 @@ std::optional<net::IpAddress> source_of(const asio::ip::tcp::socket& socket) {
       std::as_bytes(std::span<const unsigned char, 16>(bytes.data(), 16)));
 }
 
-Session::Session(ConnectionId id, std::optional<net::IpAddress> source,
+Session::Session(async::TaskGroup& tasks, ConnectionId id, std::optional<net::IpAddress> source,
                  asio::ip::tcp::socket socket, const http::TlsContext& tls,
                  std::chrono::milliseconds silence)
-    : id_(id),
+    : tasks_(tasks),
+      id_(id),
       source_(source),
       silence_(silence),
       descriptor_(socket.native_handle()),
@@ -87,7 +86,13 @@ void Session::tell(std::shared_ptr<const News> news) {
   if (!news_) return;
   news_ = std::move(news);
   if (!open_ || refused_ || std::exchange(writing_, true)) return;
-  asio::co_spawn(socket_.executor(), write(), asio::detached);
+  tasks_.spawn("registry-write", write(), [self = shared_from_this()](const Result<void>& outcome) {
+    if (outcome) return;
+    // A tap that is not told what has changed must not count on what it knows: it dials again.
+    self->writing_ = false;
+    self->written_.cancel();
+    self->cut();
+  });
 }
 
 void Session::resync() {

@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "shared/async/task_group.h"
 #include "shared/http/web_socket.h"
 #include "webhook/registry/messages.h"
 
@@ -31,9 +32,9 @@ std::optional<net::IpAddress> source_of(const boost::asio::ip::tcp::socket& sock
 /// The registry's thread only. Kept alive by its coroutines.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  /// `source` is of the other end; nothing when it is gone already.
-  /// A tap that is silent for `silence` is cut.
-  Session(ConnectionId id, std::optional<net::IpAddress> source,
+  /// `tasks`, which have the socket's executor, outlive this object. `source` is of the other end;
+  /// nothing when it is gone already. A tap that is silent for `silence` is cut.
+  Session(async::TaskGroup& tasks, ConnectionId id, std::optional<net::IpAddress> source,
           boost::asio::ip::tcp::socket socket, const http::TlsContext& tls,
           std::chrono::milliseconds silence);
 
@@ -66,6 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void watch();
   std::shared_ptr<const std::string> next_text();
 
+  async::TaskGroup& tasks_;
   const ConnectionId id_;
   const std::optional<net::IpAddress> source_;
   const std::chrono::milliseconds silence_;

@@ -5,11 +5,11 @@
 #include <optional>
 #include <string>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/this_coro.hpp>
 
+#include "shared/async/task_group.h"
+#include "shared/async/waiting.h"
 #include "shared/config/options.h"
 #include "shared/kube/client.h"
 #include "shared/kube/credentials.h"
@@ -74,13 +74,12 @@ asio::awaitable<Verdict> ask_once(kube::Client& client, const Setting& setting) 
 
 asio::awaitable<Verdict> ask(kube::Client& client, const Setting& setting,
                              std::chrono::seconds wait) {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
+  const auto executor = co_await asio::this_coro::executor;
   const auto end = Clock::now() + wait;
   for (;;) {
     Verdict verdict = co_await ask_once(client, setting);
     if (verdict.injected || !verdict.may_settle || Clock::now() >= end) co_return verdict;
-    timer.expires_after(std::chrono::seconds(1));
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await async::sleep(executor, std::chrono::seconds(1), nullptr);
   }
 }
 
@@ -109,15 +108,10 @@ int command(std::span<const char* const> arguments) {
   const Setting setting{options.pod_namespace, options.webhook_port,
                         std::chrono::seconds(options.timeout_seconds)};
   Verdict verdict;
-  asio::co_spawn(
-      context,
-      [&]() -> asio::awaitable<void> {
-        verdict = co_await ask(client, setting, std::chrono::seconds(options.wait_seconds));
-      },
-      [](const std::exception_ptr& error) {
-        if (error) std::rethrow_exception(error);
-      });
-  context.run();
+  const auto test = [&]() -> asio::awaitable<void> {
+    verdict = co_await ask(client, setting, std::chrono::seconds(options.wait_seconds));
+  };
+  async::run_to_end(context, test());
   (verdict.injected ? std::cout : std::cerr) << verdict.text << std::flush;
   return verdict.injected ? 0 : 1;
 }

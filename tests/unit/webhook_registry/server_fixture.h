@@ -40,7 +40,8 @@ using Addresses = std::vector<net::IpAddress>;
 inline net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 /// Within ten seconds.
-inline bool comes_to_show(telemetry::MetricsRegistry& metrics, const std::string& line) {
+[[nodiscard]] inline bool comes_to_show(telemetry::MetricsRegistry& metrics,
+                                        const std::string& line) {
   for (int i = 0; i < 1000; ++i) {
     if (metrics.text().find(line) != std::string::npos) return true;
     std::this_thread::sleep_for(milliseconds(10));
@@ -81,13 +82,14 @@ class Tap {
   void leave() {
     asio::co_spawn(context_, client_->leave(milliseconds(10'000)), asio::use_future).wait();
   }
-  bool sees(const Addresses& wanted, const std::optional<Addresses>& services = std::nullopt) {
+  [[nodiscard]] bool sees(const Addresses& wanted,
+                          const std::optional<Addresses>& services = std::nullopt) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
       return peers_ == tap::Peers{wanted, services};
     });
   }
-  bool counts(const std::string& line) { return comes_to_show(metrics_, line); }
+  [[nodiscard]] bool counts(const std::string& line) { return comes_to_show(metrics_, line); }
   bool has_lost_a_connection() const {
     return metrics_.text().find("sidetap_registry_failures_total{kind=\"lost\"}") !=
            std::string::npos;
@@ -189,7 +191,7 @@ class RegistryServer : public testing::Test {
     config.backoff = {milliseconds(10), milliseconds(50)};
     return std::make_unique<Tap>(std::move(config), addresses);
   }
-  bool shows(const std::string& line) { return comes_to_show(metrics_, line); }
+  [[nodiscard]] bool shows(const std::string& line) { return comes_to_show(metrics_, line); }
   std::string ask(const std::string& request) { return testing_support::ask_tls(port_, request); }
   static std::string upgrade(const std::string& more = "") {
     return "GET /v1/taps HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -205,7 +207,7 @@ class RegistryServer : public testing::Test {
     return client;
   }
   /// Within three seconds, though the API server may be silent for longer.
-  bool ends_soon() {
+  [[nodiscard]] bool ends_soon() {
     return std::async(std::launch::async, [this] {
              server_->stop();
            }).wait_for(std::chrono::seconds(3)) == std::future_status::ready;

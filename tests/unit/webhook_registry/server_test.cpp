@@ -279,17 +279,29 @@ TEST_F(RegistryServer, WhatIsNoTokenIsNotAskedForAndDoesNotDisturbTheNext) {
   EXPECT_THAT(asking("good")->read_answer(), StartsWith("HTTP/1.1 101 "));
 }
 
+TEST_F(RegistryServer, ATokenOfItsOwnThatIsNoneForAWhileIsNoEnd) {
+  serve_with_tokens();
+  const auto client = asking("good");
+  EXPECT_THAT(client->read_answer(), StartsWith("HTTP/1.1 101 "));
+  // What a header cannot hold.
+  folder_.write("me", std::string(70'000, 'x'));
+  EXPECT_THAT(ask(upgrade_with("user")), StartsWith("HTTP/1.1 503 "));
+  client->send(frame(R"({"type":"hello","version":1,"addresses":["10.0.0.9"],"forwarding":true})"));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"forwarding\"} 1"));
+  EXPECT_TRUE(shows("sidetap_registry_addresses 0"));
+  folder_.write("me", "me");
+  EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
+}
+
 TEST_F(RegistryServer, AQuestionThatThrowsCostsNoConnectionToTheApiServer) {
   serve_with_tokens();
   asio::io_context context;
-  auto too_long = *credentials_;
-  // Beast throws at header values over 64 KiB.
-  too_long.token_file = folder_.write("long", std::string(70'000, 'x'));
-  Authenticator authenticator(context.get_executor(), too_long, {.connections = 1});
+  Authenticator authenticator(context.get_executor(), *credentials_, {.connections = 1});
+  const auto thrown = []() -> bool { throw std::runtime_error("no memory"); };
   int failed = 0;
   for (int i = 0; i < 2; ++i) {
     const auto ask = [&]() -> asio::awaitable<void> {
-      co_await authenticator.identify("good", [] { return true; });
+      co_await authenticator.identify("good", thrown);
     };
     asio::co_spawn(context, ask(),
                    [&](const std::exception_ptr& fault) { failed += fault != nullptr; });
