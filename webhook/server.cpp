@@ -10,6 +10,7 @@
 #include <prometheus/histogram.h>
 
 #include "shared/telemetry/log.h"
+#include "webhook/certificates/metrics.h"
 
 namespace sidetap::webhook {
 namespace {
@@ -181,6 +182,8 @@ void expose_server(telemetry::MetricsRegistry& metrics, const http::ServerCounte
   metrics.expose(kReloads, {}, [&tls] { return static_cast<double>(tls.reloads()); });
   metrics.expose(kReloadFailures, {},
                  [&tls] { return static_cast<double>(tls.reload_failures()); });
+  metrics.expose(certificates::kOutOfDatesMetric, {{"where", "served"}},
+                 [&tls] { return static_cast<double>(tls.out_of_dates()); });
 }
 
 }  // namespace sidetap::webhook

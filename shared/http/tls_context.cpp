@@ -196,8 +196,11 @@ Result<void> TlsStore::replace(const TlsMaterial& material) {
   if (!made) return failed(made.error());
   const auto now = TlsContext::Clock::now();
   if (!(*made)->valid_at(now)) {
-    if (usable()) return failed(Error{"certificate is out of its dates: " + (*made)->subject()});
-    telemetry::warn("TLS certificate is out of its dates", {{"subject", (*made)->subject()}});
+    const std::string fault = now < (*made)->not_before() ? "not valid yet" : "expired";
+    if (usable()) return failed(Error{"certificate is " + fault + ": " + (*made)->subject()});
+    ++out_of_dates_;
+    telemetry::warn("TLS certificate is out of its dates; served for want of a better one",
+                    {{"subject", (*made)->subject()}, {"fault", fault}});
   }
   const std::lock_guard lock(mutex_);
   current_ = std::move(*made);

@@ -74,8 +74,9 @@ class TlsStore {
   std::shared_ptr<const TlsContext> current() const;
 
   /// Builds a context from `material` and puts it in place. When that fails, or when the new
-  /// certificate is out of its dates and the present one is not, the present one stays. Logs and
-  /// counts either; does nothing when `material` is already in place.
+  /// certificate is expired or not valid yet and the present one is neither, the present one stays.
+  /// Logs and counts either, and a certificate out of its dates that is put in place. Does nothing
+  /// when `material` is already in place.
   Result<void> replace(const TlsMaterial& material);
   /// Reads the files and replaces. A file that cannot be read is a failure too.
   Result<void> reload(const TlsFiles& files);
@@ -88,6 +89,8 @@ class TlsStore {
   double expiry_seconds() const;
   std::uint64_t reloads() const { return reloads_; }
   std::uint64_t reload_failures() const { return failures_; }
+  /// Certificates put in place for want of a better one, though expired or not valid yet.
+  std::uint64_t out_of_dates() const { return out_of_dates_; }
 
  private:
   Result<void> failed(Error error);
@@ -98,6 +101,7 @@ class TlsStore {
   std::string last_failure_;
   std::atomic<std::uint64_t> reloads_{0};
   std::atomic<std::uint64_t> failures_{0};
+  std::atomic<std::uint64_t> out_of_dates_{0};
 };
 
 }  // namespace sidetap::http

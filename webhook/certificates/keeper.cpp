@@ -1,18 +1,14 @@
 #include "webhook/certificates/keeper.h"
 
 #include <algorithm>
-#include <exception>
-#include <random>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
 
+#include "shared/async/caught.h"
+#include "shared/async/waiting.h"
 #include "shared/telemetry/log.h"
+#include "webhook/certificates/metrics.h"
 #include "webhook/certificates/objects.h"
 
 namespace sidetap::certificates {
@@ -49,12 +45,6 @@ Error no_object() { return Error{"the API server's answer is no object"}; }
 
 std::string version_of(const nlohmann::json& object) {
   return object.value(nlohmann::json::json_pointer("/metadata/resourceVersion"), std::string());
-}
-
-milliseconds with_jitter(milliseconds pause) {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  return milliseconds(
-      std::uniform_int_distribution<milliseconds::rep>(pause.count() / 2, pause.count())(random));
 }
 
 }  // namespace
@@ -98,6 +88,18 @@ Error Keeper::unwritten(bool there, const kube::Response& answer) const {
   return Error{std::move(text)};
 }
 
+void Keeper::report(const Plan& planned) {
+  if (planned.fault.empty()) return;
+  ++out_of_dates_;
+  telemetry::warn(
+      "a certificate in the Secret is out of its dates and is made anew; is the clock of a node of "
+      "the webhook wrong?",
+      {{"fault", planned.fault}, {"step", step_name(planned.step)}});
+}
+
+// GCC 12 takes the coroutine's frame for one that is freed in another way than it was made.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
   const std::string path = secrets_path() + "/" + config_.secret;
   for (int tries = 0; tries < kMostTries; ++tries) {
@@ -114,6 +116,7 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
       due = planned.due;
       co_return state;
     }
+    report(planned);
     if (there && read->body.value("immutable", false)) {
       co_return Error{"Secret " + path +
                       " is immutable: delete it and make it again without that (`helm upgrade` "
@@ -137,6 +140,7 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
   }
   co_return Error{"Secret " + path + ": changed by others again and again"};
 }
+#pragma GCC diagnostic pop
 
 asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
   const std::string path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/" +
@@ -174,50 +178,38 @@ asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
 }
 
 asio::awaitable<Result<TimePoint>> Keeper::reconcile() {
-  TimePoint due;
-  auto state = co_await keep_secret(due);
-  if (!state) {
-    ++failures_;
-    co_return state.error();
-  }
-  serve_(*state);
-  if (auto kept = co_await keep_bundle(*state); !kept) {
-    ++failures_;
-    co_return kept.error();
-  }
-  published_ = true;
+  auto due = co_await async::caught(try_reconcile());
+  if (!due) ++failures_;
   co_return due;
 }
 
 asio::awaitable<Result<TimePoint>> Keeper::try_reconcile() {
-  try {
-    co_return co_await reconcile();
-  } catch (const std::exception& fault) {
-    const auto* code = dynamic_cast<const boost::system::system_error*>(&fault);
-    if (code != nullptr && code->code() == asio::error::operation_aborted) throw;
-    ++failures_;
-    co_return Error{fault.what()};
-  }
+  TimePoint due;
+  auto state = co_await keep_secret(due);
+  if (!state) co_return state.error();
+  serve_(*state);
+  if (auto kept = co_await keep_bundle(*state); !kept) co_return kept.error();
+  published_ = true;
+  co_return due;
 }
 
 asio::awaitable<void> Keeper::run() {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
-  milliseconds backoff = config_.least_backoff;
+  const auto executor = co_await asio::this_coro::executor;
+  async::Backoff backoff(config_.backoff);
+  async::Chance chance;
   for (;;) {
     milliseconds pause = config_.period;
-    const auto due = co_await try_reconcile();
+    const auto due = co_await reconcile();
     if (due) {
-      backoff = config_.least_backoff;
+      backoff.succeeded();
       const auto left = std::chrono::duration_cast<milliseconds>(*due - now_());
       pause = std::clamp(left, milliseconds(0), config_.period);
     } else {
       telemetry::warn("certificates cannot be looked after; will try again",
                       {{"reason", due.error().text}});
-      pause = with_jitter(backoff);
-      backoff = std::min(backoff * 2, config_.most_backoff);
+      pause = backoff.wait(chance());
     }
-    timer.expires_after(pause);
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await async::sleep(executor, pause, nullptr);
   }
 }
 
@@ -229,6 +221,7 @@ void Keeper::expose(telemetry::MetricsRegistry& metrics) const {
   metrics.expose(kBundles, {}, number(bundles_));
   metrics.expose(kConflicts, {}, number(conflicts_));
   metrics.expose(kFailures, {}, number(failures_));
+  metrics.expose(kOutOfDatesMetric, {{"where", "secret"}}, number(out_of_dates_));
   metrics.expose(kPublished, {}, number(published_));
 }
 

@@ -14,6 +14,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/async/backoff.h"
 #include "shared/kube/client.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/certificates/plan.h"
@@ -27,8 +28,8 @@ struct KeeperConfig {
   std::string webhook_configuration;  ///< The MutatingWebhookConfiguration whose caBundle is kept.
   Policy policy = {};
   std::chrono::milliseconds period{15'000};  ///< Between two looks.
-  std::chrono::milliseconds least_backoff{1'000};
-  std::chrono::milliseconds most_backoff{60'000};
+  /// After a look that failed.
+  async::BackoffBounds backoff{std::chrono::milliseconds(1'000), std::chrono::milliseconds(60'000)};
 };
 
 /// Of each: NAME.NAMESPACE.svc, NAME.NAMESPACE.svc.cluster.local, NAME.NAMESPACE and NAME.
@@ -57,10 +58,11 @@ class Keeper {
 
  private:
   std::string secrets_path() const;
-  /// reconcile(), with what libraries throw as an Error too; the end by cancellation passes.
   boost::asio::awaitable<Result<TimePoint>> try_reconcile();
   boost::asio::awaitable<Result<kube::Response>> write_secret(bool there, nlohmann::json object);
   Error unwritten(bool there, const kube::Response& answer) const;
+  /// Logs and counts what is wrong with the dates of a certificate.
+  void report(const Plan& planned);
   boost::asio::awaitable<Result<State>> keep_secret(TimePoint& due);
   boost::asio::awaitable<Result<void>> keep_bundle(const State& state);
 
@@ -73,6 +75,7 @@ class Keeper {
   std::atomic<std::uint64_t> steps_{0};
   std::atomic<std::uint64_t> bundles_{0};
   std::atomic<std::uint64_t> conflicts_{0};
+  std::atomic<std::uint64_t> out_of_dates_{0};
   std::atomic<std::uint64_t> failures_{0};
 };
 

@@ -8,18 +8,32 @@ namespace {
 
 constexpr const char* kAuthorityName = "sidetap webhook CA";
 
+/// When the pair was made, its certificate's backdating undone.
+TimePoint made_at(const Facts& facts) { return facts.not_before + kBackdate; }
+
 TimePoint two_thirds(const Facts& facts) {
-  return facts.not_before + (facts.not_after - facts.not_before) / 3 * 2;
+  const TimePoint made = made_at(facts);
+  return made + (facts.not_after - made) / 3 * 2;
 }
 
-/// Leaves of it may still be served, and a client can check them.
+/// What is wrong with the dates of a certificate; empty: nothing, or there is no certificate.
+std::string fault_of(const char* what, const std::string& certificate, TimePoint now) {
+  const auto facts = read_facts(certificate);
+  if (facts && now < facts->not_before) return std::string(what) + " is not valid yet";
+  if (facts && now >= facts->not_after) return std::string(what) + " has ended";
+  return {};
+}
+
+/// Leaves of it may still be served, and a client can check them, now or, by the clock of whoever
+/// made it, soon.
 bool is_trusted(const std::string& certificate, TimePoint now) {
   const auto facts = read_facts(certificate);
   return facts && facts->authority && now < facts->not_after;
 }
 
 bool usable_authority(const Pair& pair, TimePoint now) {
-  return is_trusted(pair.certificate, now) && key_fits(pair);
+  return is_trusted(pair.certificate, now) && fault_of("", pair.certificate, now).empty() &&
+         key_fits(pair);
 }
 
 bool usable_leaf(const State& state, const std::vector<std::string>& names) {
@@ -31,9 +45,6 @@ bool usable_leaf(const State& state, const std::vector<std::string>& names) {
   });
   return covers && is_signed_by(state.leaf.certificate, state.authority.certificate);
 }
-
-/// When the pair was made, its certificate's backdating undone.
-TimePoint made_at(const Facts& facts) { return facts.not_before + kBackdate; }
 
 }  // namespace
 
@@ -61,16 +72,22 @@ Plan plan(const State& state, const std::vector<std::string>& names, TimePoint n
           const Policy& policy) {
   if (!usable_authority(state.authority, now)) {
     // The next one is in everyone's bundle already: rather that than a new start.
-    return {usable_authority(state.next, now) ? Step::kSwitch : Step::kCreate, now};
+    return {usable_authority(state.next, now) ? Step::kSwitch : Step::kCreate, now,
+            fault_of("the authority", state.authority.certificate, now)};
   }
-  if (!usable_leaf(state, names)) return {Step::kIssueLeaf, now};
+  const std::string leaf_fault = fault_of("the leaf", state.leaf.certificate, now);
+  if (!leaf_fault.empty() || !usable_leaf(state, names)) {
+    return {Step::kIssueLeaf, now, leaf_fault};
+  }
   const Facts leaf = *read_facts(state.leaf.certificate);
   const Facts authority = *read_facts(state.authority.certificate);
   TimePoint due = two_thirds(leaf);
   if (due <= now) return {Step::kIssueLeaf, now};
 
   if (!state.next.empty()) {
-    if (!usable_authority(state.next, now)) return {Step::kAddNext, now};
+    if (!usable_authority(state.next, now)) {
+      return {Step::kAddNext, now, fault_of("the next authority", state.next.certificate, now)};
+    }
     const TimePoint known = made_at(*read_facts(state.next.certificate)) + policy.overlap;
     if (known <= now) return {Step::kSwitch, now};
     due = std::min(due, known);

@@ -56,6 +56,9 @@ struct Plan {
   Step step = Step::kNothing;
   /// When time alone asks for the next step; for kNothing only.
   TimePoint due;
+  /// Where the step is due because a certificate is out of its dates: "the leaf is not valid yet".
+  /// Then the clock of some replica is or was wrong, or nobody has looked for long.
+  std::string fault = {};
 };
 
 /// `names`: what the leaf must be valid for.

@@ -29,8 +29,9 @@ struct Facts {
   bool authority = false;
 };
 
-/// A certificate is valid a few minutes before it was made, for clocks that are late.
-inline constexpr auto kBackdate = std::chrono::minutes(5);
+/// A certificate is valid a day before it was made: for clocks that are hours apart, or that take
+/// the time of their zone for UTC.
+inline constexpr auto kBackdate = std::chrono::hours(24);
 
 Result<Pair> make_authority(const std::string& name, TimePoint now, std::chrono::seconds life);
 /// Ends with its authority at the latest. The first name is the subject's too.

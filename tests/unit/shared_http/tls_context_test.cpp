@@ -91,6 +91,7 @@ TEST_F(TlsContextTest, AnExpiredCertificateServesOnlyWhereThereIsNoBetter) {
   TlsStore store;
   ASSERT_TRUE(store.replace(leaf(-10)));
   EXPECT_FALSE(store.usable());
+  EXPECT_EQ(store.out_of_dates(), 1u);
   ASSERT_TRUE(store.replace(leaf()));
   EXPECT_TRUE(store.usable());
   EXPECT_FALSE(store.replace(leaf(-10)));

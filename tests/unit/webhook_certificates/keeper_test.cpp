@@ -13,6 +13,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "shared/async/task_group.h"
 #include "shared/http/https_server.h"
 #include "tests/support/certificates.h"
 #include "webhook/certificates/objects.h"
@@ -153,7 +154,8 @@ class KeeperTest : public testing::Test {
   /// One more replica. Its states go to served().
   std::unique_ptr<Keeper> replica(milliseconds timeout = milliseconds(5000)) {
     KeeperConfig config{"ns", "certs", {"hook", "registry"}, "sidetap"};
-    config.period = config.least_backoff = config.most_backoff = milliseconds(5);
+    config.period = milliseconds(5);
+    config.backoff = {milliseconds(5), milliseconds(5)};
     return std::make_unique<Keeper>(
         kube::Client(context_.get_executor(),
                      {{"127.0.0.1", api_.port()}, ca_file_, token_file_, "ns"},
@@ -167,13 +169,10 @@ class KeeperTest : public testing::Test {
   }
   Result<TimePoint> reconcile(Keeper& keeper) {
     std::optional<Result<TimePoint>> result;
-    asio::co_spawn(
-        context_, [&]() -> asio::awaitable<void> { result.emplace(co_await keeper.reconcile()); },
-        [](const std::exception_ptr& fault) {
-          if (fault) std::rethrow_exception(fault);
-        });
-    context_.restart();
-    context_.run();
+    const auto look = [&]() -> asio::awaitable<void> {
+      result.emplace(co_await keeper.reconcile());
+    };
+    async::run_to_end(context_, look());
     return *result;
   }
   State stored() const { return state_of_secret(api_.get(kSecret).value()); }
@@ -387,6 +386,37 @@ TEST_F(KeeperTest, AWriteThatIsInvalidIsNoConflict) {
               HasSubstr("MutatingWebhookConfiguration sidetap: 422 Made up"));
   EXPECT_EQ(api_.writes(), before + 1);
   EXPECT_THAT(metrics(*keeper), HasSubstr("sidetap_webhook_certificate_conflicts_total 0"));
+}
+
+TEST_F(KeeperTest, WhatAReplicaWithAClockAheadHasMadeIsMadeAnewAndCounted) {
+  now_ += std::chrono::hours(48);
+  ASSERT_TRUE(reconcile(*replica()));
+  now_ -= std::chrono::hours(48);
+  const State early = stored();
+  ASSERT_GT(read_facts(early.leaf.certificate)->not_before, now_);
+  const auto keeper = replica();
+  ASSERT_TRUE(reconcile(*keeper));
+  EXPECT_TRUE(keeper->published());
+  EXPECT_LT(read_facts(stored().leaf.certificate)->not_before, now_);
+  EXPECT_EQ(served_.back(), stored());
+  EXPECT_TRUE(bundle_is(stored().authority.certificate + early.authority.certificate));
+  EXPECT_THAT(metrics(*keeper),
+              HasSubstr("sidetap_webhook_certificates_out_of_dates_total{where=\"secret\"} 1"));
+  ASSERT_TRUE(reconcile(*keeper));
+  EXPECT_THAT(metrics(*keeper),
+              HasSubstr("sidetap_webhook_certificates_out_of_dates_total{where=\"secret\"} 1"));
+}
+
+TEST_F(KeeperTest, AnAnswerNestedWithoutEndIsAnErrorLikeOthers) {
+  const auto keeper = replica();
+  const std::size_t depth = 60'000;
+  api_.answer_with(R"({"metadata":{"name":"certs","x":)" + std::string(depth, '[') +
+                   std::string(depth, ']') + "}}");
+  const auto failed = reconcile(*keeper);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().text, HasSubstr("nested deeper than 128 levels"));
+  EXPECT_EQ(api_.writes(), 0);
+  EXPECT_TRUE(reconcile(*keeper));
 }
 
 TEST_F(KeeperTest, RunningItTriesAgainUntilItSucceedsAndEndsWhenCancelled) {

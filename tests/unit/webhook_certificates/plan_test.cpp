@@ -138,6 +138,61 @@ TEST_F(PlanTest, WhatIsNoAuthorityOrHasEndedIsNotTrustedAnyLonger) {
   EXPECT_EQ(state_.bundle(), state_.authority.certificate);
 }
 
+TEST_F(PlanTest, ClocksThatAreHoursApartDoNotMatter) {
+  now_ += hours(23);
+  settle();
+  now_ -= hours(23);
+  EXPECT_EQ(look().step, Step::kNothing);
+  EXPECT_TRUE(verifies(state_.leaf.certificate, state_.authority.certificate, now_));
+}
+
+TEST_F(PlanTest, ALeafThatIsNotValidYetIsIssuedAnew) {
+  settle();
+  const Pair good = state_.leaf;
+  state_.leaf = issue_leaf(state_.authority, names_, now_ + kDay * 2, kDay * 90).value();
+  EXPECT_EQ(look().step, Step::kIssueLeaf);
+  EXPECT_EQ(look().fault, "the leaf is not valid yet");
+  const std::string authority = state_.authority.certificate;
+  EXPECT_EQ(settle(), std::vector{Step::kIssueLeaf});
+  EXPECT_EQ(state_.authority.certificate, authority);
+  EXPECT_TRUE(verifies(state_.leaf.certificate, authority, now_));
+  EXPECT_EQ(look().fault, "");
+}
+
+TEST_F(PlanTest, AnAuthorityThatIsNotValidYetIsMadeAnewAndStaysTrustedForWhoServesItsLeaf) {
+  now_ += kDay * 2;
+  settle();
+  now_ -= kDay * 2;
+  const std::string early = state_.authority.certificate;
+  EXPECT_EQ(look().step, Step::kCreate);
+  EXPECT_EQ(look().fault, "the authority is not valid yet");
+  EXPECT_EQ(settle(), std::vector{Step::kCreate});
+  EXPECT_TRUE(verifies(state_.leaf.certificate, state_.authority.certificate, now_));
+  EXPECT_EQ(state_.bundle(), state_.authority.certificate + early);
+  // The replica whose clock is ahead has nothing against it: they do not take turns for ever.
+  now_ += kDay * 2;
+  EXPECT_EQ(settle(), std::vector{Step::kDropPrevious});
+}
+
+TEST_F(PlanTest, ANextAuthorityThatIsNotValidYetIsMadeAnew) {
+  settle();
+  now_ += kDay * 365 * 4;
+  settle();
+  state_.next =
+      make_authority("sidetap webhook CA", now_ + kDay * 2, policy_.authority_life).value();
+  EXPECT_EQ(look().step, Step::kAddNext);
+  EXPECT_EQ(look().fault, "the next authority is not valid yet");
+  EXPECT_EQ(settle(), std::vector{Step::kAddNext});
+}
+
+TEST_F(PlanTest, WhatHasEndedIsNamed) {
+  settle();
+  now_ = leaf_end();
+  EXPECT_EQ(look().fault, "the leaf has ended");
+  now_ += policy_.authority_life;
+  EXPECT_EQ(look().fault, "the authority has ended");
+}
+
 // The heart of it: whoever holds the bundle of any moment within the overlap trusts the leaf
 // served.
 TEST_F(PlanTest, ThroughTenYearsEveryLeafIsTrustedByBundlesOfTheOverlap) {
