@@ -227,7 +227,8 @@ class Bench:
     def stop_sensor(self, sensor):
         """What it says of all its sessions."""
         sensor.send_signal(signal.SIGTERM)
-        sensor.wait(20)
+        if (status := sensor.wait(20)) != 0:
+            raise Failure(f"the sensor ended with status {status}")
         with open(sensor.totals, encoding="utf-8") as file:
             return json.load(file)
 

@@ -85,7 +85,8 @@ class Sensor:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        if (code := self.process.wait(10)) != 0:
+            raise AssertionError(f"the sensor ended with {code}")
         with open(self.json_path, encoding="utf-8") as file:
             return json.load(file)
 

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -58,7 +59,9 @@ class ControlPlane:
             connection.close()
         self.stop_replicas()
         for program in self._programs:
-            program.stop()
+            # The API server is a script that knows no end but the signal.
+            if program.stop() not in (0, -signal.SIGTERM):
+                raise RuntimeError(f"{program.name} had to be killed: {program.log()}")
         if self._mounted:
             subprocess.run(["umount", "/etc/hosts"], check=True)
 

@@ -242,7 +242,8 @@ class RegistryLab(Lab):
         refused = 'sidetap_session_ends_total{kind="refused"}'
         self._wait_until(lambda: self.taps[MOVING].metric(refused), "the sensor refuses the tap")
         self.calm()
-        self._sensor_of_moving.stop()
+        if self._sensor_of_moving.stop() != 0:
+            raise RuntimeError(f"the sensor did not end in good order on SIGTERM: {self._sensor_of_moving.log()}")
 
     def sensor_returns(self):
         begun = time.time()
