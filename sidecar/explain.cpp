@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "sidecar/capture/pcap_source.h"
+#include "sidecar/capture/capture_file.h"
 #include "sidecar/ownership/engine.h"
 
 namespace sidetap {
@@ -242,13 +242,12 @@ class JsonReport final : public Report {
   }
 };
 
-class Explainer final : public capture::PacketHandler {
+class Explainer {
  public:
-  Explainer(capture::LinkType link, ownership::Engine& engine, Report& report)
-      : link_(link), engine_(engine), report_(report) {}
+  Explainer(ownership::Engine& engine, Report& report) : engine_(engine), report_(report) {}
 
-  void on_packet(const CapturedPacket& packet) override {
-    const PacketView view = capture::parse_packet(link_, packet.bytes);
+  void explain(capture::LinkType link, const CapturedPacket& packet) {
+    const PacketView view = capture::parse_packet(link, packet.bytes);
     const Decision decision = engine_.decide(view);
     totals_.count(decision);
     if (!first_) first_ = time_of(packet);
@@ -258,7 +257,6 @@ class Explainer final : public capture::PacketHandler {
   const Totals& totals() const { return totals_; }
 
  private:
-  capture::LinkType link_;
   ownership::Engine& engine_;
   Report& report_;
   Totals totals_;
@@ -304,12 +302,19 @@ config::Parser<ownership::PortRange> port_range() {
   };
 }
 
+config::Parser<std::string> file_or_standard_input() {
+  return [file = config::readable_file()](std::string_view text) -> Result<std::string> {
+    return text == "-" ? Result<std::string>(std::string(text)) : file(text);
+  };
+}
+
 void declare(config::OptionSet& options, ExplainOptions& into, std::string& output) {
-  options.add<std::string>({.flag = "--pcap",
-                            .value = "FILE",
-                            .help = "capture of the pod's interface, pcap or pcapng",
-                            .required = true},
-                           config::readable_file(), into.file);
+  options.add<std::string>(
+      {.flag = "--pcap",
+       .value = "FILE",
+       .help = "capture of the pod's interface, pcap or pcapng; - is standard input",
+       .required = true},
+      file_or_standard_input(), into.file);
   declare_ownership(options, into.ownership);
   options.add<std::vector<std::uint16_t>>(
       {.flag = "--listening",
@@ -345,8 +350,8 @@ void declare(config::OptionSet& options, ExplainOptions& into, std::string& outp
 }  // namespace
 
 Result<void> explain(const ExplainOptions& options, std::ostream& out) {
-  auto source = capture::open_file(options.file);
-  if (!source) return source.error();
+  auto file = capture::open_capture_file(options.file);
+  if (!file) return file.error();
   ListedSockets listening(options.listening);
   ownership::Engine engine(engine_config(options), listening);
   std::unique_ptr<Report> report;
@@ -355,15 +360,17 @@ Result<void> explain(const ExplainOptions& options, std::ostream& out) {
   } else {
     report = std::make_unique<TextReport>(out);
   }
-  Explainer explainer((*source)->link_type(), engine, *report);
-  while (true) {
-    const auto got = (*source)->read(explainer, 1000);
-    if (!got)
-      return Error{options.file + " is read up to packet " +
-                   std::to_string(explainer.totals().packets) + ": " + got.error().text};
-    if (*got == 0) break;
-  }
+  Explainer explainer(engine, *report);
+  capture::FilePacket packet;
+  auto got = (*file)->next(packet);
+  for (; got && *got; got = (*file)->next(packet)) explainer.explain(packet.link, packet.packet);
   report->summary(explainer.totals());
+  const std::string name = options.file == "-" ? "standard input" : options.file;
+  if (!got)
+    return Error{name + " is read up to packet " + std::to_string(explainer.totals().packets) +
+                 ": " + got.error().text};
+  if (const std::string left_out = (*file)->left_out(); !left_out.empty())
+    return Error{name + ": " + left_out};
   return {};
 }
 

@@ -20,7 +20,7 @@
 namespace sidetap {
 
 struct ExplainOptions {
-  std::string file;  ///< pcap or pcapng.
+  std::string file;  ///< pcap or pcapng; "-": standard input.
   OwnershipOptions ownership;
   // What a running tap learns from its namespace.
   std::array<std::byte, 6> mac{};          ///< All zero: not known.
@@ -31,8 +31,8 @@ struct ExplainOptions {
   bool json = false;                       ///< One JSON object a line instead of columns.
 };
 
-/// Packet by packet to `out`, then a summary by rule. Error: the file cannot be read to its end;
-/// what came before it is written.
+/// Packet by packet to `out`, then a summary by rule. Error: the file cannot be read to its end, or
+/// packets in it were left out; what was read is written and summed up.
 Result<void> explain(const ExplainOptions& options, std::ostream& out);
 
 /// The command; arguments without its name. Exit code 0, 1 (the file cannot be read) or 2 (wrong

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "webhook/admission/platform.h"
 #include "webhook/admission/policy.h"
 #include "webhook/admission/review.h"
 #include "webhook/injection/patch.h"
@@ -61,6 +62,14 @@ void warn_of_unending(Value pod, Outcome& outcome) {
         admission::warning("as a plain container the sidecar keeps this pod from finishing"));
 }
 
+void warn_of_windows(Value pod, Outcome& outcome) {
+  const auto spec = admission::find(pod, "spec");
+  if (spec && admission::is_offered_to_windows(*spec))
+    outcome.warnings.push_back(
+        admission::warning("the pod may run on Windows nodes, where the sidecar cannot; require "
+                           "kubernetes.io/os=linux"));
+}
+
 void judge(Value pod, std::string_view namespace_name, admission::Rule called,
            const Configuration& configuration, Outcome& outcome) {
   std::vector<std::string> warnings;
@@ -82,6 +91,7 @@ void judge(Value pod, std::string_view namespace_name, admission::Rule called,
     outcome.patch = injection::inject_patch(pod, settings, configuration);
     std::move(warnings.begin(), warnings.end(), std::back_inserter(outcome.warnings));
     if (settings.form == admission::Form::kContainer) warn_of_unending(pod, outcome);
+    warn_of_windows(pod, outcome);
   }
 }
 

@@ -9,9 +9,13 @@
 
 #include "shared/config/options.h"
 #include "shared/read_file.h"
+#include "shared/yaml/documents.h"
 #include "webhook/admission/policy.h"
 #include "webhook/configuration/configuration_file.h"
+#include "webhook/offline/autoscalers.h"
 #include "webhook/offline/documents.h"
+#include "webhook/offline/objects.h"
+#include "webhook/offline/remedies.h"
 
 namespace sidetap {
 namespace {
@@ -46,7 +50,7 @@ config::Parser<std::optional<Labels>> label_list() {
   };
 }
 
-void declare(config::OptionSet& set, Options& into, const std::string& without_labels) {
+void declare(config::OptionSet& set, Options& into) {
   set.add<std::string>({.flag = "-f,--file",
                         .value = "FILE",
                         .help = "manifests, YAML or JSON; - is standard input",
@@ -64,24 +68,40 @@ void declare(config::OptionSet& set, Options& into, const std::string& without_l
   set.add<std::optional<Labels>>(
       {.flag = "--namespace-labels",
        .value = "KEY=VALUE,...",
-       .help = "labels of the namespaces that are not among the manifests; " + without_labels},
+       .help = "labels of the namespaces that are not among the manifests; without them such a "
+               "namespace counts as labelled sidetap.io/inject=enabled"},
       label_list(), into.labels);
 }
 
+struct NamespaceLabels {
+  Labels labels;
+  bool known = true;  ///< The manifests or the arguments say so.
+};
+
 /// What a command works on.
 struct Job {
+  std::string program;
   Options options;
   Configuration configuration;
-  configuration::Documents documents;
+  std::vector<Tree> trees;                ///< One for each document; null: empty, or a fault.
+  std::vector<yaml::Document> documents;  ///< What else is known of them.
+  bool json = false;
   std::map<std::string, Labels> namespaces;
+  std::vector<offline::Autoscaler> autoscalers;
+  int status = 0;
+
+  std::string file() const { return options.file == "-" ? "standard input" : options.file; }
 
   std::string namespace_of(const PodPlace& place) const {
     return place.namespace_name.empty() ? options.namespace_name : place.namespace_name;
   }
-  /// Nothing: neither the manifests nor the arguments say.
-  std::optional<Labels> labels_of(const std::string& namespace_name) const {
+  /// Who runs this on manifests alone wants to see them injected: a namespace of which nothing is
+  /// known counts as enabled.
+  NamespaceLabels labels_of(const std::string& namespace_name) const {
     const auto found = namespaces.find(namespace_name);
-    return found == namespaces.end() ? options.labels : found->second;
+    if (found != namespaces.end()) return {found->second};
+    if (options.labels) return {*options.labels};
+    return {{{std::string(admission::kInjectKey), "enabled"}}, false};
   }
 };
 
@@ -101,19 +121,22 @@ Result<void> load_configuration(Job& job) {
 Result<void> load_manifests(Job& job) {
   const auto text = read_input(job.options.file);
   if (!text) return text.error();
-  auto documents = configuration::parse_documents(*text, job.options.file);
-  if (!documents) return documents.error();
-  job.documents = std::move(*documents);
-  job.namespaces = offline::namespace_labels(job.documents.trees);
+  auto documents = yaml::read_documents(*text, yaml::Repeated::kRefuse);
+  if (!documents) return Error{job.file() + ": " + documents.error().text};
+  job.json = documents->json;
+  job.documents = std::move(documents->all);
+  for (yaml::Document& document : job.documents)
+    job.trees.push_back(document.fault.empty() ? std::move(document.tree) : Tree());
+  job.namespaces = offline::namespace_labels(job.trees);
+  job.autoscalers = offline::summing_autoscalers(job.trees);
   return {};
 }
 
 /// Parses and loads; a number is the exit status.
-std::optional<int> prepare(std::span<const char* const> arguments, const std::string& program,
-                           const std::string& summary, const std::string& without_labels,
+std::optional<int> prepare(std::span<const char* const> arguments, const std::string& summary,
                            Job& job) {
-  config::OptionSet set(program, summary);
-  declare(set, job.options, without_labels);
+  config::OptionSet set(job.program, summary);
+  declare(set, job.options);
   switch (set.parse(arguments, config::process_environment)) {
     case config::ParseResult::kHelp:
       return 0;
@@ -123,7 +146,7 @@ std::optional<int> prepare(std::span<const char* const> arguments, const std::st
       break;
   }
   const auto failed = [&](const Result<void>& loaded) {
-    if (!loaded) std::cerr << program << ": " << loaded.error().text << '\n';
+    if (!loaded) std::cerr << job.program << ": " << loaded.error().text << '\n';
     return !loaded;
   };
   if (failed(load_configuration(job))) return 2;
@@ -135,106 +158,97 @@ std::string title(const PodPlace& place, const std::string& namespace_name) {
   return place.kind + " " + namespace_name + "/" + (place.name.empty() ? "(no name)" : place.name);
 }
 
-void print(const configuration::Documents& documents) {
-  if (documents.json) {
-    std::cout << documents.trees[0].dump(2, ' ', false, Tree::error_handler_t::replace) << '\n';
-    return;
-  }
+/// A line on standard error about something in a document.
+void tell(const Job& job, std::size_t document, const std::string& what) {
+  std::cerr << job.file() << ": document " << document + 1 << ": " << what << '\n';
+}
+
+/// What cannot be read is left as it stands, so that who applies the output is told of it too.
+void print(const Job& job) {
   bool first = true;
-  for (const Tree& document : documents.trees) {
-    if (!first) std::cout << "---\n";
+  for (std::size_t i = 0; i < job.trees.size(); ++i) {
+    if (!first && !job.json) std::cout << "---\n";
     first = false;
-    if (!document.is_null()) std::cout << configuration::to_yaml(document);
+    if (!job.documents[i].fault.empty())
+      std::cout << job.documents[i].text;
+    else if (job.json)
+      std::cout << job.trees[i].dump(2, ' ', false, Tree::error_handler_t::replace) << '\n';
+    else if (!job.trees[i].is_null())
+      std::cout << yaml::to_yaml(job.trees[i]);
   }
 }
 
-std::string to_be_asked_about(const std::string& namespace_name,
-                              const Configuration& configuration) {
-  return "the label sidetap.io/inject=enabled on namespace " + namespace_name + ", or the " +
-         (offline::sees_annotations(configuration) ? "annotation" : "label") +
-         " sidetap.io/inject: \"true\" on the pod";
+void tell_fault(Job& job, std::size_t i) {
+  yaml::Document& document = job.documents[i];
+  std::string title = offline::text_of(&document.tree, "kind");
+  if (const std::string name = offline::name_of(document.tree); !name.empty())
+    title += (title.empty() ? "" : " ") + name;
+  tell(job, i, (title.empty() ? "" : title + ": ") + document.fault);
+  job.status = 1;
 }
 
-/// What a user may do about it; empty: nothing.
-std::string remedy(const Outcome& outcome, const std::string& namespace_name,
-                   const Configuration& configuration) {
-  switch (outcome.reason) {
-    case Reason::kNotRequested:
-      return to_be_asked_about(namespace_name, configuration);
-    case Reason::kPodOptOut:
-      return "no annotation or label sidetap.io/inject: \"false\" on the pod, but \"true\" where "
-             "the namespace is not enabled";
-    case Reason::kNamespaceDisabled:
-      return "the label sidetap.io/inject=enabled on namespace " + namespace_name +
-             ", or no such label there";
-    case Reason::kBadValue:
-      return "sidetap.io/inject: \"true\" or \"false\" on the pod";
-    case Reason::kAlreadyInjected:
-      return outcome.warnings.empty() ? "" : "no annotation sidetap.io/status on the pod";
-    case Reason::kNameTaken:
-      return "another name for the pod's container, or another sidecar.name in the configuration";
-    case Reason::kJobWithoutNative:
-      return "sidecar.native: always in the configuration when all kubelets are 1.29 or newer, or "
-             "injection.forceJobs: true";
-    case Reason::kNoSensor:
-      return "sensor.address in the configuration (--config), or the annotation sidetap.io/sensor";
-    case Reason::kExcludedPod:
-      return "other labels on the pod, or another injection.excludedPods in the configuration";
-    case Reason::kProtectedNamespace:
-      return "another namespace for the pod";
-    case Reason::kHostNetwork:
-      return "hostNetwork: false on the pod, if it can do without";
-    default:
-      return "";
+/// Calls `visit(document, place)` for every pod, and tells of what stands in the way of others.
+/// Nothing was visited: false.
+template <typename Visit>
+bool each_pod(Job& job, Visit&& visit) {
+  bool any = false;
+  for (std::size_t i = 0; i < job.trees.size(); ++i) {
+    if (!job.documents[i].fault.empty()) {
+      tell_fault(job, i);
+      continue;
+    }
+    std::vector<offline::WithoutPod> without;
+    for (const PodPlace& place : offline::find_pods(job.trees[i], &without)) {
+      visit(i, place);
+      any = true;
+    }
+    for (const offline::WithoutPod& workload : without) {
+      const PodPlace place{
+          .kind = workload.kind, .name = workload.name, .namespace_name = workload.namespace_name};
+      tell(job, i, title(place, job.namespace_of(place)) + ": not injected: " + workload.what);
+    }
   }
+  return any;
 }
 
-/// Why nobody is asked, and what a user may do about it.
-struct Silence {
-  std::string why;
-  std::string remedy;
-};
-
-Silence silence(offline::Unasked unasked, const Labels& labels, const std::string& namespace_name,
-                const Configuration& configuration) {
-  if (unasked == offline::Unasked::kAnnotation)
-    return {"before server 1.28 the API server sees no annotation, only a label",
-            to_be_asked_about(namespace_name, configuration)};
-  const std::string level = labels.at(std::string(offline::kPodSecurityLevel));
-  if (level == "baseline")
-    return {
-        "the namespace enforces Pod Security level baseline, which refuses NET_RAW: the pod "
-        "starts without a tap",
-        "sidecar.capabilities: runtimeDefault in the configuration"};
-  return {"the namespace enforces Pod Security level " + level +
-              ", where no container may capture packets: the pod starts without a tap",
-          "another namespace for the pod"};
+/// What the autoscalers among the manifests make of a tap in the pods of a workload.
+std::vector<std::string> autoscaler_warnings(const PodPlace& place, const Job& job) {
+  std::vector<std::string> warnings;
+  for (const offline::Autoscaler& autoscaler : job.autoscalers) {
+    const std::string& named = autoscaler.namespace_name;
+    if (autoscaler.target_kind == place.kind && autoscaler.target_name == place.name &&
+        (named.empty() ? job.options.namespace_name : named) == job.namespace_of(place))
+      warnings.push_back(offline::warning_of(autoscaler));
+  }
+  return warnings;
 }
 
 void line(std::string_view name, std::string_view text) {
   if (!text.empty()) std::cout << "  " << name << ": " << text << '\n';
 }
 
-void print_calls(const std::optional<Labels>& labels, Rule rule, Reason reason) {
-  const std::string assumed = labels ? "" : " (its labels are not known; it is taken to have none)";
+void print_calls(bool known, Rule rule, Reason reason) {
   if (rule == Rule::kNamespace && reason == Reason::kPodOptOut)
     line("called by",
          "nothing: sidetap.io/inject: \"false\" on the pod keeps the API server from asking; as a "
          "label it does so whatever the annotation says");
   else if (rule == Rule::kNamespace)
-    line("called by", "namespace.inject: the namespace is labelled sidetap.io/inject=enabled");
+    line("called by", known ? "namespace.inject: the namespace is labelled "
+                              "sidetap.io/inject=enabled"
+                            : "namespace.inject, if the namespace is labelled "
+                              "sidetap.io/inject=enabled; its labels are not known "
+                              "(--namespace-labels)");
   else if (rule == Rule::kDisabled)
     line("called by", "nothing: the namespace's label sidetap.io/inject is not \"enabled\"");
   else if (reason == Reason::kNotRequested || reason == Reason::kPodOptOut)
-    line("called by", "nothing: neither namespace nor pod asks" + assumed);
+    line("called by", "nothing: neither namespace nor pod asks");
   else
-    line("called by", "pod.inject: the pod asks, and the namespace has no label" + assumed);
+    line("called by", "pod.inject: the pod asks, and the namespace has no label");
 }
 
-void explain(const PodPlace& place, const Job& job) {
+void explain(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
-  const auto known = job.labels_of(namespace_name);
-  const Labels labels = known.value_or(Labels());
+  const auto [labels, known] = job.labels_of(namespace_name);
   const auto [unasked, outcome] =
       offline::admit_place(place, namespace_name, labels, job.configuration);
   const bool injected = outcome.decision == Decision::kInject;
@@ -244,7 +258,8 @@ void explain(const PodPlace& place, const Job& job) {
                                                          : "would not be injected")
             << '\n';
   if (unasked != offline::Unasked::kNo) {
-    const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
+    const offline::Silence nobody =
+        offline::silence(unasked, labels, namespace_name, job.configuration);
     line("called by", "nothing: " + nobody.why);
     line("to have it injected, set", nobody.remedy);
     return;
@@ -253,10 +268,15 @@ void explain(const PodPlace& place, const Job& job) {
   line("reason", std::string(admission::reason_name(outcome.reason)) + ": " +
                      std::string(admission::reason_text(outcome.reason)));
   for (const std::string& warning : outcome.warnings) line("warning", warning);
-  line("to have it injected, set", remedy(outcome, namespace_name, job.configuration));
+  line("to have it injected, set", offline::remedy(outcome, namespace_name, job.configuration));
   if (!injected) return;
+  for (const std::string& warning : autoscaler_warnings(place, job)) line("warning", warning);
   Tree pod = *place.pod;
-  offline::apply(outcome, pod);
+  if (const auto applied = offline::apply(outcome, pod); !applied) {
+    tell(job, document, title(place, namespace_name) + ": " + applied.error().text);
+    job.status = 1;
+    return;
+  }
   line("sidecar", pod["metadata"]["annotations"]["sidetap.io/status"].get<std::string>());
   if (job.configuration.pod_subnets.empty())
     line("attention",
@@ -264,21 +284,26 @@ void explain(const PodPlace& place, const Job& job) {
          "other hosts, and packets between tapped pods arrive twice");
 }
 
-void inject(const PodPlace& place, const Job& job) {
+void inject(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
-  const Labels labels = job.labels_of(namespace_name)
-                            .value_or(Labels{{std::string(admission::kInjectKey), "enabled"}});
+  const Labels labels = job.labels_of(namespace_name).labels;
   const auto [unasked, outcome] =
       offline::admit_place(place, namespace_name, labels, job.configuration);
   const auto warn = [&](const std::string& warning) {
-    std::cerr << title(place, namespace_name) << ": " << warning << '\n';
+    tell(job, document, title(place, namespace_name) + ": " + warning);
   };
   if (unasked != offline::Unasked::kNo) {
-    const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
+    const offline::Silence nobody =
+        offline::silence(unasked, labels, namespace_name, job.configuration);
     warn("sidetap: not injected: " + nobody.why + "; to have it injected, set " + nobody.remedy);
   }
   for (const std::string& warning : outcome.warnings) warn(warning);
-  offline::apply(outcome, *place.pod);
+  if (outcome.decision == Decision::kInject)
+    for (const std::string& warning : autoscaler_warnings(place, job)) warn(warning);
+  if (const auto applied = offline::apply(outcome, *place.pod); !applied) {
+    warn(applied.error().text);
+    job.status = 1;
+  }
 }
 
 /// The cluster's configuration holds no CA: the webhook there has it from its certificates. A tap that
@@ -296,34 +321,28 @@ void leave_out_untrusted_registry(Configuration& configuration) {
 
 int inject_command(std::span<const char* const> arguments) {
   Job job;
+  job.program = "sidetap-webhook inject";
   if (const auto status = prepare(
-          arguments, "sidetap-webhook inject",
+          arguments,
           "Prints manifests with every pod and pod template injected as the cluster would do.",
-          "without them a namespace counts as enabled", job))
+          job))
     return *status;
   leave_out_untrusted_registry(job.configuration);
-  for (Tree& document : job.documents.trees) {
-    for (const PodPlace& place : offline::find_pods(document)) inject(place, job);
-  }
-  print(job.documents);
-  return 0;
+  each_pod(job, [&](std::size_t i, const PodPlace& place) { inject(i, place, job); });
+  print(job);
+  return job.status;
 }
 
 int explain_command(std::span<const char* const> arguments) {
   Job job;
-  if (const auto status = prepare(arguments, "sidetap-webhook explain",
-                                  "Says of every pod whether it would be injected, and why.",
-                                  "without them a namespace counts as having none", job))
+  job.program = "sidetap-webhook explain";
+  if (const auto status =
+          prepare(arguments, "Says of every pod whether it would be injected, and why.", job))
     return *status;
-  bool found = false;
-  for (Tree& document : job.documents.trees) {
-    for (const PodPlace& place : offline::find_pods(document)) {
-      explain(place, job);
-      found = true;
-    }
-  }
-  if (!found) std::cout << job.options.file << ": no pods and no workloads\n";
-  return 0;
+  const bool found =
+      each_pod(job, [&](std::size_t i, const PodPlace& place) { explain(i, place, job); });
+  if (!found && job.status == 0) std::cout << job.file() << ": no pods and no workloads\n";
+  return job.status;
 }
 
 }  // namespace sidetap

@@ -5,7 +5,7 @@
 SIDETAP_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config
   libboost1.81-dev libssl-dev nlohmann-json3-dev libsimdjson-dev libcli11-dev libspdlog-dev prometheus-cpp-dev
-  libyaml-cpp-dev libpcap-dev libcap-ng-dev libseccomp-dev libgtest-dev libgmock-dev
+  libyaml-dev libpcap-dev libcap-ng-dev libseccomp-dev libgtest-dev libgmock-dev
   libbenchmark-dev
 )
 # shellcheck disable=SC2034

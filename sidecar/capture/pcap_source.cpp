@@ -19,25 +19,9 @@
 namespace sidetap::capture {
 namespace {
 
-std::optional<LinkType> known_link_type(int datalink) {
-  switch (datalink) {
-    case DLT_EN10MB:
-      return LinkType::kEthernet;
-    case DLT_RAW:  // 12 here, LINKTYPE_RAW (101) in files and on the wire
-    case 101:
-      return LinkType::kRawIp;
-    case DLT_LINUX_SLL:
-      return LinkType::kLinuxSll;
-    case DLT_LINUX_SLL2:
-      return LinkType::kLinuxSll2;
-    default:
-      return std::nullopt;
-  }
-}
-
 class PcapSource final : public PacketSource {
  public:
-  /// `former`: null for a file.
+  /// `former`: gets the handle back in the end; null: nobody wants it.
   PcapSource(FormerDevice device, LinkType link, std::shared_ptr<FormerDevice> former)
       : handle_(std::move(device.handle)),
         hardware_type_(device.hardware_type),
@@ -62,9 +46,8 @@ class PcapSource final : public PacketSource {
   int descriptor() const override { return descriptor_; }
 
   Result<std::size_t> read(PacketHandler& handler, std::size_t most) override {
-    Context context{&handler, descriptor_ < 0 ? 1U : 1000U};
     const int got = pcap_dispatch(handle_.get(), static_cast<int>(most), &PcapSource::deliver,
-                                  reinterpret_cast<u_char*>(&context));
+                                  reinterpret_cast<u_char*>(&handler));
     if (got < 0 && got != PCAP_ERROR_BREAK) return Error{pcap_geterr(handle_.get())};
     return static_cast<std::size_t>(got < 0 ? 0 : got);
   }
@@ -98,19 +81,13 @@ class PcapSource final : public PacketSource {
   }
 
  private:
-  struct Context {
-    PacketHandler* handler;
-    unsigned fraction_to_ns;  ///< Files are opened with nanoseconds, devices give microseconds.
-  };
-
   static void deliver(u_char* user, const pcap_pkthdr* header, const u_char* bytes) {
-    const Context& context = *reinterpret_cast<const Context*>(user);
     CapturedPacket packet;
     packet.bytes = {reinterpret_cast<const std::byte*>(bytes), header->caplen};
     packet.length = header->len < header->caplen ? header->caplen : header->len;
     packet.seconds = static_cast<std::uint32_t>(header->ts.tv_sec);
-    packet.nanoseconds = static_cast<std::uint32_t>(header->ts.tv_usec) * context.fraction_to_ns;
-    context.handler->on_packet(packet);
+    packet.nanoseconds = static_cast<std::uint32_t>(header->ts.tv_usec) * 1000;
+    reinterpret_cast<PacketHandler*>(user)->on_packet(packet);
   }
 
   PcapHandle handle_;
@@ -161,6 +138,22 @@ bool bind_again(pcap_t* handle, const LinkFacts& facts) {
 
 void PcapCloser::operator()(pcap* handle) const { pcap_close(handle); }
 
+std::optional<LinkType> known_link_type(int datalink) {
+  switch (datalink) {
+    case DLT_EN10MB:
+      return LinkType::kEthernet;
+    case DLT_RAW:  // 12 here, LINKTYPE_RAW (101) in files and on the wire
+    case 101:
+      return LinkType::kRawIp;
+    case DLT_LINUX_SLL:
+      return LinkType::kLinuxSll;
+    case DLT_LINUX_SLL2:
+      return LinkType::kLinuxSll2;
+    default:
+      return std::nullopt;
+  }
+}
+
 Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config,
                                                        std::shared_ptr<FormerDevice> former) {
   const std::string name = config.interface;
@@ -185,20 +178,6 @@ Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& confi
   if (auto set = source->set_filter(fits ? config.filter : std::span(&kEverything, 1)); !set)
     return set.error();
   return std::unique_ptr<PacketSource>(std::move(source));
-}
-
-Result<std::unique_ptr<PacketSource>> open_file(const std::string& path) {
-  char error[PCAP_ERRBUF_SIZE] = "";
-  PcapHandle handle(
-      pcap_open_offline_with_tstamp_precision(path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error));
-  if (!handle) return Error{"cannot read " + path + ": " + error};
-  const auto link = known_link_type(pcap_datalink(handle.get()));
-  if (!link)
-    return Error{"cannot read " + path + ": link layer " +
-                 std::to_string(pcap_datalink(handle.get())) +
-                 " is not supported; Ethernet, raw IP and Linux cooked are"};
-  return std::unique_ptr<PacketSource>(
-      std::make_unique<PcapSource>(FormerDevice{std::move(handle), 0}, *link, nullptr));
 }
 
 }  // namespace sidetap::capture

@@ -1,8 +1,9 @@
-// Packets by libpcap: from a device, never promiscuous, or from a capture file.
+// Packets of a device by libpcap, never promiscuous.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "sidecar/capture/packet_source.h"
@@ -28,8 +29,8 @@ struct FormerDevice {
 Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config,
                                                        std::shared_ptr<FormerDevice> former);
 
-/// pcap and pcapng. Errors: cannot be read, or a link layer that the parser does not know.
-Result<std::unique_ptr<PacketSource>> open_file(const std::string& path);
+/// The link layer of libpcap's number, or of a file's; nothing: the parser does not know it.
+std::optional<LinkType> known_link_type(int datalink);
 
 /// Turns the system's 32-bit counters, which wrap, into 64-bit ones by their differences.
 class WideCounter {

@@ -247,12 +247,23 @@ class Entries(Questions, unittest.TestCase):
         reported = [(enabled, self.pod(None, None)), (enabled, self.pod("true", None)), (enabled, self.pod("maybe", None))]
         windows = self.pod(None, None, os={"name": "windows"})
         selected = self.pod(None, None, nodeSelector={"kubernetes.io/os": "windows"})
+        older = self.pod(None, None, nodeSelector={"beta.kubernetes.io/os": "windows"})
+        options = self.pod(None, None, securityContext={"windowsOptions": {"runAsUserName": "ContainerUser"}})
+
+        def bound_to(*terms):
+            terms = [{"matchExpressions": [{"key": "zone", "operator": "Exists"},
+                                           {"key": "kubernetes.io/os", "operator": "In", "values": systems}]} for systems in terms]
+            required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+            return self.pod(None, None, affinity={"nodeAffinity": required})
+        reported += [(enabled, bound_to(["windows"], ["linux"])), (enabled, bound_to(["linux"])),
+                     (enabled, self.pod(None, None, affinity={"podAffinity": {}}))]
         mirror = self.pod(None, None)
         mirror["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
         sensor = self.pod(None, None)
         sensor["metadata"]["labels"] = {"app": "sensor"}
         silent = [(enabled, self.pod("false", None)), (enabled, self.pod(None, "false")),
                   (enabled, self.pod(None, None, hostNetwork=True)), (enabled, windows), (enabled, selected),
+                  (enabled, older), (enabled, options), (enabled, bound_to(["windows"])), (enabled, bound_to(["windows"], ["windows"])),
                   (enabled, mirror), (enabled, sensor), (self.namespace(None), self.pod("true", None)),
                   (self.namespace("disabled"), self.pod("true", None)),
                   (self.namespace("enabled", "kube-system"), self.pod(None, None))]

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "webhook/admission/platform.h"
 #include "webhook/admission/review.h"
 
 namespace sidetap::admission {
@@ -51,13 +52,6 @@ bool is_protected(std::string_view namespace_name, const Configuration& configur
          (!namespace_name.empty() && namespace_name == injection.own_namespace) ||
          std::any_of(injection.excluded_namespaces.begin(), injection.excluded_namespaces.end(),
                      is_it);
-}
-
-bool is_windows(Value spec) {
-  if (text_of(find(spec, "os"), "name") == "windows") return true;
-  const auto selector = find(spec, "nodeSelector");
-  return text_of(selector, "kubernetes.io/os") == "windows" ||
-         text_of(selector, "beta.kubernetes.io/os") == "windows";
 }
 
 bool holds(const LabelCondition& condition, const std::optional<Value>& labels) {
@@ -170,7 +164,7 @@ Verdict decide(Value pod, std::string_view namespace_name, Rule rule, Form form,
                   "the namespace " + in_quotes(namespace_name) + " is excluded");
   if (find(find(find(pod, "metadata"), "annotations"), "kubernetes.io/config.mirror"))
     return refuse(Reason::kMirrorPod, "a mirror pod only shows what its node runs from a file");
-  if (is_windows(*spec)) return refuse(Reason::kWindowsPod, "the sidecar needs Linux");
+  if (is_kept_from_linux(*spec)) return refuse(Reason::kWindowsPod, "the sidecar needs Linux");
   if (is_true(find(spec, "hostNetwork")))
     return refuse(Reason::kHostNetwork,
                   "the pod shares the node's network; a tap would capture the whole node");

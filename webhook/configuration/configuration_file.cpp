@@ -9,11 +9,11 @@
 
 #include "shared/net/cidr.h"
 #include "shared/net/host_port.h"
+#include "shared/yaml/documents.h"
 #include "webhook/configuration/container_template.h"
 #include "webhook/configuration/quantity.h"
 #include "webhook/configuration/section.h"
 #include "webhook/configuration/values.h"
-#include "webhook/configuration/yaml.h"
 
 namespace sidetap::configuration {
 namespace {
@@ -259,13 +259,16 @@ Configuration read(Section section) {
 }  // namespace
 
 Result<Configuration> parse_configuration(std::string_view text, std::string_view name) {
-  const auto documents = parse_documents(text, name);
-  if (!documents) return documents.error();
-  if (documents->trees.size() > 1)
-    return Error{std::string(name) + ": more than one document; one is accepted"};
-  if (documents->trees.empty() || documents->trees[0].is_null()) return Configuration();
+  const std::string file(name);
+  yaml::Lines lines;
+  const auto documents = yaml::read_documents(text, yaml::Repeated::kRefuse, &lines);
+  if (!documents) return Error{file + ": " + documents.error().text};
+  for (const yaml::Document& document : documents->all)
+    if (!document.fault.empty()) return Error{file + ": " + document.fault};
+  if (documents->all.size() > 1) return Error{file + ": more than one document; one is accepted"};
+  if (documents->all.empty() || documents->all[0].tree.is_null()) return Configuration();
   try {
-    return read(Section(documents->trees[0], std::string(name), ""));
+    return read(Section(documents->all[0].tree, file, "", &lines));
   } catch (const Fault& fault) {
     return Error{fault.text};
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 namespace sidetap::configuration {
+
 Check one_of(std::vector<std::string_view> words) {
   return [words = std::move(words)](std::string_view text) -> Result<std::string> {
     std::string accepted;
@@ -15,21 +16,27 @@ Check one_of(std::vector<std::string_view> words) {
   };
 }
 
-Section::Section(const Tree& tree, std::string file, std::string path)
-    : tree_(&tree), file_(std::move(file)), path_(std::move(path)) {
+Section::Section(const Tree& tree, std::string file, std::string path, const yaml::Lines* lines)
+    : tree_(&tree), file_(std::move(file)), path_(std::move(path)), lines_(lines) {
   if (!tree.is_object())
     throw Fault{file_ + ": " + (path_.empty() ? "" : path_ + ": ") + shown(tree) +
-                ": accepted: a mapping of keys to values"};
+                line_of(path_) + ": accepted: a mapping of keys to values"};
 }
 
 std::string Section::place(std::string_view key) const {
   return path_.empty() || key.empty() ? path_ + std::string(key) : path_ + "." + std::string(key);
 }
 
+std::string Section::line_of(const std::string& place) const {
+  if (lines_ == nullptr) return {};
+  const auto found = lines_->find(place);
+  return found == lines_->end() ? "" : " (line " + std::to_string(found->second) + ")";
+}
+
 void Section::fail(std::string_view key, const std::string& value,
                    const std::string& accepted) const {
   throw Fault{file_ + ": " + place(key) + (value.empty() ? "" : ": " + value) +
-              ": accepted: " + accepted};
+              line_of(place(key)) + ": accepted: " + accepted};
 }
 
 const Tree* Section::take(std::string_view key) {
@@ -105,7 +112,7 @@ void Section::boolean(std::string_view key, bool& into) {
 std::optional<Section> Section::section(std::string_view key) {
   const Tree* const value = take(key);
   if (value == nullptr) return std::nullopt;
-  return Section(*value, file_, place(key));
+  return Section(*value, file_, place(key), lines_);
 }
 
 std::vector<Section> Section::section_list(std::string_view key) {
@@ -114,7 +121,7 @@ std::vector<Section> Section::section_list(std::string_view key) {
   if (value == nullptr) return all;
   if (!value->is_array()) fail(key, shown(*value), "a list of mappings");
   for (std::size_t i = 0; i < value->size(); ++i)
-    all.emplace_back((*value)[i], file_, place(key) + "[" + std::to_string(i) + "]");
+    all.emplace_back((*value)[i], file_, place(key) + "[" + std::to_string(i) + "]", lines_);
   return all;
 }
 
@@ -135,7 +142,7 @@ void Section::finish() {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     std::string accepted;
     for (const std::string& known : known_) accepted += (accepted.empty() ? "" : ", ") + known;
-    throw Fault{file_ + ": " + place(key) + ": unknown key; accepted: " + accepted};
+    throw Fault{file_ + ": " + place(key) + ": unknown key" + line_of(place(key)) + "; accepted: " + accepted};
   }
 }
 

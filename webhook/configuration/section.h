@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "shared/result.h"
-#include "webhook/configuration/yaml.h"
+#include "shared/yaml/documents.h"
 
 namespace sidetap::configuration {
+
+using yaml::shown;
+using yaml::Tree;
 
 /// Thrown by Section and caught where the file is read: one line for the operator.
 struct Fault {
@@ -30,7 +33,8 @@ Check one_of(std::vector<std::string_view> words);
 class Section {
  public:
   /// `path` is where the mapping stands in the file ("sidecar.resources"), empty at the top.
-  Section(const Tree& tree, std::string file, std::string path);
+  /// `lines`, if given, tells the lines of keys in faults; both must outlive the section.
+  Section(const Tree& tree, std::string file, std::string path, const yaml::Lines* lines = nullptr);
 
   void text(std::string_view key, std::string& into, const Check& check = {});
   /// A list of texts, or one text with commas; `into` is the text with commas, checked as a whole.
@@ -55,12 +59,15 @@ class Section {
 
  private:
   std::string place(std::string_view key) const;
+  /// " (line 7)" for a place; empty where it is not known.
+  std::string line_of(const std::string& place) const;
   std::string scalar_text(std::string_view key, const Tree& value) const;
   std::string checked(std::string_view key, const std::string& text, const Check& check) const;
 
   const Tree* tree_;
   std::string file_;
   std::string path_;
+  const yaml::Lines* lines_;
   std::vector<std::string> known_;
 };
 

@@ -5,64 +5,63 @@
 #include <utility>
 
 #include "webhook/admission/policy.h"
+#include "webhook/offline/objects.h"
 
 namespace sidetap::offline {
 namespace {
 
-/// The member of an object; null when there is none.
-Tree* member(Tree* tree, std::string_view key) {
-  if (tree == nullptr || !tree->is_object()) return nullptr;
-  const auto found = tree->find(std::string(key));
-  return found == tree->end() ? nullptr : &*found;
+constexpr std::array<std::string_view, 6> kWithTemplate = {
+    "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job"};
+
+bool has_template(const std::string& kind) {
+  return std::find(kWithTemplate.begin(), kWithTemplate.end(), kind) != kWithTemplate.end();
 }
 
-std::string text_of(Tree* tree, std::string_view key) {
-  const Tree* const value = member(tree, key);
-  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+/// The way to the pod in an object of a kind that is known; empty: it is none of these.
+std::vector<std::string_view> way_to_pod(const std::string& kind) {
+  if (kind == "PodTemplate") return {"template"};
+  if (kind == "CronJob") return {"spec", "jobTemplate", "spec", "template"};
+  if (has_template(kind)) return {"spec", "template"};
+  return {};
 }
 
+/// Null: it is not there.
 Tree* pod_of(Tree& document, const std::string& kind) {
-  Tree* const spec = member(&document, "spec");
   if (kind == "Pod") return &document;
-  if (kind == "PodTemplate") return member(&document, "template");
-  if (kind == "CronJob") return member(member(member(spec, "jobTemplate"), "spec"), "template");
-  constexpr std::array<std::string_view, 6> kKnown = {
-      "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job"};
-  Tree* const pod = member(spec, "template");
-  if (std::find(kKnown.begin(), kKnown.end(), kind) != kKnown.end()) return pod;
+  const auto way = way_to_pod(kind);
+  if (!way.empty()) {
+    Tree* at = &document;
+    for (const std::string_view step : way) at = member(at, step);
+    return at;
+  }
+  Tree* const pod = member(member(&document, "spec"), "template");
   const Tree* const containers = member(member(pod, "spec"), "containers");
   return containers != nullptr && containers->is_array() ? pod : nullptr;
 }
 
-constexpr unsigned kDeepestList = 8;
-
-/// Calls `visit(object, kind)` for the document, or for what a List holds, in order. The items of a
-/// typed list (PodList) are of its kind where they do not say.
-template <typename Visit>
-void each_object(Tree& document, Visit&& visit, const std::string& assumed = {},
-                 unsigned depth = 0) {
-  if (!document.is_object() || depth > kDeepestList) return;
-  std::string kind = text_of(&document, "kind");
-  if (kind.empty()) kind = assumed;
-  Tree* const items = member(&document, "items");
-  if (items == nullptr || !items->is_array() || !kind.ends_with("List")) {
-    visit(document, kind);
-    return;
-  }
-  const std::string of_items = kind.substr(0, kind.size() - std::string_view("List").size());
-  for (Tree& item : *items) each_object(item, visit, of_items, depth + 1);
+/// Another API may have a Job of its own, whose pods stand elsewhere.
+bool is_of_kubernetes(Tree& document) {
+  const std::string version = text_of(&document, "apiVersion");
+  return version == "v1" || version.starts_with("apps/") || version.starts_with("batch/");
 }
 
-void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& into) {
+void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& into,
+             std::vector<WithoutPod>* without) {
   Tree* const pod = pod_of(document, kind);
-  if (pod == nullptr || !pod->is_object()) return;
-  Tree* const metadata = member(&document, "metadata");
-  std::string name = text_of(metadata, "name");
-  if (name.empty()) name = text_of(metadata, "generateName");
+  const std::string namespace_name = text_of(member(&document, "metadata"), "namespace");
+  if (pod == nullptr || !pod->is_object()) {
+    const auto way = way_to_pod(kind);
+    if (without == nullptr || way.empty() || !is_of_kubernetes(document)) return;
+    std::string path;
+    for (const std::string_view step : way) path += (path.empty() ? "" : ".") + std::string(step);
+    without->push_back({kind, name_of(document), namespace_name,
+                        path + (pod == nullptr ? " is missing" : " is not a mapping")});
+    return;
+  }
   into.push_back({.pod = pod,
                   .kind = kind,
-                  .name = std::move(name),
-                  .namespace_name = text_of(metadata, "namespace"),
+                  .name = name_of(document),
+                  .namespace_name = namespace_name,
                   .of_job = kind == "Job" || kind == "CronJob"});
 }
 
@@ -104,10 +103,11 @@ Unasked unasked(Tree* pod, admission::Rule rule, const Labels& labels,
 
 }  // namespace
 
-std::vector<PodPlace> find_pods(Tree& document) {
+std::vector<PodPlace> find_pods(Tree& document, std::vector<WithoutPod>* without) {
   std::vector<PodPlace> places;
-  each_object(document,
-              [&](Tree& object, const std::string& kind) { collect(object, kind, places); });
+  each_object(document, [&](Tree& object, const std::string& kind) {
+    collect(object, kind, places, without);
+  });
   return places;
 }
 
@@ -150,9 +150,10 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
   fate.unasked = unasked(place.pod, rule, labels, configuration);
   if (fate.unasked != Unasked::kNo) return fate;
   Tree pod = *place.pod;
-  configuration::spellings_to_numbers(pod);
-  if (place.of_job) {
-    // What the Job controller will write.
+  yaml::as_json_numbers(pod);
+  const Tree* const metadata = member(&pod, "metadata");
+  if (place.of_job && (metadata == nullptr || metadata->is_null() || metadata->is_object())) {
+    // What the Job controller will write. Metadata of another kind admission refuses.
     pod["metadata"]["ownerReferences"] = Tree::array({{{"apiVersion", "batch/v1"},
                                                        {"kind", "Job"},
                                                        {"name", place.name},
@@ -171,17 +172,22 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
   return fate;
 }
 
-void apply(const Outcome& outcome, Tree& pod) {
-  if (outcome.patch.empty()) return;
-  // A template may do without metadata, which admission saw if a Job's owner had to be written.
-  if (!pod.contains("metadata") || pod["metadata"].is_null()) pod["metadata"] = Tree::object();
-  Tree patch = Tree::parse(outcome.patch);
-  for (Tree& operation : patch) {
-    if (operation["path"] != "/metadata") continue;
-    operation["path"] = "/metadata/annotations";
-    operation["value"] = Tree(operation["value"]["annotations"]);
+Result<void> apply(const Outcome& outcome, Tree& pod) {
+  if (outcome.patch.empty()) return {};
+  try {
+    // A template may do without metadata, which admission saw if a Job's owner had to be written.
+    if (!pod.contains("metadata") || pod["metadata"].is_null()) pod["metadata"] = Tree::object();
+    Tree patch = Tree::parse(outcome.patch);
+    for (Tree& operation : patch) {
+      if (operation["path"] != "/metadata") continue;
+      operation["path"] = "/metadata/annotations";
+      operation["value"] = Tree(operation["value"]["annotations"]);
+    }
+    pod = pod.patch(patch);
+  } catch (const Tree::exception& e) {
+    return Error{std::string("cannot be changed: ") + e.what()};
   }
-  pod = pod.patch(patch);
+  return {};
 }
 
 }  // namespace sidetap::offline

@@ -8,13 +8,14 @@
 #include <string_view>
 #include <vector>
 
+#include "shared/result.h"
+#include "shared/yaml/tree.h"
 #include "webhook/admit.h"
 #include "webhook/configuration/configuration.h"
-#include "webhook/configuration/yaml.h"
 
 namespace sidetap::offline {
 
-using configuration::Tree;
+using yaml::Tree;
 using Labels = std::map<std::string, std::string>;
 
 /// A pod, or the template from which a workload makes its pods.
@@ -26,9 +27,17 @@ struct PodPlace {
   bool of_job = false;         ///< A Job makes it.
 };
 
+/// A workload of Kubernetes without the template that it makes its pods from.
+struct WithoutPod {
+  std::string kind;
+  std::string name;
+  std::string namespace_name;
+  std::string what;  ///< "spec.template is missing".
+};
+
 /// Every pod and pod template of a document, also inside Lists, in order. A workload of a kind that
-/// is not known counts by its spec.template.spec.containers.
-std::vector<PodPlace> find_pods(Tree& document);
+/// is not known counts by its spec.template.spec.containers. `without`, if given, gets the others.
+std::vector<PodPlace> find_pods(Tree& document, std::vector<WithoutPod>* without = nullptr);
 
 /// Labels of the Namespace objects among the documents, also inside Lists, by name.
 std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents);
@@ -61,7 +70,7 @@ struct Fate {
 Fate admit_place(const PodPlace& place, const std::string& namespace_name, const Labels& labels,
                  const configuration::Configuration& configuration);
 
-/// The outcome's patch, done.
-void apply(const Outcome& outcome, Tree& pod);
+/// The outcome's patch, done. Error: the pod is not built as the patch needs it.
+Result<void> apply(const Outcome& outcome, Tree& pod);
 
 }  // namespace sidetap::offline

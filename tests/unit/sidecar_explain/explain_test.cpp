@@ -146,6 +146,7 @@ TEST(Explain, ACutFileIsReportedAfterWhatCouldBeRead) {
   ASSERT_FALSE(done);
   EXPECT_THAT(done.error().text, HasSubstr("up to packet 1"));
   EXPECT_THAT(out.str(), HasSubstr("ephemeral-port"));
+  EXPECT_THAT(out.str(), HasSubstr("1 packets: 1 owned, 0 not owned\n")) << "and summed up";
 }
 
 int command(std::vector<const char*> arguments) {
@@ -166,6 +167,32 @@ TEST(Explain, WrongUseIsTwoAndHelpIsZero) {
                "--ephemeral-ports", "1024-65535", "--listening", "80,443"}),
       0);
   EXPECT_EQ(command({"--pcap", "/proc/self/status", "--pod-ips", "10.0.0.1"}), 1) << "no capture";
+}
+
+/// Puts a file in the place of standard input, and takes it away again.
+class StandardInput {
+ public:
+  explicit StandardInput(const std::string& path) : saved_(::dup(STDIN_FILENO)) {
+    EXPECT_NE(std::freopen(path.c_str(), "rb", stdin), nullptr);
+  }
+  ~StandardInput() {
+    std::rewind(stdin);
+    ::dup2(saved_, STDIN_FILENO);
+    ::close(saved_);
+  }
+  StandardInput(const StandardInput&) = delete;
+  StandardInput& operator=(const StandardInput&) = delete;
+
+ private:
+  int saved_;
+};
+
+TEST(Explain, ReadsStandardInput) {
+  const PcapFile file({packet().from("10.0.0.2").to("10.0.0.1").udp(40000, 53).ethernet()});
+  const StandardInput input(file.path());
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(command({"--pcap", "-", "--pod-ips", "10.0.0.1"}), 0);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr("1 packets: "));
 }
 
 }  // namespace

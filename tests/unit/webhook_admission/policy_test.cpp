@@ -104,6 +104,82 @@ TEST(Never, WindowsPods) {
   expect_injected(admit_pod(pod().set("/spec/os", {{"name", "linux"}})), Reason::kNamespaceEnabled);
 }
 
+/// A pod with these terms of required node affinity.
+PodBuilder with_affinity(const std::string& terms) {
+  return pod().set("/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution",
+                   {{"nodeSelectorTerms", Json::parse(terms)}});
+}
+
+TEST(Never, PodsWhoseRequiredAffinityLeavesNoLinuxNode) {
+  for (
+      const char* terms : {
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["windows"]}]}])",
+          R"([{"matchExpressions":[{"key":"beta.kubernetes.io/os","operator":"In","values":["windows"]}]}])",
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"NotIn","values":["linux"]}]}])",
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"DoesNotExist"}]}])",
+          R"([{"matchExpressions":[{"key":"node.kubernetes.io/windows-build","operator":"Exists"}]}])",
+          R"([{"matchExpressions":[{"key":"zone","operator":"In","values":["a"]},
+                                    {"key":"kubernetes.io/os","operator":"In","values":["windows"]}]}])",
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["windows"]}]},
+               {"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["windows"]},
+                                    {"key":"disk","operator":"Exists"}]}])",
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["windows"]}]}, {}])",
+      })
+    expect_skip(admit_pod(with_affinity(terms)), Reason::kWindowsPod, true);
+}
+
+TEST(Never, AnotherTermOfTheAffinityThatLinuxNodesFulfilIsEnough) {
+  for (
+      const char* terms : {
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["linux"]}]}])",
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"NotIn","values":["windows"]}]}])",
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"Exists"}]}])",
+          R"([{"matchExpressions":[{"key":"node.kubernetes.io/windows-build","operator":"DoesNotExist"}]}])",
+          R"([{"matchExpressions":[{"key":"zone","operator":"In","values":["windows"]}]}])",
+          R"([{"matchFields":[{"key":"metadata.name","operator":"In","values":["n1"]}]}])",
+          R"([])",
+      })
+    expect_injected(admit_pod(with_affinity(terms)), Reason::kNamespaceEnabled);
+  const auto preferred =
+      pod().set("/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution",
+                Json::parse(R"([{"weight":1,"preference":{"matchExpressions":[
+          {"key":"kubernetes.io/os","operator":"In","values":["windows"]}]}}])"));
+  expect_injected(admit_pod(preferred), Reason::kNamespaceEnabled);
+}
+
+TEST(Never, ATermForWindowsNodesBesideOneForLinuxIsWarnedOf) {
+  for (
+      const char* terms : {
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["linux"]}]},
+               {"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["windows"]}]}])",
+          R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["linux","windows"]}]}])",
+      }) {
+    const Outcome outcome = admit_pod(with_affinity(terms));
+    expect_injected(outcome, Reason::kNamespaceEnabled);
+    EXPECT_THAT(outcome.warnings, ElementsAre(HasSubstr("require kubernetes.io/os=linux")));
+    const auto settled =
+        admit_pod(with_affinity(terms).set("/spec/nodeSelector", {{"kubernetes.io/os", "linux"}}));
+    expect_injected(settled, Reason::kNamespaceEnabled);
+    EXPECT_THAT(settled.warnings, IsEmpty());
+  }
+}
+
+TEST(Never, PodsWithWindowsOptions) {
+  const Json options = {{"runAsUserName", "ContainerUser"}};
+  const PodBuilder whole = pod().set("/spec/securityContext/windowsOptions", options);
+  expect_skip(admit_pod(whole), Reason::kWindowsPod, true);
+  expect_skip(admit_pod(pod().set("/spec/containers/0/securityContext/windowsOptions",
+                                  {{"hostProcess", true}})),
+              Reason::kWindowsPod, true);
+  expect_injected(admit_pod(pod().set("/spec/securityContext/windowsOptions", Json::object())),
+                  Reason::kNamespaceEnabled);
+  expect_injected(
+      admit_pod(PodBuilder(whole).set("/spec/nodeSelector", {{"kubernetes.io/os", "linux"}})),
+      Reason::kNamespaceEnabled);
+  expect_injected(admit_pod(PodBuilder(whole).set("/spec/os", {{"name", "linux"}})),
+                  Reason::kNamespaceEnabled);
+}
+
 TEST(Never, PodsOnTheNodesNetwork) {
   expect_skip(admit_pod(pod().set("/spec/hostNetwork", true)), Reason::kHostNetwork, true);
   expect_injected(admit_pod(pod().set("/spec/hostNetwork", false)), Reason::kNamespaceEnabled);

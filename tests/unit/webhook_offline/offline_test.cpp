@@ -1,114 +1,34 @@
 #include "webhook/offline.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include "webhook/configuration/yaml.h"
+#include "tests/unit/webhook_offline/offline_fixture.h"
 
 namespace sidetap {
 namespace {
 
-using configuration::Tree;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-class Offline : public testing::Test {
- protected:
-  Offline() : folder_(testing::TempDir() + "sidetap-offline-" + std::to_string(::getpid())) {
-    std::filesystem::create_directories(folder_);
-    write("config.yaml",
-          "sensor: {address: 10.10.10.10}\n"
-          "subnets: {pods: [10.244.0.0/16]}\n"
-          "injection: {serverVersion: v1.36.1}\n");
-  }
-  ~Offline() override { std::filesystem::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_ + "/" + name, std::ios::binary) << text;
-    return folder_ + "/" + name;
-  }
-  using Command = int (*)(std::span<const char* const>);
-  int run(Command command, const std::string& manifests, std::vector<std::string> more = {}) {
-    std::vector<std::string> words = {"-f", write("in.yaml", manifests), "--config",
-                                      folder_ + "/config.yaml"};
-    words.insert(words.end(), more.begin(), more.end());
-    return run_with(command, words);
-  }
-  int run_with(Command command, const std::vector<std::string>& words) {
-    std::vector<const char*> arguments;
-    for (const std::string& word : words) arguments.push_back(word.c_str());
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int status = command(arguments);
-    out_ = testing::internal::GetCapturedStdout();
-    err_ = testing::internal::GetCapturedStderr();
-    return status;
-  }
-  std::vector<Tree> trees() const {
-    const auto documents = configuration::parse_documents(out_, "out");
-    EXPECT_TRUE(documents) << out_;
-    return documents ? documents->trees : std::vector<Tree>();
-  }
-
-  std::string folder_;
-  std::string out_;
-  std::string err_;
-};
-
-constexpr auto kManifests = R"(# a shop
-apiVersion: v1
-kind: Service
-metadata: {name: web}
-spec:
-  ports: [{port: 80}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: web
-spec:
-  template:
-    metadata:
-      labels: {app: web}
-    spec:
-      containers:
-      - name: web
-        image: web:1
-        env:
-        - {name: DEBUG, value: "on"}
-        - {name: RATE, value: "1.50"}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: alone, annotations: {sidetap.io/inject: "false"}}
-spec:
-  containers: [{name: a, image: b}]
-)";
+using yaml::Tree;
 
 TEST_F(Offline, InjectKeepsTheOrderOfDocumentsAndKeysAndWhatElseIsThere) {
   ASSERT_EQ(run(inject_command, kManifests), 0) << err_;
-  const auto before = configuration::parse_documents(kManifests, "in");
+  const auto before = trees_of(kManifests);
   const auto after = trees();
   ASSERT_EQ(after.size(), 3U);
-  EXPECT_EQ(after[0], before->trees[0]);
-  EXPECT_EQ(after[2], before->trees[2]) << "it opts out";
+  EXPECT_EQ(after[0], before[0]);
+  EXPECT_EQ(after[2], before[2]) << "it opts out";
   Tree pod = after[1]["spec"]["template"];
   EXPECT_EQ(pod["spec"]["initContainers"][0]["name"], "sidetap");
   EXPECT_EQ(pod["spec"]["initContainers"][0]["restartPolicy"], "Always");
-  EXPECT_EQ(pod["spec"]["containers"], before->trees[1]["spec"]["template"]["spec"]["containers"]);
+  EXPECT_EQ(pod["spec"]["containers"], before[1]["spec"]["template"]["spec"]["containers"]);
   pod["spec"].erase("initContainers");
   pod["spec"].erase("volumes");
   pod["metadata"].erase("annotations");
-  EXPECT_EQ(pod, before->trees[1]["spec"]["template"]);
+  EXPECT_EQ(pod, before[1]["spec"]["template"]);
   EXPECT_LT(out_.find("apiVersion: apps/v1"), out_.find("kind: Deployment"));
   EXPECT_THAT(out_, AllOf(HasSubstr("value: \"on\""), HasSubstr("value: \"1.50\"")));
 }
@@ -194,7 +114,7 @@ TEST_F(Offline, WrongInputIsOneLine) {
 }
 
 TEST_F(Offline, ExplainSaysWhichRuleAndWhatElseToSet) {
-  ASSERT_EQ(run(explain_command, kManifests), 0);
+  ASSERT_EQ(run(explain_command, kManifests, {"--namespace-labels", "a=b"}), 0);
   EXPECT_THAT(
       out_,
       AllOf(HasSubstr("Deployment default/web: would not be injected"), HasSubstr("not-requested"),

@@ -1,0 +1,28 @@
+// Scalars of YAML 1.1 as kubectl understands them.
+//
+// kubectl reads manifests with go-yaml 2 and sends what it read as JSON. Both steps are here: which
+// value a scalar stands for, and which text a value becomes as a key.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "shared/result.h"
+#include "shared/yaml/tree.h"
+
+namespace sidetap::yaml {
+
+/// The value of a scalar that was not in quotes, or that has a tag. `tag`: in its long form, empty
+/// where there is none. Errors: the text does not fit its tag.
+Result<Tree> resolve(std::string_view tag, const std::string& text);
+
+/// A value as the key of a mapping: 1 is "1", yes is "true", 1e3 is "1000". Errors: JSON has no
+/// such key.
+Result<std::string> key_text(const Tree& value);
+
+/// The number of a value that keeps its characters.
+double number_of(const Tree& spelled);
+/// The characters of such a value.
+std::string spelling(const Tree& spelled);
+
+}  // namespace sidetap::yaml

@@ -1,0 +1,51 @@
+// Objects in manifests, and their members where they are of the kind that they should be.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "shared/yaml/tree.h"
+
+namespace sidetap::offline {
+
+using yaml::Tree;
+
+/// The member of an object; null when there is none.
+inline Tree* member(Tree* tree, std::string_view key) {
+  if (tree == nullptr || !tree->is_object()) return nullptr;
+  const auto found = tree->find(std::string(key));
+  return found == tree->end() ? nullptr : &*found;
+}
+
+/// Empty: there is none, or it is no text.
+inline std::string text_of(Tree* tree, std::string_view key) {
+  const Tree* const value = member(tree, key);
+  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+/// Its name, or what its name is generated from.
+inline std::string name_of(Tree& object) {
+  Tree* const metadata = member(&object, "metadata");
+  const std::string name = text_of(metadata, "name");
+  return name.empty() ? text_of(metadata, "generateName") : name;
+}
+
+/// Calls `visit(object, kind)` for the document, or for what a List holds, in order. The items of a
+/// typed list (PodList) are of its kind where they do not say.
+template <typename Visit>
+void each_object(Tree& document, Visit&& visit, const std::string& assumed = {},
+                 unsigned depth = 0) {
+  constexpr unsigned kDeepestList = 8;
+  if (!document.is_object() || depth > kDeepestList) return;
+  std::string kind = text_of(&document, "kind");
+  if (kind.empty()) kind = assumed;
+  Tree* const items = member(&document, "items");
+  if (items == nullptr || !items->is_array() || !kind.ends_with("List")) {
+    visit(document, kind);
+    return;
+  }
+  const std::string of_items = kind.substr(0, kind.size() - std::string_view("List").size());
+  for (Tree& item : *items) each_object(item, visit, of_items, depth + 1);
+}
+
+}  // namespace sidetap::offline
