@@ -7,6 +7,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <openssl/x509_vfy.h>
 
 #include "shared/http/tls_context.h"
 
@@ -27,6 +28,25 @@ Result<std::string> read_token(const std::string& file) {
   token.erase(token.find_last_not_of(" \r\n\t") + 1);
   if (token.empty()) return Error{"token file " + file + ": is empty"};
   return token;
+}
+
+/// What is wrong with the certificate, and the remedy where there is one; empty: nothing is known.
+std::string doubt_of_certificate(long fault) {
+  switch (fault) {
+    case X509_V_OK:
+      return {};
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return std::string(": ") + X509_verify_cert_error_string(fault) +
+             "; the registry has another CA than when this pod was made: restart this pod's "
+             "workload";
+    default:
+      return std::string(": ") + X509_verify_cert_error_string(fault);
+  }
 }
 
 }  // namespace
@@ -78,7 +98,10 @@ asio::awaitable<Result<void>> Link::connect(const std::string& ca, const session
 
 asio::awaitable<Result<void>> Link::upgrade(LinkEnd& end) {
   const boost::system::error_code error = co_await socket_->tls().handshake();
-  if (error) co_return failed("TLS handshake", error);
+  if (error) {
+    co_return Error{failed("TLS handshake", error).text +
+                    doubt_of_certificate(socket_->tls().verify_result())};
+  }
   std::string token;
   if (!config_.token_file.empty()) {
     auto read = read_token(config_.token_file);
