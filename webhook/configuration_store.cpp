@@ -98,7 +98,7 @@ std::string ConfigurationStore::registry_ca() const {
   return registry_ca_;
 }
 
-Outcome ConfigurationStore::review(std::string_view review, admission::Rule called) const {
+Outcome ConfigurationStore::review(std::string_view review, Entry called) const {
   std::shared_ptr<const ReviewFunction> function;
   {
     const std::lock_guard lock(mutex_);

@@ -13,6 +13,7 @@
 #include "webhook/admit.h"
 #include "webhook/certs.h"
 #include "webhook/configuration/configuration_file.h"
+#include "webhook/configuration/pod_security.h"
 #include "webhook/offline.h"
 #include "webhook/selftest/selftest.h"
 #include "webhook/serve.h"
@@ -55,9 +56,12 @@ sidetap::webhook::ReviewFactory review_factory(std::string own_namespace, bool c
     }
     std::string& own = configuration->injection.own_namespace;
     if (own.empty()) own = own_namespace;
+    auto at_baseline = std::make_shared<Configuration>(*configuration);
+    at_baseline->sidecar = sidetap::configuration::at_baseline(std::move(at_baseline->sidecar));
     return sidetap::webhook::ReviewFunction(
-        [configuration](std::string_view review, sidetap::admission::Rule called) {
-          return sidetap::admit(review, called, *configuration);
+        [configuration, at_baseline](std::string_view review, sidetap::webhook::Entry called) {
+          return sidetap::admit(review, called.rule,
+                                called.baseline ? *at_baseline : *configuration);
         });
   };
 }

@@ -43,6 +43,8 @@ const MetricSpec kReady{"sidetap_webhook_ready", MetricType::kGauge,
 
 /// Log, watches and the status server need some descriptors besides.
 constexpr rlim_t kOtherFiles = 64;
+/// More than the API servers of a large cluster open, at up to 25 each.
+constexpr std::size_t kFewConnections = 500;
 constexpr auto kTrimPeriod = std::chrono::seconds(2);
 
 /// As many connections as the process may have files, the hard limit being the host's word;
@@ -62,8 +64,10 @@ std::size_t allowed_connections(std::size_t wanted, std::size_t others) {
   const std::size_t allowed =
       files.rlim_cur > 2 * kOtherFiles ? (files.rlim_cur - kOtherFiles) / share : kOtherFiles;
   if (allowed >= wanted) return wanted;
-  telemetry::warn("fewer connections than asked for: the limit of open files is low",
-                  {{"connections", allowed}});
+  telemetry::log(
+      allowed < kFewConnections ? telemetry::LogLevel::kWarn : telemetry::LogLevel::kInfo,
+      "fewer connections than asked for: the limit of open files is low",
+      {{"connections", allowed}});
   return allowed;
 }
 
@@ -73,7 +77,7 @@ class Webhook {
       : options_(options),
         configuration_(options.configuration, factory),
         service_([this](std::string_view review,
-                        admission::Rule called) { return configuration_.review(review, called); },
+                        Entry called) { return configuration_.review(review, called); },
                  metrics_) {}
 
   int run() {

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -62,6 +63,20 @@ HttpAnswer refuse(unsigned status, std::string text) {
   answer.status = status;
   answer.body = std::move(text) + "\n";
   return answer;
+}
+
+/// By the path of a request.
+std::optional<Entry> entry_of(std::string_view path) {
+  constexpr std::string_view kBaseline = "/baseline";
+  Entry entry;
+  entry.baseline = path.ends_with(kBaseline);
+  if (entry.baseline) path.remove_suffix(kBaseline.size());
+  if (path == "/inject/namespace") {
+    entry.rule = admission::Rule::kNamespace;
+  } else if (path != "/inject/pod") {
+    return std::nullopt;
+  }
+  return entry;
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -130,10 +145,9 @@ HttpAnswer ReviewService::operator()(const HttpRequest& request) {
 
 HttpAnswer ReviewService::route(const HttpRequest& request) {
   // API servers add "?timeout=3s".
-  const auto path = request.target.substr(0, request.target.find('?'));
-  const bool of_namespace = path == "/inject/namespace";
-  if (!of_namespace && path != "/inject/pod") {
-    return refuse(404, "there are /inject/namespace and /inject/pod");
+  const auto entry = entry_of(request.target.substr(0, request.target.find('?')));
+  if (!entry) {
+    return refuse(404, "there are /inject/namespace and /inject/pod, each also with /baseline");
   }
   if (request.method != boost::beast::http::verb::post) {
     HttpAnswer answer = refuse(405, "only POST");
@@ -141,21 +155,21 @@ HttpAnswer ReviewService::route(const HttpRequest& request) {
     return answer;
   }
   if (!is_json(request.content_type)) return refuse(415, "Content-Type is not application/json");
-  return review(request.body, of_namespace ? admission::Rule::kNamespace : admission::Rule::kPod);
+  return review(request.body, *entry);
 }
 
-HttpAnswer ReviewService::review(std::string_view body, admission::Rule called) {
+HttpAnswer ReviewService::review(std::string_view body, Entry called) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   Outcome outcome = review_(body, called);
   const std::chrono::duration<double> taken = Clock::now() - start;
-  reviews_->count(called, outcome.decision, outcome.reason);
+  reviews_->count(called.rule, outcome.decision, outcome.reason);
   seconds_.Observe(taken.count());
   if (!outcome.patch.empty()) patch_bytes_.Observe(static_cast<double>(outcome.patch.size()));
   telemetry::log(outcome.status == 200 ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarn,
                  "review",
                  {{"uid", outcome.uid},
-                  {"rule", rule_name(called)},
+                  {"rule", rule_name(called.rule)},
                   {"namespace", outcome.namespace_name},
                   {"owner", outcome.owner},
                   {"decision", decision_name(outcome.decision)},

@@ -2,6 +2,12 @@
 // decision about a review, which itself is made elsewhere.
 //
 //   POST /inject/namespace, /inject/pod   an AdmissionReview in, an AdmissionReview out
+//   POST /inject/namespace/baseline, /inject/pod/baseline
+//
+// The path says which entry of the MutatingWebhookConfiguration calls, and how it was rendered:
+// with
+// "/baseline" it lets namespaces at that Pod Security level through. An API server may have the
+// next configuration, or the one before, so the webhook goes by the path and not by its own.
 //
 // 400 what is no review, 404 other paths, 405 other methods, 415 what is not JSON (413, 431 and 503
 // come from the connection, which also logs every refusal).
@@ -20,8 +26,16 @@
 
 namespace sidetap::webhook {
 
+/// Which entry of the MutatingWebhookConfiguration calls.
+struct Entry {
+  admission::Rule rule = admission::Rule::kPod;
+  /// The namespace may enforce the Pod Security level "baseline": an injected pod must pass it.
+  bool baseline = false;
+  friend bool operator==(const Entry&, const Entry&) = default;
+};
+
 /// The decision about one review, with the configuration in force. Any thread.
-using ReviewFunction = std::function<Outcome(std::string_view review, admission::Rule called)>;
+using ReviewFunction = std::function<Outcome(std::string_view review, Entry called)>;
 
 /// The HttpHandler of the webhook. Any thread.
 class ReviewService {
@@ -35,7 +49,7 @@ class ReviewService {
 
  private:
   http::HttpAnswer route(const http::HttpRequest& request);
-  http::HttpAnswer review(std::string_view body, admission::Rule called);
+  http::HttpAnswer review(std::string_view body, Entry called);
 
   ReviewFunction review_;
   telemetry::MetricsRegistry& metrics_;

@@ -77,11 +77,16 @@ HttpSession::HttpSession(asio::ip::tcp::socket socket, const TlsContext& tls, Se
 }
 
 void HttpSession::enter(Phase phase, std::chrono::milliseconds limit) {
+  if (phase == Phase::kIdle) idle_since_ = Clock::now();
   phase_ = phase;
   deadline_ = Clock::now() + limit;
 }
 
 void HttpSession::sweep(Clock::time_point now) {
+  if (phase_ == Phase::kIdle && shared_.draining &&
+      now >= idle_since_ + shared_.limits.drain_idle) {
+    return end_if_idle();
+  }
   if (now < deadline_) return;
   if (phase_ != Phase::kIdle && phase_ != Phase::kLinger) ++shared_.counters.timeouts;
   deadline_ = Clock::time_point::max();

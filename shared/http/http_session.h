@@ -92,6 +92,7 @@ class HttpSession {
   unsigned turns_ = 0;
   Phase phase_ = Phase::kHandshake;
   Clock::time_point deadline_;
+  Clock::time_point idle_since_;
 };
 
 }  // namespace sidetap::http

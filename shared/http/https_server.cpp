@@ -27,7 +27,7 @@ using Clock = HttpSession::Clock;
 
 std::chrono::milliseconds sweep_period(const ServerLimits& limits) {
   const auto least = std::min({limits.handshake, limits.idle, limits.header, limits.body,
-                               limits.write, limits.finish, limits.stuck});
+                               limits.drain_idle, limits.write, limits.finish, limits.stuck});
   return std::clamp(least / 4, std::chrono::milliseconds(5), std::chrono::milliseconds(1000));
 }
 

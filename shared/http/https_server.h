@@ -57,6 +57,9 @@ struct ServerLimits {
   std::chrono::milliseconds idle{150'000};
   std::chrono::milliseconds header{10'000};  ///< From a request's first byte to its header's end.
   std::chrono::milliseconds body{30'000};    ///< From there to its end.
+  /// The same from drain() on. Long enough for a client that has taken it into use again; short, so
+  /// that no question reaches a server that its successor has long replaced.
+  std::chrono::milliseconds drain_idle{2'000};
   std::chrono::milliseconds write{20'000};   ///< For an answer to be taken.
   std::chrono::milliseconds finish{10'000};  ///< For what still runs, after stop().
   /// A thread that has not come by its timer for so long is stuck.
@@ -88,7 +91,8 @@ class HttpsServer {
 
   /// Listens and starts the threads; the bound port.
   Result<std::uint16_t> start();
-  /// From now on every answer says "Connection: close"; still accepts. Any thread.
+  /// From now on every answer says "Connection: close", and a connection that has been idle for
+  /// limits.drain_idle ends, unless a request is arriving on it; still accepts. Any thread.
   void drain();
   /// drain(), and accepts no more: idle connections end, running requests finish, within
   /// limits.finish. Returns when all threads have ended. Not from a handler.

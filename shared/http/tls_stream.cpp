@@ -108,6 +108,8 @@ TlsStep TlsStream::write_step(std::span<const char> from) {
 
 bool TlsStream::has_pending() const { return SSL_has_pending(session_) == 1; }
 
+long TlsStream::verify_result() const { return SSL_get_verify_result(session_); }
+
 void TlsStream::shutdown() {
   if (!socket_.is_open()) return;
   if (SSL_is_init_finished(session_)) SSL_shutdown(session_);

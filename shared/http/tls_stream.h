@@ -59,6 +59,9 @@ class TlsStream {
   /// destructor, for OpenSSL knows it by its number.
   void cut();
 
+  /// X509_V_OK, or why the peer's certificate is not trusted (openssl/x509_vfy.h).
+  long verify_result() const;
+
   boost::asio::awaitable<boost::system::error_code> wait(TlsStep::Want want);
   boost::asio::awaitable<boost::system::error_code> handshake();
   boost::asio::awaitable<boost::system::error_code> write(std::span<const char> bytes);

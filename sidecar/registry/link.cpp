@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <openssl/x509_vfy.h>
+
 #include "shared/http/tls_context.h"
 #include "shared/kube/credentials.h"
 
@@ -15,6 +17,25 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kConnectLimit{5'000};
 /// More than this waits only when the replica takes nothing.
 constexpr std::size_t kMostWaiting = 64;
+
+/// What is wrong with the certificate, and the remedy where there is one; empty: nothing is known.
+std::string doubt_of_certificate(long fault) {
+  switch (fault) {
+    case X509_V_OK:
+      return {};
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return std::string(": ") + X509_verify_cert_error_string(fault) +
+             "; the registry has another CA than when this pod was made: restart this pod's "
+             "workload";
+    default:
+      return std::string(": ") + X509_verify_cert_error_string(fault);
+  }
+}
 
 }  // namespace
 
@@ -67,7 +88,10 @@ asio::awaitable<Result<void>> Link::connect(const std::string& ca, const session
 
 asio::awaitable<Result<void>> Link::upgrade(LinkEnd& end) {
   const boost::system::error_code error = co_await socket_->tls().handshake();
-  if (error) co_return failed("TLS handshake", error);
+  if (error) {
+    co_return Error{failed("TLS handshake", error).text +
+                    doubt_of_certificate(socket_->tls().verify_result())};
+  }
   std::string token;
   if (!config_.token_file.empty()) {
     auto read = kube::read_token(config_.token_file);

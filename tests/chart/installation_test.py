@@ -5,6 +5,7 @@ Starts the webhook with the very arguments of the rendered Deployment, two repli
 would: does it become ready, do its certificates hold, is a pod injected, does `helm test` pass, and with which rights.
 """
 import base64
+import json
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ import time
 import unittest
 import urllib.request
 
+import operation_test
 import rendering
 from api_server import API_TOKEN_PATH, ApiServer
 from rendering import NAMESPACE, REQUIRED, ROOT, documents, of_kind, template
@@ -214,6 +216,16 @@ class SelfManaged(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr + installation.logs())
         self.assertIn("as a plain container", result.stdout)
 
+    def test_without_a_ready_pod_helm_test_says_so_and_blames_nothing_else(self):
+        for policy in ("Fail", "Ignore"):
+            installation = Installation(self, "--set", f"webhook.failurePolicy={policy}")
+            result = installation.helm_test()
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("No pod of the webhook is ready", result.stderr)
+            self.assertIn(f"kubectl -n {NAMESPACE} describe pods", result.stderr)
+            self.assertNotIn("firewall", result.stderr)
+            self.assertEqual(installation.api.refused, [])
+
     def test_an_unreachable_webhook_is_named(self):
         installation = self.install("--set", "webhook.failurePolicy=Fail", replicas=1)
         eventually(installation.has_bundle, "the caBundle is there")
@@ -222,6 +234,65 @@ class SelfManaged(unittest.TestCase):
         result = installation.helm_test()
         self.assertEqual(result.returncode, 1)
         self.assertIn("does not get an answer", result.stderr)
+
+
+class BetweenTwoReleases(unittest.TestCase):
+    """An API server has the next configuration, or still the one before, while the webhook's pods have the other one."""
+
+    LEVEL = "pod-security.kubernetes.io/enforce"
+    RELEASES = {
+        "explicit": [],
+        "runtime's": ["--set", "sidecar.capabilities=runtimeDefault"],
+        "own": ["--set", "sidecar.capabilities=runtimeDefault", "--set-json",
+                'sidecar.container={"securityContext":{"privileged":true}}'],
+    }
+
+    install = SelfManaged.install
+
+    @staticmethod
+    def call_as(installation, arguments):
+        """The entries of another release, with the bundle that the webhook has written."""
+        other = of_kind(documents(template(*REQUIRED, *arguments)), "MutatingWebhookConfiguration")[0]
+        for entry, new in zip(installation.entries(), other["webhooks"]):
+            bundle = entry["clientConfig"]["caBundle"]
+            entry.clear()
+            entry.update(new)
+            entry["clientConfig"]["caBundle"] = bundle
+
+    def pod(self):
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-", "annotations": {"sidetap.io/inject": "true"}},
+                "spec": {"containers": [{"name": "web", "image": "nginx"}]}}
+
+    def test_no_pod_is_refused_for_its_tap_whichever_of_them_is_ahead(self):
+        levels = ("privileged", "baseline", "restricted")
+        for serves, arguments in self.RELEASES.items():
+            installation = self.install(*arguments, replicas=1, namespaces={level: {self.LEVEL: level} for level in levels})
+            eventually(installation.has_bundle, "the caBundle is there")
+            for calls, called_as in self.RELEASES.items():
+                self.call_as(installation, called_as)
+                for level in levels:
+                    with self.subTest(serves=serves, calls=calls, level=level):
+                        code, pod = installation.api.create_pod(level, self.pod(), "dryRun=All")
+                        self.assertEqual(code, 201, pod)
+                        tapped = any(c["name"] == "sidetap" for c in pod["spec"].get("initContainers", []))
+                        self.assertEqual(tapped, level == "privileged" or (level == "baseline" and calls == "runtime's"))
+
+    def test_the_chart_and_the_webhook_agree_on_what_passes(self):
+        """What the chart lets through as it is, the webhook leaves as it is."""
+        for container, passes in operation_test.PodSecurity.CONTAINERS:
+            if not container:
+                continue
+            with self.subTest(container):
+                installation = self.install("--set", "sidecar.capabilities=runtimeDefault", "--set-json",
+                                            f"sidecar.container={json.dumps(container)}", replicas=1,
+                                            namespaces={"at-baseline": {self.LEVEL: "baseline"}})
+                eventually(installation.has_bundle, "the caBundle is there")
+                self.call_as(installation, self.RELEASES["runtime's"])
+                code, pod = installation.api.create_pod("at-baseline", self.pod(), "dryRun=All")
+                self.assertEqual(code, 201, pod)
+                tap, = [c for c in pod["spec"]["initContainers"] if c["name"] == "sidetap"]
+                self.assertEqual(all(tap.get(field) == value for field, value in container.items()), passes)
+                installation.stop()
 
 
 class ExistingSecret(unittest.TestCase):

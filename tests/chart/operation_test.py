@@ -103,12 +103,17 @@ class PodSecurity(Questions, unittest.TestCase):
         ({"lifecycle": {"postStart": {"httpGet": {"host": "10.0.0.1", "port": 80}}}}, False),
     ]
 
-    def test_fields_that_a_level_refuses_count_too(self):
+    def test_fields_that_a_level_refuses_count_too_and_the_path_says_what_is_let_through(self):
         for container, passes in self.CONTAINERS:
             with self.subTest(container):
                 arguments = ["--set", "sidecar.capabilities=runtimeDefault", "--set-json", f"sidecar.container={json.dumps(container)}"]
                 asked = self.asked("1.36", *arguments)
                 self.assertEqual(asked, [[None, "privileged", *(["baseline"] if passes else [])]] * 2)
+                paths = {name: entry["clientConfig"]["service"]["path"] for name, entry in self.entries("1.36", *arguments).items()}
+                self.assertEqual(paths, {name: f"/inject/{name}{'/baseline' if passes else ''}" for name in ("namespace", "pod")})
+                for path in paths.values():
+                    # The API server takes DNS names between the slashes, and no query.
+                    self.assertRegex(path, r"^(/[a-z0-9]([-a-z0-9.]*[a-z0-9])?)+$")
 
     def test_the_warning_names_the_level_where_it_is_the_reason(self):
         def said(*arguments):
@@ -124,6 +129,35 @@ class PodSecurity(Questions, unittest.TestCase):
             return [level for level, message in zip(self.LEVELS, messages) if "Pod Security" in message]
         self.assertEqual(said(), ["baseline", "restricted"])
         self.assertEqual(said("--set", "sidecar.capabilities=runtimeDefault"), ["restricted"])
+
+
+@unittest.skipIf(rendering.program("sidetap-sidecar") is None, "sidetap-sidecar is not built")
+class TapsImage(unittest.TestCase):
+    """The webhook's own pods try the taps' image first, with the options that all taps will have."""
+
+    def run_it(self, docs):
+        container, = pod_spec(docs)["initContainers"]
+        environment = {variable["name"]: variable["value"] for variable in container.get("env", [])}
+        self.assertEqual(container["command"], ["/usr/bin/sidetap-sidecar"])
+        return subprocess.run([rendering.program("sidetap-sidecar"), *container["args"]], env=environment, capture_output=True,
+                              text=True, timeout=60)
+
+    def test_every_configuration_passes(self):
+        for label, docs in rendering.renderings():
+            with self.subTest(label):
+                result = self.run_it(docs)
+                self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_an_option_over_which_taps_would_end_ends_the_rollout(self):
+        result = self.run_it(documents(template(*REQUIRED, "--set", "sidecar.env.FLUSH_INTERVAL=soon")))
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("FLUSH_INTERVAL", result.stderr)
+
+    def test_what_only_the_tapped_pod_knows_is_not_judged(self):
+        for setting in ('sidecar.container={"envFrom":[{"secretRef":{"name":"x"}}]}', 'sidecar.container={"args":["run","--max-rate=1M"]}',
+                        'sidecar.env={"FLUSH_INTERVAL":"$(SET_ELSEWHERE)"}'):
+            result = self.run_it(documents(template(*REQUIRED, "--set-json", setting)))
+            self.assertEqual((result.returncode, result.stdout.split()[0]), (0, "sidetap-sidecar"), setting)
 
 
 class Notes(unittest.TestCase):

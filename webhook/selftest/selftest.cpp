@@ -27,6 +27,8 @@ struct Options {
   std::uint32_t timeout_seconds = 0;
   std::uint32_t wait_seconds = 0;
   std::string service_account;
+  std::string webhook_namespace;
+  std::string webhook_service;
 };
 
 config::ParseResult parse(std::span<const char* const> arguments, Options& into) {
@@ -42,6 +44,14 @@ config::ParseResult parse(std::span<const char* const> arguments, Options& into)
                               .fallback = "10250",
                               .help = "the webhook's container port, for the advice on firewalls"},
                              config::number<std::uint16_t>(1, 65'535, "port"), into.webhook_port);
+  options.add<std::string>(
+      {.flag = "--webhook-namespace", .value = "NAME", .help = "where the webhook's Service is"},
+      config::any_text(), into.webhook_namespace);
+  options.add<std::string>({.flag = "--webhook-service",
+                            .value = "NAME",
+                            .help = "the webhook's Service: where the tap is missing, its "
+                                    "EndpointSlices say whether a pod is ready; none: not asked"},
+                           config::any_text(), into.webhook_service);
   options.add<std::uint32_t>({.flag = "--timeout-seconds",
                               .value = "SECONDS",
                               .fallback = "3",
@@ -69,7 +79,13 @@ asio::awaitable<Verdict> ask_once(kube::Client& client, const Setting& setting) 
   if (!answer) {
     co_return Verdict{false, true, "The API server cannot be asked: " + answer.error().text + "\n"};
   }
-  co_return judge(*answer, taken, setting);
+  Verdict verdict = judge(*answer, taken, setting);
+  if (verdict.injected || !verdict.may_settle || setting.webhook_service.empty()) co_return verdict;
+  const auto slices = co_await client.get(
+      "/apis/discovery.k8s.io/v1/namespaces/" + setting.webhook_namespace +
+      "/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D" + setting.webhook_service);
+  auto not_ready = slices ? judge_endpoints(*slices, setting) : std::nullopt;
+  co_return not_ready ? std::move(*not_ready) : std::move(verdict);
 }
 
 asio::awaitable<Verdict> ask(kube::Client& client, const Setting& setting,
@@ -106,7 +122,8 @@ int command(std::span<const char* const> arguments) {
   kube::Client client(context.get_executor(), std::move(*credentials),
                       {.timeout = std::chrono::seconds(options.timeout_seconds + 30)});
   const Setting setting{options.pod_namespace, options.webhook_port,
-                        std::chrono::seconds(options.timeout_seconds)};
+                        std::chrono::seconds(options.timeout_seconds), options.webhook_namespace,
+                        options.webhook_service};
   Verdict verdict;
   const auto test = [&]() -> asio::awaitable<void> {
     verdict = co_await ask(client, setting, std::chrono::seconds(options.wait_seconds));

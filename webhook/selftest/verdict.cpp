@@ -124,4 +124,26 @@ Verdict judge(const kube::Response& answer, std::chrono::milliseconds taken,
           "enforces a Pod Security level that refuses taps.\n"};
 }
 
+std::optional<Verdict> judge_endpoints(const kube::Response& slices, const Setting& setting) {
+  if (!slices.ok() || !slices.body.is_object()) return std::nullopt;
+  const auto items = slices.body.find("items");
+  if (items == slices.body.end() || !items->is_array()) return std::nullopt;
+  for (const json& slice : *items) {
+    const json endpoints = slice.is_object() ? slice.value("endpoints", json()) : json();
+    for (const json& endpoint : endpoints) {
+      const json conditions = endpoint.is_object() ? endpoint.value("conditions", json()) : json();
+      // Without a word it counts as ready.
+      if (!conditions.is_object() || conditions.value("ready", json(true)) != false)
+        return std::nullopt;
+    }
+  }
+  const std::string pods = " -l app.kubernetes.io/component=webhook\n";
+  const std::string kubectl = "  kubectl -n " + setting.webhook_namespace;
+  return Verdict{false, true,
+                 "No pod of the webhook is ready (Service " + setting.webhook_service +
+                     " has no endpoint), so nothing answers the API server. To see why:\n" +
+                     kubectl + " get pods" + pods + kubectl + " describe pods" + pods + kubectl +
+                     " logs --all-containers" + pods};
+}
+
 }  // namespace sidetap::selftest

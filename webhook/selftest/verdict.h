@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "shared/kube/client.h"
@@ -15,6 +16,8 @@ struct Setting {
   std::string pod_namespace;       ///< Where the trial pod would run.
   std::uint16_t webhook_port = 0;  ///< The container's port, which the control plane must reach.
   std::chrono::milliseconds patience{};  ///< timeoutSeconds of the webhook configuration.
+  std::string webhook_namespace{};       ///< Of the webhook's Service; empty: not known.
+  std::string webhook_service{};
 };
 
 struct Verdict {
@@ -30,5 +33,10 @@ nlohmann::json trial_pod();
 /// `answer`: to the creation of trial_pod() with dryRun=All, which took `taken`.
 Verdict judge(const kube::Response& answer, std::chrono::milliseconds taken,
               const Setting& setting);
+
+/// `slices`: the EndpointSlices of the webhook's Service. A verdict where no pod of the webhook is
+/// ready: then neither firewall nor certificate is at fault. Nothing where one is, or where the
+/// answer does not say.
+std::optional<Verdict> judge_endpoints(const kube::Response& slices, const Setting& setting);
 
 }  // namespace sidetap::selftest

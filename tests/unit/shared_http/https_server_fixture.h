@@ -60,6 +60,13 @@ class HttpsServerTest : public testing::Test {
     }
     EXPECT_TRUE(condition());
   }
+  /// One has had its answer, the request of the other waits for release_.
+  void keep_idle_and_busy(TlsClient& idle, TlsClient& busy) {
+    idle.send(post("one"));
+    idle.read_answer();
+    busy.send("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually([&] { return server_->counters().in_flight == 1; });
+  }
 
   KeyPair ca_ = make_ca("test CA");
   KeyPair leaf_ = make_leaf(ca_, {"IP:127.0.0.1"});

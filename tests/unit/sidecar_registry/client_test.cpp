@@ -404,6 +404,24 @@ TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
   EXPECT_LT(end.heard, frozen);
 }
 
+TEST_F(RegistryClient, ACertificateOfAnotherCaNamesTheRemedy) {
+  ClientConfig with = config();
+  const auto link = std::make_shared<Link>(
+      context_.get_executor(), with,
+      session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
+  const std::string foreign = testing_support::make_ca("registry CA").certificate;
+  auto ended = asio::co_spawn(
+      context_,
+      link->run(
+          foreign, [](const capture::OwnEndpoint&) {},
+          [] { return hello_text(Addresses(), false); }, [](Message) { return true; }),
+      asio::use_future);
+  thread_ = std::thread([this] { context_.run(); });
+  const LinkEnd end = ended.get();
+  EXPECT_EQ(end.kind, "handshake");
+  EXPECT_THAT(end.text, HasSubstr("another CA than when this pod was made: restart"));
+}
+
 TEST_F(RegistryClient, AnUnusableCaIsNamedAtTheStart) {
   ClientConfig with = config();
   with.ca = "no certificate";

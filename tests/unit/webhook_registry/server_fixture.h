@@ -155,6 +155,8 @@ class RegistryServer : public testing::Test {
       while (pod_hangs_) std::this_thread::sleep_for(milliseconds(10));
       if (pod_fails_) return answer(500, json::object());
       if (!may_get_pods_) return answer(403, json::object());
+      if (answers_without_status_ > 0 && answers_without_status_-- > 0)
+        return answer(200, json::parse(R"({"metadata":{"uid":"u-1"},"status":{}})"));
       return answer(200, json::parse(R"({"metadata":{"uid":"u-1"},
           "status":{"podIPs":[{"ip":"127.0.0.1"},{"ip":"10.0.0.9"}]}})"));
     }
@@ -229,6 +231,7 @@ class RegistryServer : public testing::Test {
   std::atomic<int> api_requests_{0};
   std::atomic<int> pods_asked_for_{0};
   std::atomic<bool> may_get_pods_{true};
+  std::atomic<int> answers_without_status_{0};
   std::atomic<bool> pod_fails_{false}, pod_hangs_{false}, token_hangs_{false};
   std::unique_ptr<http::HttpsServer> api_;
   std::optional<kube::Credentials> credentials_;

@@ -136,6 +136,16 @@ TEST_F(RegistryServer, ATokenProvesAPodAndItsAddresses) {
   EXPECT_TRUE(shows("sidetap_registry_unproven_addresses_total"));
 }
 
+TEST_F(RegistryServer, AnAddressThatTheKubeletHasNotToldYetIsNoFault) {
+  answers_without_status_ = 3;
+  serve_with_tokens();
+  const auto fresh = tap({ip("127.0.0.1"), ip("10.0.0.9")}, "good");
+  fresh->forward(true);
+  EXPECT_TRUE(shows("sidetap_registry_addresses 2"));
+  EXPECT_THAT(metrics_.text(),
+              testing::Not(HasSubstr("sidetap_registry_unproven_addresses_total")));
+}
+
 TEST_F(RegistryServer, WithoutTheRightToGetPodsTheConnectionsAddressIsProof) {
   may_get_pods_ = false;
   serve_with_tokens();

@@ -25,6 +25,7 @@ class ApiServer:
     def __init__(self, folder, answer):
         outer = self
         self.requests = []
+        self.slices, self.endpoints = [], []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -35,6 +36,15 @@ class ApiServer:
                 status, body = answer(pod)
                 text = json.dumps(body).encode()
                 self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def do_GET(self):
+                outer.slices.append(self.path)
+                text = json.dumps({"items": outer.endpoints}).encode()
+                self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
@@ -100,6 +110,21 @@ class Selftest(unittest.TestCase):
         result = ApiServer(self.folder, slow).run(self.folder, "--wait=0", "--timeout-seconds=1", "--webhook-port=9443")
         self.assertEqual(result.returncode, 1)
         self.assertIn("Allow TCP 9443 from the control plane", result.stderr)
+
+    def test_without_a_ready_pod_it_blames_no_firewall(self):
+        def slow(pod):
+            time.sleep(1.1)
+            return 201, pod
+        api = ApiServer(self.folder, slow)
+        arguments = ("--wait=0", "--timeout-seconds=1", "--webhook-namespace=tap-system", "--webhook-service=tap-webhook")
+        result = api.run(self.folder, *arguments)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("No pod of the webhook is ready", result.stderr)
+        self.assertNotIn("Allow TCP", result.stderr)
+        self.assertEqual(api.slices, ["/apis/discovery.k8s.io/v1/namespaces/tap-system/endpointslices"
+                                      "?labelSelector=kubernetes.io%2Fservice-name%3Dtap-webhook"])
+        api.endpoints = [{"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}]}]
+        self.assertIn("Allow TCP", api.run(self.folder, *arguments).stderr)
 
     def test_missing_rights_end_it_at_once(self):
         api = ApiServer(self.folder, lambda pod: (403, {"kind": "Status", "message": "pods is forbidden"}))

@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 using testing::Not;
 
-const Setting kSetting{"default", 10250, milliseconds(3000)};
+const Setting kSetting{"default", 10250, milliseconds(3000), "sidetap-system", "sidetap-webhook"};
 
 kube::Response created(const json& spec) { return {201, {{"kind", "Pod"}, {"spec", spec}}}; }
 
@@ -87,6 +87,37 @@ TEST(Selftest, MissingRightsAreNoFaultOfTheWebhook) {
   const auto verdict = after(refused(403, "pods is forbidden: User \"x\" cannot create resource"));
   EXPECT_FALSE(verdict.may_settle);
   EXPECT_THAT(verdict.text, HasSubstr("may not create pods in namespace default"));
+}
+
+json endpoint(bool ready) {
+  return json::object({{"conditions", json::object({{"ready", ready}})}});
+}
+
+/// The answer of the API server with one slice of these endpoints.
+kube::Response slices(const json& endpoints) {
+  return {200, json::object({{"items", json::array({json::object({{"endpoints", endpoints}})})}})};
+}
+
+TEST(Selftest, WithoutAReadyPodTheReasonIsInTheClusterAndNotOnTheWay) {
+  for (const json& endpoints : {json::array(), json(), json::array({endpoint(false)})}) {
+    const auto verdict = judge_endpoints(slices(endpoints), kSetting);
+    ASSERT_TRUE(verdict) << endpoints;
+    EXPECT_FALSE(verdict->injected);
+    EXPECT_TRUE(verdict->may_settle);
+    EXPECT_THAT(verdict->text, HasSubstr("No pod of the webhook is ready"));
+    EXPECT_THAT(verdict->text, HasSubstr("kubectl -n sidetap-system describe pods"));
+    EXPECT_THAT(verdict->text, Not(HasSubstr("Allow TCP")));
+  }
+  EXPECT_TRUE(judge_endpoints({200, json::object({{"items", json::array()}})}, kSetting));
+}
+
+TEST(Selftest, WhereAPodIsReadyOrNobodySaysTheyDecideNothing) {
+  const json silent = json::object({{"addresses", json::array({"10.0.0.1"})}});
+  EXPECT_FALSE(judge_endpoints(slices(json::array({endpoint(true)})), kSetting));
+  EXPECT_FALSE(judge_endpoints(slices(json::array({endpoint(false), silent})), kSetting));
+  EXPECT_FALSE(judge_endpoints(refused(403, "forbidden"), kSetting));
+  for (const json& body : {json(), json("text"), json::array(), json::object({{"items", 1}})})
+    EXPECT_FALSE(judge_endpoints({200, body}, kSetting));
 }
 
 TEST(Selftest, AnswersOfAnyShapeAreJudged) {

@@ -21,7 +21,7 @@ class ConfigurationStoreTest : public testing::Test {
               ++made_;
               const std::string name = text.value_or("defaults") + registry_ca;
               if (name.starts_with("bad")) return Error{"it is bad"};
-              return ReviewFunction([name](std::string_view, admission::Rule) {
+              return ReviewFunction([name](std::string_view, Entry) {
                 Outcome outcome;
                 outcome.body = name;
                 return outcome;
@@ -29,7 +29,7 @@ class ConfigurationStoreTest : public testing::Test {
             }};
   }
   static std::string answer(const ConfigurationStore& store) {
-    return store.review("", admission::Rule::kPod).body;
+    return store.review("", Entry{}).body;
   }
   const std::string ca_ = testing_support::make_ca("registry").certificate;
   testing_support::TemporaryFolder folder_;

@@ -23,10 +23,10 @@ class ReviewServiceTest : public testing::Test {
     outcome.reason = admission::Reason::kPodOptIn;
     return outcome;
   }();
-  admission::Rule called_ = admission::Rule::kDisabled;
+  Entry called_{.rule = admission::Rule::kDisabled};
   std::string body_seen_;
   telemetry::MetricsRegistry metrics_;
-  ReviewService service_{[this](std::string_view body, admission::Rule called) {
+  ReviewService service_{[this](std::string_view body, Entry called) {
                            called_ = called;
                            body_seen_ = body;
                            return outcome_;
@@ -39,10 +39,21 @@ TEST_F(ReviewServiceTest, EachPathIsARuleOfTheConfiguration) {
   EXPECT_EQ(answer.status, 200u);
   EXPECT_EQ(answer.content_type, "application/json");
   EXPECT_EQ(answer.body, "{\"answer\":1}");
-  EXPECT_EQ(called_, admission::Rule::kNamespace);
+  EXPECT_EQ(called_, (Entry{admission::Rule::kNamespace, false}));
   EXPECT_EQ(body_seen_, "a review");
   EXPECT_EQ(ask(verb::post, "/inject/pod?timeout=3s").status, 200u);
-  EXPECT_EQ(called_, admission::Rule::kPod);
+  EXPECT_EQ(called_, (Entry{admission::Rule::kPod, false}));
+}
+
+TEST_F(ReviewServiceTest, ThePathSaysWhichLevelTheEntryLetsThrough) {
+  EXPECT_EQ(ask(verb::post, "/inject/namespace/baseline").status, 200u);
+  EXPECT_EQ(called_, (Entry{admission::Rule::kNamespace, true}));
+  EXPECT_EQ(ask(verb::post, "/inject/pod/baseline?timeout=3s").status, 200u);
+  EXPECT_EQ(called_, (Entry{admission::Rule::kPod, true}));
+  for (const char* path : {"/baseline", "/inject/baseline", "/inject/pod/restricted",
+                           "/inject/pod/baseline/baseline", "/inject/pod/baseline/"}) {
+    EXPECT_EQ(ask(verb::post, path).status, 404u) << path;
+  }
 }
 
 TEST_F(ReviewServiceTest, RefusesWhatIsNoQuestion) {

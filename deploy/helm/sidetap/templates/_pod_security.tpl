@@ -1,4 +1,5 @@
-{{/* "yes" where a pod with a tap passes the Pod Security level `baseline`. */}}
+{{/* "yes" where a pod with a tap passes the Pod Security level `baseline`. The webhook judges by the same rules
+     (webhook/configuration/pod_security.h); a test compares the two. */}}
 {{- define "sidetap.passesBaseline" -}}
 {{- $own := .Values.sidecar.container -}}
 {{- $faults := list -}}
