@@ -407,7 +407,7 @@ TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
 TEST_F(RegistryClient, ACertificateOfAnotherCaNamesTheRemedy) {
   ClientConfig with = config();
   const auto link = std::make_shared<Link>(
-      context_.get_executor(), with,
+      link_tasks_, context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
   const std::string foreign = testing_support::make_ca("registry CA").certificate;
   auto ended = asio::co_spawn(

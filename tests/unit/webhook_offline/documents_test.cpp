@@ -99,7 +99,7 @@ TEST(Documents, SeeATemplateOfAJobAsItsPodsWillBe) {
   const auto outcome = admit_place(places[0], "shop", enabled, configuration).outcome;
   EXPECT_EQ(outcome.decision, admission::Decision::kInject);
   EXPECT_EQ(job, before) << "the owner is invented for the review only";
-  apply(outcome, *places[0].pod);
+  ASSERT_TRUE(apply(outcome, *places[0].pod));
   const Tree& pod = job["spec"]["template"];
   EXPECT_EQ(pod["spec"]["containers"].size(), 2U);
   EXPECT_TRUE(pod["metadata"]["annotations"].contains("sidetap.io/status"));
