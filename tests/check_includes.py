@@ -16,6 +16,7 @@ ALLOWED = {
     "shared/async": ["shared/async", "shared/net", "shared/telemetry", "shared/result.h"],
     "shared/rpcap": ["shared/rpcap", "shared/net", "shared/result.h"],
     "shared/yaml": ["shared/yaml", "shared/result.h"],
+    "shared/registry": ["shared/registry", "shared/net", "shared/result.h"],
     "shared/http": ["shared/"],
     "shared/kube": ["shared/"],
     "sidecar/ownership": ["sidecar/ownership", "sidecar/capture/packet_view.h",
@@ -37,6 +38,7 @@ ALLOWED = {
 }
 # Pure folders: what they must not include of the system and of libraries.
 PURE = {
+    "shared/registry": ["boost/", "sys/", "fstream", "spdlog"],
     "sidecar/ownership": ["pcap", "boost/asio", "boost/beast", "spdlog"],
     "webhook/admission": ["boost/", "sys/", "fstream", "spdlog"],
     "webhook/injection": ["boost/", "sys/", "fstream", "spdlog"],

@@ -9,8 +9,9 @@
 
 namespace sidetap::webhook {
 
-ConfigurationStore::ConfigurationStore(std::string path, ReviewFactory factory)
-    : path_(std::move(path)), factory_(std::move(factory)) {}
+ConfigurationStore::ConfigurationStore(std::string path, ReviewFactory factory,
+                                       std::function<Result<void>(const std::string& ca)> verifies)
+    : path_(std::move(path)), factory_(std::move(factory)), verifies_(std::move(verifies)) {}
 
 Result<void> ConfigurationStore::failed(std::string& told, std::string_view consequence,
                                         Error error) {
@@ -74,6 +75,13 @@ Result<void> ConfigurationStore::put_in_place(std::optional<std::string> text) {
 Result<void> ConfigurationStore::set_registry_ca(std::string ca, const std::string& origin) {
   if (auto checked = http::check_certificates(ca); !checked) {
     return registry_ca_failed(Error{origin + ": " + checked.error().text});
+  }
+  // The first one is taken as it is: there is nothing better to give to pods.
+  const std::string present = registry_ca();
+  if (!present.empty() && ca != present) {
+    if (auto verified = verifies_(ca); !verified) {
+      return registry_ca_failed(Error{origin + ": " + verified.error().text});
+    }
   }
   std::optional<std::string> text;
   {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,14 +18,17 @@ namespace sidetap::webhook {
 class ConfigurationStore {
  public:
   /// `path` empty: built-in defaults, and reload() has nothing to do after the first.
-  ConfigurationStore(std::string path, ReviewFactory factory);
+  /// `verifies`: is this the CA, PEM, of the registry's certificate as it is served now? Errors say
+  /// why not.
+  ConfigurationStore(std::string path, ReviewFactory factory,
+                     std::function<Result<void>(const std::string& ca)> verifies);
 
   /// Reads the file and puts its function in place. When that fails the one before stays; logs and
   /// counts. Does nothing when the file is the one in place.
   Result<void> reload();
   /// Whom taps trust as registry from now on, PEM; where a configuration is in force it is made
-  /// anew. When the text holds no certificate the one before stays; logs, by its origin, and
-  /// counts.
+  /// anew. When the text holds no certificate, or the present one would be replaced by one that
+  /// does not verify the registry, the one before stays; logs, by its origin, and counts.
   Result<void> set_registry_ca(std::string ca, const std::string& origin);
   /// The same from a file. One that cannot be read or is empty is a failure too.
   Result<void> reload_registry_ca(const std::string& path);
@@ -45,6 +49,7 @@ class ConfigurationStore {
 
   const std::string path_;
   const ReviewFactory factory_;
+  const std::function<Result<void>(const std::string&)> verifies_;
   mutable std::mutex mutex_;
   std::shared_ptr<const ReviewFunction> current_;
   std::optional<std::string> in_place_;

@@ -38,8 +38,12 @@ const MetricSpec kConfigFailures{"sidetap_webhook_config_reload_failures_total",
                                  MetricType::kCounter,
                                  "Configurations and CAs of the registry refused; what was before "
                                  "stayed in force."};
-const MetricSpec kReady{"sidetap_webhook_ready", MetricType::kGauge,
-                        "1 while the webhook is ready: certificate valid, not draining."};
+const MetricSpec kReady{
+    "sidetap_webhook_ready", MetricType::kGauge,
+    "1 while the webhook is ready: it answers, its certificate is valid. Stays 1 "
+    "while it drains."};
+const MetricSpec kDraining{"sidetap_webhook_draining", MetricType::kGauge,
+                           "1 from the signal to end until the end."};
 
 /// Log, watches and the status server need some descriptors besides.
 constexpr rlim_t kOtherFiles = 64;
@@ -47,27 +51,33 @@ constexpr rlim_t kOtherFiles = 64;
 constexpr std::size_t kFewConnections = 500;
 constexpr auto kTrimPeriod = std::chrono::seconds(2);
 
-/// As many connections as the process may have files, the hard limit being the host's word;
-/// `others` are those of the registry.
-std::size_t allowed_connections(std::size_t wanted, std::size_t others) {
+struct Connections {
+  std::size_t reviews;
+  std::size_t taps;
+};
+
+/// As many connections as the process may have files, the hard limit being the host's word.
+Connections allowed_connections(Connections wanted) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
-  const rlim_t needed = wanted + others + kOtherFiles;
+  const rlim_t needed = wanted.reviews + wanted.taps + kOtherFiles;
   if (files.rlim_cur < needed) {
     files.rlim_cur = std::min(needed, files.rlim_max);
     ::setrlimit(RLIMIT_NOFILE, &files);
     ::getrlimit(RLIMIT_NOFILE, &files);
   }
   if (files.rlim_cur >= needed) return wanted;
+  const std::size_t available =
+      files.rlim_cur > 2 * kOtherFiles ? files.rlim_cur - kOtherFiles : files.rlim_cur / 2;
   // The reviews must not go without because of the taps, nor the other way round.
-  const std::size_t share = others > 0 ? 2 : 1;
-  const std::size_t allowed =
-      files.rlim_cur > 2 * kOtherFiles ? (files.rlim_cur - kOtherFiles) / share : kOtherFiles;
-  if (allowed >= wanted) return wanted;
+  const std::size_t half = available / 2;
+  Connections allowed{};
+  allowed.reviews = std::min(wanted.reviews, available - std::min(wanted.taps, half));
+  allowed.taps = std::min(wanted.taps, available - allowed.reviews);
   telemetry::log(
-      allowed < kFewConnections ? telemetry::LogLevel::kWarn : telemetry::LogLevel::kInfo,
+      allowed.reviews < kFewConnections ? telemetry::LogLevel::kWarn : telemetry::LogLevel::kInfo,
       "fewer connections than asked for: the limit of open files is low",
-      {{"connections", allowed}});
+      {{"connections", allowed.reviews}, {"connections_of_taps", allowed.taps}});
   return allowed;
 }
 
@@ -75,7 +85,8 @@ class Webhook {
  public:
   Webhook(const ServeOptions& options, const ReviewFactory& factory)
       : options_(options),
-        configuration_(options.configuration, factory),
+        configuration_(options.configuration, factory,
+                       [this](const std::string& ca) { return verifies_registry(ca); }),
         service_([this](std::string_view review,
                         Entry called) { return configuration_.review(review, called); },
                  metrics_) {}
@@ -112,8 +123,9 @@ class Webhook {
 
   Result<void> start_server() {
     http::ServerLimits limits;
-    limits.connections = allowed_connections(
-        options_.max_connections, options_.registry.listen ? registry::kMostConnections : 0);
+    const auto allowed = allowed_connections(
+        {options_.max_connections, options_.registry.listen ? registry::kMostConnections : 0});
+    limits.connections = allowed.reviews;
     limits.body_bytes = options_.max_body_bytes;
     limits.held_bytes = std::max(limits.held_bytes, 4 * limits.body_bytes);
     server_ = std::make_unique<http::HttpsServer>(
@@ -125,17 +137,19 @@ class Webhook {
     metrics_.expose(kConfigFailures, {},
                     [this] { return static_cast<double>(configuration_.failures()); });
     metrics_.expose(kReady, {}, [this] { return ready() ? 1.0 : 0.0; });
+    metrics_.expose(kDraining, {}, [this] { return draining_ ? 1.0 : 0.0; });
     auto port = server_->start();
     if (!port) return port.error();
     telemetry::info("serving admission reviews", {{"port", *port}, {"threads", options_.threads}});
-    return start_registry();
+    return start_registry(allowed.taps);
   }
 
   /// After the first certificate. A server of its own, without the check of clients' certificates:
   /// taps have none.
-  Result<void> start_registry() {
+  Result<void> start_registry(std::size_t most_connections) {
     if (!options_.registry.listen) return {};
     registry::ServerConfig config;
+    config.most_connections = most_connections;
     config.listen = *options_.registry.listen;
     config.audience = options_.registry.audience;
     if (options_.registry.tokens || options_.registry.services) {
@@ -157,7 +171,13 @@ class Webhook {
     return {};
   }
 
-  /// What fails is logged and counted there, and the old stays.
+  /// Taps, running or to come, must not be given a CA that would lock them out.
+  Result<void> verifies_registry(const std::string& ca) const {
+    const auto shown = registry_tls_.current();
+    return shown ? shown->verified_by(ca) : Result<void>();
+  }
+
+  /// After the certificate. What fails is logged and counted there, and the old stays.
   Result<void> reload_registry_ca() {
     if (options_.registry.ca_file.empty()) return {};
     auto loaded = configuration_.reload_registry_ca(options_.registry.ca_file);
@@ -186,11 +206,11 @@ class Webhook {
 
   void serve_with(const certificates::State& state) {
     managed_ = http::TlsMaterial{state.leaf.certificate, state.leaf.key, {}};
+    reload_tls();
     if (options_.registry.ca_file.empty()) {
       static_cast<void>(configuration_.set_registry_ca(state.bundle(), "self-managed bundle"));
-      tell_registry_ca();
     }
-    reload_tls();
+    tell_registry_ca();
     if (server_ || !tls_.current()) return;
     if (auto started = start_server(); !started) {
       telemetry::error("cannot start", {{"reason", started.error().text}});
@@ -242,8 +262,7 @@ class Webhook {
   }
 
   bool ready() const {
-    return !draining_ && server_ && server_->responsive() && tls_.usable() &&
-           (!keeper_ || keeper_->published());
+    return server_ && server_->responsive() && tls_.usable() && (!keeper_ || keeper_->published());
   }
 
   void wait_for_signal() {

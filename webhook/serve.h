@@ -18,8 +18,10 @@ using ReviewFactory = std::function<Result<ReviewFunction>(
     const std::optional<std::string>& configuration, const std::string& registry_ca)>;
 
 /// Serves until SIGTERM or SIGINT; the exit code: 2 when the configuration is wrong. After the
-/// signal: not ready, but serving, each answer the last of its connection, for drain_seconds (a
-/// second signal ends that); then no new connections; what runs is finished.
+/// signal it drains: it serves as before, each answer the last of its connection, for drain_seconds
+/// (a second signal ends that); then it accepts no more connections, and finishes what runs. It
+/// stays ready while it drains: where no other pod is ready, kube-proxy sends new connections to
+/// terminating pods that are, and to no other ones.
 int serve(const ServeOptions& options, const ReviewFactory& factory);
 
 }  // namespace sidetap::webhook

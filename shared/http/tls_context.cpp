@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 
 #include "shared/read_file.h"
 #include "shared/telemetry/log.h"
@@ -24,6 +25,8 @@ struct Deleter {
 };
 using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
 using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
+using Store = std::unique_ptr<X509_STORE, Deleter<X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 
 Bio reader(const std::string& text) {
@@ -162,6 +165,29 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::make(const TlsMaterial& ma
   context->not_after_ = time_point(X509_get0_notAfter(leaf));
   context->subject_ = subject_of(leaf);
   return std::shared_ptr<const TlsContext>(context);
+}
+
+Result<void> TlsContext::verified_by(const std::string& authorities) const {
+  const auto trusted = read_certificates(authorities);
+  if (trusted.empty()) return Error{"no PEM certificate, or one that is damaged"};
+  const Store store(X509_STORE_new());
+  for (const auto& authority : trusted) X509_STORE_add_cert(store.get(), authority.get());
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(context_, &chain);
+  const StoreContext check(X509_STORE_CTX_new());
+  // As a client does it: for a TLS server, at its level of security.
+  if (X509_STORE_CTX_init(check.get(), store.get(), SSL_CTX_get0_certificate(context_), chain) !=
+          1 ||
+      X509_STORE_CTX_set_default(check.get(), "ssl_server") != 1) {
+    return openssl_error("certificate check");
+  }
+  X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(check.get()),
+                                   SSL_CTX_get_security_level(context_));
+  const bool good = X509_verify_cert(check.get()) == 1;
+  ERR_clear_error();
+  if (good) return {};
+  return Error{subject_ + ": " +
+               X509_verify_cert_error_string(X509_STORE_CTX_get_error(check.get()))};
 }
 
 TlsContext::~TlsContext() { SSL_CTX_free(context_); }

@@ -54,6 +54,9 @@ class TlsContext {
   SSL_CTX* native() const { return context_; }
   Clock::time_point not_before() const { return not_before_; }
   Clock::time_point not_after() const { return not_after_; }
+  /// Would a client that trusts these authorities (PEM) take this certificate now? Whether it is
+  /// for the name that the client dials is not looked at. Errors name OpenSSL's reason.
+  Result<void> verified_by(const std::string& authorities) const;
   bool valid_at(Clock::time_point now) const { return not_before_ <= now && now < not_after_; }
   /// The certificate's subject, for the log.
   const std::string& subject() const { return subject_; }

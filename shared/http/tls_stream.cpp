@@ -3,11 +3,13 @@
 #include <cerrno>
 #include <csignal>
 #include <new>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -80,11 +82,21 @@ TlsStep TlsStream::result_of(int returned, std::size_t bytes) {
   }
 }
 
+/// Not only what is given out: one large record that comes slowly is a sign of life as well.
+void TlsStream::listen() {
+  const int system_error = errno;  // result_of() needs it
+  const std::uint64_t received = BIO_number_read(SSL_get_rbio(session_));
+  if (std::exchange(received_, received) != received) heard_ = std::chrono::steady_clock::now();
+  errno = system_error;
+}
+
 TlsStep TlsStream::handshake_step() {
   if (!socket_.is_open()) return kClosed;
   ERR_clear_error();
   errno = 0;
-  return result_of(SSL_do_handshake(session_), 0);
+  const int returned = SSL_do_handshake(session_);
+  listen();
+  return result_of(returned, 0);
 }
 
 TlsStep TlsStream::read_step(std::span<char> into) {
@@ -93,7 +105,7 @@ TlsStep TlsStream::read_step(std::span<char> into) {
   errno = 0;
   std::size_t bytes = 0;
   const int returned = SSL_read_ex(session_, into.data(), into.size(), &bytes);
-  if (returned > 0) heard_ = std::chrono::steady_clock::now();
+  listen();
   return result_of(returned, bytes);
 }
 

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include <boost/asio/awaitable.hpp>
@@ -47,7 +48,8 @@ class TlsStream {
   /// The error is asio::error::eof when the peer has ended, in order or not.
   TlsStep read_step(std::span<char> into);
   TlsStep write_step(std::span<const char> from);
-  /// When read_step() last gave bytes out; the time of the construction before that.
+  /// When the last byte was found at the socket, be it of a record that is not complete yet; the
+  /// time of the construction before that.
   std::chrono::steady_clock::time_point heard() const { return heard_; }
   /// Are there bytes that were taken from the socket and not yet given out? Then do not wait.
   bool has_pending() const;
@@ -68,10 +70,12 @@ class TlsStream {
 
  private:
   void attach();
+  void listen();
   TlsStep result_of(int returned, std::size_t bytes);
 
   boost::asio::ip::tcp::socket socket_;
   SSL* session_;
+  std::uint64_t received_ = 0;
   std::chrono::steady_clock::time_point heard_ = std::chrono::steady_clock::now();
 };
 

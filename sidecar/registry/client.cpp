@@ -1,6 +1,7 @@
 #include "sidecar/registry/client.h"
 
 #include <algorithm>
+#include <deque>
 #include <list>
 
 #include <boost/asio/steady_timer.hpp>
@@ -10,23 +11,26 @@
 #include "shared/async/resolve.h"
 #include "shared/async/task_group.h"
 #include "shared/async/waiting.h"
+#include "shared/registry/codec.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/registry/link.h"
 #include "sidecar/registry/metrics.h"
 #include "sidecar/registry/peer_view.h"
 #include "sidecar/registry/settling.h"
+#include "sidecar/registry/trust.h"
 
 namespace sidetap::registry {
 namespace {
 
 namespace asio = boost::asio;
 using std::chrono::steady_clock;
-using Addresses = std::vector<net::IpAddress>;
 
 /// A name that resolves to more is no registry of ours.
 constexpr std::size_t kMostReplicas = 16;
 constexpr std::chrono::milliseconds kStopLimit{2'000};
+/// The present one, and those that one round of dials may have left behind.
+constexpr std::size_t kMostConnectionsExcluded = 1 + Trust::kMostCandidates;
 
 std::chrono::milliseconds until(steady_clock::time_point time) {
   return std::max(std::chrono::milliseconds(0),
@@ -49,8 +53,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     std::shared_ptr<Link> link;
     bool resolved = true;  // the name still leads here
     bool resync_asked = false;
-    std::optional<capture::OwnEndpoint> connection;
-    std::optional<capture::OwnEndpoint> connection_before;
+    /// The newest first. Those before it have ended, and their last packets may yet be seen.
+    std::deque<capture::OwnEndpoint> connections;
     std::string reported;
   };
 
@@ -60,7 +64,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
         config(std::move(the_config)),
         callbacks(std::move(the_callbacks)),
         metrics(the_metrics),
-        ca(config.ca),
+        trust(config.ca),
         view(config.grace),
         grace_timer(executor),
         new_peers(config.settling),
@@ -148,15 +152,29 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     left.request();
   }
 
+  /// Dials with one CA after the other until one verifies the replica.
   asio::awaitable<LinkEnd> talk(Replica& replica) {
+    LinkEnd end;
+    const std::vector<std::string> candidates = trust.candidates();
+    for (const std::string& ca : candidates) {
+      end = co_await talk(replica, ca);
+      if (!end.unverified || stopping) co_return end;
+    }
+    end.text += " (none of the " + std::to_string(candidates.size()) +
+                " CAs that this tap knows verifies the registry)";
+    co_return end;
+  }
+
+  asio::awaitable<LinkEnd> talk(Replica& replica, const std::string& ca) {
     replica.link = std::make_shared<Link>(tasks, executor, config, replica.endpoint);
     replica.resync_asked = false;
     const session::Exclude keep_out = [this, &replica](const capture::OwnEndpoint& endpoint) {
       exclude(replica, endpoint);
     };
-    const std::function<std::string()> hello = [this] {
+    const std::function<std::string()> hello = [this, &ca] {
+      trust.worked(ca);
       vouched = vouched || forwarding();
-      return hello_text(addresses(), forwarding(), pod_ended);
+      return encode(Hello{state()});
     };
     const std::function<bool(Message)> on_message = [this, &replica](Message message) {
       return std::visit([&](auto& said) { return receive(replica, said); }, message);
@@ -182,7 +200,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     if (in_order || replica.resync_asked) return true;
     replica.resync_asked = true;
     if (metrics != nullptr) metrics->counter(kResyncsMetric).Increment();
-    replica.link->send(resync_text());
+    replica.link->send(encode(Resync{}));
     return true;
   }
   bool receive(Replica& replica, CaBundle& bundle) {
@@ -191,10 +209,10 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
                       {{"replica", replica.name}, {"detail", checked.error().text}});
       return true;
     }
-    if (ca != bundle.pem) {
+    if (trust.newest() != bundle.pem) {
       telemetry::info("new CA bundle of the registry", {{"replica", replica.name}});
     }
-    ca = std::move(bundle.pem);
+    trust.hear(std::move(bundle.pem));
     return true;
   }
   bool receive(Replica&, Refused&) { return false; }
@@ -276,13 +294,15 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
 
   bool forwarding() const { return !own.forwarded.empty(); }
   /// An idle tap names its addresses too: whoever had them before it has them no more.
-  const Addresses& addresses() const { return forwarding() ? own.forwarded : own.addresses; }
+  State state() const {
+    return {forwarding() ? own.forwarded : own.addresses, forwarding(), pod_ended};
+  }
 
   void tell() {
     for (Replica& replica : replicas) {
       if (!replica.link || !replica.link->open()) continue;
       vouched = vouched || forwarding();
-      replica.link->send(state_text(addresses(), forwarding(), pod_ended));
+      replica.link->send(encode(state()));
     }
   }
 
@@ -293,13 +313,14 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void exclude(Replica& replica, const std::optional<capture::OwnEndpoint>& endpoint) {
-    replica.connection_before = endpoint ? replica.connection : std::nullopt;
-    replica.connection = endpoint;
-    if (!callbacks.exclude) return;
-    std::vector<capture::OwnEndpoint> list;
-    if (replica.connection) list.push_back(*replica.connection);
-    if (replica.connection_before) list.push_back(*replica.connection_before);
-    callbacks.exclude("registry " + replica.name, std::move(list));
+    std::deque<capture::OwnEndpoint>& all = replica.connections;
+    if (endpoint) {
+      all.push_front(*endpoint);
+      if (all.size() > kMostConnectionsExcluded) all.pop_back();
+    } else {
+      all.clear();
+    }
+    if (callbacks.exclude) callbacks.exclude("registry " + replica.name, {all.begin(), all.end()});
   }
 
   void count_failure(std::string_view kind) {
@@ -311,7 +332,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   ClientConfig config;
   ClientCallbacks callbacks;
   telemetry::MetricsRegistry* metrics;
-  std::string ca;
+  Trust trust;
   PeerView view;
   asio::steady_timer grace_timer;
   Settling new_peers;

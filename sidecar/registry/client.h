@@ -19,6 +19,7 @@
 #include "shared/async/backoff.h"
 #include "shared/net/host_port.h"
 #include "shared/net/ip_address.h"
+#include "shared/registry/messages.h"
 #include "shared/result.h"
 #include "sidecar/capture/own_endpoint.h"
 #include "sidecar/session/sockets.h"
@@ -40,7 +41,7 @@ struct ClientConfig {
   /// This tap is told to end only when nothing else of its pod runs any more.
   bool ends_last = false;
   /// A replica that says nothing for so long, not even to a ping, is gone.
-  std::chrono::milliseconds silence{6'000};
+  std::chrono::milliseconds silence = kSilence;
   /// A peer counts as tapped when it has been listed for so long: as Settling.
   std::chrono::milliseconds settling{250};
   /// leave() goes on for so long after the last replica has struck this tap off: others hear of it

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include <boost/asio/ssl/error.hpp>
 #include <openssl/x509_vfy.h>
 
 #include "shared/http/tls_context.h"
 #include "shared/kube/credentials.h"
+#include "shared/registry/codec.h"
 
 namespace sidetap::registry {
 namespace {
@@ -72,7 +74,7 @@ asio::awaitable<Result<void>> Link::connect(const std::string& ca, const session
   socket_ = std::make_unique<http::WebSocket>(
       std::move(connection), **trust,
       config_.server_name.empty() ? config_.registry.host : config_.server_name,
-      http::WebSocketLimits{.message_bytes = kMostMessageBytes,
+      http::WebSocketLimits{.message_bytes = kMostRegistryMessageBytes,
                             .handshake_timeout = kConnectLimit});
   watch_timer_.expires_after(kConnectLimit);
   watch_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
@@ -89,6 +91,7 @@ asio::awaitable<Result<void>> Link::connect(const std::string& ca, const session
 asio::awaitable<Result<void>> Link::upgrade(LinkEnd& end) {
   const boost::system::error_code error = co_await socket_->tls().handshake();
   if (error) {
+    end.unverified = error.category() == asio::error::get_ssl_category();
     co_return Error{failed("TLS handshake", error).text +
                     doubt_of_certificate(socket_->tls().verify_result())};
   }
@@ -145,8 +148,10 @@ asio::awaitable<LinkEnd> Link::read(const std::function<bool(Message)>& on_messa
     std::string text;
     const boost::system::error_code error = co_await socket_->read(text);
     if (error) co_return lost(error);
-    auto message = parse_message(text);
-    if (!message) co_return LinkEnd{"malformed", message.error().text, socket_->heard()};
+    auto message = decode_registry_message(text);
+    if (!message) {
+      co_return LinkEnd{"malformed", "registry: " + message.error().text, socket_->heard()};
+    }
     if (const auto* refused = std::get_if<Refused>(&*message)) {
       co_return LinkEnd{"refused", refused->reason, socket_->heard()};
     }

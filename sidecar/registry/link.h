@@ -11,8 +11,8 @@
 
 #include "shared/async/task_group.h"
 #include "shared/http/web_socket.h"
+#include "shared/registry/messages.h"
 #include "sidecar/registry/client.h"
-#include "sidecar/registry/messages.h"
 #include "sidecar/session/sockets.h"
 
 namespace sidetap::registry {
@@ -23,6 +23,8 @@ struct LinkEnd {
   std::string text;
   /// When the replica was there for the last time: the last byte of it, or its word that it ends.
   std::chrono::steady_clock::time_point heard{};
+  /// TLS failed: the CA may be another one's.
+  bool unverified = false;
 };
 
 class Link : public std::enable_shared_from_this<Link> {

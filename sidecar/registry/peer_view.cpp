@@ -6,8 +6,6 @@
 namespace sidetap::registry {
 namespace {
 
-using Addresses = std::vector<net::IpAddress>;
-
 Addresses ordered(Addresses list) {
   std::sort(list.begin(), list.end());
   list.erase(std::unique(list.begin(), list.end()), list.end());

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "sidecar/registry/messages.h"
+#include "shared/registry/messages.h"
 
 namespace sidetap::registry {
 

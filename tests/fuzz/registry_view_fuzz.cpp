@@ -7,7 +7,7 @@
 #include <set>
 #include <string_view>
 
-#include "sidecar/registry/messages.h"
+#include "shared/registry/codec.h"
 #include "sidecar/registry/peer_view.h"
 
 namespace {
@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     const std::string replica = first ? "a" : "b";
-    auto message = parse_message(line);
+    auto message = decode_registry_message(line);
     if (!message) {
       view.lost(replica, now);
     } else if (auto* snapshot = std::get_if<Snapshot>(&*message)) {

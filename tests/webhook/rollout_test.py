@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""The end of a webhook, and a rolling restart: no admission may fail."""
+"""The end of a webhook, a rolling restart, and the last pod of all: no admission may fail.
+
+kube-proxy sends new connections to terminating pods where no other pod is ready, but only to those whose readiness
+probe goes on to succeed. So a webhook stays ready while it drains; its endpoint goes because its pod is terminating."""
 import threading
 import time
 import unittest
@@ -19,13 +22,20 @@ class Rollout(unittest.TestCase):
         self.addCleanup(webhook.close)
         return webhook
 
-    def test_after_sigterm_it_serves_not_ready_and_ends_connections(self):
+    def drain(self, webhook):
+        webhook.process.terminate()
+        live.eventually(lambda: webhook.logged("draining"), "it drains")
+
+    def test_after_sigterm_it_serves_ready_and_ends_connections(self):
         webhook = self.start("--drain-seconds", 3)
         client = live.Client(webhook.port, self.context)
         client.admit()
         self.assertFalse(client.closing)
-        webhook.process.terminate()
-        live.eventually(lambda: webhook.status("/readyz")[0] == 503, "readiness is down")
+        self.assertEqual(webhook.metric("sidetap_webhook_draining"), 0)
+        self.drain(webhook)
+        self.assertEqual(webhook.status("/readyz")[0], 200)
+        self.assertEqual(webhook.metric("sidetap_webhook_ready"), 1)
+        self.assertEqual(webhook.metric("sidetap_webhook_draining"), 1)
         client.admit()
         self.assertTrue(client.closing)
         late = live.Client(webhook.port, self.context)
@@ -45,8 +55,7 @@ class Rollout(unittest.TestCase):
         client.connection.putheader("Content-Length", str(len(body)))
         client.connection.endheaders(body[:100])
         live.eventually(lambda: webhook.metric("sidetap_webhook_requests_in_flight") == 1, "it is under way")
-        webhook.process.terminate()
-        live.eventually(lambda: webhook.logged("draining"), "it drains")
+        self.drain(webhook)
         time.sleep(0.2)
         client.connection.send(body[100:])
         answer = client.connection.getresponse()
@@ -67,9 +76,21 @@ class Rollout(unittest.TestCase):
 
     def test_a_second_signal_ends_the_drain(self):
         webhook = self.start("--drain-seconds", 3600)
-        webhook.process.terminate()
-        live.eventually(lambda: webhook.logged("draining"), "it drains")
+        self.drain(webhook)
         self.assertEqual(webhook.terminate(), 0)
+
+    def test_at_scale_0_the_terminating_pods_admit_until_they_end(self):
+        running = [self.start("--drain-seconds", 3600) for _ in range(2)]
+        load = live.Load(lambda: [webhook.port for webhook in running if webhook.ready()], lambda: self.context)
+        load.wait_for_more(50)
+        for webhook in running:
+            self.drain(webhook)
+        # As kube-proxy: none is ready that is not terminating, so to those that are ready and terminating.
+        load.wait_for_more(100)
+        load.stop()
+        self.assertEqual(load.failures, [])
+        for webhook in running:
+            self.assertEqual(webhook.terminate(), 0)
 
     def test_a_rolling_restart_under_load_fails_nobody(self):
         running = [self.start("--drain-seconds", 2) for _ in range(2)]
@@ -81,11 +102,10 @@ class Rollout(unittest.TestCase):
             running.append(new)
             endpoints.append(new.port)
             ended = []
-            old.process.terminate()
+            self.drain(old)
             waiter = threading.Thread(target=lambda: ended.append(old.wait()))
             waiter.start()
-            # The endpoint goes some time after the readiness: new connections still arrive.
-            live.eventually(lambda: old.status("/readyz")[0] == 503, "readiness is down")
+            # The endpoint goes some time after the signal: new connections still arrive.
             load.wait_for_more(100)
             endpoints.remove(old.port)
             load.wait_for_more(100)

@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -111,13 +112,15 @@ class Secret:
 class Webhook:
     """The process. Ports are the kernel's choice and are read from the log."""
 
-    def __init__(self, secret, *options, ready=True, environment=None, configuration=None):
+    def __init__(self, secret, *options, ready=True, environment=None, configuration=None, most_files=None):
+        """`most_files`: a hard limit of its open files."""
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))) if most_files else None
         self.log = []
         files = [] if secret is None else ["--tls-cert", secret.mount / "tls.crt", "--tls-key", secret.mount / "tls.key"]
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0", *files,
              "--config", configuration or secret.configuration, "--drain-seconds", "1", *map(str, options)],
-            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment, preexec_fn=limit)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         eventually(lambda: self.port_of("serving health and metrics") or self.process.poll() is not None,

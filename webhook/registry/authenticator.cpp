@@ -4,8 +4,13 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <openssl/sha.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+
+#include "webhook/registry/metrics.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -48,39 +53,66 @@ std::vector<net::IpAddress> addresses_in(const nlohmann::json& pod, const std::s
 
 }  // namespace
 
-Authenticator::Authenticator(const asio::any_io_executor& executor,
-                             const kube::Credentials& credentials, AuthenticatorConfig config)
-    : config_(std::move(config)), freed_(executor) {
-  freed_.expires_at(asio::steady_timer::time_point::max());
+/// One question that waits for its turn; lives in the coroutine that asks it.
+struct Authenticator::Waiter {
+  asio::steady_timer woken;  // never expires, is cancelled
+  kube::Client* client = nullptr;
+  bool crowded_out = false;
+};
+
+Authenticator::Authenticator(asio::any_io_executor executor, const kube::Credentials& credentials,
+                             AuthenticatorConfig config, telemetry::MetricsRegistry& metrics)
+    : executor_(std::move(executor)),
+      config_(std::move(config)),
+      metrics_(metrics),
+      queue_(config_.most_waiting) {
   clients_.reserve(config_.connections);
   for (std::size_t i = 0; i < config_.connections; ++i) {
-    idle_.push_back(&clients_.emplace_back(executor, credentials));
+    idle_.push_back(&clients_.emplace_back(executor_, credentials));
   }
+  count_waiting();
 }
 
-asio::awaitable<Authenticator::Borrowed> Authenticator::borrow() {
-  while (idle_.empty() && !stopping_) co_await freed_.async_wait(kTuple);
-  if (stopping_) co_return nullptr;
-  Borrowed client(idle_.back(), GiveBack{this});
-  idle_.pop_back();
-  co_return client;
+asio::awaitable<Authenticator::Turn> Authenticator::wait_for_turn(const Asker& asker) {
+  const auto begin = Clock::now();
+  Waiter waiter{asio::steady_timer(executor_, Clock::time_point::max())};
+  if (stopping_) co_return Turn{Borrowed(nullptr, GiveBack{this})};
+  if (!idle_.empty()) {
+    waiter.client = idle_.back();
+    idle_.pop_back();
+  } else {
+    if (const auto given_up = queue_.push(asker.source, &waiter)) {
+      (*given_up)->crowded_out = true;
+      (*given_up)->woken.cancel();
+    }
+    count_waiting();
+    if (!waiter.crowded_out) co_await waiter.woken.async_wait(kTuple);
+  }
+  Turn turn{Borrowed(waiter.client, GiveBack{this}), waiter.crowded_out};
+  if (turn.client) {
+    metrics_.histogram(kCheckWait)
+        .Observe(std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  co_return turn;
 }
 
-void Authenticator::GiveBack::operator()(kube::Client* client) const {
-  lender->idle_.push_back(client);
-  lender->freed_.cancel_one();
+void Authenticator::give_back(kube::Client* client) {
+  const auto next = queue_.pop();
+  if (!next) return idle_.push_back(client);
+  (*next)->client = client;
+  (*next)->woken.cancel();
+  count_waiting();
+}
+
+void Authenticator::count_waiting() {
+  metrics_.gauge(kChecksWaiting).Set(static_cast<double>(queue_.size()));
 }
 
 void Authenticator::stop() {
   stopping_ = true;
-  freed_.cancel();
+  while (const auto waiter = queue_.pop()) (*waiter)->woken.cancel();
+  count_waiting();
   for (kube::Client& client : clients_) client.stop();
-}
-
-void Authenticator::forget_old() {
-  const auto now = Clock::now();
-  std::erase_if(known_, [now](const auto& item) { return item.second.until <= now; });
-  if (known_.size() >= config_.most_remembered) known_.clear();
 }
 
 const kube::TokenIdentity* Authenticator::recall(const std::string& key) const {
@@ -89,36 +121,58 @@ const kube::TokenIdentity* Authenticator::recall(const std::string& key) const {
   return &found->second.identity;
 }
 
-asio::awaitable<Result<std::optional<kube::TokenIdentity>>> Authenticator::identify(
-    std::string token, Wanted wanted) {
-  using Answer = std::optional<kube::TokenIdentity>;
-  const std::string key = digest(token);
-  if (const auto* known = recall(key)) co_return Answer(*known);
-  const auto client = co_await borrow();
-  if (!client || !wanted()) co_return Answer();
-  // Another connection of the same tap may have asked meanwhile.
-  if (const auto* known = recall(key)) co_return Answer(*known);
-  auto identity = co_await kube::review_token(*client, std::move(token), config_.audience);
-  if (!identity) co_return identity.error();
-  if (known_.size() >= config_.most_remembered) forget_old();
-  const bool good = identity->authenticated && !identity->pod_name.empty();
-  known_[key] = {*identity, Clock::now() + (good ? config_.remember : config_.remember_refused)};
-  co_return Answer(std::move(*identity));
+void Authenticator::remember(const std::string& key, const kube::TokenIdentity& identity) {
+  if (known_.size() >= config_.most_remembered) forget_some();
+  const bool good = identity.authenticated && !identity.pod_name.empty();
+  known_[key] = {identity, good,
+                 Clock::now() + (good ? config_.remember : config_.remember_refused)};
 }
 
-asio::awaitable<Result<std::optional<std::vector<net::IpAddress>>>> Authenticator::addresses_of(
-    kube::TokenIdentity identity, Wanted wanted) {
-  using Answer = std::optional<std::vector<net::IpAddress>>;
+/// Whoever presents many tokens that are good for nothing must not push out those of taps.
+void Authenticator::forget_some() {
+  const auto now = Clock::now();
+  std::erase_if(known_, [now](const auto& item) { return item.second.until <= now; });
+  if (known_.size() < config_.most_remembered) return;
+  std::erase_if(known_, [](const auto& item) { return !item.second.good; });
+  if (known_.size() >= config_.most_remembered) known_.clear();
+}
+
+asio::awaitable<Authenticator::TokenAnswer> Authenticator::identify(Asker asker,
+                                                                    std::string token) {
+  using Outcome = TokenAnswer::Outcome;
+  const std::string key = digest(token);
+  if (const auto* known = recall(key)) co_return TokenAnswer{Outcome::kAnswered, *known};
+  const Turn turn = co_await wait_for_turn(asker);
+  if (turn.crowded_out) co_return TokenAnswer{Outcome::kCrowdedOut};
+  if (!turn.client || !asker.wanted()) co_return TokenAnswer();
+  // Another connection of the same tap may have asked meanwhile.
+  if (const auto* known = recall(key)) co_return TokenAnswer{Outcome::kAnswered, *known};
+  auto identity = co_await kube::review_token(*turn.client, std::move(token), config_.audience);
+  if (!identity) co_return TokenAnswer{Outcome::kFailed, {}, identity.error().text};
+  remember(key, *identity);
+  co_return TokenAnswer{Outcome::kAnswered, std::move(*identity)};
+}
+
+asio::awaitable<Authenticator::AddressesAnswer> Authenticator::addresses_of(
+    Asker asker, kube::TokenIdentity identity) {
+  using Outcome = AddressesAnswer::Outcome;
   const std::string name_space = namespace_of(identity.user);
-  if (name_space.empty() || identity.pod_name.empty()) co_return Answer();
-  const auto client = co_await borrow();
-  if (!client || !wanted()) co_return Answer();
+  if (name_space.empty() || identity.pod_name.empty()) {
+    co_return AddressesAnswer{Outcome::kAnswered};
+  }
+  const Turn turn = co_await wait_for_turn(asker);
+  if (turn.crowded_out) co_return AddressesAnswer{Outcome::kCrowdedOut};
+  if (!turn.client || !asker.wanted()) co_return AddressesAnswer();
   std::string path = "/api/v1/namespaces/" + name_space + "/pods/" + identity.pod_name;
-  const auto read = co_await client->get(std::move(path));
-  if (!read) co_return read.error();
-  if (read->status == 401 || read->status == 403 || read->status == 404) co_return Answer();
-  if (!read->ok()) co_return Error{"the API server answers " + std::to_string(read->status)};
-  co_return Answer(addresses_in(read->body, identity.pod_uid));
+  const auto read = co_await turn.client->get(std::move(path));
+  if (!read) co_return AddressesAnswer{Outcome::kFailed, {}, read.error().text};
+  if (read->status == 401 || read->status == 403 || read->status == 404) {
+    co_return AddressesAnswer{Outcome::kAnswered};
+  }
+  if (!read->ok()) {
+    co_return AddressesAnswer{Outcome::kFailed, {}, "status " + std::to_string(read->status)};
+  }
+  co_return AddressesAnswer{Outcome::kAnswered, addresses_in(read->body, identity.pod_uid)};
 }
 
 }  // namespace sidetap::webhook::registry

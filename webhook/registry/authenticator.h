@@ -9,11 +9,13 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "shared/kube/client.h"
 #include "shared/net/ip_address.h"
+#include "shared/telemetry/metrics.h"
+#include "webhook/registry/fair_queue.h"
 
 namespace sidetap::webhook::registry {
 
@@ -24,26 +26,51 @@ struct AuthenticatorConfig {
   std::chrono::seconds remember_refused{10};
   std::size_t most_remembered = 50'000;
   std::size_t connections = 4;  ///< To the API server, at once.
+  /// Questions that wait for one of the connections. A tap waits 5 s for an answer, so more would
+  /// wait in vain.
+  std::size_t most_waiting = 8'192;
 };
 
-/// Few are asked at once; whoever comes then waits for its turn. One strand.
+/// On whose behalf a question is asked.
+struct Asker {
+  /// Where the connection comes from: sources take turns.
+  std::optional<net::IpAddress> source;
+  /// Does anybody still wait for the answer? Asked when its turn comes.
+  std::function<bool()> wanted;
+};
+
+template <typename T>
+struct Answer {
+  enum class Outcome {
+    kAnswered,
+    kUnwanted,    ///< Nobody waits for it any more, or stop() was called.
+    kCrowdedOut,  ///< Too many wait, and most of all from this source.
+    kFailed,      ///< The API server does not answer.
+  };
+  Outcome outcome = Outcome::kUnwanted;
+  T value{};             ///< Of kAnswered.
+  std::string reason{};  ///< Of kFailed.
+
+  bool is(Outcome other) const { return outcome == other; }
+};
+
+/// Few questions are asked at once; the others wait in a FairQueue. One strand.
 class Authenticator {
  public:
-  Authenticator(const boost::asio::any_io_executor& executor, const kube::Credentials& credentials,
-                AuthenticatorConfig config);
+  using TokenAnswer = Answer<kube::TokenIdentity>;
+  /// Nothing: the API server does not tell (the right to get pods is not required), or the pod is
+  /// no more.
+  using AddressesAnswer = Answer<std::optional<std::vector<net::IpAddress>>>;
 
-  /// Does anybody still wait for the answer? Asked when its turn comes.
-  using Wanted = std::function<bool()>;
+  /// `metrics` outlives this object.
+  Authenticator(boost::asio::any_io_executor executor, const kube::Credentials& credentials,
+                AuthenticatorConfig config, telemetry::MetricsRegistry& metrics);
 
-  /// The pod to which `token` is bound; nothing when nobody waits for it any more. Errors: the API
-  /// server does not answer. Tokens that are good for nothing are remembered too, but not for long.
-  boost::asio::awaitable<Result<std::optional<kube::TokenIdentity>>> identify(std::string token,
-                                                                              Wanted wanted);
-  /// The addresses of that pod as the API server knows them; nothing when it does not tell (the
-  /// right to get pods is not required), the pod is no more, or nobody waits for them any more.
-  /// Errors: it does not answer.
-  boost::asio::awaitable<Result<std::optional<std::vector<net::IpAddress>>>> addresses_of(
-      kube::TokenIdentity identity, Wanted wanted);
+  /// The pod to which `token` is bound. Tokens that are good for nothing are remembered too, but
+  /// not for long.
+  boost::asio::awaitable<TokenAnswer> identify(Asker asker, std::string token);
+  /// The addresses of that pod as the API server knows them.
+  boost::asio::awaitable<AddressesAnswer> addresses_of(Asker asker, kube::TokenIdentity identity);
   /// For good: ends all that waits or is being asked, without an answer.
   void stop();
 
@@ -51,27 +78,38 @@ class Authenticator {
   using Clock = std::chrono::steady_clock;
   struct Known {
     kube::TokenIdentity identity;
+    bool good;
     Clock::time_point until;
   };
+  struct Waiter;
 
   struct GiveBack {
     Authenticator* lender = nullptr;
-    void operator()(kube::Client* client) const;
+    void operator()(kube::Client* client) const { lender->give_back(client); }
   };
   /// Comes back by itself, whatever the question ends with.
   using Borrowed = std::unique_ptr<kube::Client, GiveBack>;
+  /// Without a client: the outcome says why.
+  struct Turn {
+    Borrowed client;
+    bool crowded_out = false;
+  };
 
-  /// Null after stop().
-  boost::asio::awaitable<Borrowed> borrow();
+  boost::asio::awaitable<Turn> wait_for_turn(const Asker& asker);
+  void give_back(kube::Client* client);
+  void count_waiting();
   const kube::TokenIdentity* recall(const std::string& key) const;
-  void forget_old();
+  void remember(const std::string& key, const kube::TokenIdentity& identity);
+  void forget_some();
 
-  AuthenticatorConfig config_;
+  const boost::asio::any_io_executor executor_;
+  const AuthenticatorConfig config_;
+  telemetry::MetricsRegistry& metrics_;
   std::map<std::string, Known> known_;  ///< By the token's SHA-256: tokens are not kept.
   std::vector<kube::Client> clients_;
   std::vector<kube::Client*> idle_;
+  FairQueue<std::optional<net::IpAddress>, Waiter*> queue_;
   bool stopping_ = false;
-  boost::asio::steady_timer freed_;  ///< Cancelled, one at a time, when a client comes back.
 };
 
 }  // namespace sidetap::webhook::registry

@@ -5,9 +5,10 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
-#include "webhook/registry/messages.h"
+#include "shared/registry/messages.h"
 
 namespace sidetap::webhook::registry {
 
@@ -17,7 +18,7 @@ class Claim {
   /// Whatever is said is proved: there are no tokens.
   static Claim of_anybody();
 
-  void say(TapState state) { state_ = std::move(state); }
+  void say(sidetap::registry::State state) { state_ = std::move(state); }
   /// These are the pod's.
   void prove(const std::vector<net::IpAddress>& addresses);
   /// What is not proved now will not be.
@@ -38,7 +39,7 @@ class Claim {
 
   std::optional<net::IpAddress> source_;
   bool anybody_ = false;
-  TapState state_;
+  sidetap::registry::State state_;
   std::vector<net::IpAddress> known_, hopeless_;
 };
 

@@ -16,6 +16,8 @@ const MetricSpec kVersion{"sidetap_registry_version", MetricType::kGauge,
                           "Version of the published set."};
 const MetricSpec kConnections{"sidetap_registry_connections", MetricType::kGauge,
                               "Open connections, registered or not."};
+const MetricSpec kAnnounced{"sidetap_registry_ca_announced", MetricType::kGauge,
+                            "1 while taps are told a CA; it verifies the registry's certificate."};
 const MetricSpec kServices{"sidetap_registry_services", MetricType::kGauge,
                            "Service addresses by what is behind them: tapped, untapped, mixed or "
                            "none. Without --registry-services: none at all."};
@@ -40,6 +42,7 @@ void Figures::expose(telemetry::MetricsRegistry& metrics, bool services) const {
   metrics.expose(kAddresses, {}, number(listed_));
   metrics.expose(kVersion, {}, number(version_));
   metrics.expose(kConnections, {}, number(connections_));
+  metrics.expose(kAnnounced, {}, number(announced_));
   if (!services) return;
   metrics.expose(kServices, {{"backends", "tapped"}}, number(tapped_));
   metrics.expose(kServices, {{"backends", "untapped"}}, number(untapped_));

@@ -24,6 +24,15 @@ inline const telemetry::MetricSpec kDelay{"sidetap_registry_propagation_seconds"
                                           "From a tap's word to its publication.",
                                           {0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5}};
 
+inline const telemetry::MetricSpec kChecksWaiting{
+    "sidetap_registry_checks_waiting", telemetry::MetricType::kGauge,
+    "Questions to the API server about taps that wait for their turn: whose a token is, and which "
+    "addresses its pod has."};
+inline const telemetry::MetricSpec kCheckWait{"sidetap_registry_check_wait_seconds",
+                                              telemetry::MetricType::kHistogram,
+                                              "How long such a question waited for its turn.",
+                                              {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
+
 /// For scrapes, which come from another thread.
 class Figures {
  public:
@@ -31,11 +40,13 @@ class Figures {
   void expose(telemetry::MetricsRegistry& metrics, bool services) const;
   void count(const TapSet& taps, std::uint64_t version);
   void count(const ServiceTable& table);
+  void count_ca(bool announced) { announced_ = announced; }
   void count_connections(std::size_t open) { connections_ = open; }
 
  private:
   std::atomic<std::size_t> forwarding_{0}, registered_{0}, listed_{0}, connections_{0};
   std::atomic<std::uint64_t> version_{0};
+  std::atomic<bool> announced_{false};
   std::atomic<std::size_t> tapped_{0}, untapped_{0}, mixed_{0}, none_{0};
   std::atomic<std::size_t> endpoints_{0}, hidden_{0}, left_out_{0};
 };

@@ -18,8 +18,12 @@
 #include "shared/async/backoff.h"
 #include "shared/async/task_group.h"
 #include "shared/http/listener.h"
+#include "shared/registry/codec.h"
 #include "shared/telemetry/log.h"
 #include "webhook/registry/authenticator.h"
+#include "webhook/registry/authority.h"
+#include "webhook/registry/bearer.h"
+#include "webhook/registry/bulletin.h"
 #include "webhook/registry/claim.h"
 #include "webhook/registry/metrics.h"
 #include "webhook/registry/session.h"
@@ -28,6 +32,7 @@ namespace sidetap::webhook::registry {
 namespace {
 
 namespace asio = boost::asio;
+namespace wire = sidetap::registry;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
@@ -41,21 +46,6 @@ std::uint64_t first_version() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                         std::chrono::system_clock::now().time_since_epoch())
                                         .count());
-}
-
-std::string bearer_of(const http::WebSocket& request) {
-  const std::string_view value = request.field("Authorization");
-  constexpr std::string_view kBearer = "Bearer ";
-  if (!value.starts_with(kBearer)) return {};
-  return std::string(value.substr(kBearer.size()));
-}
-
-/// One or more of the characters that a bearer token has, then padding (RFC 6750, 2.1: b64token).
-bool is_token(std::string_view text) {
-  constexpr std::string_view kCharacters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
-  const auto padding = text.find_first_not_of(kCharacters);
-  return padding != 0 && text.find_first_not_of('=', padding) == text.npos;
 }
 
 }  // namespace
@@ -92,39 +82,22 @@ struct Server::Impl {
   bool stopping = false;
 
   // The registry's thread only, from here on.
-  TapSet taps;
+  Figures figures;
   std::optional<ServiceWatch> services;
-  std::uint64_t current_version = first_version();
+  std::optional<Bulletin> bulletin;
   ConnectionId last_id = 0;
   std::unordered_map<ConnectionId, std::shared_ptr<Connection>> connections;
   std::map<std::optional<net::IpAddress>, std::size_t> strangers;  // have not said hello yet
-  std::shared_ptr<const News> news;
+  Authority authority;
   asio::steady_timer publication{context};
   async::Chance chance;
   bool scheduled = false;
   Clock::time_point published_at{};
   Clock::time_point changed_at{};
-  Figures figures;
-
-  void renew_news(const std::optional<Delta>& delta) {
-    auto fresh = std::make_shared<News>();
-    fresh->version = current_version;
-    const auto* hide = services ? &services->table().published() : nullptr;
-    fresh->snapshot =
-        std::make_shared<const std::string>(snapshot_text(current_version, taps.published(), hide));
-    if (delta) {
-      fresh->change = std::make_shared<const std::string>(change_text(*delta));
-      fresh->change_from = delta->from;
-    }
-    if (news) fresh->ca = news->ca;
-    news = std::move(fresh);
-    figures.count(taps, current_version);
-  }
 
   void changed() {
-    figures.count(taps, current_version);
-    const bool due = taps.changed() || (services && services->table().changed());
-    if (!due || std::exchange(scheduled, true)) return;
+    figures.count(bulletin->taps(), bulletin->version());
+    if (!bulletin->due() || std::exchange(scheduled, true)) return;
     changed_at = Clock::now();
     publication.expires_at(std::max(changed_at + config.gather, published_at + config.pace));
     publication.async_wait([this](const boost::system::error_code& error) {
@@ -133,45 +106,37 @@ struct Server::Impl {
     });
   }
 
-  /// Taps and Services in one version: a view is dropped together with the news that it may be.
-  std::optional<Delta> next_version() {
-    Delta delta{current_version, current_version + 1, {}, {}};
-    const auto tap_change = taps.flush();
-    if (tap_change) delta.taps = *tap_change;
-    std::optional<AddressChange> service_change;
-    if (services) {
-      ServiceTable& table = services->table();
-      table.taps_changed(delta.taps);
-      service_change = table.flush();
-      if (service_change) delta.services = std::move(*service_change);
-      figures.count(table);
-    }
-    if (!tap_change && !service_change) return std::nullopt;
-    current_version = delta.version;
-    return delta;
+  void tell_all() {
+    for (const auto& [id, tap] : connections) tap->session->tell(bulletin->news());
   }
 
   void publish() {
     published_at = Clock::now();
-    const auto delta = next_version();
-    if (!delta) return;
-    renew_news(delta);
-    for (const auto& [id, tap] : connections) tap->session->tell(news);
+    if (!bulletin->publish()) return;
+    tell_all();
     metrics.histogram(kDelay).Observe(
         std::chrono::duration<double>(published_at - changed_at).count());
+  }
+
+  /// After set_ca(), and where the certificate may have changed.
+  void renew_ca() {
+    if (!authority.review(tls.current())) return;
+    figures.count_ca(authority.text() != nullptr);
+    bulletin->tell_ca(authority.text());
+    tell_all();
   }
 
   void refused(const char* reason) { metrics.counter(kRefused, {{"reason", reason}}).Increment(); }
 
   /// Who asks, or nothing when it was declined.
   asio::awaitable<std::optional<kube::TokenIdentity>> admit(Session& session) {
-    if (session.request().target() != kPath || !session.request().is_upgrade()) {
+    if (session.request().target() != wire::kPath || !session.request().is_upgrade()) {
       refused("protocol");
       co_await session.decline(404, "there is the WebSocket /v1/taps");
       co_return std::nullopt;
     }
     if (!authenticator) co_return kube::TokenIdentity{};
-    std::string token = bearer_of(session.request());
+    std::string token = bearer_of(session.request().field("Authorization"));
     if (token.empty()) {
       refused("no-token");
       co_await session.decline(401, "no bearer token");
@@ -182,16 +147,20 @@ struct Server::Impl {
       co_await session.decline(401, "the bearer is no token");
       co_return std::nullopt;
     }
-    const Authenticator::Wanted wanted = [&session] { return !session.has_ended(); };
-    const auto answer = co_await authenticator->identify(std::move(token), wanted);
-    if (stopping || (answer && !*answer)) co_return std::nullopt;
-    if (!answer) {
-      refused("api-server");
-      telemetry::warn("a tap's token cannot be checked", {{"reason", answer.error().text}});
+    Asker asker{session.source(), [&session] { return !session.has_ended(); }};
+    const auto answer = co_await authenticator->identify(std::move(asker), std::move(token));
+    using Outcome = Authenticator::TokenAnswer::Outcome;
+    if (stopping || answer.is(Outcome::kUnwanted)) co_return std::nullopt;
+    if (!answer.is(Outcome::kAnswered)) {
+      const bool crowded_out = answer.is(Outcome::kCrowdedOut);
+      refused(crowded_out ? "crowded-out" : "api-server");
+      if (!crowded_out) {
+        telemetry::warn("a tap's token cannot be checked", {{"reason", answer.reason}});
+      }
       co_await session.decline(503, "the token cannot be checked now");
       co_return std::nullopt;
     }
-    const kube::TokenIdentity& identity = **answer;
+    const kube::TokenIdentity& identity = answer.value;
     if (!identity.authenticated || identity.pod_name.empty()) {
       refused("token");
       co_await session.decline(403,
@@ -203,7 +172,7 @@ struct Server::Impl {
 
   /// Publishes what is proved of what the tap says.
   void apply(const Connection& tap) {
-    taps.update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding());
+    bulletin->taps().update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding());
     if (services && tap.claim.ended()) services->table().ended(tap.claim.proved());
     changed();
   }
@@ -212,14 +181,15 @@ struct Server::Impl {
   /// be about to tell the API server of them, and that may be away: so it is asked again.
   asio::awaitable<void> prove(const std::shared_ptr<Connection> tap) {
     async::Backoff backoff({config.proof_wait, kMostProofWait});
-    const Authenticator::Wanted wanted = [tap] { return !tap->ended; };
+    using Outcome = Authenticator::AddressesAnswer::Outcome;
+    const Asker asker{tap->session->source(), [tap] { return !tap->ended; }};
     for (int answers = 0; !tap->ended && tap->claim.wants_proof();) {
-      const auto known = co_await authenticator->addresses_of(tap->identity, wanted);
-      if (tap->ended) co_return;
-      if (known) {
-        tap->claim.prove(known->value_or(std::vector<net::IpAddress>()));
+      const auto known = co_await authenticator->addresses_of(asker, tap->identity);
+      if (tap->ended || known.is(Outcome::kUnwanted)) co_return;
+      if (known.is(Outcome::kAnswered)) {
+        tap->claim.prove(known.value.value_or(wire::Addresses()));
         apply(*tap);
-        if (!*known || ++answers == kMostAnswers) tap->claim.give_up();
+        if (!known.value || ++answers == kMostAnswers) tap->claim.give_up();
         // Not before: of a fresh pod the kubelet has often not told all addresses yet.
         if (!tap->claim.wants_proof() && tap->claim.unproved() > 0) report_unproven(*tap);
         if (tap->claim.forwarding() && tap->claim.proved().empty()) {
@@ -241,13 +211,8 @@ struct Server::Impl {
                     {{"user", tap.identity.user}, {"pod", tap.identity.pod_name}});
   }
 
-  void take(const std::shared_ptr<Connection>& tap, TapState state) {
+  void take(const std::shared_ptr<Connection>& tap, wire::State state) {
     tap->claim.say(std::move(state));
-    if (!std::exchange(tap->greeted, true)) {
-      tap->limit.cancel();
-      known_now(*tap);
-      tap->session->subscribe(news);
-    }
     // At once: that a tap forwards no more waits for no proof.
     apply(*tap);
     if (!authenticator || !tap->claim.wants_proof() || std::exchange(tap->proving, true)) return;
@@ -258,22 +223,36 @@ struct Server::Impl {
     });
   }
 
+  /// Hello comes first, and once: without it nobody knows which version a tap speaks.
+  Result<void> hear(const std::shared_ptr<Connection>& tap, std::string_view text) {
+    auto message = wire::decode_tap_message(text);
+    if (!message) return message.error();
+    auto* const hello = std::get_if<wire::Hello>(&*message);
+    if (hello == nullptr && !tap->greeted) return Error{"the first message is not hello"};
+    if (hello != nullptr && std::exchange(tap->greeted, true)) return Error{"hello comes once"};
+    if (hello != nullptr) {
+      tap->limit.cancel();
+      known_now(*tap);
+      tap->session->subscribe(bulletin->news());
+      take(tap, std::move(hello->state));
+    } else if (auto* const state = std::get_if<wire::State>(&*message)) {
+      take(tap, std::move(*state));
+    } else if (std::holds_alternative<wire::Resync>(*message)) {
+      metrics.counter(kResyncs).Increment();
+      tap->session->resync();
+    }
+    return {};
+  }
+
   asio::awaitable<void> listen_to(const std::shared_ptr<Connection> tap) {
     for (;;) {
       const auto text = co_await tap->session->read();
       if (!text) co_return;
-      auto message = parse_message(*text);
-      if (!message || (!tap->greeted && !std::holds_alternative<TapState>(*message))) {
+      if (const auto heard = hear(tap, *text); !heard) {
         refused("protocol");
-        std::string reason = message ? "the first message is not hello" : message.error().text;
-        co_await tap->session->refuse(std::move(reason));
+        co_await tap->session->refuse(heard.error().text);
         co_return;
       }
-      if (std::holds_alternative<Resync>(*message)) {
-        metrics.counter(kResyncs).Increment();
-        tap->session->resync();
-      }
-      if (auto* state = std::get_if<TapState>(&*message)) take(tap, std::move(*state));
     }
   }
 
@@ -303,6 +282,7 @@ struct Server::Impl {
     std::size_t& strangers_there = strangers[source];
     if (strangers_there >= config.most_strangers) return refused("too-many-from-one-address");
     ++strangers_there;
+    renew_ca();
     const auto tap = std::make_shared<Connection>(
         std::make_shared<Session>(tasks, ++last_id, source, std::move(socket), *tls.current(),
                                   config.silence),
@@ -321,7 +301,7 @@ struct Server::Impl {
     if (!tap.greeted) known_now(tap);
     connections.erase(tap.session->id());
     figures.count_connections(connections.size());
-    taps.remove(tap.session->id());
+    bulletin->taps().remove(tap.session->id());
     changed();
   }
 
@@ -355,14 +335,15 @@ Result<std::uint16_t> Server::start() {
     AuthenticatorConfig config;
     config.audience = impl_->config.audience;
     impl_->authenticator.emplace(impl_->context.get_executor(), *impl_->config.credentials,
-                                 std::move(config));
+                                 std::move(config), impl_->metrics);
   }
   if (impl_->config.services) {
     impl_->services.emplace(impl_->context.get_executor(), *impl_->config.services, impl_->metrics,
                             [impl = impl_.get()] { impl->changed(); });
-    impl_->services->start();
   }
-  impl_->renew_news(std::nullopt);
+  impl_->bulletin.emplace(first_version(), impl_->services ? &impl_->services->table() : nullptr,
+                          impl_->figures);
+  if (impl_->services) impl_->services->start();
   impl_->figures.expose(impl_->metrics, impl_->services.has_value());
   impl_->listener.emplace(
       std::move(*acceptor), "registry-accept",
@@ -374,12 +355,8 @@ Result<std::uint16_t> Server::start() {
 
 void Server::set_ca(std::string bundle) {
   asio::post(impl_->context, [impl = impl_.get(), bundle = std::move(bundle)] {
-    auto text = std::make_shared<const std::string>(ca_text(bundle));
-    if (impl->news && impl->news->ca && *impl->news->ca == *text) return;
-    auto fresh = impl->news ? std::make_shared<News>(*impl->news) : std::make_shared<News>();
-    fresh->ca = std::move(text);
-    impl->news = std::move(fresh);
-    for (const auto& [id, tap] : impl->connections) tap->session->tell(impl->news);
+    impl->authority.set(bundle);
+    impl->renew_ca();
   });
 }
 

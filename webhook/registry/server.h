@@ -14,6 +14,7 @@
 #include "shared/http/tls_context.h"
 #include "shared/kube/credentials.h"
 #include "shared/net/host_port.h"
+#include "shared/registry/messages.h"
 #include "shared/result.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/registry/service_watch.h"
@@ -35,9 +36,10 @@ struct ServerConfig {
   /// Of one address, connections that have not said hello yet.
   std::size_t most_strangers = 64;
   std::chrono::milliseconds handshake{10'000};  ///< Until a tap has said hello.
-  std::chrono::milliseconds silence{6'000};     ///< Without a word, be it a ping, a tap is gone.
-  std::chrono::milliseconds pace{1'000};        ///< At most one change in so long.
-  std::chrono::milliseconds gather{20};  ///< From a change to its publication, if pace allows.
+  /// A tap of which no byte has come for so long is gone.
+  std::chrono::milliseconds silence = sidetap::registry::kSilence;
+  std::chrono::milliseconds pace{1'000};  ///< At most one change in so long.
+  std::chrono::milliseconds gather{20};   ///< From a change to its publication, if pace allows.
   /// Until an address that could not be proved is asked for again; each time twice as long.
   std::chrono::milliseconds proof_wait{1'000};
 };
@@ -52,7 +54,9 @@ class Server {
 
   /// Listens and starts the thread; the bound port.
   Result<std::uint16_t> start();
-  /// Taps trust these authorities (PEM) from now on; connected ones are told. Any thread.
+  /// Taps trust these authorities (PEM) from now on; connected ones are told. Taps are not told of
+  /// a bundle that does not verify the certificate in `tls`: call it again when that has changed,
+  /// with the same bundle too. Any thread.
   void set_ca(std::string bundle);
   /// Ends every connection and the thread.
   void stop();

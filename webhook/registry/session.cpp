@@ -1,10 +1,13 @@
 #include "webhook/registry/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <poll.h>
+
+#include "shared/registry/codec.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -33,8 +36,9 @@ Session::Session(async::TaskGroup& tasks, ConnectionId id, std::optional<net::Ip
       source_(source),
       silence_(silence),
       descriptor_(socket.native_handle()),
-      socket_(std::move(socket), tls,
-              {.message_bytes = kMostMessageBytes, .handshake_timeout = silence}),
+      socket_(
+          std::move(socket), tls,
+          {.message_bytes = sidetap::registry::kMostTapMessageBytes, .handshake_timeout = silence}),
       silence_timer_(socket_.executor()),
       written_(socket_.executor(), asio::steady_timer::time_point::max()) {}
 
@@ -51,17 +55,21 @@ asio::awaitable<void> Session::decline(unsigned status, std::string reason) {
 asio::awaitable<bool> Session::accept() {
   const boost::system::error_code error = co_await socket_.accept();
   open_ = !error;
+  opened_ = Clock::now();
   if (open_) watch();
   co_return open_;
 }
 
+/// While its token was checked, a tap had nothing to say.
+Clock::time_point Session::heard() const { return std::max(opened_, socket_.heard()); }
+
 /// Taps ping, so a silent one is gone.
 void Session::watch() {
-  silence_timer_.expires_at(socket_.heard() + silence_);
+  silence_timer_.expires_at(heard() + silence_);
   silence_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
     if (error || !self || !self->open_) return;
-    if (Clock::now() - self->socket_.heard() >= self->silence_) return self->cut();
+    if (Clock::now() - self->heard() >= self->silence_) return self->cut();
     self->watch();
   });
 }
@@ -132,7 +140,7 @@ asio::awaitable<void> Session::refuse(std::string reason) {
   }
   while (writing_) co_await written_.async_wait(kTuple);
   if (!open_) co_return;
-  const std::string text = refused_text(reason);
+  const std::string text = encode(sidetap::registry::Refused{std::move(reason)});
   const boost::system::error_code error = co_await socket_.write(text);
   // No closing handshake: whoever is refused has nothing more to say.
   if (!error) socket_.tls().shutdown();

@@ -12,19 +12,9 @@
 
 #include "shared/async/task_group.h"
 #include "shared/http/web_socket.h"
-#include "webhook/registry/messages.h"
+#include "webhook/registry/bulletin.h"
 
 namespace sidetap::webhook::registry {
-
-/// What every tap is told, made once. Immutable.
-struct News {
-  std::uint64_t version = 0;
-  std::shared_ptr<const std::string> snapshot;
-  /// From the version before; null when there was none.
-  std::shared_ptr<const std::string> change;
-  std::uint64_t change_from = 0;
-  std::shared_ptr<const std::string> ca;  ///< Null: none to tell.
-};
 
 /// The address of the other end; nothing when it is gone already.
 std::optional<net::IpAddress> source_of(const boost::asio::ip::tcp::socket& socket);
@@ -65,6 +55,7 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   boost::asio::awaitable<void> write();
   void watch();
+  std::chrono::steady_clock::time_point heard() const;
   std::shared_ptr<const std::string> next_text();
 
   async::TaskGroup& tasks_;
@@ -74,6 +65,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const int descriptor_;
   http::WebSocket socket_;
   boost::asio::steady_timer silence_timer_;
+  std::chrono::steady_clock::time_point opened_{};
   std::shared_ptr<const News> news_;
   std::optional<std::uint64_t> told_;
   std::shared_ptr<const std::string> told_ca_;

@@ -38,6 +38,23 @@ TEST_F(TlsContextTest, TakesAChain) {
   EXPECT_TRUE(TlsContext::make(material));
 }
 
+TEST_F(TlsContextTest, KnowsWhoseClientsWouldTakeIt) {
+  const auto context = TlsContext::make(leaf()).value();
+  const KeyPair other = make_ca("other CA");
+  const KeyPair same_name = make_ca("test CA");
+  EXPECT_TRUE(context->verified_by(ca_.certificate));
+  EXPECT_TRUE(context->verified_by(other.certificate + ca_.certificate));
+  EXPECT_TRUE(context->verified_by(ca_.certificate + ca_.certificate));
+  for (const std::string& wrong :
+       {other.certificate, same_name.certificate, leaf().certificate, std::string("garbage"),
+        std::string(), ca_.certificate.substr(0, ca_.certificate.size() / 2)}) {
+    EXPECT_FALSE(context->verified_by(wrong)) << wrong;
+  }
+  EXPECT_THAT(context->verified_by(other.certificate).error().text, HasSubstr("CN=leaf: "));
+  const auto expired = TlsContext::make(leaf(-60)).value()->verified_by(ca_.certificate);
+  EXPECT_THAT(expired.error().text, HasSubstr("expired"));
+}
+
 TEST_F(TlsContextTest, RefusesWhatDoesNotFitTogether) {
   TlsMaterial foreign_key = leaf();
   foreign_key.key = leaf().key;

@@ -8,9 +8,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "shared/registry/codec.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/registry/link.h"
-#include "sidecar/registry/messages.h"
 #include "tests/unit/sidecar_registry/fake_registry.h"
 
 namespace sidetap::registry {
@@ -20,7 +20,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
-using Addresses = std::vector<net::IpAddress>;
 
 class RegistryClient : public testing::Test {
  protected:
@@ -81,7 +80,7 @@ class RegistryClient : public testing::Test {
     registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
     EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")}));
     auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
-    EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false));
+    EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, false}));
     return left.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout;
   }
   void on_thread(std::function<void()> work) { asio::post(context_, std::move(work)); }
@@ -122,7 +121,7 @@ class RegistryClient : public testing::Test {
 TEST_F(RegistryClient, SaysHelloWithItsTokenAndLearnsItsPeers) {
   ASSERT_TRUE(start(config()));
   EXPECT_TRUE(wait_for_peers({})) << "nobody is tapped until a replica says so";
-  EXPECT_EQ(registry_.receive(), hello_text(Addresses{ip("10.1.2.3")}, false));
+  EXPECT_EQ(registry_.receive(), encode(Hello{{Addresses{ip("10.1.2.3")}, false}}));
   EXPECT_EQ(registry_.authorization(), "Bearer first");
   EXPECT_EQ(registry_.target(), "/v1/taps");
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2","10.0.0.1"]})");
@@ -151,16 +150,16 @@ TEST_F(RegistryClient, TellsWhenItForwardsAndWhenItsAddressesChange) {
   ASSERT_TRUE(start(config()));
   registry_.receive();
   forward();
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, true));
+  EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, true}));
   forward();
   const Addresses both = {ip("10.1.2.3"), ip("fd00::3")};
   on_thread([this, both] { client_->set_own({both, both}); });
-  EXPECT_EQ(registry_.receive(), state_text(both, true));
+  EXPECT_EQ(registry_.receive(), encode(State{both, true}));
   on_thread([this, both] { client_->set_own({both, {ip("fd00::3")}}); });
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("fd00::3")}, true))
+  EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("fd00::3")}, true}))
       << "one interface has lost its sensor";
   on_thread([this, both] { client_->set_own({both, {}}); });
-  EXPECT_EQ(registry_.receive(), state_text(both, false));
+  EXPECT_EQ(registry_.receive(), encode(State{both, false}));
   EXPECT_TRUE(registry_.silent_for(std::chrono::milliseconds(50)));
 }
 
@@ -170,7 +169,7 @@ TEST_F(RegistryClient, AsksForASnapshotOnceAfterAGap) {
   registry_.send(R"({"type":"snapshot","version":1,"taps":[]})");
   registry_.send(R"({"type":"change","from":4,"version":5,"add":["10.0.0.3"],"remove":[]})");
   registry_.send(R"({"type":"change","from":5,"version":6,"add":["10.0.0.4"],"remove":[]})");
-  EXPECT_EQ(registry_.receive(), resync_text());
+  EXPECT_EQ(registry_.receive(), encode(Resync{}));
   EXPECT_TRUE(registry_.silent_for(std::chrono::milliseconds(50)));
   EXPECT_TRUE(wait_for_peers({}));
   registry_.send(R"({"type":"snapshot","version":6,"taps":["10.0.0.4"]})");
@@ -184,7 +183,7 @@ TEST_F(RegistryClient, DialsAgainWithTheTokenOfTheMomentAndSaysWhatHoldsThen) {
   registry_.receive();
   folder_.write("token", "renewed");
   registry_.cut();
-  EXPECT_EQ(registry_.receive(), hello_text(Addresses{ip("10.1.2.3")}, true));
+  EXPECT_EQ(registry_.receive(), encode(Hello{{Addresses{ip("10.1.2.3")}, true}}));
   EXPECT_EQ(registry_.authorization(), "Bearer renewed");
 }
 
@@ -256,21 +255,40 @@ TEST_F(RegistryClient, FollowsTheCaThroughARotation) {
   ASSERT_TRUE(start(config()));
   registry_.receive();
   const auto next = testing_support::make_ca("next CA");
-  std::string bundle;
-  for (const char c : next.certificate) {
-    if (c == '\n') {
-      bundle += "\\n";
-    } else {
-      bundle += c;
-    }
-  }
   registry_.send(R"({"type":"ca","bundle":"no certificate"})");
-  registry_.send(R"({"type":"ca","bundle":")" + bundle + "\"}");
+  registry_.send(encode(CaBundle{next.certificate}));
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
   ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")}));
   registry_.present(testing_support::make_leaf(next, {"IP:127.0.0.1"}));
   registry_.cut();
   EXPECT_TRUE(registry_.receive()) << "the new certificate is trusted";
+}
+
+TEST_F(RegistryClient, AWrongCaThatWasAnnouncedDoesNotLockItOut) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  registry_.send(encode(CaBundle{testing_support::make_ca("wrong CA").certificate}));
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")})) << "it has heard of the CA as well";
+  registry_.cut();
+  EXPECT_TRUE(registry_.receive()) << "REGISTRY_CA verifies the replica still";
+}
+
+TEST_F(RegistryClient, AWrongCaThatWasAnnouncedAfterARotationDoesNotLockItOut) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  const auto next = testing_support::make_ca("next CA");
+  registry_.send(encode(CaBundle{next.certificate}));
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")}));
+  registry_.present(testing_support::make_leaf(next, {"IP:127.0.0.1"}));
+  registry_.cut();
+  ASSERT_TRUE(registry_.receive());
+  registry_.send(encode(CaBundle{testing_support::make_ca("wrong CA").certificate}));
+  registry_.send(R"({"type":"snapshot","version":2,"taps":["10.0.0.3"]})");
+  ASSERT_TRUE(wait_for_peers({ip("10.0.0.3")}));
+  registry_.cut();
+  EXPECT_TRUE(registry_.receive()) << "the CA that worked last verifies the replica still";
 }
 
 TEST_F(RegistryClient, KeepsTryingWhenItIsRefused) {
@@ -308,7 +326,7 @@ TEST_F(RegistryClient, LeavesBeforeItStops) {
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.1.2.3","10.0.0.2"]})");
   ASSERT_TRUE(wait_for_peers({ip("10.0.0.2")})) << "the pod is no peer of its own";
   auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false));
+  EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, false}));
   EXPECT_EQ(left.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout)
       << "peers still count on this tap";
   registry_.send(R"({"type":"change","from":1,"version":2,"add":[],"remove":["10.1.2.3"]})");
@@ -319,11 +337,11 @@ TEST_F(RegistryClient, ATapThatEndsLastSaysThatItsPodHasEnded) {
   ClientConfig with = config();
   with.ends_last = true;
   ASSERT_TRUE(start(with));
-  EXPECT_EQ(registry_.receive(), hello_text(Addresses{ip("10.1.2.3")}, false));
+  EXPECT_EQ(registry_.receive(), encode(Hello{{Addresses{ip("10.1.2.3")}, false}}));
   forward();
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, true));
+  EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, true}));
   auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false, true));
+  EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, false, true}));
   registry_.send(R"({"type":"snapshot","version":1,"taps":[]})");
   EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
@@ -336,9 +354,9 @@ TEST_F(RegistryClient, ATapThatEndsLastSaysSoThoughItDidNotForward) {
   forward();
   registry_.receive();
   on_thread([this] { client_->set_own({{ip("10.1.2.3")}, {}}); });
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false));
+  EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, false}));
   auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);
-  EXPECT_EQ(registry_.receive(), state_text(Addresses{ip("10.1.2.3")}, false, true));
+  EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, false, true}));
   registry_.send(R"({"type":"snapshot","version":1,"taps":[]})");
   EXPECT_EQ(left.wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
@@ -391,7 +409,7 @@ TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
       link_tasks_, context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
   const session::Exclude exclude = [](const capture::OwnEndpoint&) {};
-  const std::function<std::string()> hello = [] { return hello_text(Addresses(), false); };
+  const std::function<std::string()> hello = [] { return encode(Hello{{Addresses(), false}}); };
   const std::function<bool(Message)> on_message = [](Message) { return true; };
   auto ended = asio::co_spawn(context_, link->run(ca_.certificate, exclude, hello, on_message),
                               asio::use_future);
@@ -410,16 +428,27 @@ TEST_F(RegistryClient, ACertificateOfAnotherCaNamesTheRemedy) {
       link_tasks_, context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
   const std::string foreign = testing_support::make_ca("registry CA").certificate;
-  auto ended = asio::co_spawn(
-      context_,
-      link->run(
-          foreign, [](const capture::OwnEndpoint&) {},
-          [] { return hello_text(Addresses(), false); }, [](Message) { return true; }),
-      asio::use_future);
+  auto ended = asio::co_spawn(context_,
+                              link->run(
+                                  foreign, [](const capture::OwnEndpoint&) {},
+                                  [] { return encode(Hello{}); }, [](Message) { return true; }),
+                              asio::use_future);
   thread_ = std::thread([this] { context_.run(); });
   const LinkEnd end = ended.get();
   EXPECT_EQ(end.kind, "handshake");
   EXPECT_THAT(end.text, HasSubstr("another CA than when this pod was made: restart"));
+}
+
+TEST_F(RegistryClient, AReplicaThatSendsOneMessageSlowlyIsNotSilent) {
+  ClientConfig with = config();
+  with.silence = std::chrono::milliseconds(3'000);
+  ASSERT_TRUE(start(with));
+  registry_.receive();
+  registry_.slow_down(1'000);
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"],"x":")" +
+                 std::string(5'000, 'x') + "\"}");
+  EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")}));
+  EXPECT_THAT(metrics_.text(), testing::Not(HasSubstr("sidetap_registry_failures_total")));
 }
 
 TEST_F(RegistryClient, AnUnusableCaIsNamedAtTheStart) {

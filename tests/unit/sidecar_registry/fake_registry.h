@@ -17,9 +17,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/core/rate_policy.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <boost/beast/websocket/ssl.hpp>
@@ -72,6 +73,12 @@ class FakeRegistry {
       if (outbox_.size() == 1) asio::co_spawn(context_, write(peers_.back()), asio::detached);
     });
   }
+  /// From now on the newest connection gets no more than this.
+  void slow_down(std::size_t bytes_a_second) {
+    asio::post(context_, [this, bytes_a_second] {
+      beast::get_lowest_layer(*peers_.back()).rate_policy().write_limit(bytes_a_second);
+    });
+  }
   /// Cuts every connection.
   void cut() {
     asio::post(context_, [this] {
@@ -103,7 +110,8 @@ class FakeRegistry {
 
  private:
   using tcp = asio::ip::tcp;
-  using Stream = beast::websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
+  using Stream = beast::websocket::stream<beast::ssl_stream<
+      beast::basic_stream<tcp, asio::any_io_executor, beast::simple_rate_policy>>>;
   using Peer = std::shared_ptr<Stream>;
   static constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 

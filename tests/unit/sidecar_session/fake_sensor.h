@@ -81,7 +81,7 @@ class Wire {
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   }
   /// False: the handshake failed.
-  bool begin_tls(SSL_CTX* context, bool as_client, const std::string& name = {}) {
+  [[nodiscard]] bool begin_tls(SSL_CTX* context, bool as_client, const std::string& name = {}) {
     tls_.reset(SSL_new(context), SSL_free);
     SSL_set_fd(tls_.get(), fd_.get());
     if (!name.empty()) SSL_set1_host(tls_.get(), name.c_str());

@@ -12,8 +12,8 @@ using testing::IsEmpty;
 
 net::IpAddress host(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
 
-TapState state(std::initializer_list<unsigned> hosts, bool forwarding) {
-  TapState made;
+sidetap::registry::State state(std::initializer_list<unsigned> hosts, bool forwarding) {
+  sidetap::registry::State made;
   for (const unsigned n : hosts) made.addresses.push_back(host(n));
   made.forwarding = forwarding;
   return made;
@@ -21,7 +21,7 @@ TapState state(std::initializer_list<unsigned> hosts, bool forwarding) {
 
 TEST(Claim, ItsPodHasNotEndedWhileTheTapForwards) {
   Claim claim(host(1));
-  TapState said = state({1}, true);
+  sidetap::registry::State said = state({1}, true);
   said.ended = true;
   claim.say(said);
   EXPECT_FALSE(claim.ended());

@@ -165,6 +165,10 @@ class RegistryServer : public testing::Test {
     }
     const json review = json::parse(request.body);
     const std::string token = review["spec"]["token"];
+    {
+      const std::lock_guard lock(mutex_);
+      tokens_asked_for_.push_back(token);
+    }
     while (token_hangs_) std::this_thread::sleep_for(milliseconds(10));
     if (token == "down") return answer(500, json::object());
     if (token == "good") {
@@ -215,6 +219,14 @@ class RegistryServer : public testing::Test {
            }).wait_for(std::chrono::seconds(3)) == std::future_status::ready;
   }
 
+  /// As it stands in a message.
+  static std::string wire_text(const std::string& text) {
+    const std::string quoted = nlohmann::json(text).dump();
+    return quoted.substr(1, quoted.size() - 2);
+  }
+  static constexpr const char* kHello =
+      R"({"type":"hello","version":1,"addresses":["10.0.0.1"],"forwarding":false})";
+
   milliseconds silence_{6'000};  // of taps
   bool ends_last_ = false;       // likewise
   /// A masked frame of at most 125 bytes of text, the mask being zeros.
@@ -228,6 +240,8 @@ class RegistryServer : public testing::Test {
   testing_support::TemporaryFolder folder_;
   http::TlsStore tls_;
   telemetry::MetricsRegistry metrics_;
+  std::mutex mutex_;
+  std::vector<std::string> tokens_asked_for_;
   std::atomic<int> api_requests_{0};
   std::atomic<int> pods_asked_for_{0};
   std::atomic<bool> may_get_pods_{true};

@@ -1,11 +1,7 @@
 // The registry's server against the taps' own client, and against what is no tap.
 #include "webhook/registry/server.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-
 #include "tests/unit/webhook_registry/server_fixture.h"
-#include "webhook/registry/authenticator.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -127,6 +123,45 @@ TEST_F(RegistryServer, TapsFollowTheAuthority) {
   FAIL() << metrics.text();
 }
 
+TEST_F(RegistryServer, ACaThatDoesNotVerifyTheCertificateIsNotTold) {
+  serve();
+  const auto wrong = testing_support::make_ca("wrong");
+  TlsClient early(port_);
+  early.send(upgrade());
+  EXPECT_THAT(early.read_answer(), StartsWith("HTTP/1.1 101 "));
+  early.send(frame(kHello));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 1"));
+  server_->set_ca(wrong.certificate);
+  EXPECT_TRUE(shows("sidetap_registry_ca_announced 0"));
+  server_->set_ca(ca_.certificate);
+  EXPECT_TRUE(shows("sidetap_registry_ca_announced 1"));
+  server_->set_ca(wrong.certificate);
+  TlsClient late(port_);
+  late.send(upgrade());
+  EXPECT_THAT(late.read_answer(), StartsWith("HTTP/1.1 101 "));
+  late.send(frame(kHello));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 2"));
+  server_->stop();
+  for (TlsClient* const client : {&early, &late}) {
+    const std::string told = client->read_all();
+    EXPECT_THAT(told, HasSubstr(wire_text(ca_.certificate)));
+    EXPECT_THAT(told, testing::Not(HasSubstr(wire_text(wrong.certificate))));
+  }
+}
+
+TEST_F(RegistryServer, ACaThatTheNextCertificateIsNotOfIsToldNoMore) {
+  serve();
+  server_->set_ca(ca_.certificate);
+  EXPECT_TRUE(shows("sidetap_registry_ca_announced 1"));
+  const auto next = testing_support::make_ca("next");
+  const auto leaf = testing_support::make_leaf(next, {"IP:127.0.0.1"});
+  ASSERT_TRUE(tls_.replace({leaf.certificate, leaf.key}));
+  TlsClient client(port_);
+  EXPECT_TRUE(shows("sidetap_registry_ca_announced 0"));
+  server_->set_ca(next.certificate);
+  EXPECT_TRUE(shows("sidetap_registry_ca_announced 1"));
+}
+
 TEST_F(RegistryServer, ATokenProvesAPodAndItsAddresses) {
   serve_with_tokens();
   // One address by the connection, one by the pod's status, one by nothing.
@@ -179,7 +214,7 @@ TEST_F(RegistryServer, WhoIsRefusedTwiceAtOnceIsGone) {
   pod_hangs_ = true;
   serve_with_tokens();
   // More than the sockets take: what it is told stays under way until it reads.
-  server_->set_ca(std::string(32u << 20, 'x'));
+  server_->set_ca(ca_.certificate + std::string(8u << 20, 'x'));
   const auto client = asking("good");
   EXPECT_THAT(client->read_answer(), StartsWith("HTTP/1.1 101 "));
   client->send(
@@ -247,22 +282,6 @@ TEST_F(RegistryServer, ATokenIsReviewedOnce) {
   EXPECT_EQ(api_requests_, 1);
 }
 
-TEST_F(RegistryServer, ATokenThatIsGoodForNothingIsNotRememberedForLong) {
-  serve_with_tokens();
-  asio::io_context context;
-  Authenticator authenticator(context.get_executor(), *credentials_,
-                              {.remember_refused = std::chrono::seconds(0)});
-  for (const char* token : {"good", "good", "bad", "bad", "user", "user"}) {
-    const auto ask = [&]() -> asio::awaitable<void> {
-      EXPECT_TRUE(co_await authenticator.identify(token, [] { return true; }));
-    };
-    asio::co_spawn(context, ask(), asio::detached);
-    context.run();
-    context.restart();
-  }
-  EXPECT_EQ(api_requests_, 5);
-}
-
 TEST_F(RegistryServer, DeclinesWhoIsNoPod) {
   serve_with_tokens();
   EXPECT_THAT(ask(upgrade()), StartsWith("HTTP/1.1 401 "));
@@ -301,24 +320,6 @@ TEST_F(RegistryServer, ATokenOfItsOwnThatIsNoneForAWhileIsNoEnd) {
   EXPECT_TRUE(shows("sidetap_registry_addresses 0"));
   folder_.write("me", "me");
   EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
-}
-
-TEST_F(RegistryServer, AQuestionThatThrowsCostsNoConnectionToTheApiServer) {
-  serve_with_tokens();
-  asio::io_context context;
-  Authenticator authenticator(context.get_executor(), *credentials_, {.connections = 1});
-  const auto thrown = []() -> bool { throw std::runtime_error("no memory"); };
-  int failed = 0;
-  for (int i = 0; i < 2; ++i) {
-    const auto ask = [&]() -> asio::awaitable<void> {
-      co_await authenticator.identify("good", thrown);
-    };
-    asio::co_spawn(context, ask(),
-                   [&](const std::exception_ptr& fault) { failed += fault != nullptr; });
-    context.run_for(std::chrono::seconds(5));
-    context.restart();
-  }
-  EXPECT_EQ(failed, 2);
 }
 
 TEST_F(RegistryServer, WhoHasGoneBeforeItsTurnIsNotAskedFor) {
@@ -406,6 +407,24 @@ TEST_F(RegistryServer, ATapThatHasNothingToSayStaysConnected) {
   EXPECT_FALSE(quiet->has_lost_a_connection());
 }
 
+TEST_F(RegistryServer, ATapThatSendsOneMessageSlowlyIsNotSilent) {
+  ServerConfig config;
+  config.silence = milliseconds(2'000);
+  serve(std::move(config));
+  TlsClient slow(port_);
+  slow.send(upgrade());
+  EXPECT_THAT(slow.read_answer(), StartsWith("HTTP/1.1 101 "));
+  slow.send(frame(kHello));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 1"));
+  const std::string record =
+      slow.sealed(frame(R"({"type":"state","addresses":["10.0.0.1"],"forwarding":true})"));
+  for (std::size_t i = 0; i < record.size(); i += 10) {
+    EXPECT_TRUE(slow.send_raw(record.substr(i, 10)));
+    std::this_thread::sleep_for(milliseconds(300));
+  }
+  EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
+}
+
 TEST_F(RegistryServer, TheTimeForTheHandshakeCoversHello) {
   ServerConfig config;
   config.handshake = milliseconds(200);
@@ -436,8 +455,11 @@ TEST_F(RegistryServer, HoldsFewConnectionsOfOneAddressThatHaveNotSaidHello) {
 
 TEST_F(RegistryServer, RefusesWordsThatAreNone) {
   serve();
-  for (const std::string& text : {std::string("nonsense"), std::string(R"({"type":"resync"})"),
-                                  std::string(R"({"type":"hello","version":9})")}) {
+  for (const std::string& text :
+       {std::string("nonsense"), std::string(R"({"type":"resync"})"),
+        std::string(R"({"type":"hello","version":9})"),
+        // Whoever does not say hello has not said which version it speaks.
+        std::string(R"({"type":"state","addresses":["10.0.0.1"],"forwarding":true})")}) {
     TlsClient client(port_);
     client.send(upgrade());
     EXPECT_THAT(client.read_answer(), StartsWith("HTTP/1.1 101 "));
@@ -445,7 +467,17 @@ TEST_F(RegistryServer, RefusesWordsThatAreNone) {
     EXPECT_THAT(client.read_all(), HasSubstr("\"type\":\"refused\""));
   }
   EXPECT_TRUE(shows("sidetap_registry_connections 0"));
-  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"protocol\"} 3"));
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"protocol\"} 4"));
+  EXPECT_TRUE(shows("sidetap_registry_addresses 0"));
+}
+
+TEST_F(RegistryServer, HelloComesOnce) {
+  serve();
+  TlsClient client(port_);
+  client.send(upgrade());
+  EXPECT_THAT(client.read_answer(), StartsWith("HTTP/1.1 101 "));
+  client.send(frame(kHello) + frame(kHello));
+  EXPECT_THAT(client.read_all(), HasSubstr("hello comes once"));
 }
 
 TEST_F(RegistryServer, HoldsNoMoreConnectionsThanAllowed) {

@@ -26,12 +26,17 @@ class ConfigurationStoreTest : public testing::Test {
                 outcome.body = name;
                 return outcome;
               });
+            },
+            [this](const std::string& ca) -> Result<void> {
+              if (ca.find(signs_) != ca.npos) return {};
+              return Error{"it has not signed the certificate"};
             }};
   }
   static std::string answer(const ConfigurationStore& store) {
     return store.review("", Entry{}).body;
   }
   const std::string ca_ = testing_support::make_ca("registry").certificate;
+  std::string signs_ = ca_;  // the registry's certificate
   testing_support::TemporaryFolder folder_;
   int made_ = 0;
 };
@@ -101,6 +106,37 @@ TEST_F(ConfigurationStoreTest, ABadAuthorityLeavesTheOldInForceAndIsOneFault) {
   ASSERT_TRUE(configuration.reload());
   EXPECT_EQ(answer(configuration), "two" + ca_);
   EXPECT_EQ(configuration.failures(), faults);
+}
+
+TEST_F(ConfigurationStoreTest, AnAuthorityThatDoesNotVerifyTheRegistryLeavesTheOldInForce) {
+  auto configuration = store(folder_.write("config", "one"));
+  const std::string path = folder_.write("ca", ca_);
+  ASSERT_TRUE(configuration.reload_registry_ca(path));
+  ASSERT_TRUE(configuration.reload());
+  const std::string other = testing_support::make_ca("other").certificate;
+  folder_.write("ca", other);
+  for (int i = 0; i < 2; ++i) {
+    const auto failed = configuration.reload_registry_ca(path);
+    ASSERT_FALSE(failed);
+    EXPECT_THAT(failed.error().text, HasSubstr(path + ": it has not signed"));
+  }
+  EXPECT_EQ(answer(configuration), "one" + ca_);
+  EXPECT_EQ(configuration.registry_ca(), ca_);
+  EXPECT_EQ(configuration.failures(), 1u);
+  folder_.write("ca", other + ca_);
+  ASSERT_TRUE(configuration.reload_registry_ca(path)) << "both, for a rotation";
+  signs_ = other;
+  folder_.write("ca", other);
+  ASSERT_TRUE(configuration.reload_registry_ca(path)) << "the certificate has followed";
+  EXPECT_EQ(answer(configuration), "one" + other);
+}
+
+TEST_F(ConfigurationStoreTest, TheFirstAuthorityIsTakenForThereIsNoOther) {
+  signs_ = "nothing yet";
+  auto configuration = store(folder_.write("config", "one"));
+  ASSERT_TRUE(configuration.set_registry_ca(ca_, "here"));
+  ASSERT_TRUE(configuration.set_registry_ca(ca_, "here")) << "nor is it new";
+  EXPECT_EQ(configuration.failures(), 0u);
 }
 
 TEST_F(ConfigurationStoreTest, AnAuthorityIsTakenThoughTheFileHasTurnedBad) {

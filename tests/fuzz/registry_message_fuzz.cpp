@@ -1,0 +1,42 @@
+// A hostile registry: any text as a message to a tap. What the tap takes is within the limits and
+// survives the wire: encoded and decoded again it is the same.
+#include <cstdlib>
+#include <string_view>
+
+#include "shared/registry/codec.h"
+
+namespace {
+
+using namespace sidetap::registry;
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void check(const Snapshot& snapshot) {
+  require(snapshot.taps.size() <= kMostListedAddresses);
+  require(!snapshot.services || snapshot.services->size() <= kMostListedAddresses);
+}
+void check(const Change& change) { require(fits(change)); }
+void check(const CaBundle&) {}
+void check(const Refused&) {}
+void check(const Unknown&) {}
+
+template <typename T>
+void survives(const T& message) {
+  const auto again = decode_registry_message(encode(message));
+  require(again && *again == Message(message));
+}
+void survives(const Unknown&) {}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto message = decode_registry_message({reinterpret_cast<const char*>(data), size});
+  if (!message) {
+    require(!message.error().text.empty());
+    return 0;
+  }
+  std::visit([](const auto& said) { check(said), survives(said); }, *message);
+  return 0;
+}

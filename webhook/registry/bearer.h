@@ -1,0 +1,24 @@
+// The bearer token of an upgrade request. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sidetap::webhook::registry {
+
+/// Of the value of the field Authorization; empty: there is none.
+inline std::string bearer_of(std::string_view authorization) {
+  constexpr std::string_view kBearer = "Bearer ";
+  if (!authorization.starts_with(kBearer)) return {};
+  return std::string(authorization.substr(kBearer.size()));
+}
+
+/// One or more of the characters that a bearer token has, then padding (RFC 6750, 2.1: b64token).
+inline bool is_token(std::string_view text) {
+  constexpr std::string_view kCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+  const auto padding = text.find_first_not_of(kCharacters);
+  return padding != 0 && text.find_first_not_of('=', padding) == text.npos;
+}
+
+}  // namespace sidetap::webhook::registry
