@@ -291,7 +291,7 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .env = "STATUS_LISTEN",
        .value = "[HOST]:PORT",
        .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
-      config::optional_host_port(), into.status_listen);
+      config::optional_listen_address(), into.status_listen);
   options.add<bool>(
       {.flag = "--sandbox",
        .env = "SANDBOX",

@@ -85,6 +85,13 @@ class CommandLine(unittest.TestCase):
             ("--passive-listen", ":2002", "--passive-sessions", "0"): "--passive-sessions",
             ("--passive-listen", ":2002", "--interface", "eth0,eth1"): "--interface",
             ("--nonsense",): "--nonsense",
+            ("--sensor", "010.010.010.010"): "is no IPv4 address",
+            ("--sensor", "10.0.0.1,10.0.0.256"): "is no IPv4 address",
+            ("--sensor", ":2003"): "names no host",
+            ("--sensor", "127.0.0.1:0"): "port from 1 to 65535",
+            ("--sensor", "rpcap://10.0.0.1"): "is a URL",
+            ("--registry", "https://registry:8444"): "is a URL",
+            ("--interface", "eth0,"): "--interface",
         }
         for arguments, expected in cases.items():
             done = self.run_tap("run", "--sensor", "10.0.0.1", *arguments)
