@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/telemetry/log_throttle.h"
 #include "sidecar/session/hub.h"
 
 namespace sidetap::session {
@@ -42,6 +43,8 @@ class PassiveListener {
   Interruption interruption_;
   Interruption emptied_;
   std::list<Client> clients_;
+  telemetry::LogThrottle accept_faults_{1, std::chrono::minutes(1)};
+  telemetry::LogThrottle client_faults_{5, std::chrono::minutes(1)};
 };
 
 }  // namespace sidetap::session

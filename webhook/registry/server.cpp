@@ -18,6 +18,7 @@
 
 #include "shared/http/listener.h"
 #include "shared/telemetry/log.h"
+#include "shared/telemetry/log_throttle.h"
 #include "webhook/registry/authenticator.h"
 #include "webhook/registry/claim.h"
 #include "webhook/registry/metrics.h"
@@ -84,6 +85,8 @@ struct Server::Impl {
   asio::io_context context{1};
   std::thread thread;
   std::optional<tcp::acceptor> acceptor;
+  telemetry::LogThrottle accept_faults{1, std::chrono::minutes(1)};
+  telemetry::LogThrottle token_faults{5, std::chrono::minutes(1)};
   std::optional<Authenticator> authenticator;
   bool stopping = false;
 
@@ -182,7 +185,9 @@ struct Server::Impl {
     if (stopping || (answer && !*answer)) co_return std::nullopt;
     if (!answer) {
       refused("api-server");
-      telemetry::warn("a tap's token cannot be checked", {{"reason", answer.error().text}});
+      if (const auto kept_back = token_faults.admit())
+        telemetry::warn("a tap's token cannot be checked",
+                        {{"reason", answer.error().text}, {"not_logged", *kept_back}});
       co_await session.decline(503, "the token cannot be checked now");
       co_return std::nullopt;
     }
@@ -324,7 +329,9 @@ struct Server::Impl {
       if (stopping) break;
       if (error) {
         // Such as a full table of descriptors: it passes, the listener stays.
-        telemetry::warn("the registry cannot accept", {{"reason", error.message()}});
+        if (const auto kept_back = accept_faults.admit())
+          telemetry::warn("the registry cannot accept",
+                          {{"reason", error.message()}, {"not_logged", *kept_back}});
         pause.expires_after(kAcceptPause);
         co_await pause.async_wait(kTuple);
       } else if (connections.size() >= config.most_connections) {
