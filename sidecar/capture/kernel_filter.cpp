@@ -264,9 +264,11 @@ class FilterBuilder {
   /// Where the loopback interface is captured, a sensor in the pod is reached by it.
   void match_loopback(std::uint32_t at, bool v4, Label matched) {
     const Label next = out_.label();
-    prefix_unless(v4 ? net::Cidr::make(net::IpAddress::v4(0x7f000000), 8)
-                     : net::Cidr::host(net::IpAddress::v6(0, 1)),
-                  at, next);
+    if (v4) {
+      word_unless(0x7f000000, 8, at, next);
+    } else {
+      address_unless(net::IpAddress::v6(0, 1), at, next);
+    }
     out_.go(matched);
     out_.bind(next);
   }

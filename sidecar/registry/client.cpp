@@ -147,8 +147,9 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   asio::awaitable<LinkEnd> talk(Replica& replica) {
     replica.link = std::make_shared<Link>(executor, config, replica.endpoint);
     replica.resync_asked = false;
-    const session::Exclude keep_out = [this, &replica](const capture::OwnEndpoint& endpoint) {
-      exclude(replica, endpoint);
+    const session::Exclude keep_out = [this, &replica](capture::OwnEndpoint endpoint) {
+      endpoint.every_local_port = true;
+      return exclude(replica, endpoint);
     };
     const std::function<std::string()> hello = [this] {
       vouched = vouched || forwarding();
@@ -288,14 +289,15 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
            !view.lists_any(own.addresses);
   }
 
-  void exclude(Replica& replica, const std::optional<capture::OwnEndpoint>& endpoint) {
+  std::chrono::milliseconds exclude(Replica& replica,
+                                    const std::optional<capture::OwnEndpoint>& endpoint) {
     replica.connection_before = endpoint ? replica.connection : std::nullopt;
     replica.connection = endpoint;
-    if (!callbacks.exclude) return;
+    if (!callbacks.exclude) return {};
     std::vector<capture::OwnEndpoint> list;
     if (replica.connection) list.push_back(*replica.connection);
     if (replica.connection_before) list.push_back(*replica.connection_before);
-    callbacks.exclude("registry " + replica.name, std::move(list));
+    return callbacks.exclude("registry " + replica.name, std::move(list));
   }
 
   void count_failure(std::string_view kind) {

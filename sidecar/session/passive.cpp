@@ -33,7 +33,7 @@ PassiveListener::PassiveListener(Hub& hub)
 
 Result<std::uint16_t> PassiveListener::listen() {
   auto fd = listen_tcp(settings_.listen, [this](const capture::OwnEndpoint& endpoint) {
-    own_traffic_.control(endpoint);
+    return own_traffic_.control(endpoint);
   });
   if (!fd) return Error{settings_.listen.to_string() + ": " + fd.error().text};
   const auto bound = local_endpoint(fd->get());
@@ -51,8 +51,10 @@ asio::awaitable<void> PassiveListener::run() {
     if (fd) {
       admit(std::move(fd));
     } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
-      telemetry::warn("a client cannot be accepted",
-                      {{"detail", system_error("accept", errno).text}});
+      const std::string detail = system_error("accept", errno).text;
+      if (const auto kept_back = accept_faults_.admit())
+        telemetry::warn("a client cannot be accepted",
+                        {{"detail", detail}, {"not_logged", *kept_back}});
       co_await sleep(hub_.executor, kAcceptPause, &interruption_);
     }
   }
@@ -104,8 +106,10 @@ asio::awaitable<void> PassiveListener::serve(Place client, AsyncFd fd, std::stri
   if (hub_.config.tls.role != TlsRole::kNone) {
     auto made = make_tls_context(hub_.config.tls);
     if (!made) {
-      telemetry::warn("a client cannot be served",
-                      {{"client", name}, {"detail", made.error().text}});
+      if (const auto kept_back = client_faults_.admit())
+        telemetry::warn(
+            "a client cannot be served",
+            {{"client", name}, {"detail", made.error().text}, {"not_logged", *kept_back}});
       co_return;
     }
     tls = std::move(*made);

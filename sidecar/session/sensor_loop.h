@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "shared/telemetry/log_throttle.h"
 #include "sidecar/session/hub.h"
 
 namespace sidetap::session {
@@ -28,6 +29,9 @@ class SensorLoop {
     std::string text;
   };
   boost::asio::awaitable<Outcome> attempt();
+  /// The addresses of now, unless one of them is the pod's own.
+  boost::asio::awaitable<Result<std::vector<Endpoint>>> look_up(Outcome& failure);
+  boost::asio::awaitable<void> stand_by();
   boost::asio::awaitable<std::optional<AsyncFd>> connect(Outcome& failure);
   boost::asio::awaitable<Outcome> talk(AsyncFd control);
   void stand(Standing standing);
@@ -49,6 +53,7 @@ class SensorLoop {
   Standing standing_ = Standing::kNone;
   bool at_work_ = false;
   std::string reported_;  // the fault that stands in the log already
+  telemetry::LogThrottle reports_{10, std::chrono::minutes(1)};
 };
 
 }  // namespace sidetap::session

@@ -53,6 +53,7 @@ class RegistryClient : public testing::Test {
     callbacks.exclude = [this](const std::string&, std::vector<capture::OwnEndpoint> endpoints) {
       const std::lock_guard lock(mutex_);
       if (!endpoints.empty()) excluded_ = endpoints.front();
+      return std::chrono::milliseconds();
     };
     if (!replicas_.empty()) {
       callbacks.resolve = [this]() -> asio::awaitable<Result<std::vector<session::Endpoint>>> {
@@ -359,7 +360,9 @@ TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
   const auto link = std::make_shared<Link>(
       context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
-  const session::Exclude exclude = [](const capture::OwnEndpoint&) {};
+  const session::Exclude exclude = [](const capture::OwnEndpoint&) {
+    return std::chrono::milliseconds();
+  };
   const std::function<std::string()> hello = [] { return hello_text(Addresses(), false); };
   const std::function<bool(Message)> on_message = [](Message) { return true; };
   auto ended = asio::co_spawn(context_, link->run(ca_.certificate, exclude, hello, on_message),
