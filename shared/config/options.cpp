@@ -269,22 +269,27 @@ Parser<std::vector<net::IpAddress>> address_list() {
   };
 }
 
-Parser<net::HostPort> host_port(std::uint16_t default_port) {
+namespace {
+
+using ReadPlace = Result<net::HostPort> (*)(std::string_view, std::uint16_t);
+
+Parser<net::HostPort> place(ReadPlace read, std::uint16_t default_port, const std::string& form) {
   return [=](std::string_view text) -> Result<net::HostPort> {
-    auto parsed = net::parse_host_port(text, default_port);
+    auto parsed = read(text, default_port);
     if (parsed) return parsed;
-    return Error{std::string(default_port == 0 ? "HOST:PORT" : "HOST[:PORT]") +
-                 ", IPv6 in brackets (" + parsed.error().text + ")"};
+    return Error{form + ", IPv6 in brackets (" + parsed.error().text + ")"};
   };
 }
 
+}  // namespace
+
+Parser<net::HostPort> host_port(std::uint16_t default_port) {
+  return place(net::parse_host_port, default_port, default_port == 0 ? "HOST:PORT" : "HOST[:PORT]");
+}
+
 Parser<net::HostPort> listen_address(std::uint16_t default_port) {
-  return [=](std::string_view text) -> Result<net::HostPort> {
-    auto parsed = net::parse_listen_address(text, default_port);
-    if (parsed) return parsed;
-    return Error{std::string(default_port == 0 ? "[HOST]:PORT" : "HOST[:PORT] or :PORT") +
-                 ", IPv6 in brackets (" + parsed.error().text + ")"};
-  };
+  return place(net::parse_listen_address, default_port,
+               default_port == 0 ? "[HOST]:PORT" : "HOST[:PORT] or :PORT");
 }
 
 Parser<std::optional<net::HostPort>> optional_listen_address() {

@@ -18,8 +18,9 @@ struct OwnEndpoint {
   std::uint16_t local_port = 0;
   net::IpAddress remote;
   std::uint16_t remote_port = 0;
-  /// Whatever of the pod sends there is a tap's traffic: a proxy that the connection is led through,
-  /// a tap in another container, a socket of an earlier session. Then `local_port` is not looked at.
+  /// Whatever of the pod sends there is a tap's traffic: a proxy that the connection is led
+  /// through, a tap in another container, a socket of an earlier session. Then `local_port` is not
+  /// looked at.
   bool every_local_port = false;
 
   std::uint16_t matched_local_port() const {

@@ -38,9 +38,9 @@ class Lane {
       const auto datagrams = static_cast<std::uint32_t>(refused->datagram);
       sender_.count_sent(runs_.all()[refused->run], refused->datagram, datagrams);
       const std::size_t before = std::exchange(refused_size_, refused->fits);
-      cut_datagrams(
-          runs_, buffer_.get(), *refused,
-          [&](std::span<std::byte> frame) { return cut(frame.size() == before, refused->fits); });
+      cut_datagrams(runs_, buffer_.get(), *refused, [&](std::span<std::byte> frame) {
+        return cut(frame.size() == before, refused->fits);
+      });
     }
     runs_.clear();
     used_ = 0;

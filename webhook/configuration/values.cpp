@@ -49,8 +49,7 @@ Result<std::string> check_sensor(std::string_view text, std::uint16_t default_po
   });
   sensors = net::distinct(std::move(sensors), net::same_place);
   if (sensors.size() > kMostSensors) why = std::to_string(sensors.size()) + " given";
-  if (!why.empty())
-    return Error{"HOST[:PORT],..., at most 10 (" + why + ")"};
+  if (!why.empty()) return Error{"HOST[:PORT],..., at most 10 (" + why + ")"};
   std::string list;
   for (const net::HostPort& sensor : sensors)
     list += (list.empty() ? "" : ",") + sensor.to_string();

@@ -127,7 +127,8 @@ TEST(Environment, OfATapAloneNamesEachOnceToo) {
   EXPECT_EQ(options.sessions.sensors[1].address.host, "Sensor");
   EXPECT_EQ(options.sessions.sensors[1].ipv6_family, rpcap::Ipv6Family::kWindows);
   EXPECT_THAT(options.interfaces, ElementsAre("eth0"));
-  EXPECT_EQ(once({"--sensor", "a,b,A", "--interface", "eth1,eth0,eth1"}).sessions.sensors.size(), 2U);
+  EXPECT_EQ(once({"--sensor", "a,b,A", "--interface", "eth1,eth0,eth1"}).sessions.sensors.size(),
+            2U);
   EXPECT_EQ(once({"--sensor", "a,a:2003", "--output", "vxlan"}).sessions.sensors.size(), 2U)
       << "4789 and 2003 are two ports";
 }
