@@ -78,7 +78,7 @@ TEST(KernelFilter, WhateverThePodSendsToASensorsPortIsATapsTraffic) {
             .remote_port = 2003,
             .every_local_port = true}};
   // Through a proxy, from another container, from a socket of an earlier session.
-  for (const std::uint16_t port : {40001, 40009}) {
+  for (const auto port : {std::uint16_t{40001}, std::uint16_t{40009}}) {
     EXPECT_FALSE(passes(packet().from("10.0.0.1").to("192.0.2.1").tcp(port, 2003).ethernet(),
                         kPacketOutgoing, c));
     EXPECT_FALSE(passes(packet().from("192.0.2.1").to("10.0.0.1").tcp(2003, port).ethernet(),

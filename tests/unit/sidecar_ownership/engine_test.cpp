@@ -408,7 +408,7 @@ TEST_F(Ownership, WhateverThePodSendsToASensorsPortIsATapsTraffic) {
                                  .remote = ip("192.0.2.1"),
                                  .remote_port = 2003,
                                  .every_local_port = true}});
-  for (const std::uint16_t port : {40001, 40009}) {
+  for (const auto port : {std::uint16_t{40001}, std::uint16_t{40009}}) {
     EXPECT_EQ(one.rule(packet().from("10.0.0.1").to("192.0.2.1").tcp(port, 2003)),
               Rule::kOwnTraffic);
     EXPECT_EQ(one.rule(packet().from("192.0.2.1").to("10.0.0.1").tcp(2003, port)),
