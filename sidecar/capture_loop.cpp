@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "shared/net/distinct.h"
 #include "shared/net/unique_fd.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/forwarding/tcp_output.h"
@@ -151,8 +152,7 @@ struct CaptureLoop::Impl {
     filter.mac = self.mac;
     filter.senders = self.senders;
     filter.broadcasts = self.broadcasts;
-    for (const auto& [owner, endpoints] : own)
-      filter.own.insert(filter.own.end(), endpoints.begin(), endpoints.end());
+    filter.own = excluded;
     filter.unowned_peers = config.unowned_peers;
     filter.accept_bytes = captured_bytes(config);
     return capture::build_kernel_filter(filter);
@@ -315,6 +315,7 @@ struct CaptureLoop::Impl {
   // Control thread.
   ownership::Self self;
   std::map<std::string, std::vector<capture::OwnEndpoint>> own;
+  std::vector<capture::OwnEndpoint> excluded;  // of all owners, each once
   std::map<std::uint64_t, Capture> captures;
   LoopCounts ended;  // of captures that are no more
   std::uint64_t next_capture = 1;
@@ -369,8 +370,8 @@ void CaptureLoop::finish() {
   impl_->running = false;
 }
 
-void CaptureLoop::exclude_own_traffic(const std::string& owner,
-                                      std::vector<capture::OwnEndpoint> endpoints) {
+std::chrono::milliseconds CaptureLoop::exclude_own_traffic(
+    const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) {
   if (endpoints.empty()) {
     impl_->own.erase(owner);
   } else {
@@ -378,8 +379,14 @@ void CaptureLoop::exclude_own_traffic(const std::string& owner,
   }
   std::vector<capture::OwnEndpoint> all;
   for (const auto& [name, list] : impl_->own) all.insert(all.end(), list.begin(), list.end());
+  // Several connections to one place are one where the local port makes no difference.
+  for (capture::OwnEndpoint& each : all) each.local_port = each.matched_local_port();
+  all = net::distinct(std::move(all));
+  if (all == impl_->excluded) return {};
+  impl_->excluded = all;
   impl_->engine.set_own_endpoints(std::move(all));
   impl_->renew_filter();
+  return {};
 }
 
 Result<std::uint64_t> CaptureLoop::start(session::CaptureOrder order) {

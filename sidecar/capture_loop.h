@@ -73,8 +73,9 @@ class CaptureLoop final : public session::CaptureControl {
   /// Reads what the kernel holds, sends what is packed, ends the thread.
   void finish();
 
-  void exclude_own_traffic(const std::string& owner,
-                           std::vector<capture::OwnEndpoint> endpoints) override;
+  /// Of this interface alone; nobody else is told, so the answer is always 0.
+  std::chrono::milliseconds exclude_own_traffic(
+      const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) override;
   /// Refused while the interface is not open: whoever is told that a capture runs counts on it.
   Result<std::uint64_t> start(session::CaptureOrder order) override;
   /// The same for an output that no sensor asked for: everything, up to the tap's snaplen. `key`

@@ -58,7 +58,7 @@ int check_command(std::span<const char* const> arguments) {
                               .value = "[HOST]:PORT",
                               .help = "where the tap serves its health",
                               .required = true},
-                             config::host_port(), status);
+                             config::listen_address(), status);
   const auto parsed = options.parse(arguments, config::process_environment);
   if (parsed != config::ParseResult::kRun) return parsed == config::ParseResult::kHelp ? 0 : 2;
   try {

@@ -2,6 +2,7 @@
 #include <iterator>
 #include <utility>
 
+#include "shared/net/distinct.h"
 #include "sidecar/options.h"
 
 namespace sidetap {
@@ -87,6 +88,10 @@ Result<void> check(RunOptions& options) {
                  std::to_string(sessions.sensors.size()) + " sensors of --sensor"};
   for (std::size_t i = 0; i < sessions.sensors.size(); ++i)
     sessions.sensors[i].ipv6_family = families[families.size() == 1 ? 0 : i];
+  sessions.sensors = net::distinct(std::move(sessions.sensors),
+                                   [](const session::Sensor& a, const session::Sensor& b) {
+                                     return net::same_place(a.address, b.address);
+                                   });
   return {};
 }
 

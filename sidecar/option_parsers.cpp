@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "shared/net/distinct.h"
 #include "sidecar/direct_outputs.h"
 
 namespace sidetap {
@@ -9,15 +10,15 @@ namespace sidetap {
 config::Parser<std::vector<std::string>> name_list() {
   return [](std::string_view text) -> Result<std::vector<std::string>> {
     std::vector<std::string> names;
-    while (!text.empty()) {
+    for (;;) {
       const std::size_t comma = std::min(text.find(','), text.size());
       const std::string_view name = text.substr(0, comma);
       if (name.empty() || name.size() > 15 || name.find_first_of(" /") != name.npos)
         return Error{"names of network interfaces, separated by commas"};
       names.emplace_back(name);
-      text.remove_prefix(std::min(comma + 1, text.size()));
+      if (comma == text.size()) return net::distinct(std::move(names));
+      text.remove_prefix(comma + 1);
     }
-    return names;
   };
 }
 
@@ -37,7 +38,7 @@ config::Parser<std::vector<session::Sensor>> sensor_list() {
 }
 
 config::Parser<std::optional<session::PassiveSettings>> passive_listen() {
-  return [parse = config::host_port(session::kPassivePort)](
+  return [parse = config::listen_address(session::kPassivePort)](
              std::string_view text) -> Result<std::optional<session::PassiveSettings>> {
     auto listen = parse(text);
     if (!listen) return listen.error();

@@ -32,10 +32,11 @@ config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> 
       };
 }
 
-/// Names of network interfaces, separated by commas.
+/// Names of network interfaces, separated by commas; each once.
 config::Parser<std::vector<std::string>> name_list();
 
-/// At most 10; the port where none is given: RPCAP's.
+/// At most 10, repetitions among them, which check() takes out: the list of IPv6 families goes by
+/// what was written. The port where none is given: RPCAP's.
 config::Parser<std::vector<session::Sensor>> sensor_list();
 
 config::Parser<std::optional<session::PassiveSettings>> passive_listen();

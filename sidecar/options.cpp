@@ -44,6 +44,18 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
       config::word<forwarding::Oversize>(
           {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
       into.output.oversize);
+  options.add<forwarding::Handover>(
+      {.flag = "--vxlan-segmentation",
+       .env = "VXLAN_SEGMENTATION",
+       .value = "on|off",
+       .fallback = "off",
+       .help =
+           "on: several frames are handed to the kernel as one piece (UDP_SEGMENT), which costs "
+           "less; needs a receiver that has bound the port on another node, as one that sniffs "
+           "(Suricata, Zeek) may see the whole piece"},
+      config::word<forwarding::Handover>(
+          {{"on", forwarding::Handover::kSegments}, {"off", forwarding::Handover::kSingly}}),
+      into.output.handover);
   options.add<std::string>({.flag = "--pcap-dir",
                             .env = "PCAP_DIR",
                             .value = "FOLDER",
@@ -291,7 +303,7 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .env = "STATUS_LISTEN",
        .value = "[HOST]:PORT",
        .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
-      config::optional_host_port(), into.status_listen);
+      config::optional_listen_address(), into.status_listen);
   options.add<bool>(
       {.flag = "--sandbox",
        .env = "SANDBOX",

@@ -56,7 +56,8 @@ void declare(config::OptionSet& options, RunOptions& into);
 /// in for SENSOR where that is not set.
 config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment);
 
-/// What only makes sense together; completes what one option says of another. Reads the password.
+/// What only makes sense together; completes what one option says of another, and takes out sensors
+/// that are named twice. Reads the password.
 Result<void> check(RunOptions& options);
 
 /// Parses and checks. Prints what config::OptionSet prints.

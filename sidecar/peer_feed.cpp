@@ -64,16 +64,16 @@ registry::Own own_addresses(const std::vector<net::Interface>& interfaces,
 
 PeerFeed::PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions& options,
                    const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops,
-                   telemetry::MetricsRegistry& metrics)
+                   Exclusion& exclusion, telemetry::MetricsRegistry& metrics)
     : ownership_(ownership),
       loops_(std::move(loops)),
       client_(std::move(executor), client_config(options),
               {.resolve = {},
                .on_peers = [this](const auto& peers) { adopt(*peers); },
                .exclude =
-                   [this](const std::string& owner,
-                          const std::vector<capture::OwnEndpoint>& endpoints) {
-                     for (CaptureLoop* loop : loops_) loop->exclude_own_traffic(owner, endpoints);
+                   [&exclusion](const std::string& owner,
+                                const std::vector<capture::OwnEndpoint>& endpoints) {
+                     return exclusion.exclude(owner, endpoints);
                    }},
               &metrics) {}
 

@@ -12,6 +12,7 @@
 
 #include "shared/net/interfaces.h"
 #include "sidecar/capture_loop.h"
+#include "sidecar/exclusion.h"
 #include "sidecar/ownership_options.h"
 #include "sidecar/registry/client.h"
 #include "sidecar/registry_options.h"
@@ -34,9 +35,10 @@ registry::Own own_addresses(const std::vector<net::Interface>& interfaces,
 /// Everything on the control thread.
 class PeerFeed {
  public:
-  /// `options.address` is set. `loops` and `metrics` outlive this object, and so does `ownership`.
+  /// `options.address` is set. `loops`, `exclusion` and `metrics` outlive this object, and so does
+  /// `ownership`.
   PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions& options,
-           const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops,
+           const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops, Exclusion& exclusion,
            telemetry::MetricsRegistry& metrics);
 
   /// Error: the CA is no PEM certificate.

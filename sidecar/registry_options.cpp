@@ -11,7 +11,6 @@ config::Parser<std::optional<net::HostPort>> registry_address() {
              std::string_view text) -> Result<std::optional<net::HostPort>> {
     auto address = parse(text);
     if (!address) return address.error();
-    if (address->host.empty()) return Error{"HOST[:PORT]"};
     return std::optional(std::move(*address));
   };
 }

@@ -23,6 +23,8 @@
 #include "sidecar/capture/device.h"
 #include "sidecar/capture_loop.h"
 #include "sidecar/direct_outputs.h"
+#include "sidecar/exclusion.h"
+#include "sidecar/interface_choice.h"
 #include "sidecar/longest_packet_watch.h"
 #include "sidecar/ownership/kernel_sockets.h"
 #include "sidecar/peer_feed.h"
@@ -36,38 +38,9 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// The interfaces that hold the pod's addresses; where none does, the first that is no loopback.
-std::vector<std::string> choose_interfaces(const RunOptions& options,
-                                           const std::vector<net::Interface>& interfaces) {
-  if (!options.interfaces.empty()) return options.interfaces;
-  std::vector<std::string> holding;
-  std::string other;
-  for (const net::Interface& interface : interfaces) {
-    const bool holds = std::any_of(
-        interface.addresses.begin(), interface.addresses.end(), [&](const auto& address) {
-          const auto& pod_ips = options.ownership.pod_ips;
-          return std::find(pod_ips.begin(), pod_ips.end(), address.address) != pod_ips.end();
-        });
-    if (holds) holding.push_back(interface.name);
-    const bool loopback =
-        std::all_of(interface.addresses.begin(), interface.addresses.end(),
-                    [](const auto& address) { return address.address.is_loopback(); });
-    if (other.empty() && !loopback) other = interface.name;
-  }
-  if (holding.empty()) holding.push_back(other.empty() ? "eth0" : other);
-  return holding;
-}
-
 std::string pod_description(const RunOptions& options) {
   if (options.pod_namespace.empty()) return options.pod_name;
   return options.pod_namespace + "/" + options.pod_name;
-}
-
-const net::Interface* find_interface(const std::vector<net::Interface>& interfaces,
-                                     const std::string& name) {
-  const auto found = std::find_if(interfaces.begin(), interfaces.end(),
-                                  [&](const auto& interface) { return interface.name == name; });
-  return found == interfaces.end() ? nullptr : &*found;
 }
 
 std::string list_text(const std::vector<net::IpAddress>& addresses) {
@@ -98,6 +71,7 @@ class Tap {
   struct Path {
     Result<void> start() { return direct ? direct->start() : sessions->start(); }
     asio::awaitable<void> stop() { return direct ? direct->stop() : sessions->stop(); }
+    bool ready() const { return loop->is_working() && (!direct || direct->healthy()); }
     /// What it captures now reaches the sensors.
     bool forwarding() const {
       return loop->is_working() && (direct ? direct->forwarding() : sessions->forwarding());
@@ -122,7 +96,10 @@ class Tap {
         !doubt.empty() && !options_.registry.address)
       telemetry::warn("no peer counts as tapped", {{"reason", doubt}});
     const auto names = choose_interfaces(options_, *interfaces);
+    exclusion_ = std::make_unique<Exclusion>(context_.get_executor(),
+                                             most_connections(options_, names.size()));
     for (const std::string& name : names) add_interface(name);
+    exclusion_->watch();
 
     metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops());
     for (const auto& path : paths_) path->loop->run();
@@ -136,7 +113,7 @@ class Tap {
     }
     if (options_.registry.address) {
       peer_feed_ = std::make_unique<PeerFeed>(context_.get_executor(), options_.registry,
-                                              options_.ownership, loops(), metrics_);
+                                              options_.ownership, loops(), *exclusion_, metrics_);
       tell_registry();
       if (auto started = peer_feed_->start(); !started) return started;
     }
@@ -213,6 +190,7 @@ class Tap {
     path->loop =
         std::make_unique<CaptureLoop>(std::move(config), capture::make_system_device(),
                                       std::make_unique<ownership::KernelListeningSockets>());
+    exclusion_->add(*path->loop);
     if (options_.output.kind != OutputKind::kRpcap) {
       add_direct_output(*path, name);
       paths_.push_back(std::move(path));
@@ -220,6 +198,7 @@ class Tap {
     }
     session::SessionsConfig sessions = options_.sessions;
     sessions.description = pod_description(options_);
+    sessions.is_own_address = [this](const auto& address) { return is_own_address(address); };
     if (sessions.passive && !paths_.empty()) {
       telemetry::warn(
           "clients are not offered this interface: they get the first that has an address of the "
@@ -229,8 +208,9 @@ class Tap {
     }
     sessions.buffer_size = static_cast<std::uint32_t>(options_.buffer_size);
     path->control = std::make_unique<SharedExclusion>(
-        *path->loop, name,
-        [this](const auto& owner, const auto& endpoints) { exclude_everywhere(owner, endpoints); });
+        *path->loop, name, [this](const auto& owner, const auto& endpoints) {
+          return exclusion_->exclude(owner, endpoints);
+        });
     path->sessions = std::make_unique<session::Sessions>(
         context_.get_executor(), std::move(sessions), *path->control, &metrics_);
     path->sessions->on_forwarding_changed([this](bool) { tell_registry(); });
@@ -244,21 +224,24 @@ class Tap {
       config.receivers.push_back(sensor.address);
     config.every_receiver = options_.sessions.mode == session::SensorMode::kReplicate;
     config.mtu = options_.sessions.data_mtu;
+    config.is_own_address = [this](const auto& address) { return is_own_address(address); };
     std::string pod = pod_description(options_);
     std::replace(pod.begin(), pod.end(), '/', '_');
     config.file_prefix = pod.empty() ? name : pod + "_" + name;
     path.direct = std::make_unique<DirectOutputs>(
         context_.get_executor(), std::move(config), *path.loop,
-        [this, name](const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) {
-          exclude_everywhere(name + " " + owner, endpoints);
+        [this, name](const std::string& owner, const std::vector<capture::OwnEndpoint>& endpoints) {
+          return exclusion_->exclude(name + " " + owner, endpoints);
         },
         &metrics_);
     path.direct->on_forwarding_changed([this] { tell_registry(); });
   }
 
-  void exclude_everywhere(const std::string& owner,
-                          const std::vector<capture::OwnEndpoint>& endpoints) {
-    for (const auto& each : paths_) each->loop->exclude_own_traffic(owner, endpoints);
+  bool is_own_address(const net::IpAddress& address) const {
+    if (address.is_loopback())
+      return false;  // a sensor beside the application is one to forward to
+    const ownership::Self self = make_self(options_.ownership, interfaces_, {});
+    return std::find(self.addresses.begin(), self.addresses.end(), address) != self.addresses.end();
   }
 
   /// What the pod's addresses and gateways are now; with the former the kernel's filter is built
@@ -301,7 +284,7 @@ class Tap {
     http::StatusHandlers handlers;
     handlers.ready = [this] {
       return std::all_of(paths_.begin(), paths_.end(),
-                         [](const auto& path) { return path->loop->is_working(); });
+                         [](const auto& path) { return path->ready(); });
     };
     handlers.metrics = [this] {
       metrics_view_->refresh();
@@ -315,10 +298,10 @@ class Tap {
     // interface, and where the port is open there alone, it is the pod's on every other.
     const auto address = net::IpAddress::parse(options_.status_listen->host);
     if (!address || !address->is_loopback())
-      exclude_everywhere("status", {{.protocol = capture::IpProtocol::kTcp,
-                                     .local = address ? *address : net::IpAddress{},
-                                     .local_port = *port,
-                                     .remote = {}}});
+      exclusion_->exclude("status", {{.protocol = capture::IpProtocol::kTcp,
+                                      .local = address ? *address : net::IpAddress{},
+                                      .local_port = *port,
+                                      .remote = {}}});
     telemetry::info("serving health and metrics", {{"port", *port}});
     return {};
   }
@@ -347,6 +330,7 @@ class Tap {
     for (const auto& path : paths_) path->loop->hand_over();
     for (const auto& path : paths_) co_await path->stop();
     if (peer_feed_) co_await peer_feed_->stop();
+    exclusion_->stop();
     stop_loops();
     address_watch_.stop();
     longest_packet_watch_.stop();
@@ -376,6 +360,7 @@ class Tap {
   std::vector<net::Interface> interfaces_;  ///< As they were when last looked at.
   std::vector<net::IpAddress> gateways_;    ///< Likewise.
   std::vector<std::unique_ptr<Path>> paths_;
+  std::unique_ptr<Exclusion> exclusion_;
   std::unique_ptr<TapMetrics> metrics_view_;
   std::unique_ptr<http::StatusServer> status_;
   std::unique_ptr<PeerFeed> peer_feed_;

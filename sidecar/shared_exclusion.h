@@ -13,15 +13,16 @@ namespace sidetap {
 
 class SharedExclusion final : public session::CaptureControl {
  public:
-  using Exclude = std::function<void(const std::string&, const std::vector<capture::OwnEndpoint>&)>;
+  using Exclude = std::function<std::chrono::milliseconds(
+      const std::string&, const std::vector<capture::OwnEndpoint>&)>;
 
-  /// `exclude` reaches every interface; owners get `prefix` before their names.
+  /// `exclude` is Exclusion::exclude(); owners get `prefix` before their names.
   SharedExclusion(session::CaptureControl& own, std::string prefix, Exclude exclude)
       : own_(own), prefix_(std::move(prefix)), exclude_(std::move(exclude)) {}
 
-  void exclude_own_traffic(const std::string& owner,
-                           std::vector<capture::OwnEndpoint> endpoints) override {
-    exclude_(prefix_ + " " + owner, endpoints);
+  std::chrono::milliseconds exclude_own_traffic(
+      const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) override {
+    return exclude_(prefix_ + " " + owner, endpoints);
   }
   Result<std::uint64_t> start(session::CaptureOrder order) override {
     return own_.start(std::move(order));

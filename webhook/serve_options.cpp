@@ -15,13 +15,13 @@ void declare_addresses(config::OptionSet& options, ServeOptions& into) {
                               .fallback = ":8443",
                               .help = "where to answer admission reviews over HTTPS; no host: "
                                       "every address"},
-                             config::host_port(), into.listen);
+                             config::listen_address(), into.listen);
   options.add<std::optional<net::HostPort>>(
       {.flag = "--status-listen",
        .env = "SIDETAP_STATUS_LISTEN",
        .value = "[HOST]:PORT",
        .help = "where to serve /healthz, /readyz and /metrics over HTTP; none: nowhere"},
-      config::optional_host_port(), into.status_listen);
+      config::optional_listen_address(), into.status_listen);
 }
 
 void declare_tls(config::OptionSet& options, ServeOptions& into) {
@@ -58,7 +58,7 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
        .env = "SIDETAP_REGISTRY_LISTEN",
        .value = "[HOST]:PORT",
        .help = "where taps learn which peers are tapped (WebSocket over TLS); none: nowhere"},
-      config::optional_host_port(), into.listen);
+      config::optional_listen_address(), into.listen);
   options.add<bool>({.flag = "--registry-auth",
                      .env = "SIDETAP_REGISTRY_AUTH",
                      .value = "HOW",

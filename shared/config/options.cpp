@@ -8,6 +8,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "shared/net/distinct.h"
+
 namespace sidetap::config {
 namespace {
 
@@ -261,23 +263,37 @@ Parser<std::vector<net::IpAddress>> address_list() {
       for (const net::Cidr& cidr : *cidrs) {
         if (cidr.length128() == 128) list.push_back(cidr.first());
       }
-      if (list.size() == cidrs->size()) return list;
+      if (list.size() == cidrs->size()) return net::distinct(std::move(list));
     }
     return Error{"a comma list of IPv4 or IPv6 addresses"};
   };
 }
 
-Parser<net::HostPort> host_port(std::uint16_t default_port) {
+namespace {
+
+using ReadPlace = Result<net::HostPort> (*)(std::string_view, std::uint16_t);
+
+Parser<net::HostPort> place(ReadPlace read, std::uint16_t default_port, const std::string& form) {
   return [=](std::string_view text) -> Result<net::HostPort> {
-    auto parsed = net::parse_host_port(text, default_port);
+    auto parsed = read(text, default_port);
     if (parsed) return parsed;
-    return Error{std::string(default_port == 0 ? "HOST:PORT" : "HOST[:PORT]") +
-                 ", IPv6 in brackets (" + parsed.error().text + ")"};
+    return Error{form + ", IPv6 in brackets (" + parsed.error().text + ")"};
   };
 }
 
-Parser<std::optional<net::HostPort>> optional_host_port() {
-  return [parse = host_port()](std::string_view text) -> Result<std::optional<net::HostPort>> {
+}  // namespace
+
+Parser<net::HostPort> host_port(std::uint16_t default_port) {
+  return place(net::parse_host_port, default_port, default_port == 0 ? "HOST:PORT" : "HOST[:PORT]");
+}
+
+Parser<net::HostPort> listen_address(std::uint16_t default_port) {
+  return place(net::parse_listen_address, default_port,
+               default_port == 0 ? "[HOST]:PORT" : "HOST[:PORT] or :PORT");
+}
+
+Parser<std::optional<net::HostPort>> optional_listen_address() {
+  return [parse = listen_address()](std::string_view text) -> Result<std::optional<net::HostPort>> {
     auto value = parse(text);
     if (!value) return value.error();
     return std::optional(std::move(*value));
@@ -286,22 +302,21 @@ Parser<std::optional<net::HostPort>> optional_host_port() {
 
 Parser<std::vector<net::HostPort>> host_port_list(std::uint16_t default_port, std::size_t most) {
   return [=](std::string_view text) -> Result<std::vector<net::HostPort>> {
+    const auto wrong = [most](const std::string& why) {
+      return Error{"1 to " + std::to_string(most) + " of HOST[:PORT], separated by commas (" + why +
+                   ")"};
+    };
     std::vector<net::HostPort> list;
-    std::string why = "empty";
-    std::istringstream items{std::string(text)};
-    std::string item;
-    while (std::getline(items, item, ',')) {
-      auto parsed = net::parse_host_port(item, default_port);
-      if (!parsed) {
-        why = parsed.error().text;
-        list.clear();
-        break;
-      }
-      list.push_back(*parsed);
+    for (;;) {
+      const std::size_t comma = std::min(text.find(','), text.size());
+      auto parsed = net::parse_host_port(text.substr(0, comma), default_port);
+      if (!parsed) return wrong(parsed.error().text);
+      list.push_back(std::move(*parsed));
+      if (comma == text.size()) break;
+      text.remove_prefix(comma + 1);
     }
-    if (list.size() > most) why = std::to_string(list.size()) + " given";
-    if (!list.empty() && list.size() <= most) return list;
-    return Error{"1 to " + std::to_string(most) + " of HOST[:PORT], by commas (" + why + ")"};
+    if (list.size() > most) return wrong(std::to_string(list.size()) + " given");
+    return list;
   };
 }
 

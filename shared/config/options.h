@@ -120,9 +120,13 @@ Parser<std::uint64_t> byte_size(std::uint64_t least, std::uint64_t most);
 Parser<std::int64_t> duration_ms(std::int64_t least, std::int64_t most);
 Parser<std::vector<net::Cidr>> cidr_list();
 Parser<std::vector<net::IpAddress>> address_list();
+/// Where to dial. A default port of 0: the port is required.
 Parser<net::HostPort> host_port(std::uint16_t default_port = 0);
+/// Where to listen: no host stands for every address.
+Parser<net::HostPort> listen_address(std::uint16_t default_port = 0);
 /// The same, for an option that has no value unless it is given.
-Parser<std::optional<net::HostPort>> optional_host_port();
+Parser<std::optional<net::HostPort>> optional_listen_address();
+/// Places to dial, as they are written: repetitions too.
 Parser<std::vector<net::HostPort>> host_port_list(std::uint16_t default_port, std::size_t most);
 /// A file that exists and can be read. The value is its path.
 Parser<std::string> readable_file();

@@ -288,7 +288,8 @@ HttpAnswer HttpSession::handle(Parser& parser) {
                             {type.data(), type.size()},
                             std::move(request.body())});
   } catch (const std::exception& fault) {
-    telemetry::error("a request failed", {{"reason", fault.what()}});
+    if (const auto kept_back = shared_.faults.admit())
+      telemetry::error("a request failed", {{"reason", fault.what()}, {"not_logged", *kept_back}});
     return {500, "text/plain; charset=utf-8", {}, "internal error\n"};
   }
 }

@@ -23,6 +23,7 @@ struct SessionShared {
   HttpHandler handler;
   MemoryBudget budget;
   telemetry::LogThrottle refusals{20, std::chrono::seconds(10)};
+  telemetry::LogThrottle faults{5, std::chrono::minutes(1)};  ///< Of our own.
   ServerCounters counters = {};
   std::atomic<bool> draining{false};
   std::atomic<bool> stopping{false};

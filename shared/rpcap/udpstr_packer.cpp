@@ -1,6 +1,7 @@
 #include "shared/rpcap/udpstr_packer.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sidetap::rpcap {
 namespace {
@@ -13,6 +14,11 @@ void put32(std::byte* at, std::uint32_t value) {
   put16(at, value >> 16);
   put16(at + 2, value);
 }
+
+std::uint32_t get16(const std::byte* at) {
+  return std::to_integer<std::uint32_t>(at[0]) << 8 | std::to_integer<std::uint32_t>(at[1]);
+}
+std::uint32_t get32(const std::byte* at) { return get16(at) << 16 | get16(at + 2); }
 
 }  // namespace
 
@@ -50,6 +56,30 @@ void UdpstrPacker::finish() {
 void UdpstrPacker::clear() {
   used_ = 0;
   runs_.clear();
+}
+
+UdpstrPacker::Unsent UdpstrPacker::take_back(std::size_t run, std::size_t datagram) {
+  Unsent unsent;
+  unsent.goes_on = in_packet_;
+  bool has_header = false;
+  bool first = true;
+  for (; run < runs().size(); ++run, datagram = 0) {
+    const net::DatagramRun& each = runs()[run];
+    for (std::size_t at = datagram * each.datagram; at < each.size; at += each.datagram) {
+      const std::byte* const bytes = buffer_.get() + each.offset + at;
+      const std::size_t size = std::min(each.datagram, each.size - at);
+      if (std::exchange(first, false)) seqno_ = get32(bytes + 4);
+      const std::uint32_t header = get16(bytes + 2);
+      if (!has_header && header != kNoPacketHeader) {
+        unsent.tail = unsent.stream.size() + header - kUdpstrHeaderSize;
+        has_header = true;
+      }
+      unsent.stream.insert(unsent.stream.end(), bytes + kUdpstrHeaderSize, bytes + size);
+    }
+  }
+  if (!has_header) unsent.tail = unsent.stream.size();
+  clear();
+  return unsent;
 }
 
 void UdpstrPacker::set_datagram_size(std::size_t bytes) {

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "shared/net/datagram_runs.h"
 #include "shared/rpcap/codec.h"
@@ -52,6 +53,41 @@ class UdpstrPacker {
   /// Forgets what runs() named. finish() must come before.
   void clear();
 
+  /// Packs what runs() holds from there on anew, into datagrams of `bytes`, with the sequence
+  /// numbers that follow those before; what was before is forgotten. For datagrams that the path
+  /// has refused: nobody has seen them. In the middle of a packet or between two, as after add()'s
+  /// `flush()` or after finish(), and ends so. `flush()` as in add(). Returns how many packets end
+  /// in what is packed anew.
+  template <class Flush>
+  std::uint32_t repack(std::size_t run, std::size_t datagram, std::size_t bytes, Flush&& flush) {
+    const Unsent unsent = take_back(run, datagram);
+    set_datagram_size(bytes);
+    std::uint32_t packets = 0;
+    std::span<const std::byte> stream(unsent.stream);
+    // The rest of a packet that began before.
+    in_packet_ = unsent.tail != 0;
+    append(stream.first(unsent.tail), flush);
+    stream = stream.subspan(unsent.tail);
+    if (in_packet_ && !(unsent.goes_on && stream.empty())) {
+      end_packet();
+      ++packets;
+    }
+    while (!stream.empty()) {
+      const PacketHeader header = decode_packet_header(stream.first<kPacketHeaderSize>());
+      stream = stream.subspan(kPacketHeaderSize);
+      const std::size_t size = std::min<std::size_t>(header.captured, stream.size());
+      if (room() < kPacketHeaderSize + kUdpstrHeaderSize) next_datagram(flush);
+      begin_packet(header);
+      append(stream.first(size), flush);
+      stream = stream.subspan(size);
+      if (stream.empty() && unsent.goes_on) break;
+      end_packet();
+      ++packets;
+    }
+    finish();
+    return packets;
+  }
+
   bool empty() const { return used_ == 0; }
   std::size_t datagram_size() const { return datagram_size_; }
   /// Counts from the next datagram on.
@@ -59,6 +95,14 @@ class UdpstrPacker {
   std::uint32_t next_seqno() const { return seqno_; }
 
  private:
+  /// What was packed and never left: the stream without the datagrams' headers.
+  struct Unsent {
+    std::vector<std::byte> stream;
+    std::size_t tail = 0;  ///< Bytes before the first packet header.
+    bool goes_on = false;  ///< The last packet is not complete yet.
+  };
+  Unsent take_back(std::size_t run, std::size_t datagram);
+
   /// Bytes left in the datagram that is being filled; 0 when there is none.
   std::size_t room() const { return open_ ? limit_ - used_ : 0; }
   template <class Flush>

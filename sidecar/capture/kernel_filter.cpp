@@ -261,6 +261,18 @@ class FilterBuilder {
     }
   }
 
+  /// Where the loopback interface is captured, a sensor in the pod is reached by it.
+  void match_loopback(std::uint32_t at, bool v4, Label matched) {
+    const Label next = out_.label();
+    if (v4) {
+      word_unless(0x7f000000, 8, at, next);
+    } else {
+      address_unless(net::IpAddress::v6(0, 1), at, next);
+    }
+    out_.go(matched);
+    out_.bind(next);
+  }
+
   /// Multicast and broadcast have rules of their own.
   void pass_group(bool v4) {
     if (ethernet_) {
@@ -349,8 +361,9 @@ class FilterBuilder {
   void one_way(const OwnEndpoint& own, bool sent, bool v4) {
     const auto number = static_cast<std::uint32_t>(own.protocol);
     const std::uint32_t need = own.protocol == IpProtocol::kTcp ? 14 : 4;
-    const std::uint16_t from_port = sent ? own.local_port : own.remote_port;
-    const std::uint16_t to_port = sent ? own.remote_port : own.local_port;
+    const std::uint16_t local_port = own.matched_local_port();
+    const std::uint16_t from_port = sent ? local_port : own.remote_port;
+    const std::uint16_t to_port = sent ? own.remote_port : local_port;
     const std::uint32_t local = sent ? source(v4) : destination(v4);
     const std::uint32_t remote = sent ? destination(v4) : source(v4);
     const bool fragments = !own.remote.is_unspecified();
@@ -358,6 +371,7 @@ class FilterBuilder {
     if (own.local.is_unspecified()) {
       const Label mine = out_.label();
       match_self(local, v4, mine);
+      match_loopback(local, v4, mine);
       out_.go(next);
       out_.bind(mine);
     } else {

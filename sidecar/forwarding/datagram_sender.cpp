@@ -17,6 +17,9 @@ constexpr std::size_t kMessagesPerCall = net::kMaxRunDatagrams;
 constexpr int kWaitMilliseconds = 5;
 // After a wait none follows for so many times as long as it took.
 constexpr int kWorkPerWait = 49;
+// More would mean that a refusal comes back before the next datagram is sent, each time.
+constexpr unsigned kMostRefusals = 1000;
+constexpr std::size_t kSmallestDatagram = 64;
 
 struct SegmentControl {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(std::uint16_t))> bytes{};
@@ -40,32 +43,38 @@ bool refuses_segmentation(int error) {
 
 }  // namespace
 
-DatagramSender::DatagramSender(net::UniqueFd socket, OutputCounts& counts, FaultHandler on_fault)
-    : socket_(std::move(socket)), counts_(counts), on_fault_(std::move(on_fault)) {
+DatagramSender::DatagramSender(net::UniqueFd socket, OutputCounts& counts, FaultHandler on_fault,
+                               Handover handover)
+    : socket_(std::move(socket)),
+      counts_(counts),
+      on_fault_(std::move(on_fault)),
+      segmentation_(handover == Handover::kSegments) {
   int mode = IP_PMTUDISC_DO;
   setsockopt(socket_.get(), IPPROTO_IP, IP_MTU_DISCOVER, &mode, sizeof mode);
   mode = IPV6_PMTUDISC_DO;  // refused on an IPv4 socket, which does not matter
   setsockopt(socket_.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, &mode, sizeof mode);
 }
 
-void DatagramSender::send(std::span<const net::DatagramRun> runs, const std::byte* base) {
-  while (!runs.empty()) {
+std::optional<TooLarge> DatagramSender::send(std::span<const net::DatagramRun> runs,
+                                             const std::byte* base) {
+  for (std::size_t done = 0; done < runs.size();) {
+    const auto rest = runs.subspan(done);
     if (dead_) {
-      for (const auto& run : runs) dropped(run, DropCause::kDisconnected);
-      return;
+      for (const auto& run : rest) dropped(run, DropCause::kDisconnected);
+      return std::nullopt;
     }
-    if (segmentation_) {
-      runs = runs.subspan(send_segmented(runs, base));
-    } else {
-      if (send_singly(runs.front(), base)) forwarded(runs.front());
-      runs = runs.subspan(1);
+    Step step = segmentation_ ? send_segmented(rest, base) : send_singly(rest.front(), base);
+    done += step.runs;
+    if (step.too_large) {
+      step.too_large->run = done;
+      return step.too_large;
     }
   }
+  return std::nullopt;
 }
 
-// Returns how many runs are dealt with: sent, or given up.
-std::size_t DatagramSender::send_segmented(std::span<const net::DatagramRun> runs,
-                                           const std::byte* base) {
+DatagramSender::Step DatagramSender::send_segmented(std::span<const net::DatagramRun> runs,
+                                                    const std::byte* base) {
   std::array<mmsghdr, kMessagesPerCall> messages;
   std::array<iovec, kMessagesPerCall> parts;
   std::array<SegmentControl, kMessagesPerCall> controls;
@@ -77,29 +86,33 @@ std::size_t DatagramSender::send_segmented(std::span<const net::DatagramRun> run
     messages[i].msg_hdr.msg_iovlen = 1;
     if (runs[i].count > 1) request_segments(messages[i].msg_hdr, controls[i], runs[i].datagram);
   }
-  for (bool again = false;;) {
+  const std::size_t size = runs.front().datagram;
+  for (;;) {
     const int sent = sendmmsg(socket_.get(), messages.data(), static_cast<unsigned>(count), 0);
     if (sent > 0) {
+      told_too_large_ = false;
+      refusals_ = 0;
       for (int i = 0; i < sent; ++i) forwarded(runs[static_cast<std::size_t>(i)]);
-      return static_cast<std::size_t>(sent);
+      return {static_cast<std::size_t>(sent)};
     }
     int error = errno;
-    if (error == EINTR || (error == EAGAIN && wait_for_room())) continue;
-    last_size_ = runs.front().datagram;
     // Kernels before 6.11 answer so to segments that the path's MTU, which has fallen, refuses.
-    if (error == EINVAL && path_size() != 0 && path_size() < last_size_) error = EMSGSIZE;
-    if (error == EMSGSIZE && !std::exchange(again, true) && fits_path(last_size_)) continue;
+    if (error == EINVAL && path_size() != 0 && path_size() < size) error = EMSGSIZE;
+    if (worth_another_try(error, size)) continue;
     if (refuses_segmentation(error)) {
       segmentation_ = false;
-      return 0;
+      return {0};
     }
+    if (const std::size_t fits = error == EMSGSIZE ? size_to_try(size) : 0; fits != 0)
+      return {0, TooLarge{.fits = fits}};
     dropped(runs.front(), cause_of(error));
-    return 1;
+    return {1};
   }
 }
 
-// One datagram a message. False: given up, and counted.
-bool DatagramSender::send_singly(const net::DatagramRun& run, const std::byte* base) {
+// One datagram a message.
+DatagramSender::Step DatagramSender::send_singly(const net::DatagramRun& run,
+                                                 const std::byte* base) {
   std::array<mmsghdr, kMessagesPerCall> messages;
   std::array<iovec, kMessagesPerCall> parts;
   for (std::size_t i = 0; i < run.count; ++i) {
@@ -111,24 +124,65 @@ bool DatagramSender::send_singly(const net::DatagramRun& run, const std::byte* b
     messages[i].msg_hdr.msg_iovlen = 1;
   }
   std::size_t done = 0;
-  bool again = false;
   while (done < run.count) {
     const int sent =
         sendmmsg(socket_.get(), messages.data() + done, static_cast<unsigned>(run.count - done), 0);
     if (sent > 0) {
+      told_too_large_ = false;
+      refusals_ = 0;
       done += static_cast<std::size_t>(sent);
       continue;
     }
     const int error = errno;
-    if (error == EINTR || (error == EAGAIN && wait_for_room())) continue;
-    last_size_ = run.datagram;
-    if (error == EMSGSIZE && !std::exchange(again, true) && fits_path(last_size_)) continue;
+    const std::size_t size = parts[done].iov_len;
+    if (worth_another_try(error, size)) continue;
+    if (const std::size_t fits = error == EMSGSIZE ? size_to_try(size) : 0; fits != 0)
+      return {0, TooLarge{.datagram = done, .fits = fits}};
+    if (run.packets == run.count && !run.splits_packet) {
+      // One packet each: what went out before is known.
+      count_sent(run, done, static_cast<std::uint32_t>(done));
+      counts_.dropped[static_cast<unsigned>(cause_of(error))].add(run.packets - done);
+      return {1};
+    }
     // Which of its packets went out before is not known to the run: all count as dropped, so that
     // the ledger never claims too much.
     dropped(run, cause_of(error));
-    return false;
+    return {1};
   }
-  return true;
+  forwarded(run);
+  return {1};
+}
+
+/// The socket may tell of what was sent before: the datagram at hand has not been looked at then.
+bool DatagramSender::worth_another_try(int error, std::size_t size) {
+  switch (error) {
+    case EINTR:
+      return true;
+    case EAGAIN:
+      return wait_for_room();
+    case EMSGSIZE: {
+      // What a router says of a datagram, the socket tells at the next one, whatever its size.
+      const std::size_t fits = path_size();
+      if (fits == 0 || size > fits || std::exchange(told_too_large_, true)) return false;
+      smaller_size_ = fits;
+      return true;
+    }
+    case ECONNREFUSED:
+      return !on_fault_ && ++refusals_ <= kMostRefusals;
+    default:
+      return false;
+  }
+}
+
+/// What has been sent of a run that is packed anew.
+void DatagramSender::count_sent(const net::DatagramRun& run, std::size_t datagrams,
+                                std::uint32_t packets) {
+  if (datagrams == 0) return;
+  forwarded({.offset = run.offset,
+             .size = std::min(datagrams * run.datagram, run.size),
+             .datagram = run.datagram,
+             .count = static_cast<std::uint32_t>(datagrams),
+             .packets = packets});
 }
 
 bool DatagramSender::wait_for_room() {
@@ -149,7 +203,6 @@ DropCause DatagramSender::cause_of(int error) {
     case ENOMEM:
       return DropCause::kSocketFull;
     case EMSGSIZE:
-      learn_path_mtu();
       return DropCause::kTooLarge;
     case ECONNREFUSED:
     case ENOTCONN:
@@ -178,19 +231,12 @@ std::size_t DatagramSender::path_size() const {
   return mtu > static_cast<int>(overhead) ? static_cast<std::size_t>(mtu) - overhead : 0;
 }
 
-/// What a router says of a datagram, the socket tells at the next one, whatever its size: if that
-/// one fits it is to be sent again.
-bool DatagramSender::fits_path(std::size_t size) {
-  const std::size_t fits = path_size();
-  if (fits == 0 || size > fits) return false;
-  smaller_size_ = fits;
-  return true;
-}
-
-void DatagramSender::learn_path_mtu() {
+/// For a datagram that the path refused; 0: there is no smaller one.
+std::size_t DatagramSender::size_to_try(std::size_t size) const {
   const std::size_t fits = path_size();
   // The system may not know yet what the path refused: then go down in steps.
-  smaller_size_ = fits != 0 && fits < last_size_ ? fits : last_size_ - last_size_ / 8;
+  const std::size_t smaller = fits != 0 && fits < size ? fits : size - size / 8;
+  return smaller < size && smaller >= kSmallestDatagram ? smaller : 0;
 }
 
 void DatagramSender::forwarded(const net::DatagramRun& run) {

@@ -1,12 +1,16 @@
 // Sends runs of datagrams with as few system calls as the kernel and the device allow.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "shared/net/datagram_runs.h"
 #include "shared/net/unique_fd.h"
@@ -14,47 +18,96 @@
 
 namespace sidetap::forwarding {
 
-/// Over one connected, non-blocking UDP socket: UDP_SEGMENT where a run has several datagrams,
-/// otherwise, and where the kernel or the device refuses that, sendmmsg. Never lets IP fragment.
+/// How several datagrams are given to the kernel.
+enum class Handover : std::uint8_t {
+  /// Runs of one size in one piece (UDP_SEGMENT) where the kernel and the device take that; the
+  /// receiver's socket gets single datagrams. On a device that carries such pieces as they are, a
+  /// veth for example, one that sniffs gets the whole piece.
+  kSegments,
+  kSingly,  ///< Each by itself, several in one call.
+};
+
+/// Where the path's MTU stopped a send.
+struct TooLarge {
+  std::size_t run = 0;       ///< Its index among those given.
+  std::size_t datagram = 0;  ///< Of that run: the first that was not sent.
+  std::size_t fits = 0;      ///< UDP payload bytes to try next, fewer than that datagram has.
+};
+
+/// Over one connected, non-blocking UDP socket. Never lets IP fragment.
 class DatagramSender {
  public:
   /// Writes to `counts`, which must outlive it. Without `on_fault` a port that does not answer
-  /// costs the run that learns of it, and nothing ends.
-  DatagramSender(net::UniqueFd socket, OutputCounts& counts, FaultHandler on_fault);
+  /// costs nothing and ends nothing: the refusals of what was sent before are read, and it goes on.
+  DatagramSender(net::UniqueFd socket, OutputCounts& counts, FaultHandler on_fault,
+                 Handover handover = Handover::kSegments);
 
-  /// Sends all runs; what finds no room in the socket is dropped and counted. It may wait for room,
-  /// a few milliseconds and a small part of all time at most: whoever else is fed from the same
-  /// ring must not pay for a slow way to this one.
-  void send(std::span<const net::DatagramRun> runs, const std::byte* base);
+  /// Sends and counts all runs; what finds no room in the socket is dropped and counted. It may
+  /// wait for room, a few milliseconds and a small part of all time at most: whoever else is fed
+  /// from the same ring must not pay for a slow way to this one.
+  /// An answer says that the rest is too large for the path: neither sent nor counted, as are the
+  /// packets of the run's first datagrams, which were sent: pack it anew, and count_sent().
+  std::optional<TooLarge> send(std::span<const net::DatagramRun> runs, const std::byte* base);
+  /// The first `datagrams` of a run, in which so many packets ended, were sent.
+  void count_sent(const net::DatagramRun& run, std::size_t datagrams, std::uint32_t packets);
 
-  /// Datagrams were too large for the path: UDP payload bytes that fit it now, which may be more
-  /// than they have by now; 0: no news. Reading resets it.
+  /// Datagrams that were sent were too large for the path: UDP payload bytes that fit it now, which
+  /// may be more than they have by now; 0: no news. Reading resets it.
   std::size_t take_smaller_size() { return std::exchange(smaller_size_, 0); }
   /// The connection was refused: nothing is sent any more.
   bool dead() const { return dead_; }
   bool segmentation() const { return segmentation_; }
 
  private:
-  std::size_t send_segmented(std::span<const net::DatagramRun> runs, const std::byte* base);
-  bool send_singly(const net::DatagramRun& run, const std::byte* base);
+  /// Of one attempt: how many runs are dealt with, and what stopped the next.
+  struct Step {
+    std::size_t runs = 0;
+    std::optional<TooLarge> too_large{};
+  };
+  Step send_segmented(std::span<const net::DatagramRun> runs, const std::byte* base);
+  Step send_singly(const net::DatagramRun& run, const std::byte* base);
+  bool worth_another_try(int error, std::size_t size);
   bool wait_for_room();
   DropCause cause_of(int error);
   void forwarded(const net::DatagramRun& run);
   void dropped(const net::DatagramRun& run, DropCause cause);
-  bool fits_path(std::size_t size);
-  void learn_path_mtu();
+  std::size_t size_to_try(std::size_t size) const;
   std::size_t path_size() const;
 
   net::UniqueFd socket_;
   OutputCounts& counts_;
   FaultHandler on_fault_;
-  bool segmentation_ = true;
+  bool segmentation_;
   bool dead_ = false;
+  bool told_too_large_ = false;  // and the datagram fits: once is old news, twice is not
+  unsigned refusals_ = 0;        // in a row
   std::chrono::steady_clock::time_point next_wait_;  // not before
   bool tail_lost_ = false;  // the packet that goes on in the next run has lost a part
   DropCause tail_cause_ = DropCause::kSocketFull;
   std::size_t smaller_size_ = 0;
-  std::size_t last_size_ = 0;
 };
+
+/// For outputs of which each datagram is one packet: cuts what is too large where it lies, from
+/// where `at` says, and puts what is left to send into `runs`. `cut` gets a datagram of more bytes
+/// than fit, and says how many it keeps; 0: it is left out.
+template <typename Cut>
+void cut_datagrams(net::DatagramRuns& runs, std::byte* base, const TooLarge& at, Cut&& cut) {
+  const std::vector<net::DatagramRun> all(runs.all().begin(), runs.all().end());
+  runs.clear();
+  std::size_t to = all[at.run].offset + at.datagram * all[at.run].datagram;
+  for (std::size_t i = at.run; i < all.size(); ++i) {
+    const net::DatagramRun& run = all[i];
+    for (std::size_t done = (i == at.run ? at.datagram : 0) * run.datagram; done < run.size;
+         done += run.datagram) {
+      const std::span<std::byte> datagram(base + run.offset + done,
+                                          std::min(run.datagram, run.size - done));
+      const std::size_t kept = datagram.size() > at.fits ? cut(datagram) : datagram.size();
+      if (kept == 0) continue;
+      std::memmove(base + to, datagram.data(), kept);
+      runs.add(to, kept, 1, false);
+      to += kept;
+    }
+  }
+}
 
 }  // namespace sidetap::forwarding

@@ -15,6 +15,9 @@ namespace sidetap::forwarding {
 namespace {
 
 constexpr std::size_t kBufferBytes = 64 * 1024;
+// What a disk must hold to count as not full any more: what fails for want of one more buffer would
+// else come and go.
+constexpr std::size_t kBuffersOfRoom = 4;
 constexpr std::uint32_t kMaxSnaplen = 262'144;
 
 // In this machine's byte order; the magic number tells a reader which that is.
@@ -37,10 +40,13 @@ struct RecordHeader {
 static_assert(sizeof(RecordHeader) == 16);
 
 class FileOutput final : public Output {
+  using Clock = std::chrono::steady_clock;
+
  public:
-  FileOutput(FileConfig config, FaultHandler on_fault)
+  FileOutput(FileConfig config, FaultHandler on_fault, std::function<void()> on_recovered)
       : config_(std::move(config)),
         on_fault_(std::move(on_fault)),
+        on_recovered_(std::move(on_recovered)),
         buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)) {}
 
   void add(const OutgoingPacket& packet) override {
@@ -63,8 +69,7 @@ class FileOutput final : public Output {
   }
   void flush() override {
     write_out();
-    // One attempt for each flush: a full disk must not be asked for every packet.
-    tried_ = false;
+    if (failing_ && Clock::now() >= next_probe_) probe();
   }
 
  private:
@@ -99,60 +104,84 @@ class FileOutput final : public Output {
     counts_.forwarded.add(packets);
     counts_.bytes.add(bytes);
     written_ += bytes;
-    failing_ = false;
   }
 
   /// All of it, or nothing.
   bool write_all(std::span<const iovec> parts, std::size_t size) {
-    if (!file_ && (tried_ || !open_next())) return false;
+    if (failing_ || (!file_ && !open_next())) return false;
     const ssize_t done = ::writev(file_.get(), parts.data(), static_cast<int>(parts.size()));
     if (done == static_cast<ssize_t>(size)) return true;
     fail(done < 0 ? errno : ENOSPC);
-    // Readers take half a record for damage.
-    [[maybe_unused]] const int cut = ::ftruncate(file_.get(), static_cast<off_t>(written_));
-    file_.reset();
+    cut_off();
     return false;
   }
 
+  /// Readers take half a record for damage. What follows is appended.
+  void cut_off() {
+    [[maybe_unused]] const int cut = ::ftruncate(file_.get(), static_cast<off_t>(written_));
+  }
+
+  /// Is there room again, for more than the next buffer? The buffer is empty.
+  void probe() {
+    next_probe_ = Clock::now() + config_.probe_interval;
+    if (!file_) {
+      if (open_next()) recovered();
+      return;
+    }
+    std::memset(buffer_.get(), 0, kBufferBytes);
+    std::array<iovec, kBuffersOfRoom> room;
+    room.fill({buffer_.get(), kBufferBytes});
+    const ssize_t done = ::writev(file_.get(), room.data(), static_cast<int>(room.size()));
+    cut_off();
+    if (done == static_cast<ssize_t>(kBuffersOfRoom * kBufferBytes)) recovered();
+  }
+
   bool open_next() {
-    tried_ = true;
     const std::string path =
         config_.folder + "/" + config_.prefix + "-" + std::to_string(next_) + ".pcap";
-    file_.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+    file_.reset(::open(path.c_str(),
+                       O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
     FileHeader header;
     header.link_type = config_.link_type;
-    if (!file_ || ::write(file_.get(), &header, sizeof header) != sizeof header) {
-      fail(errno);
+    const ssize_t done = file_ ? ::write(file_.get(), &header, sizeof header) : -1;
+    if (done != sizeof header) {
+      fail(done < 0 ? errno : ENOSPC);
       file_.reset();
       return false;
     }
     next_ = (next_ + 1) % config_.files;
     written_ = sizeof header;
-    tried_ = false;
     return true;
   }
 
   void fail(int error) {
-    if (std::exchange(failing_, true) || !on_fault_) return;
-    on_fault_(config_.folder + ": " + std::strerror(error));
+    if (std::exchange(failing_, true)) return;
+    next_probe_ = Clock::now() + config_.probe_interval;
+    if (on_fault_) on_fault_(config_.folder + ": " + std::strerror(error));
+  }
+  void recovered() {
+    if (std::exchange(failing_, false) && on_recovered_) on_recovered_();
   }
 
   FileConfig config_;
   FaultHandler on_fault_;
+  std::function<void()> on_recovered_;
   net::UniqueFd file_;
   std::uint64_t written_ = 0;  // to this file
   unsigned next_ = 0;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t used_ = 0;
   std::uint64_t packets_ = 0;  // in the buffer
-  bool tried_ = false;         // to open a file, since the last flush, in vain
   bool failing_ = false;
+  Clock::time_point next_probe_;
 };
 
 }  // namespace
 
-std::unique_ptr<Output> make_file_output(FileConfig config, FaultHandler on_fault) {
-  return std::make_unique<FileOutput>(std::move(config), std::move(on_fault));
+std::unique_ptr<Output> make_file_output(FileConfig config, FaultHandler on_fault,
+                                         std::function<void()> on_recovered) {
+  return std::make_unique<FileOutput>(std::move(config), std::move(on_fault),
+                                      std::move(on_recovered));
 }
 
 }  // namespace sidetap::forwarding

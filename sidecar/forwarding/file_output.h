@@ -1,7 +1,9 @@
 // Packets into rotating capture files, for trouble-shooting.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,11 +18,15 @@ struct FileConfig {
       100U << 20;               ///< A file that would grow beyond is followed by the next.
   unsigned files = 5;           ///< Then the first is written anew.
   std::uint32_t link_type = 1;  ///< LINKTYPE_ number.
+  std::chrono::milliseconds probe_interval{500};  ///< A full disk is looked at no more often.
 };
 
 /// Format: pcap with microseconds (draft-ietf-opsawg-pcap). Whole records only: what a write that
-/// fails has begun is cut off again. Then packets are dropped and counted, and the next flush tries
-/// the next file; `on_fault` is called once for each series of failures, on the packet path.
-std::unique_ptr<Output> make_file_output(FileConfig config, FaultHandler on_fault);
+/// fails has begun is cut off again. Then packets are dropped and counted until a flush finds room
+/// for more than the next few, at the same place: a full disk costs none of what is written
+/// already. `on_fault` is called when that begins, `on_recovered` when it ends, whether packets
+/// come or not; both on the packet path.
+std::unique_ptr<Output> make_file_output(FileConfig config, FaultHandler on_fault,
+                                         std::function<void()> on_recovered);
 
 }  // namespace sidetap::forwarding

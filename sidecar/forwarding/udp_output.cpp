@@ -29,10 +29,20 @@ class UdpstrOutput final : public Output {
 
  private:
   void send() {
-    sender_.send(packer_.runs(), packer_.data());
+    while (const auto refused = sender_.send(packer_.runs(), packer_.data())) pack_anew(*refused);
     packer_.clear();
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
       packer_.set_datagram_size(std::min(smaller, packer_.datagram_size()));
+  }
+
+  void pack_anew(const TooLarge& refused) {
+    const net::DatagramRun stopped = packer_.runs()[refused.run];
+    std::uint32_t packets = 0;
+    for (const auto& run : packer_.runs().subspan(refused.run)) packets += run.packets;
+    // Smaller datagrams have more headers: they may fill the buffer before all is packed.
+    const std::uint32_t again =
+        packer_.repack(refused.run, refused.datagram, refused.fits, [this] { send(); });
+    sender_.count_sent(stopped, refused.datagram, packets - again);
   }
 
   DatagramSender sender_;
@@ -69,7 +79,14 @@ class PlainUdpOutput final : public Output {
     used_ += kHeaders + body;
   }
   void flush() override {
-    sender_.send(runs_.all(), buffer_.get());
+    while (const auto refused = sender_.send(runs_.all(), buffer_.get())) {
+      const auto datagrams = static_cast<std::uint32_t>(refused->datagram);
+      sender_.count_sent(runs_.all()[refused->run], refused->datagram, datagrams);
+      const std::size_t before =
+          std::exchange(datagram_size_, std::max(refused->fits, rpcap::kMinUdpstrDatagram));
+      cut_datagrams(runs_, buffer_.get(), *refused,
+                    [&](std::span<std::byte> message) { return cut(message, before); });
+    }
     runs_.clear();
     used_ = 0;
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
@@ -77,6 +94,22 @@ class PlainUdpOutput final : public Output {
   }
 
  private:
+  /// Its packet as by a smaller snaplen. One that fills a datagram of the size `before` was cut,
+  /// and counted, when it was added.
+  std::size_t cut(std::span<std::byte> message, std::size_t before) {
+    const std::size_t body = datagram_size_ - rpcap::kHeaderSize - rpcap::kPacketHeaderSize;
+    const auto packet_header = message.subspan<rpcap::kHeaderSize, rpcap::kPacketHeaderSize>();
+    rpcap::PacketHeader header = rpcap::decode_packet_header(packet_header);
+    if (message.size() < before) counts_.truncated.add();
+    header.captured = static_cast<std::uint32_t>(body);
+    rpcap::encode_packet_header(header, packet_header);
+    rpcap::encode_header(
+        {.type = rpcap::MessageType::kPacket,
+         .payload_size = static_cast<std::uint32_t>(rpcap::kPacketHeaderSize + body)},
+        message.first<rpcap::kHeaderSize>());
+    return datagram_size_;
+  }
+
   DatagramSender sender_;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t datagram_size_;

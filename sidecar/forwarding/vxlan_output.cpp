@@ -19,7 +19,10 @@ constexpr std::size_t kSll2Header = 20;
 /// One source port: its socket and the batch that is being filled for it.
 class Lane {
  public:
-  Lane(net::UniqueFd socket, OutputCounts& counts) : sender_(std::move(socket), counts, nullptr) {}
+  Lane(net::UniqueFd socket, OutputCounts& counts, const VxlanConfig& config)
+      : sender_(std::move(socket), counts, nullptr, config.handover),
+        counts_(counts),
+        oversize_(config.oversize) {}
 
   std::byte* reserve(std::size_t size) {
     if (!buffer_) buffer_ = std::make_unique_for_overwrite<std::byte[]>(kBatchBytes);
@@ -31,14 +34,39 @@ class Lane {
   }
   void flush() {
     if (used_ == 0) return;
-    sender_.send(runs_.all(), buffer_.get());
+    while (const auto refused = sender_.send(runs_.all(), buffer_.get())) {
+      const auto datagrams = static_cast<std::uint32_t>(refused->datagram);
+      sender_.count_sent(runs_.all()[refused->run], refused->datagram, datagrams);
+      const std::size_t before = std::exchange(refused_size_, refused->fits);
+      cut_datagrams(runs_, buffer_.get(), *refused, [&](std::span<std::byte> frame) {
+        return cut(frame.size() == before, refused->fits);
+      });
+    }
     runs_.clear();
     used_ = 0;
   }
-  std::size_t take_smaller_size() { return sender_.take_smaller_size(); }
+  /// As of DatagramSender, or what the path has refused to be larger than.
+  std::size_t take_smaller_size() {
+    const std::size_t news = sender_.take_smaller_size();
+    const std::size_t refused = std::exchange(refused_size_, 0);
+    return news == 0 || refused == 0 ? std::max(news, refused) : std::min(news, refused);
+  }
 
  private:
+  /// What is left of a frame that is too large. `again`: it was cut, and is so still.
+  std::size_t cut(bool again, std::size_t fits) {
+    if (oversize_ == Oversize::kTruncate) {
+      if (!again) counts_.truncated.add();
+      return fits;
+    }
+    counts_.dropped[static_cast<unsigned>(DropCause::kTooLarge)].add();
+    return 0;
+  }
+
   DatagramSender sender_;
+  OutputCounts& counts_;
+  Oversize oversize_;
+  std::size_t refused_size_ = 0;
   std::unique_ptr<std::byte[]> buffer_;
   std::size_t used_ = 0;
   net::DatagramRuns runs_{64};
@@ -51,7 +79,7 @@ class VxlanOutput final : public Output {
  public:
   VxlanOutput(std::vector<net::UniqueFd> sockets, VxlanConfig config) : config_(config) {
     for (net::UniqueFd& socket : sockets)
-      lanes_.push_back(std::make_unique<Lane>(std::move(socket), counts_));
+      lanes_.push_back(std::make_unique<Lane>(std::move(socket), counts_, config));
     config_.datagram_size = std::min(config_.datagram_size, kBatchBytes);
   }
 

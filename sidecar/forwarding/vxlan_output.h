@@ -1,7 +1,7 @@
 // Packets to a sensor inside VXLAN (RFC 7348): what Suricata, Zeek and others take.
 //
-// Without a session there is no word from the sensor: a port that nobody listens on costs packets,
-// which are counted, and ends nothing.
+// Without a session there is no word from the sensor. A receiver that sniffs binds no port, so that
+// its kernel answers what it gets with ICMP errors: they cost no packet, and end nothing.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 
 #include "shared/net/unique_fd.h"
 #include "sidecar/capture/packet_view.h"
+#include "sidecar/forwarding/datagram_sender.h"
 #include "sidecar/forwarding/output.h"
 
 namespace sidetap::forwarding {
@@ -28,6 +29,9 @@ struct VxlanConfig {
   std::size_t datagram_size = 1472;  ///< UDP payload that fits the path, bytes.
   Oversize oversize = Oversize::kTruncate;
   capture::LinkType link = capture::LinkType::kEthernet;  ///< Raw IP gets an Ethernet header.
+  /// Segments spare system calls, but one that sniffs on the way or on the same node gets many
+  /// frames as one datagram, of which it reads the first at best.
+  Handover handover = Handover::kSingly;
 };
 
 /// `sockets`: connected, non-blocking, each with another source port. Both directions of a flow

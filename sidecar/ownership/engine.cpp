@@ -25,7 +25,8 @@ bool opens_connection(std::uint8_t flags) {
 std::uint64_t port_mask(std::span<const capture::OwnEndpoint> endpoints) {
   std::uint64_t mask = 0;
   for (const capture::OwnEndpoint& own : endpoints) {
-    const std::uint16_t port = own.local_port != 0 ? own.local_port : own.remote_port;
+    const std::uint16_t local = own.matched_local_port();
+    const std::uint16_t port = local != 0 ? local : own.remote_port;
     mask |= port == 0 ? ~std::uint64_t{0} : std::uint64_t{1} << port % 64;
   }
   return mask;
@@ -154,13 +155,15 @@ bool Engine::is_own(std::uint8_t protocol, const End& from, const End& to, bool 
   const auto fits = [&](const capture::OwnEndpoint& own, const End& local, const End& remote) {
     // Ports first: they are the cheaper to tell apart.
     if (ports_known) {
-      if (own.local_port != 0 && local.port != own.local_port) return false;
+      const std::uint16_t local_port = own.matched_local_port();
+      if (local_port != 0 && local.port != local_port) return false;
       if (own.remote_port != 0 && remote.port != own.remote_port) return false;
     } else if (own.remote.is_unspecified()) {
       return false;
     }
     if (!own.remote.is_unspecified() && remote.address != own.remote) return false;
-    return own.local.is_unspecified() ? is_self(local.address) : local.address == own.local;
+    return own.local.is_unspecified() ? is_self(local.address) || local.address.is_loopback()
+                                      : local.address == own.local;
   };
   for (const capture::OwnEndpoint& own : config_.own_endpoints) {
     if (static_cast<std::uint8_t>(own.protocol) != protocol) continue;

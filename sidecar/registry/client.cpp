@@ -168,8 +168,9 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   asio::awaitable<LinkEnd> talk(Replica& replica, const std::string& ca) {
     replica.link = std::make_shared<Link>(tasks, executor, config, replica.endpoint);
     replica.resync_asked = false;
-    const session::Exclude keep_out = [this, &replica](const capture::OwnEndpoint& endpoint) {
-      exclude(replica, endpoint);
+    const session::Exclude keep_out = [this, &replica](capture::OwnEndpoint endpoint) {
+      endpoint.every_local_port = true;
+      return exclude(replica, endpoint);
     };
     const std::function<std::string()> hello = [this, &ca] {
       trust.worked(ca);
@@ -312,7 +313,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
            !view.lists_any(own.addresses);
   }
 
-  void exclude(Replica& replica, const std::optional<capture::OwnEndpoint>& endpoint) {
+  std::chrono::milliseconds exclude(Replica& replica,
+                                    const std::optional<capture::OwnEndpoint>& endpoint) {
     std::deque<capture::OwnEndpoint>& all = replica.connections;
     if (endpoint) {
       all.push_front(*endpoint);
@@ -320,7 +322,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     } else {
       all.clear();
     }
-    if (callbacks.exclude) callbacks.exclude("registry " + replica.name, {all.begin(), all.end()});
+    if (!callbacks.exclude) return {};
+    return callbacks.exclude("registry " + replica.name, {all.begin(), all.end()});
   }
 
   void count_failure(std::string_view kind) {

@@ -73,7 +73,9 @@ struct ClientCallbacks {
   /// Called on the executor's thread whenever they change.
   std::function<void(std::shared_ptr<const Peers>)> on_peers{};
   /// Connections of `owner` that must not be captured; as CaptureControl::exclude_own_traffic.
-  std::function<void(const std::string& owner, std::vector<capture::OwnEndpoint>)> exclude{};
+  std::function<std::chrono::milliseconds(const std::string& owner,
+                                          std::vector<capture::OwnEndpoint>)>
+      exclude{};
 };
 
 /// Everything on the executor's one thread.

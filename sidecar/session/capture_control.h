@@ -2,6 +2,7 @@
 // speaks RPCAP, and the packet path, which does not.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -51,9 +52,11 @@ class CaptureControl {
 
   /// The connections of `owner` (a session, the registry client, the status server) are never
   /// captured: on return the kernel's filter says so. Replaces what this owner said before; an
-  /// empty list ends it. Call it between bind() and connect().
-  virtual void exclude_own_traffic(const std::string& owner,
-                                   std::vector<capture::OwnEndpoint> endpoints) = 0;
+  /// empty list ends it. Call it between bind() and connect(). Returns how long to wait before the
+  /// connection carries anything: until every other tap of the pod leaves it out as well; 0 where
+  /// there is none.
+  virtual std::chrono::milliseconds exclude_own_traffic(
+      const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) = 0;
 
   /// Begins to forward. The answer names the capture in the other calls. Error: the filter is no
   /// valid program, or the interface is not open.

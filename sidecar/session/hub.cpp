@@ -97,7 +97,8 @@ void Hub::supervise(std::string_view name, async::TaskGroup::Work work,
 }
 
 bool Hub::forwarding() const {
-  const std::size_t needed = config.mode == SensorMode::kReplicate ? config.sensors.size() : 1;
+  const std::size_t needed =
+      config.mode == SensorMode::kReplicate ? config.sensors.size() - same_as_another_.size() : 1;
   return capturing_ > 0 && capturing_ >= needed;
 }
 
@@ -114,7 +115,36 @@ void Hub::moved(Partner partner, Standing from, Standing to) {
   const bool before = forwarding();
   if (from == Standing::kCapturing) --capturing_;
   if (to == Standing::kCapturing) ++capturing_;
+  note_forwarding(before);
+}
+
+void Hub::note_forwarding(bool before) {
   if (before != forwarding() && on_forwarding_changed) on_forwarding_changed(forwarding());
+}
+
+bool Hub::take(std::size_t sensor, const Endpoint& endpoint) {
+  const Endpoint there = unmapped(endpoint);
+  for (const auto& [other, taken] : taken_) {
+    if (other != sensor && taken == there) return false;
+  }
+  taken_[sensor] = there;
+  return true;
+}
+
+void Hub::leave(std::size_t sensor) { taken_.erase(sensor); }
+
+void Hub::same_as_another(std::size_t sensor, bool same) {
+  const bool before = forwarding();
+  if (same) {
+    same_as_another_.insert(sensor);
+  } else {
+    same_as_another_.erase(sensor);
+  }
+  note_forwarding(before);
+}
+
+bool Hub::is_self(const Endpoint& endpoint) const {
+  return config.is_own_address && config.is_own_address(address_of(unmapped(endpoint)));
 }
 
 void Hub::dialled(const std::string& sensor) {

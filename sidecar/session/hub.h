@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -14,6 +16,7 @@
 #include "shared/async/task_group.h"
 #include "sidecar/session/live_session.h"
 #include "sidecar/session/sessions.h"
+#include "sidecar/session/sockets.h"
 
 namespace sidetap::session {
 
@@ -41,6 +44,13 @@ class Hub {
 
   /// Moves one session from one standing to another.
   void moved(Partner partner, Standing from, Standing to);
+  /// Takes an endpoint for a sensor of the list. False: another one of them has it, so that this
+  /// one is the same by another name, and gets nothing of its own.
+  bool take(std::size_t sensor, const Endpoint& endpoint);
+  void leave(std::size_t sensor);
+  /// Is every endpoint of this sensor another's? It counts as served then.
+  void same_as_another(std::size_t sensor, bool same);
+  bool is_self(const Endpoint& endpoint) const;
   void dialled(const std::string& sensor);
   void ended(std::string_view kind);
   void client_refused(std::string_view reason);
@@ -62,8 +72,12 @@ class Hub {
   async::Chance chance;
 
  private:
+  void note_forwarding(bool before);
+
   telemetry::MetricsRegistry* metrics_;
-  std::size_t capturing_ = 0;  // sensors
+  std::size_t capturing_ = 0;              // sensors
+  std::map<std::size_t, Endpoint> taken_;  // by sensor
+  std::set<std::size_t> same_as_another_;
 };
 
 }  // namespace sidetap::session

@@ -188,8 +188,11 @@ LiveSession::Outcome LiveSession::perform(DescribeInterface&) {
 }
 
 LiveSession::Outcome LiveSession::perform(OpenData& action) {
-  const Exclude exclude = [this](const capture::OwnEndpoint& endpoint) {
-    parts_.own_traffic.data(endpoint);
+  std::chrono::milliseconds wait{};
+  const Exclude exclude = [this, &wait](capture::OwnEndpoint endpoint) {
+    // A client chooses where its data goes: what else goes there must not be hidden by that.
+    endpoint.every_local_port = parts_.active;
+    return wait = parts_.own_traffic.data(endpoint);
   };
   data_listens_ = action.listen;
   const Endpoint target(peer_.address(), action.port);
@@ -206,6 +209,8 @@ LiveSession::Outcome LiveSession::perform(OpenData& action) {
     co_return DataOpened{0};
   }
   if (!opened) co_return Failed{"data connection: " + opened.error().text};
+  // An interruption shows itself in the read that follows.
+  if (wait.count() != 0) co_await async::sleep(executor_, wait, &parts_.interruption);
   data_.emplace(executor_, std::move(*opened));
   if (!action.listen) co_return DataOpened{0};
   const auto bound = local_endpoint(data_->get());

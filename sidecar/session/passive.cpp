@@ -28,7 +28,7 @@ PassiveListener::PassiveListener(Hub& hub)
 
 Result<std::uint16_t> PassiveListener::start() {
   auto fd = listen_tcp(settings_.listen, [this](const capture::OwnEndpoint& endpoint) {
-    own_traffic_.control(endpoint);
+    return own_traffic_.control(endpoint);
   });
   if (!fd) return Error{settings_.listen.to_string() + ": " + fd.error().text};
   const auto bound = local_endpoint(fd->get());
@@ -86,8 +86,10 @@ asio::awaitable<void> PassiveListener::serve(Place client, async::AsyncFd fd, st
   if (hub_.config.tls.role != TlsRole::kNone) {
     auto made = make_tls_context(hub_.config.tls);
     if (!made) {
-      telemetry::warn("a client cannot be served",
-                      {{"client", name}, {"detail", made.error().text}});
+      if (const auto kept_back = client_faults_.admit())
+        telemetry::warn(
+            "a client cannot be served",
+            {{"client", name}, {"detail", made.error().text}, {"not_logged", *kept_back}});
       co_return;
     }
     tls = std::move(*made);

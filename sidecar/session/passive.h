@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "shared/async/accept_loop.h"
+#include "shared/telemetry/log_throttle.h"
 #include "sidecar/session/hub.h"
 
 namespace sidetap::session {
@@ -41,6 +42,7 @@ class PassiveListener {
   OwnTraffic own_traffic_;
   std::optional<async::AcceptLoop> listener_;
   std::list<Client> clients_;
+  telemetry::LogThrottle client_faults_{5, std::chrono::minutes(1)};
 };
 
 }  // namespace sidetap::session

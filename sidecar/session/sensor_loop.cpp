@@ -9,6 +9,10 @@ namespace {
 
 namespace asio = boost::asio;
 
+// Ends of their own, beside those of the protocol.
+constexpr std::string_view kSelf = "self";
+constexpr std::string_view kSame = "same";
+
 std::chrono::milliseconds since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
                                                                start);
@@ -36,7 +40,7 @@ asio::awaitable<void> SensorLoop::run() {
     interruption_.clear();
     at_work_ = list_.wanted(index_);
     if (!at_work_) {
-      co_await async::sleep(hub_.executor, std::chrono::hours(24), &interruption_);
+      co_await stand_by();
       continue;
     }
     const auto begin = std::chrono::steady_clock::now();
@@ -47,7 +51,7 @@ asio::awaitable<void> SensorLoop::run() {
       outcome = {"lost", error.what()};
     }
     const bool wanted = !hub_.stopping && list_.wanted(index_);
-    let_go();
+    let_go(outcome.kind);
     if (!wanted) continue;
     hub_.ended(outcome.kind);
     report(outcome);
@@ -57,10 +61,12 @@ asio::awaitable<void> SensorLoop::run() {
   }
 }
 
-void SensorLoop::let_go() {
+void SensorLoop::let_go(std::string_view kind) {
   stand(Standing::kNone);
+  hub_.leave(index_);
+  hub_.same_as_another(index_, kind == kSame);
   patience_.cancel();
-  say(SensorState::kFailed);
+  say(kind == kSelf ? SensorState::kSelf : SensorState::kFailed);
 }
 
 asio::awaitable<SensorLoop::Outcome> SensorLoop::attempt() {
@@ -72,22 +78,57 @@ asio::awaitable<SensorLoop::Outcome> SensorLoop::attempt() {
   co_return co_await talk(std::move(*control));
 }
 
-asio::awaitable<std::optional<async::AsyncFd>> SensorLoop::connect(Outcome& failure) {
-  const auto addresses = co_await async::resolve(hub_.executor, sensor_.address, &interruption_);
+asio::awaitable<Result<std::vector<Endpoint>>> SensorLoop::look_up(Outcome& failure) {
+  auto addresses = co_await async::resolve(hub_.executor, sensor_.address, &interruption_);
   if (!addresses) {
     failure = {"look_up", addresses.error().text};
-    co_return std::nullopt;
+    co_return addresses;
   }
-  const Exclude exclude = [this](const capture::OwnEndpoint& endpoint) {
-    own_traffic_.control(endpoint);
-  };
   for (const Endpoint& address : *addresses) {
+    if (!hub_.is_self(address)) continue;
+    failure = {kSelf, address.address().to_string() + " is an address of this pod"};
+    co_return Error{failure.text};
+  }
+  if (list_.state(index_) == SensorState::kSelf) say(SensorState::kUntried);
+  co_return addresses;
+}
+
+/// A sensor that is not wanted may still be this pod, which then forwards to none of the others.
+asio::awaitable<void> SensorLoop::stand_by() {
+  Outcome failure;
+  co_await look_up(failure);
+  if (failure.kind == kSelf) {
+    say(SensorState::kSelf);
+    report(failure);
+  } else {
+    co_await async::sleep(hub_.executor, std::chrono::hours(24), &interruption_);
+  }
+}
+
+asio::awaitable<std::optional<async::AsyncFd>> SensorLoop::connect(Outcome& failure) {
+  const auto addresses = co_await look_up(failure);
+  if (!addresses) co_return std::nullopt;
+  const Exclude exclude = [this](capture::OwnEndpoint endpoint) {
+    endpoint.every_local_port = true;
+    return own_traffic_.control(endpoint);
+  };
+  std::string same;
+  for (const Endpoint& address : *addresses) {
+    if (!hub_.take(index_, address)) {
+      same = address.address().to_string() + " is another sensor's of the list";
+      continue;
+    }
     auto dialled = co_await dial_tcp(hub_.executor, address, exclude, hub_.config.connect_timeout,
                                      &interruption_);
-    if (dialled) co_return std::move(*dialled);
+    if (dialled) {
+      hub_.same_as_another(index_, false);
+      co_return std::move(*dialled);
+    }
     failure = {"connect", address.address().to_string() + ": " + dialled.error().text};
     if (interruption_.requested()) break;
   }
+  // By one address it is reached: then the others, which do not answer, are of no account.
+  if (!same.empty()) failure = {kSame, std::move(same)};
   co_return std::nullopt;
 }
 
@@ -150,10 +191,15 @@ void SensorLoop::say(SensorState state) {
 }
 
 void SensorLoop::report(const Outcome& outcome) {
-  const auto level =
-      outcome.text == reported_ ? telemetry::LogLevel::kDebug : telemetry::LogLevel::kWarn;
+  // Of faults that take turns each is news each time.
+  const bool news = outcome.text != reported_ && reports_.admit();
+  const auto level = news ? telemetry::LogLevel::kWarn : telemetry::LogLevel::kDebug;
   reported_ = outcome.text;
-  telemetry::log(level, "no session with sensor; dialling again",
+  const std::string_view what =
+      outcome.kind == kSelf   ? "this pod is a sensor itself; its tap forwards nothing"
+      : outcome.kind == kSame ? "sensor is named twice; it gets every packet once"
+                              : "no session with sensor; dialling again";
+  telemetry::log(level, what,
                  {{"sensor", name_}, {"cause", outcome.kind}, {"detail", outcome.text}});
 }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "shared/telemetry/log_throttle.h"
 #include "sidecar/session/hub.h"
 
 namespace sidetap::session {
@@ -19,8 +20,9 @@ class SensorLoop {
 
   /// Ends when the hub is stopping.
   boost::asio::awaitable<void> run();
-  /// To be called when run() has thrown: this sensor has no session, as far as others know.
-  void let_go();
+  /// To be called when run() has thrown: this sensor has no session, as far as others know. `kind`:
+  /// as in an Outcome.
+  void let_go(std::string_view kind = {});
   /// Looks again at what the list and the hub want. Ends a session that is not wanted.
   void reconsider();
 
@@ -30,6 +32,9 @@ class SensorLoop {
     std::string text;
   };
   boost::asio::awaitable<Outcome> attempt();
+  /// The addresses of now, unless one of them is the pod's own.
+  boost::asio::awaitable<Result<std::vector<Endpoint>>> look_up(Outcome& failure);
+  boost::asio::awaitable<void> stand_by();
   boost::asio::awaitable<std::optional<async::AsyncFd>> connect(Outcome& failure);
   boost::asio::awaitable<Outcome> talk(async::AsyncFd control);
   void stand(Standing standing);
@@ -51,6 +56,7 @@ class SensorLoop {
   Standing standing_ = Standing::kNone;
   bool at_work_ = false;
   std::string reported_;  // the fault that stands in the log already
+  telemetry::LogThrottle reports_{10, std::chrono::minutes(1)};
 };
 
 }  // namespace sidetap::session

@@ -72,6 +72,9 @@ struct SessionsConfig {
   /// The interface is offered as preselected: the sensor takes it without looking at addresses.
   bool preselected = false;
 
+  /// Is it an address of this pod, the loopback's aside? Null: none is known. Executor's thread.
+  std::function<bool(const net::IpAddress&)> is_own_address{};
+
   TlsSettings tls;
   async::BackoffBounds backoff;
   std::chrono::milliseconds connect_timeout{5'000};  ///< Each address, and each handshake.
@@ -99,9 +102,10 @@ class Sessions {
   boost::asio::awaitable<void> stop();
 
   /// May peers leave packets to this tap? Only when what they leave reaches every sensor that would
-  /// have got it from them: all of them in replicate, one in failover and balance. Clients do not
-  /// count: one that looks at a pod for a while must not take its packets from the sensors.
-  /// Executor's thread only.
+  /// have got it from them: all of them in replicate, one in failover and balance. Sensors that
+  /// turn out to be one at look-up count once, and in a sensor's own pod nothing is forwarded.
+  /// Clients do not count: one that looks at a pod for a while must not take its packets from the
+  /// sensors. Executor's thread only.
   bool forwarding() const;
   /// Called on the executor's thread whenever forwarding() changes.
   void on_forwarding_changed(std::function<void(bool)> callback);

@@ -38,8 +38,13 @@ Result<Endpoint> endpoint_of(int fd, int (*ask)(int, sockaddr*, socklen_t*), con
   return endpoint;
 }
 
+struct Bound {
+  net::UniqueFd fd;
+  std::chrono::milliseconds wait{};  ///< As `exclude` says.
+};
+
 /// A socket that is bound to a port but to no address, and excluded.
-Result<net::UniqueFd> bound_socket(const Endpoint& peer, int type, const Exclude& exclude) {
+Result<Bound> bound_socket(const Endpoint& peer, int type, const Exclude& exclude) {
   net::UniqueFd fd(::socket(peer.protocol().family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return system_error("socket", errno);
   const bool v4 = peer.address().is_v4();
@@ -49,12 +54,13 @@ Result<net::UniqueFd> bound_socket(const Endpoint& peer, int type, const Exclude
   }
   const auto local = local_endpoint(fd.get());
   if (!local) return local.error();
-  exclude({.protocol = type == SOCK_STREAM ? capture::IpProtocol::kTcp : capture::IpProtocol::kUdp,
-           .local = {},
-           .local_port = local->port(),
-           .remote = address_of(peer),
-           .remote_port = peer.port()});
-  return fd;
+  const auto wait = exclude(
+      {.protocol = type == SOCK_STREAM ? capture::IpProtocol::kTcp : capture::IpProtocol::kUdp,
+       .local = {},
+       .local_port = local->port(),
+       .remote = address_of(peer),
+       .remote_port = peer.port()});
+  return Bound{std::move(fd), wait};
 }
 
 Result<net::UniqueFd> listening_socket(const Endpoint& local, const net::IpAddress& remote,
@@ -84,14 +90,14 @@ Error system_error(std::string_view what, int number) {
   return Error{std::string(what) + ": " + std::system_category().message(number)};
 }
 
-void OwnTraffic::control(const capture::OwnEndpoint& endpoint) {
+std::chrono::milliseconds OwnTraffic::control(const capture::OwnEndpoint& endpoint) {
   parts_[1] = std::exchange(parts_[0], endpoint);
-  publish();
+  return publish();
 }
 
-void OwnTraffic::data(const capture::OwnEndpoint& endpoint) {
+std::chrono::milliseconds OwnTraffic::data(const capture::OwnEndpoint& endpoint) {
   parts_[3] = std::exchange(parts_[2], endpoint);
-  publish();
+  return publish();
 }
 
 void OwnTraffic::clear() {
@@ -99,14 +105,14 @@ void OwnTraffic::clear() {
   publish();
 }
 
-void OwnTraffic::publish() {
+std::chrono::milliseconds OwnTraffic::publish() {
   std::vector<capture::OwnEndpoint> endpoints;
   for (const auto& part : parts_) {
     if (part && std::find(endpoints.begin(), endpoints.end(), *part) == endpoints.end()) {
       endpoints.push_back(*part);
     }
   }
-  control_.exclude_own_traffic(owner_, std::move(endpoints));
+  return control_.exclude_own_traffic(owner_, std::move(endpoints));
 }
 
 Endpoint unmapped(const Endpoint& endpoint) {
@@ -137,9 +143,12 @@ asio::awaitable<Result<async::AsyncFd>> dial_tcp(asio::any_io_executor executor,
                                                  async::Interruption* interruption) {
   auto opened = bound_socket(peer, SOCK_STREAM, exclude);
   if (!opened) co_return opened.error();
-  keep_alive(opened->get());
-  set(opened->get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  async::AsyncFd fd(executor, std::move(*opened));
+  if (opened->wait.count() != 0 &&
+      co_await async::sleep(executor, opened->wait, interruption) == async::Wait::kInterrupted)
+    co_return Error{"connect: interrupted"};
+  keep_alive(opened->fd.get());
+  set(opened->fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  async::AsyncFd fd(executor, std::move(opened->fd));
   const int result = ::connect(fd.get(), peer.data(), static_cast<socklen_t>(peer.size()));
   if (result != 0 && errno != EINPROGRESS) co_return system_error("connect", errno);
   const async::Wait wait = co_await fd.wait(async::AsyncFd::kWrite, limit, interruption);
@@ -153,14 +162,15 @@ asio::awaitable<Result<async::AsyncFd>> dial_tcp(asio::any_io_executor executor,
 }
 
 Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude) {
-  auto fd = bound_socket(peer, SOCK_DGRAM, exclude);
-  if (!fd) return fd;
+  auto bound = bound_socket(peer, SOCK_DGRAM, exclude);
+  if (!bound) return bound.error();
+  net::UniqueFd fd = std::move(bound->fd);
   if (peer.address().is_v4()) {
-    set(fd->get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
   } else {
-    set(fd->get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+    set(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
   }
-  if (::connect(fd->get(), peer.data(), static_cast<socklen_t>(peer.size())) != 0) {
+  if (::connect(fd.get(), peer.data(), static_cast<socklen_t>(peer.size())) != 0) {
     return system_error("connect", errno);
   }
   return fd;

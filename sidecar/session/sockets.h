@@ -1,6 +1,7 @@
 // The sockets of sessions: bound, kept out of the capture, and only then connected.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -25,26 +26,29 @@ class OwnTraffic {
   OwnTraffic(CaptureControl& control, std::string owner)
       : control_(control), owner_(std::move(owner)) {}
 
-  void control(const capture::OwnEndpoint& endpoint);
-  void data(const capture::OwnEndpoint& endpoint);
+  /// Both return what CaptureControl::exclude_own_traffic does.
+  std::chrono::milliseconds control(const capture::OwnEndpoint& endpoint);
+  std::chrono::milliseconds data(const capture::OwnEndpoint& endpoint);
   /// Nothing is excluded any more.
   void clear();
 
  private:
-  void publish();
+  std::chrono::milliseconds publish();
   CaptureControl& control_;
   std::string owner_;
   std::optional<capture::OwnEndpoint> parts_[4];  // control, its predecessor, data, its predecessor
 };
 
-/// Called between bind() and connect() or listen().
-using Exclude = std::function<void(const capture::OwnEndpoint&)>;
+/// Called between bind() and connect() or listen(). Returns how long to wait before anything is
+/// sent.
+using Exclude = std::function<std::chrono::milliseconds(const capture::OwnEndpoint&)>;
 
 /// IPv4-mapped addresses become the IPv4 address that they stand for.
 Endpoint unmapped(const Endpoint& endpoint);
 net::IpAddress address_of(const Endpoint& endpoint);
 
-/// TCP with keepalive; a peer that is gone is noticed within 15 s.
+/// TCP with keepalive; a peer that is gone is noticed within 15 s. Waits before connect() as long
+/// as `exclude` says; the others leave that to the caller.
 boost::asio::awaitable<Result<async::AsyncFd>> dial_tcp(boost::asio::any_io_executor executor,
                                                         Endpoint peer, const Exclude& exclude,
                                                         async::Limit limit,

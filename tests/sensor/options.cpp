@@ -161,7 +161,7 @@ config::ParseResult parse_options(std::span<const char* const> arguments, Option
                            : "the tap; port 2002 where none is given",
        .required = true},
       [active = into.active](std::string_view text) {
-        return net::parse_host_port(text, active ? 2003 : 2002);
+        return active ? net::parse_listen_address(text, 2003) : net::parse_host_port(text, 2002);
       },
       into.address);
   std::string data;

@@ -10,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from tap_lab import NODE, NODE6, UDP_SEGMENT, Sensor, Tap, TapTest
+from tap_lab import NODE, NODE6, UDP_SEGMENT, Sensor, Tap, TapTest, wait_for
 
 
 class Outputs(TapTest):
@@ -108,16 +108,40 @@ class Outputs(TapTest):
             self.assertEqual((len(outer) % 2, len(set(outer))), (0, 1))
         self.assertGreater(len({outer[0] for outer in flows.values()}), 1)
 
-    def test_vxlan_to_a_port_that_nobody_listens_on_ends_nothing(self):
-        tap = self.tap("--output", "vxlan")
-        tap.wait_log("forwarding by VXLAN")
-        self.sink()
-        for _ in range(3):
-            self.send(20)
-            time.sleep(0.1)
-        ledger = tap.stop()
-        self.assertGreater(ledger["forwarded"], 0)
+    def sniffed(self, *options):
+        """Sizes of the VXLAN frames' datagrams, as one sees them who sniffs on the node and has bound no port."""
+        with self.node.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as sniffer:
+            sniffer.bind(("veth0", 0x0800))
+            sniffer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+            tap = self.tap("--output", "vxlan", *options)
+            tap.wait_log("forwarding by VXLAN")
+            self.sink()
+            for _ in range(5):  # each is answered by an ICMP error, as far as the node's limit goes
+                self.send(200, size=500)
+                time.sleep(0.05)
+            self.stream(NODE, socket.AF_INET, 300_000)
+            time.sleep(0.3)
+            ledger = tap.stop()
+            sizes = []
+            sniffer.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    frame = sniffer.recv(70_000)
+                    if frame[23] == 17 and frame[36:38] == struct.pack(">H", 4789):
+                        sizes.append(len(frame))
         self.assert_balanced(ledger)
+        return sizes, ledger
+
+    def test_vxlan_to_one_that_sniffs_is_one_datagram_a_frame_and_loses_none(self):
+        sizes, ledger = self.sniffed()
+        self.assertLessEqual(max(sizes), 1514)
+        self.assertEqual(len(sizes), ledger["forwarded"])
+        self.assertEqual(ledger["forwarded"], ledger["owned"] + ledger["segments_added"], ledger)
+
+    def test_vxlan_in_pieces_is_what_one_that_sniffs_cannot_read(self):
+        sizes, ledger = self.sniffed("--vxlan-segmentation", "on")
+        self.assertGreater(max(sizes), 1514, "this device cuts pieces; the test above shows nothing then")
+        self.assertLess(len(sizes), ledger["forwarded"])
 
     def pcap(self, folder, *options):
         tap = self.tap("--output", "pcap", "--pcap-dir", folder, *options, sensor=None)
@@ -160,6 +184,41 @@ class Outputs(TapTest):
         self.assertIn("No space left on device", tap.log())
         if shutil.which("tshark"):
             subprocess.run(["tshark", "-n", "-r", os.path.join(folder, "shop_web-1_eth0-0.pcap")], capture_output=True, check=True)
+
+    def test_a_full_disk_is_not_ready_until_there_is_room_again(self):
+        folder = os.path.join(self.folder, "small")
+        os.mkdir(folder)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", folder], check=True)
+        filler = os.path.join(folder, "filler")
+        with open(filler, "wb") as file:
+            file.write(bytes(900_000))
+        tap = self.pcap(folder, "--status-listen", "127.0.0.1:15920")
+
+        def ready():
+            return self.pod.run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:15920/readyz")
+        self.assertEqual(ready(), "200")
+        for _ in range(5):
+            self.send(500, size=200)
+        self.assertTrue(wait_for(lambda: ready() == "503"), tap.log())
+        os.remove(filler)
+        self.assertTrue(wait_for(lambda: ready() == "200"), tap.log())
+        time.sleep(0.1)
+        self.send(100, size=201)
+        ledger = tap.stop()
+        self.assert_balanced(ledger)
+        self.assertGreater(ledger["dropped_send_error"], 0)
+        self.assertEqual(tap.log().count("capture files cannot be written"), 1, tap.log())
+        self.assertEqual(tap.log().count("capture files can be written again"), 1, tap.log())
+        self.assertEqual(os.listdir(folder), ["shop_web-1_eth0-0.pcap"])
+        with open(os.path.join(folder, "shop_web-1_eth0-0.pcap"), "rb") as file:
+            data = file.read()
+        at, last = 24, 0
+        while at < len(data):  # whole records only
+            size, = struct.unpack_from("<8xI", data, at)
+            at += 16 + size
+            last += size == 14 + 28 + 201
+        self.assertEqual((at, last), (len(data), 100))
 
     def test_a_folder_that_cannot_be_written_to_is_named(self):
         tap = self.tap("--output", "pcap", "--pcap-dir", "/nonexistent", sensor=None)

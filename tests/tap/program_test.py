@@ -2,6 +2,7 @@
 import os
 import subprocess
 import sys
+import time
 import unittest
 
 from tap_lab import BINARIES, TapTest, wait_for
@@ -85,6 +86,13 @@ class CommandLine(unittest.TestCase):
             ("--passive-listen", ":2002", "--passive-sessions", "0"): "--passive-sessions",
             ("--passive-listen", ":2002", "--interface", "eth0,eth1"): "--interface",
             ("--nonsense",): "--nonsense",
+            ("--sensor", "010.010.010.010"): "is no IPv4 address",
+            ("--sensor", "10.0.0.1,10.0.0.256"): "is no IPv4 address",
+            ("--sensor", ":2003"): "names no host",
+            ("--sensor", "127.0.0.1:0"): "port from 1 to 65535",
+            ("--sensor", "rpcap://10.0.0.1"): "is a URL",
+            ("--registry", "https://registry:8444"): "is a URL",
+            ("--interface", "eth0,"): "--interface",
         }
         for arguments, expected in cases.items():
             done = self.run_tap("run", "--sensor", "10.0.0.1", *arguments)
@@ -149,6 +157,25 @@ class Status(TapTest):
         tap.stop()
         sensor.stop()
         self.assertEqual(self.markers(), {number: 1 for number in range(10)}, tap.log())
+
+    def test_out_of_descriptors_it_says_so_once_and_goes_on_when_there_are_some(self):
+        tap = self.tap("--status-listen", "127.0.0.1:15920", "--passive-listen", ":2002", sensor=None)
+        tap.wait_log("serving health")
+        held = []
+        self.addCleanup(lambda: [each.close() for each in held])
+        used = len(os.listdir(f"/proc/{tap.process.pid}/fd"))
+        subprocess.run(["prlimit", "--pid", str(tap.process.pid), f"--nofile={used}:4096"], check=True)
+        for port in (15920, 2002):
+            held.append(self.pod.socket())
+            held[-1].connect(("127.0.0.1", port))
+        lines = [f'cannot accept a connection; trying again listener="{name}"' for name in ("status-accept", "client-accept")]
+        for line in lines:
+            tap.wait_log(line)
+        time.sleep(2)
+        for line in lines:
+            self.assertEqual(tap.log().count(line), 1, tap.log())
+        subprocess.run(["prlimit", "--pid", str(tap.process.pid), "--nofile=4096:4096"], check=True)
+        self.assertTrue(wait_for(lambda: self.pod.run("curl", "-s", "-m", "1", "http://127.0.0.1:15920/readyz") is not None))
 
     def test_an_interface_that_comes_late_is_captured(self):
         sensor = self.sensor()

@@ -72,7 +72,7 @@ Result<std::string> check_buffer_size(std::string_view text) {
 Result<std::string> check_registry(std::string_view text) {
   if (text.empty()) return std::string();
   const auto address = net::parse_host_port(text, kRegistryPort);
-  if (!address || address->host.empty()) return Error{"HOST:PORT"};
+  if (!address) return Error{"HOST[:PORT] (" + address.error().text + ")"};
   return address->to_string();
 }
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
+#include <vector>
 
+#include "shared/net/distinct.h"
 #include "shared/net/host_port.h"
 #include "webhook/configuration/image_reference.h"
 #include "webhook/configuration/quantity.h"
@@ -34,20 +37,23 @@ void each_item(std::string_view list, Visit&& visit) {
 }  // namespace
 
 Result<std::string> check_sensor(std::string_view text, std::uint16_t default_port) {
-  const Error wrong{"HOST or HOST:PORT, at most 10, separated by commas"};
-  std::string sensors;
-  std::size_t count = 0;
-  bool good = true;
+  std::vector<net::HostPort> sensors;
+  std::string why;
   each_item(text, [&](std::string_view item) {
-    const auto sensor = net::parse_host_port(item, default_port);
-    if (!sensor || sensor->host.empty() || sensor->port == 0) {
-      good = false;
-      return;
+    auto sensor = net::parse_host_port(item, default_port);
+    if (sensor) {
+      sensors.push_back(std::move(*sensor));
+    } else if (why.empty()) {
+      why = sensor.error().text;
     }
-    sensors += (count++ == 0 ? "" : ",") + sensor->to_string();
   });
-  if (!good || count == 0 || count > kMostSensors) return wrong;
-  return sensors;
+  sensors = net::distinct(std::move(sensors), net::same_place);
+  if (sensors.size() > kMostSensors) why = std::to_string(sensors.size()) + " given";
+  if (!why.empty()) return Error{"HOST[:PORT],..., at most 10 (" + why + ")"};
+  std::string list;
+  for (const net::HostPort& sensor : sensors)
+    list += (list.empty() ? "" : ",") + sensor.to_string();
+  return list;
 }
 
 Result<std::uint32_t> check_snaplen(std::string_view text) {
@@ -62,15 +68,20 @@ Result<std::uint32_t> check_snaplen(std::string_view text) {
 Result<std::string> check_interface(std::string_view text) {
   if (text.empty()) return std::string();
   bool good = true;
+  std::vector<std::string_view> names;
   each_item(text, [&](std::string_view name) {
     good = good && !name.empty() && name.size() <= 15 &&
            std::none_of(name.begin(), name.end(), [](char c) {
              return static_cast<unsigned char>(c) <= 0x20 || c == '/' || c == 0x7f;
            });
+    names.push_back(name);
   });
   if (!good || text.find(' ') != text.npos)
     return Error{"names of network interfaces, separated by commas"};
-  return std::string(text);
+  std::string list;
+  for (const std::string_view name : net::distinct(std::move(names)))
+    list += (list.empty() ? "" : ",") + std::string(name);
+  return list;
 }
 
 Result<std::string> check_log_level(std::string_view text) {

@@ -10,10 +10,11 @@
 
 namespace sidetap::configuration {
 
-/// HOST[:PORT],... , at most 10; those without a port get `default_port`. The value is normalised.
+/// HOST[:PORT],... , at most 10; those without a port get `default_port`. The value is normalised,
+/// and names each sensor once.
 Result<std::string> check_sensor(std::string_view text, std::uint16_t default_port);
 Result<std::uint32_t> check_snaplen(std::string_view text);
-/// A comma list of interface names; empty is accepted.
+/// A comma list of interface names, of which the value names each once; empty is accepted.
 Result<std::string> check_interface(std::string_view text);
 Result<std::string> check_log_level(std::string_view text);
 /// An image reference: [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST].

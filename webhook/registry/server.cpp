@@ -20,6 +20,7 @@
 #include "shared/http/listener.h"
 #include "shared/registry/codec.h"
 #include "shared/telemetry/log.h"
+#include "shared/telemetry/log_throttle.h"
 #include "webhook/registry/authenticator.h"
 #include "webhook/registry/authority.h"
 #include "webhook/registry/bearer.h"
@@ -78,6 +79,7 @@ struct Server::Impl {
   async::TaskGroup tasks;
   std::thread thread;
   std::optional<async::AcceptLoop> listener;
+  telemetry::LogThrottle token_faults{5, std::chrono::minutes(1)};
   std::optional<Authenticator> authenticator;
   bool stopping = false;
 
@@ -155,7 +157,9 @@ struct Server::Impl {
       const bool crowded_out = answer.is(Outcome::kCrowdedOut);
       refused(crowded_out ? "crowded-out" : "api-server");
       if (!crowded_out) {
-        telemetry::warn("a tap's token cannot be checked", {{"reason", answer.reason}});
+        if (const auto kept_back = token_faults.admit())
+          telemetry::warn("a tap's token cannot be checked",
+                          {{"reason", answer.reason}, {"not_logged", *kept_back}});
       }
       co_await session.decline(503, "the token cannot be checked now");
       co_return std::nullopt;

@@ -1,33 +1,78 @@
 #include "shared/net/host_port.h"
 
+#include <fstream>
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "shared/net/distinct.h"
 
 namespace sidetap::net {
 namespace {
 
-struct Case {
-  const char* text;
-  const char* printed;
-};
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+nlohmann::json cases() {
+  std::ifstream file(std::string(SIDETAP_SOURCE_DIR) + "/tests/support/host_port_cases.json");
+  return nlohmann::json::parse(file);
+}
 
 TEST(HostPort, TakesEveryUsualForm) {
-  for (const Case& c :
-       {Case{"sensor", "sensor:2003"}, Case{"sensor.example:99", "sensor.example:99"},
-        Case{"10.0.0.1", "10.0.0.1:2003"}, Case{"[fd00::1]:5", "[fd00::1]:5"},
-        Case{"[fd00::1]", "[fd00::1]:2003"}, Case{"fd00::1", "[fd00::1]:2003"},
-        Case{":8080", ":8080"}}) {
-    const auto parsed = parse_host_port(c.text, 2003);
-    ASSERT_TRUE(parsed) << c.text;
-    EXPECT_EQ(parsed->to_string(), c.printed);
+  for (const auto& [text, printed] : cases()["accepted"].items()) {
+    const auto parsed = parse_host_port(text, 2003);
+    ASSERT_TRUE(parsed) << text << ": " << parsed.error().text;
+    EXPECT_EQ(parsed->to_string(), printed.get<std::string>());
   }
 }
 
-TEST(HostPort, RefusesTheRest) {
-  for (const char* text : {"", "a:b", "a:70000", "a:", "[fd00::1", "[fd00::1]x", "[name]:1",
-                           "fd00::zz:1", "a b:1", "http://x:1", "x/y:1"}) {
-    EXPECT_FALSE(parse_host_port(text, 2003)) << text;
+TEST(HostPort, RefusesTheRestAndQuotesIt) {
+  for (const auto& item : cases()["refused"]) {
+    const auto text = item.get<std::string>();
+    const auto parsed = parse_host_port(text, 2003);
+    ASSERT_FALSE(parsed) << text << " is read as " << parsed->to_string();
+    EXPECT_THAT(parsed.error().text, HasSubstr("\"" + text + "\""));
   }
-  EXPECT_FALSE(parse_host_port("sensor", 0));
+  EXPECT_FALSE(parse_host_port("sensor", 0)) << "no port, and none to fall back on";
+}
+
+TEST(HostPort, SaysWhatIsWrong) {
+  const auto says = [](const char* text, const char* word) {
+    EXPECT_THAT(parse_host_port(text, 2003).error().text, HasSubstr(word));
+  };
+  says("http://sensor", "URL");
+  says("sensor/path", "URL");
+  says("10.0.0.256", "IPv4");
+  says("0x7f.1", "IPv4");
+  says("fd00::zz", "IPv6");
+  says(":2003", "no host");
+  says("sensor:0", "1 to 65535");
+}
+
+TEST(ListenAddress, MayNameEveryAddressAndAnyPort) {
+  for (const auto& [text, printed] :
+       {std::pair{":8080", ":8080"}, std::pair{"127.0.0.1:0", "127.0.0.1:0"},
+        std::pair{"[::1]:0", "[::1]:0"}, std::pair{"localhost:80", "localhost:80"}}) {
+    const auto parsed = parse_listen_address(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(parsed->to_string(), printed);
+  }
+  for (const char* text : {"", ":", "localhost", "10.0.0.256:1", "http://x:1", ":65536"})
+    EXPECT_FALSE(parse_listen_address(text)) << text;
+}
+
+TEST(SamePlace, IsOneWhateverItsSpelling) {
+  const auto at = [](const char* text) { return parse_host_port(text, 2003).value(); };
+  EXPECT_TRUE(same_place(at("sensor"), at("SENSOR.:2003")));
+  EXPECT_TRUE(same_place(at("FD00:0::1"), at("[fd00::1]:2003")));
+  EXPECT_TRUE(same_place(at("10.0.0.1"), at("[::ffff:a00:1]:2003")));
+  EXPECT_FALSE(same_place(at("sensor"), at("sensor:2004")));
+  EXPECT_FALSE(same_place(at("sensor"), at("sensor.example")));
+}
+
+TEST(Distinct, KeepsTheFirstOfEach) {
+  EXPECT_THAT(distinct(std::vector<int>{3, 1, 3, 2, 1}), ElementsAre(3, 1, 2));
 }
 
 }  // namespace

@@ -1,12 +1,15 @@
 #include "shared/rpcap/udpstr_packer.h"
 
+#include <algorithm>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "shared/rpcap/codec.h"
+#include "shared/rpcap/udpstr_unpacker.h"
 
 namespace sidetap::rpcap {
 namespace {
@@ -81,6 +84,86 @@ struct Shape {
   std::size_t capacity;
   std::size_t largest;
 };
+
+/// A path whose MTU falls: datagrams that are too large for it are refused from that one on.
+struct NarrowPath {
+  std::size_t fits;
+  std::vector<Datagram> datagrams;
+  std::uint32_t packets = 0;
+
+  void send(UdpstrPacker& packer, std::size_t least) {
+    while (const auto stopped = refused(packer)) {
+      const auto [run, datagram] = *stopped;
+      std::uint32_t pending = 0;
+      for (const auto& each : packer.runs().subspan(run)) pending += each.packets;
+      const std::size_t smaller = std::max(least, fits);
+      packets += pending - packer.repack(run, datagram, smaller, [&] { send(packer, least); });
+    }
+    for (const auto& each : packer.runs()) packets += each.packets;
+    take(packer, packer.runs().size(), 0);
+    packer.clear();
+  }
+
+ private:
+  void take(UdpstrPacker& packer, std::size_t runs, std::size_t more) {
+    for (std::size_t i = 0; i < std::min(runs + 1, packer.runs().size()); ++i) {
+      const net::DatagramRun& run = packer.runs()[i];
+      const std::size_t count = i < runs ? run.count : more;
+      for (std::size_t k = 0; k < count; ++k) {
+        const std::byte* at = packer.data() + run.offset + k * run.datagram;
+        datagrams.emplace_back(at, at + std::min(run.datagram, run.size - k * run.datagram));
+      }
+    }
+  }
+  std::optional<std::pair<std::size_t, std::size_t>> refused(UdpstrPacker& packer) {
+    for (std::size_t i = 0; i < packer.runs().size(); ++i) {
+      const net::DatagramRun& run = packer.runs()[i];
+      for (std::size_t k = 0; k < run.count; ++k) {
+        if (std::min(run.datagram, run.size - k * run.datagram) <= fits) continue;
+        take(packer, i, k);
+        for (std::size_t before = 0; before < i; ++before) packets += packer.runs()[before].packets;
+        return std::pair(i, k);
+      }
+    }
+    return std::nullopt;
+  }
+};
+
+TEST(UdpstrPacker, PacksAnewWhatTheNarrowerPathRefused) {
+  std::mt19937 random(11);
+  for (const std::size_t narrow : {1400UL, 1000UL, 256UL, kMinUdpstrDatagram}) {
+    UdpstrPacker packer(1472, 16 * 1024);
+    NarrowPath path{1472, {}};
+    std::vector<Datagram> sent;
+    for (std::uint32_t i = 0; i < 400; ++i) {
+      if (i == 200) path.fits = narrow;
+      sent.push_back(body(random() % 3000, i));
+      packer.add(header(sent.back().size(), i + 1), sent.back(), {},
+                 [&] { path.send(packer, kMinUdpstrDatagram); });
+      if (random() % 20 == 0) {
+        packer.finish();
+        path.send(packer, kMinUdpstrDatagram);
+      }
+    }
+    packer.finish();
+    path.send(packer, kMinUdpstrDatagram);
+
+    Wire wire{path.datagrams};
+    const auto got = wire.packets();
+    ASSERT_EQ(got.size(), sent.size()) << narrow;
+    for (std::size_t i = 0; i < sent.size(); ++i) EXPECT_EQ(got[i].second, sent[i]);
+    for (std::size_t i = 0; i < wire.datagrams.size(); ++i)
+      EXPECT_EQ(number32(wire.datagrams[i], 4), i) << "no number is missing, none comes twice";
+    EXPECT_EQ(path.packets, sent.size());
+    EXPECT_LE(wire.datagrams.back().size(), narrow);
+    // As a receiver reads it, by the offsets of the first headers.
+    std::size_t read = 0;
+    UdpstrUnpacker unpacker([&](const PacketHeader&, std::span<const std::byte>) { ++read; });
+    for (const Datagram& datagram : wire.datagrams) unpacker.add(datagram);
+    EXPECT_EQ(read, sent.size());
+    EXPECT_EQ(unpacker.counts().malformed, 0U);
+  }
+}
 
 class UdpstrPackerSizes : public testing::TestWithParam<Shape> {};
 

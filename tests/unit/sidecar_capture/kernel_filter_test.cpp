@@ -69,6 +69,45 @@ TEST(KernelFilter, LaterFragmentsOfOwnTrafficAreDropped) {
       packet().from("fd00::1").to("2001:db8::1").udp(40003, 2004).fragment(1, 0, true).ethernet()));
 }
 
+TEST(KernelFilter, WhateverThePodSendsToASensorsPortIsATapsTraffic) {
+  FilterConfig c = config();
+  c.own = {{.protocol = IpProtocol::kTcp,
+            .local = {},
+            .local_port = 40001,
+            .remote = ip("192.0.2.1"),
+            .remote_port = 2003,
+            .every_local_port = true}};
+  // Through a proxy, from another container, from a socket of an earlier session.
+  for (const auto port : {std::uint16_t{40001}, std::uint16_t{40009}}) {
+    EXPECT_FALSE(passes(packet().from("10.0.0.1").to("192.0.2.1").tcp(port, 2003).ethernet(),
+                        kPacketOutgoing, c));
+    EXPECT_FALSE(passes(packet().from("192.0.2.1").to("10.0.0.1").tcp(2003, port).ethernet(),
+                        kPacketHost, c));
+  }
+  EXPECT_TRUE(passes(packet().from("10.0.0.1").to("192.0.2.1").tcp(40001, 443).ethernet(),
+                     kPacketOutgoing, c));
+  EXPECT_TRUE(passes(packet().from("10.0.0.1").to("192.0.2.2").tcp(40001, 2003).ethernet(),
+                     kPacketOutgoing, c));
+}
+
+TEST(KernelFilter, OwnTrafficOnTheLoopbackInterfaceIsDropped) {
+  FilterConfig c = config();
+  c.self.push_back(ip("127.0.0.2"));  // as nobody's: what passes below would pass for it
+  const OwnEndpoint own{.protocol = IpProtocol::kUdp,
+                        .local = {},
+                        .local_port = 40001,
+                        .remote = ip("127.0.0.1"),
+                        .remote_port = 4789};
+  OwnEndpoint own6 = own;
+  own6.remote = ip("::1");
+  c.own = {own, own6};
+  EXPECT_FALSE(passes(packet().from("127.0.0.1").to("127.0.0.1").udp(40001, 4789).ethernet(),
+                      kPacketOutgoing, c));
+  EXPECT_FALSE(passes(packet().from("::1").to("::1").udp(40001, 4789).ethernet(), kPacketHost, c));
+  EXPECT_TRUE(passes(packet().from("127.0.0.2").to("127.0.0.1").udp(40002, 4789).ethernet(),
+                     kPacketOutgoing, c));
+}
+
 TEST(KernelFilter, UnicastBetweenStrangersIsDropped) {
   EXPECT_FALSE(passes(packet().from("10.0.0.7").to("10.0.0.8").tcp(1, 2).ethernet()));
   EXPECT_FALSE(passes(packet().from("fd00::7").to("fd00::8").tcp(1, 2).ethernet()));

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "shared/rpcap/codec.h"
+#include "shared/rpcap/udpstr_unpacker.h"
 #include "tests/unit/sidecar_forwarding/sockets.h"
 
 namespace sidetap::forwarding {
@@ -66,7 +67,7 @@ TEST(UdpstrOutput, CountsAndReportsAPortThatDoesNotAnswer) {
       << "the first may have left before the refusal came back";
 }
 
-TEST(UdpstrOutput, NeverSendsMoreThanThePathTakesAndCountsWhatMetTheSmallerOne) {
+TEST(UdpstrOutput, PacksAnewWhatMetTheSmallerPath) {
   Pair pair = udp_pair();
   // No IP packet of 65535 bytes passes loopback's 65536 with room for headers: EMSGSIZE comes.
   auto output = make_udpstr_output(std::move(pair.tap), 65'536, nullptr);
@@ -75,8 +76,40 @@ TEST(UdpstrOutput, NeverSendsMoreThanThePathTakesAndCountsWhatMetTheSmallerOne) 
     output->add(packet_of(bytes, i));
     output->flush();
   }
-  EXPECT_EQ(output->counts().forwarded.value() + output->counts().dropped_total(), 10u);
-  EXPECT_GT(output->counts().forwarded.value(), 0u);
+  EXPECT_EQ(output->counts().forwarded.value(), 10u);
+  EXPECT_EQ(output->counts().dropped_total(), 0u);
+  std::size_t packets = 0;
+  rpcap::UdpstrUnpacker unpacker(
+      [&](const rpcap::PacketHeader&, std::span<const std::byte> packet) {
+        EXPECT_TRUE(std::equal(packet.begin(), packet.end(), bytes.begin(), bytes.end()));
+        ++packets;
+      });
+  for (const auto& datagram : receive_all(pair.sensor.get())) unpacker.add(datagram);
+  EXPECT_EQ(packets, 10u);
+  EXPECT_EQ(unpacker.counts().lost_datagrams, 0u);
+}
+
+TEST(PlainUdpOutput, CutsWhatMetTheSmallerPath) {
+  Pair pair = udp_pair();
+  auto output = make_plain_udp_output(std::move(pair.tap), 65'536, nullptr);
+  const auto large = bytes_of(65'507);
+  const auto small = bytes_of(100);
+  output->add(packet_of(small, 1));
+  output->flush();
+  output->add(packet_of(large, 2));
+  output->flush();
+  output->add(packet_of(small, 3));
+  output->flush();
+  const auto got = receive_all(pair.sensor.get());
+  ASSERT_EQ(got.size(), 3u);
+  const auto header = rpcap::decode_packet_header(
+      std::span<const std::byte, rpcap::kPacketHeaderSize>(got[1].data() + 8, 20));
+  EXPECT_EQ(header.captured, got[1].size() - 28);
+  EXPECT_EQ(header.length, 65'507u);
+  EXPECT_EQ(rpcap::decode_header(std::span<const std::byte, 8>(got[1].data(), 8)).payload_size,
+            got[1].size() - 8);
+  EXPECT_EQ(output->counts().forwarded.value(), 3u);
+  EXPECT_EQ(output->counts().truncated.value(), 1u);
 }
 
 TEST(PlainUdpOutput, SendsOneMessageADatagram) {

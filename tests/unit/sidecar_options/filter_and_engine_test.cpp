@@ -48,7 +48,13 @@ const std::vector<capture::OwnEndpoint> kOwn = {
     {capture::IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
     {capture::IpProtocol::kUdp, ip("10.0.0.1"), 40002, ip("192.0.2.1"), 2004},
     {capture::IpProtocol::kUdp, ip("fd00::1"), 40003, ip("2001:db8::1"), 2004},
-    {.protocol = capture::IpProtocol::kTcp, .local = {}, .local_port = 15920, .remote = {}}};
+    {.protocol = capture::IpProtocol::kTcp, .local = {}, .local_port = 15920, .remote = {}},
+    {.protocol = capture::IpProtocol::kUdp,
+     .local = {},
+     .local_port = 40004,
+     .remote = ip("192.0.2.1"),
+     .remote_port = 53,
+     .every_local_port = true}};
 
 class Tap {
  public:

@@ -401,6 +401,35 @@ TEST_F(Ownership, OwnTrafficIsNeverOwnedNorItsErrorsNorItsFragments) {
   EXPECT_TRUE(one.owns(packet().from("10.0.0.1").to("192.0.2.1").udp(40002, 2003)));
 }
 
+TEST_F(Ownership, WhateverThePodSendsToASensorsPortIsATapsTraffic) {
+  one.engine.set_own_endpoints({{.protocol = capture::IpProtocol::kTcp,
+                                 .local = {},
+                                 .local_port = 40001,
+                                 .remote = ip("192.0.2.1"),
+                                 .remote_port = 2003,
+                                 .every_local_port = true}});
+  for (const auto port : {std::uint16_t{40001}, std::uint16_t{40009}}) {
+    EXPECT_EQ(one.rule(packet().from("10.0.0.1").to("192.0.2.1").tcp(port, 2003)),
+              Rule::kOwnTraffic);
+    EXPECT_EQ(one.rule(packet().from("192.0.2.1").to("10.0.0.1").tcp(2003, port)),
+              Rule::kOwnTraffic);
+  }
+  EXPECT_TRUE(one.owns(packet().from("10.0.0.1").to("192.0.2.1").tcp(40001, 443)));
+  EXPECT_TRUE(one.owns(packet().from("10.0.0.1").to("192.0.2.1").udp(40001, 2003)));
+}
+
+TEST_F(Ownership, ASensorBesideTheApplicationIsReachedByTheLoopbackInterface) {
+  one.engine.set_own_endpoints({{.protocol = capture::IpProtocol::kUdp,
+                                 .local = {},
+                                 .local_port = 40001,
+                                 .remote = ip("127.0.0.1"),
+                                 .remote_port = 4789}});
+  EXPECT_EQ(one.rule(packet().from("127.0.0.1").to("127.0.0.1").udp(40001, 4789)),
+            Rule::kOwnTraffic);
+  EXPECT_NE(one.rule(packet().from("127.0.0.1").to("127.0.0.1").udp(40002, 4789)),
+            Rule::kOwnTraffic);
+}
+
 TEST_F(Ownership, APortOfTheTapIsItsOwnAtThisPodOnly) {
   one.engine.set_own_endpoints(
       {{.protocol = capture::IpProtocol::kTcp, .local = {}, .local_port = 15920, .remote = {}}});

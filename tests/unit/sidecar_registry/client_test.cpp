@@ -52,6 +52,7 @@ class RegistryClient : public testing::Test {
     callbacks.exclude = [this](const std::string&, std::vector<capture::OwnEndpoint> endpoints) {
       const std::lock_guard lock(mutex_);
       if (!endpoints.empty()) excluded_ = endpoints.front();
+      return std::chrono::milliseconds();
     };
     if (!replicas_.empty()) {
       callbacks.resolve = [this]() -> asio::awaitable<Result<std::vector<session::Endpoint>>> {
@@ -408,7 +409,9 @@ TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
   const auto link = std::make_shared<Link>(
       link_tasks_, context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
-  const session::Exclude exclude = [](const capture::OwnEndpoint&) {};
+  const session::Exclude exclude = [](const capture::OwnEndpoint&) {
+    return std::chrono::milliseconds();
+  };
   const std::function<std::string()> hello = [] { return encode(Hello{{Addresses(), false}}); };
   const std::function<bool(Message)> on_message = [](Message) { return true; };
   auto ended = asio::co_spawn(context_, link->run(ca_.certificate, exclude, hello, on_message),
@@ -428,11 +431,12 @@ TEST_F(RegistryClient, ACertificateOfAnotherCaNamesTheRemedy) {
       link_tasks_, context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
   const std::string foreign = testing_support::make_ca("registry CA").certificate;
-  auto ended = asio::co_spawn(context_,
-                              link->run(
-                                  foreign, [](const capture::OwnEndpoint&) {},
-                                  [] { return encode(Hello{}); }, [](Message) { return true; }),
-                              asio::use_future);
+  auto ended = asio::co_spawn(
+      context_,
+      link->run(
+          foreign, [](const capture::OwnEndpoint&) { return std::chrono::milliseconds(); },
+          [] { return encode(Hello{}); }, [](Message) { return true; }),
+      asio::use_future);
   thread_ = std::thread([this] { context_.run(); });
   const LinkEnd end = ended.get();
   EXPECT_EQ(end.kind, "handshake");

@@ -1,4 +1,6 @@
 // Active mode: the tap dials a sensor on the loopback.
+#include <atomic>
+
 #include <netinet/tcp.h>
 
 #include "tests/unit/sidecar_session/sessions_fixture.h"
@@ -104,6 +106,51 @@ TEST_F(ActiveMode, ASessionThatThrowsLeavesNoCaptureBehindAndIsBegunAnew) {
   const auto again = capture_over_udp();
   EXPECT_TRUE(control_.wait_for_captures(1));
 }
+
+TEST_F(ActiveMode, ASensorByTwoNamesGetsEveryPacketOnce) {
+  auto config = config_for({sensor_.port()});
+  config.sensors.push_back({.address = {"localhost", sensor_.port()}});
+  config.sensors.push_back({.address = {"::ffff:127.0.0.1", sensor_.port()}});
+  ASSERT_TRUE(start(config));
+  const auto wire = capture_over_udp();
+  EXPECT_TRUE(wait_for_metric("sidetap_session_ends_total{kind=\"same\"}"));
+  EXPECT_TRUE(wait_for_forwarding(true)) << "every sensor that there is gets every packet";
+  EXPECT_EQ(control_.captures(), 1U);
+  EXPECT_FALSE(sensor_.readable(300)) << "nobody dials again";
+}
+
+TEST_F(ActiveMode, APodThatIsASensorDoesNotForwardToItselfWhileItIs) {
+  std::atomic<bool> is_own = true;
+  auto config = config_for({});
+  config.sensors.push_back({.address = {"localhost", sensor_.port()}});
+  config.is_own_address = [&](const net::IpAddress&) { return is_own.load(); };
+  ASSERT_TRUE(start(config));
+  EXPECT_TRUE(wait_for_metric("sidetap_session_ends_total{kind=\"self\"}"));
+  EXPECT_FALSE(sensor_.readable(0));
+  is_own = false;  // the address has gone to another pod
+  const auto wire = capture_over_udp();
+  EXPECT_TRUE(wait_for_forwarding(true));
+}
+
+class SensorsPod : public ActiveMode, public testing::WithParamInterface<SensorMode> {};
+
+TEST_P(SensorsPod, ForwardsToNoOtherSensorEither) {
+  auto config = config_for({sensor_.port()});
+  config.mode = GetParam();
+  config.sensors.push_back({.address = {"127.0.0.3", sensor_.port()}});
+  config.is_own_address = [](const net::IpAddress& address) {
+    return address.to_string() == "127.0.0.3";
+  };
+  ASSERT_TRUE(start(config));
+  EXPECT_FALSE(forwarding_within(std::chrono::milliseconds(300)));
+  while (sensor_.readable(0)) {
+    Wire wire(sensor_.accept());
+    EXPECT_FALSE(wire.receive()) << "a dial that was given up";
+  }
+}
+INSTANTIATE_TEST_SUITE_P(EveryMode, SensorsPod,
+                         testing::Values(SensorMode::kReplicate, SensorMode::kFailover,
+                                         SensorMode::kBalance));
 
 TEST_F(ActiveMode, AWholeConversation) {
   ASSERT_TRUE(start(config_for({sensor_.port()})));

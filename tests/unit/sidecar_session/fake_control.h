@@ -19,10 +19,11 @@ namespace sidetap::session {
 /// Sessions call it on their thread, tests look at it on theirs.
 class FakeControl : public CaptureControl {
  public:
-  void exclude_own_traffic(const std::string& owner,
-                           std::vector<capture::OwnEndpoint> endpoints) override {
+  std::chrono::milliseconds exclude_own_traffic(
+      const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) override {
     const std::lock_guard lock(mutex_);
     excluded_[owner] = std::move(endpoints);
+    return {};
   }
   Result<std::uint64_t> start(CaptureOrder order) override {
     const std::lock_guard lock(mutex_);

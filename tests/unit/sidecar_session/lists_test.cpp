@@ -15,6 +15,20 @@ TEST(SensorList, ReplicateAndBalanceWantEverySensor) {
   }
 }
 
+TEST(SensorList, WantsNoSensorInAPodThatIsOne) {
+  for (const SensorMode mode :
+       {SensorMode::kReplicate, SensorMode::kFailover, SensorMode::kBalance}) {
+    SensorList list(mode, 3);
+    list.set(0, SensorState::kForwarding);
+    list.set(1, SensorState::kSelf);
+    EXPECT_FALSE(list.wanted(0));
+    EXPECT_TRUE(list.wanted(1)) << "it is asked again whether that is still so";
+    EXPECT_FALSE(list.wanted(2));
+    list.set(1, SensorState::kUntried);
+    EXPECT_TRUE(list.wanted(0));
+  }
+}
+
 TEST(SensorList, FailoverWantsTheFirstAndThoseBeforeWhichAllHaveFailed) {
   using enum SensorState;
   struct Row {

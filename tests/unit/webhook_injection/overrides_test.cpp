@@ -62,6 +62,15 @@ TEST(Override, OfEachKindIsApplied) {
   EXPECT_THAT(Overridden("snaplen", "128").warnings(), IsEmpty());
 }
 
+TEST(Override, NamesEachInterfaceAndEachSensorOnce) {
+  EXPECT_EQ(Overridden("interface", "eth0,eth0").variable("INTERFACE"), "eth0");
+  EXPECT_EQ(Overridden("interface", "net1,eth0,net1").variable("INTERFACE"), "net1,eth0");
+  EXPECT_EQ(Overridden("sensor", "192.0.2.1,192.0.2.1:2003").variable("SENSOR"), "192.0.2.1:2003");
+  EXPECT_EQ(
+      Overridden("sensor", "a.example,A.Example.,[2001:db8::1],2001:DB8:0::1").variable("SENSOR"),
+      "a.example:2003,[2001:db8::1]:2003");
+}
+
 TEST(Override, OfALimitLowersTheRequestThatWouldExceedIt) {
   const Json cpu = Overridden("cpu-limit", "5m").sidecar()["resources"];
   EXPECT_EQ(cpu["requests"]["cpu"], "5m");
@@ -86,7 +95,8 @@ TEST(Override, WithABadValueIsNotAppliedAndWarnsWithWhatIsAccepted) {
               Json::parse(R"({"cpu":"500m","memory":"64Mi"})"));
     EXPECT_TRUE(pod.native());
   };
-  for (const char* value : {"", ",", "a b", ":2003", "host:0", "host:99999"})
+  for (const char* value :
+       {"", ",", "a b", ":2003", "host:0", "host:99999", "10.0.0.256", "010.0.0.1", "http://a"})
     expect_refused("sensor", value, "HOST");
   for (const char* value : {"", "63", "262145", "-1", "1e3", "128 ", "x", "99999999999999999999"})
     expect_refused("snaplen", value, "64 to 262144");

@@ -99,6 +99,40 @@ TEST(Environment, OfTheDefaultsIsAccepted) {
   EXPECT_FALSE(options.registry.address);
 }
 
+TEST(Environment, NamesEachSensorAndEachInterfaceOnce) {
+  const RunOptions written = options_of(pod(), R"(
+sensor: {address: [a.example, "A.example.:2003", 10.0.0.1, "[::ffff:10.0.0.1]:2003"]}
+sidecar: {interface: "eth0,net1,eth0"}
+injection: {serverVersion: v1.36.0}
+)");
+  EXPECT_EQ(written.sessions.sensors.size(), 2U);
+  EXPECT_THAT(written.interfaces, ElementsAre("eth0", "net1"));
+}
+
+/// The tap for itself, whoever wrote its environment or its command line.
+TEST(Environment, OfATapAloneNamesEachOnceToo) {
+  const auto once = [](std::vector<const char*> arguments) {
+    RunOptions options;
+    const auto environment = [](const std::string& name) -> std::optional<std::string> {
+      if (name == "SENSOR") return "10.0.0.1,10.0.0.1:2003,Sensor,sensor.";
+      if (name == "INTERFACE") return "eth0,eth0";
+      return std::nullopt;
+    };
+    EXPECT_EQ(parse_run_options(arguments, environment, options), config::ParseResult::kRun);
+    return options;
+  };
+  const RunOptions options = once({"--ipv6-family", "linux,windows,windows,linux"});
+  ASSERT_EQ(options.sessions.sensors.size(), 2U);
+  EXPECT_EQ(options.sessions.sensors[0].ipv6_family, rpcap::Ipv6Family::kLinux);
+  EXPECT_EQ(options.sessions.sensors[1].address.host, "Sensor");
+  EXPECT_EQ(options.sessions.sensors[1].ipv6_family, rpcap::Ipv6Family::kWindows);
+  EXPECT_THAT(options.interfaces, ElementsAre("eth0"));
+  EXPECT_EQ(once({"--sensor", "a,b,A", "--interface", "eth1,eth0,eth1"}).sessions.sensors.size(),
+            2U);
+  EXPECT_EQ(once({"--sensor", "a,a:2003", "--output", "vxlan"}).sessions.sensors.size(), 2U)
+      << "4789 and 2003 are two ports";
+}
+
 TEST(Environment, OfAPlainContainerIsTheSame) {
   const std::string plain = std::string(kLeast) + "sidecar: {native: never}\n";
   const Json tap = tap_of(pod(), read(plain));

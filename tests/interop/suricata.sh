@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Tests VXLAN against a real Suricata. Usage: tests/interop/suricata.sh BINARIES [TEST...]
+# Installs Suricata 7 from Debian's backports where it is missing and that can be done; otherwise says why it is skipped.
+set -euo pipefail
+
+case ${1:-} in
+  -h|--help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+esac
+test=$(cd "$(dirname "$0")" && pwd)/suricata_test.py
+
+# Exit status 77 tells ctest that the test was skipped.
+skip() {
+  echo "skipped: $1"
+  exit 77
+}
+
+version() { suricata -V 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p'; }
+
+# The mirror that the system uses, with one suite more: that of the release's backports.
+backports() {
+  local uri
+  # shellcheck disable=SC2016  # the names are apt's
+  uri=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 2>/dev/null |
+    awk -v codename="$1" '$2 == codename { print $1; exit }')
+  [ -z "$uri" ] || echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $1-backports main"
+}
+
+install_suricata() {
+  local codename line
+  [ "$(id -u)" -eq 0 ] || skip "Suricata 7 is not installed, and only root can install it"
+  command -v apt-get >/dev/null || skip "Suricata 7 is not installed, and this is no Debian"
+  # shellcheck disable=SC1091
+  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  line=$(backports "$codename")
+  [ -n "$line" ] || skip "Suricata 7 is not installed, and no Debian mirror is configured to ask for backports"
+  lists=$(mktemp -d)
+  trap 'rm -rf "$lists"' EXIT
+  mkdir -p "$lists/parts" "$lists/lists/partial"
+  # A list of the test's own: the system's stay as they are.
+  cp -rL /etc/apt/sources.list.d/. "$lists/parts/"
+  [ ! -f /etc/apt/sources.list ] || cp /etc/apt/sources.list "$lists/parts/system.list"
+  echo "$line" >"$lists/parts/backports.list"
+  local options=(-o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$lists/parts"
+    -o "Dir::State::lists=$lists/lists")
+  echo "installing Suricata from $codename-backports"
+  apt-get "${options[@]}" update -qq >"$lists/log" 2>&1 || true
+  # The package would start a service.
+  SYSTEMD_OFFLINE=1 DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install -y -qq --no-install-recommends \
+    -t "$codename-backports" suricata >>"$lists/log" 2>&1 ||
+    skip "Suricata 7 cannot be installed: $(tail -n 1 "$lists/log")"
+}
+
+unshare --net --mount true 2>/dev/null || skip "network namespaces cannot be made here (no CAP_SYS_ADMIN)"
+[ "$(version)" = 7 ] || install_suricata
+[ "$(version)" = 7 ] || skip "Suricata $(version) is installed, not 7"
+
+SIDETAP_BINARIES=$(realpath "${1:?the folder of the programs}")
+export SIDETAP_BINARIES
+shift
+# A trap does not outlive exec; the folder of the lists is gone by now or was never made.
+[ -z "${lists:-}" ] || rm -rf "$lists"
+exec unshare --net --mount python3 -B "$test" "$@"

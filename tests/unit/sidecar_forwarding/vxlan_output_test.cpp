@@ -1,0 +1,84 @@
+#include "sidecar/forwarding/vxlan_output.h"
+
+#include <netinet/udp.h>
+
+#include "tests/unit/sidecar_forwarding/sockets.h"
+
+namespace sidetap::forwarding {
+namespace {
+
+constexpr std::size_t kFrame = 500;
+
+std::unique_ptr<Output> output_to(net::UniqueFd socket, VxlanConfig config = {}) {
+  std::vector<net::UniqueFd> sockets;
+  sockets.push_back(std::move(socket));
+  return make_vxlan_output(std::move(sockets), config);
+}
+
+void add(Output& output, unsigned count, std::size_t size = kFrame) {
+  const std::vector<std::byte> bytes(size);
+  const auto length = static_cast<std::uint32_t>(size);
+  for (unsigned i = 0; i < count; ++i)
+    output.add({.header = {.captured = length, .length = length}, .head = {}, .body = bytes});
+}
+
+/// Sizes of what a receiver gets that takes what the kernel carries in one piece.
+std::vector<std::size_t> pieces_of(Handover handover) {
+  Pair pair = udp_pair();
+  const int yes = 1;
+  setsockopt(pair.sensor.get(), SOL_UDP, UDP_GRO, &yes, sizeof yes);
+  auto output = output_to(std::move(pair.tap), {.handover = handover});
+  add(*output, 20);
+  output->flush();
+  EXPECT_EQ(output->counts().forwarded.value(), 20u);
+  std::vector<std::size_t> sizes;
+  for (const auto& piece : receive_all(pair.sensor.get())) sizes.push_back(piece.size());
+  return sizes;
+}
+
+TEST(VxlanOutput, SendsOneDatagramAFrameToWhoeverLooks) {
+  EXPECT_EQ(pieces_of(Handover::kSingly), std::vector<std::size_t>(20, kFrame + kVxlanHeaderSize));
+}
+
+TEST(VxlanOutput, HandsOverSeveralInOnePieceWhereThatIsAskedFor) {
+  const auto sizes = pieces_of(Handover::kSegments);
+  if (sizes.size() == 20) GTEST_SKIP() << "this kernel carries no such pieces";
+  EXPECT_EQ(sizes, std::vector<std::size_t>{20 * (kFrame + kVxlanHeaderSize)});
+}
+
+TEST(VxlanOutput, LosesNothingByTheErrorsOfAReceiverThatSniffs) {
+  for (const Handover handover : {Handover::kSingly, Handover::kSegments}) {
+    Pair pair = udp_pair();
+    pair.sensor.reset();  // nobody has bound the port: each datagram is answered by an ICMP error
+    auto output = output_to(std::move(pair.tap), {.handover = handover});
+    for (int i = 0; i < 50; ++i) {
+      add(*output, 10, kFrame + static_cast<std::size_t>(i));
+      output->flush();
+    }
+    EXPECT_EQ(output->counts().forwarded.value(), 500u);
+    EXPECT_EQ(output->counts().dropped_total(), 0u);
+  }
+}
+
+TEST(VxlanOutput, CutsOrLeavesOutWhatMetTheSmallerPath) {
+  for (const Oversize oversize : {Oversize::kTruncate, Oversize::kDrop}) {
+    Pair pair = udp_pair();
+    // No datagram of more than 65507 bytes passes the loopback interface: EMSGSIZE comes.
+    auto output = output_to(std::move(pair.tap), {.datagram_size = 65'536, .oversize = oversize});
+    add(*output, 1);
+    output->flush();
+    add(*output, 1, 65'520);
+    output->flush();
+    add(*output, 1);
+    output->flush();
+    const auto got = receive_all(pair.sensor.get());
+    const bool cut = oversize == Oversize::kTruncate;
+    EXPECT_EQ(got.size(), cut ? 3u : 2u);
+    EXPECT_EQ(output->counts().forwarded.value(), got.size());
+    EXPECT_EQ(output->counts().truncated.value(), cut ? 1u : 0u);
+    EXPECT_EQ(output->counts().dropped_total(), cut ? 0u : 1u);
+  }
+}
+
+}  // namespace
+}  // namespace sidetap::forwarding
