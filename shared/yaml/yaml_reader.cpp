@@ -113,6 +113,13 @@ class Reader {
 };
 
 bool Reader::read() {
+  // libyaml skips such a mark and go-yaml takes it for text; whoever wrote it sees neither.
+  if (const auto mark = text_.find("\n\xef\xbb\xbf"); mark != std::string::npos) {
+    const auto lines =
+        std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(mark), '\n');
+    return builder_.fail("a byte order mark within a document",
+                         line_ + static_cast<std::size_t>(lines) + 1);
+  }
   const Parser parser = parser_of(text_);
   for (bool done = false; !done;) {
     Event event;

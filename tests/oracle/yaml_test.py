@@ -27,7 +27,7 @@ TAGS = ["!!str", "!!int", "!!float", "!!bool", "!!null", "!!binary", "!!timestam
 # What our reader refuses though kubectl would read it, by its words for it.
 BY_CHOICE = re.compile("found unexpected ':'|a tag must be followed by a blank|"
                        "did not find expected whitespace or line break|did not find expected tag URI|nested too deeply|"
-                       "a key is not a text")
+                       "a key is not a text|a byte order mark within a document")
 
 
 def kubectl():

@@ -106,7 +106,7 @@ TEST(Yaml, ReadsUtf16ByItsMark) {
 
 TEST(Yaml, FollowsTags) {
   EXPECT_EQ(read("[!!binary aGk=, !!int '0x10', !!float 1, !own 5, ! 5, !!bool yes]"),
-            Tree::parse(R"(["hi", 16, 1.0, "5", 5, true])"));
+            Tree::parse(R"(["hi", 16, 1.0, "5", "5", true])"));
   EXPECT_EQ(read("a: !!binary |\n  //8\n  =\n"), Tree::parse(R"({"a": "\ufffd\ufffd"})"));
   EXPECT_THAT(fault_of("a: !!int b\n"), HasSubstr("cannot decode !!str `b` as a !!int (line 1)"));
   EXPECT_THAT(fault_of("a: !!binary b\n"), HasSubstr("base64"));
