@@ -136,7 +136,9 @@ class Outputs(TapTest):
         sizes, ledger = self.sniffed()
         self.assertLessEqual(max(sizes), 1514)
         self.assertEqual(len(sizes), ledger["forwarded"])
-        self.assertEqual(ledger["forwarded"], ledger["owned"] + ledger["segments_added"], ledger)
+        # A packet of the kernel's own can come before the output is there.
+        taken = ledger["owned"] - ledger["dropped_no_session"]
+        self.assertEqual(ledger["forwarded"], taken + ledger["segments_added"], ledger)
 
     def test_vxlan_in_pieces_is_what_one_that_sniffs_cannot_read(self):
         sizes, ledger = self.sniffed("--vxlan-segmentation", "on")
