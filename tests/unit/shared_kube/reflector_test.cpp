@@ -134,9 +134,13 @@ TEST_F(ReflectorTest, WhatAConsumerThrowsIsAFailureAndEverythingIsToldAnew) {
     tell(object);
   };
   start([](std::string_view) { return kList; }, [](std::string_view) { return kEvent; });
-  EXPECT_TRUE(comes_to([&] { return lists_ended_ == 1; }));
+  ASSERT_TRUE(comes_to([&] { return lists_ended_ == 1; }));
+  // The watch goes on meanwhile: what it tells comes behind.
+  ASSERT_GE(reasons_.size(), 2U);
+  reasons_.resize(2);
   EXPECT_THAT(reasons_, testing::ElementsAre("no room", "no room"));
-  EXPECT_THAT(told_, testing::ElementsAre("a"));
+  ASSERT_FALSE(told_.empty());
+  EXPECT_EQ(told_.front(), "a");
 }
 
 TEST_F(ReflectorTest, AnEventThatCouldNotBeTakenIsToldAgain) {
