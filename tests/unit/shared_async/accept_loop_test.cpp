@@ -47,6 +47,7 @@ class AcceptLoopTest : public testing::Test {
 
   telemetry::MetricsRegistry metrics_;
   asio::io_context clients_{1};
+  asio::io_context other_{1};  // outlives the accept that waits with a socket of it
   asio::io_context context_{1};
   TaskGroup tasks_{context_.get_executor(), &metrics_};
   std::unique_ptr<AcceptLoop> loop_;
@@ -63,9 +64,8 @@ TEST_F(AcceptLoopTest, TakesOneConnectionAfterTheOther) {
 }
 
 TEST_F(AcceptLoopTest, GivesSocketsTheExecutorAskedFor) {
-  asio::io_context other{1};
-  begin([&](tcp::socket socket) { taken_ += socket.get_executor() == other.get_executor(); },
-        [&] { return asio::any_io_executor(other.get_executor()); });
+  begin([&](tcp::socket socket) { taken_ += socket.get_executor() == other_.get_executor(); },
+        [&] { return asio::any_io_executor(other_.get_executor()); });
   const auto client = dial();
   EXPECT_TRUE(takes(1));
 }

@@ -431,12 +431,13 @@ TEST_F(RegistryClient, ACertificateOfAnotherCaNamesTheRemedy) {
       link_tasks_, context_.get_executor(), with,
       session::Endpoint(asio::ip::make_address("127.0.0.1"), registry_.port()));
   const std::string foreign = testing_support::make_ca("registry CA").certificate;
-  auto ended = asio::co_spawn(
-      context_,
-      link->run(
-          foreign, [](const capture::OwnEndpoint&) { return std::chrono::milliseconds(); },
-          [] { return encode(Hello{}); }, [](Message) { return true; }),
-      asio::use_future);
+  const session::Exclude exclude = [](const capture::OwnEndpoint&) {
+    return std::chrono::milliseconds();
+  };
+  const std::function<std::string()> hello = [] { return encode(Hello{}); };
+  const std::function<bool(Message)> on_message = [](Message) { return true; };
+  auto ended =
+      asio::co_spawn(context_, link->run(foreign, exclude, hello, on_message), asio::use_future);
   thread_ = std::thread([this] { context_.run(); });
   const LinkEnd end = ended.get();
   EXPECT_EQ(end.kind, "handshake");
