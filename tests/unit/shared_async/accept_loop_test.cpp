@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "shared/telemetry/metrics.h"
+#include "tests/support/sanitizer.h"
 
 namespace sidetap::async {
 namespace {
@@ -81,6 +82,7 @@ TEST_F(AcceptLoopTest, AConnectionThatCannotBeServedCostsNoOther) {
 }
 
 TEST_F(AcceptLoopTest, WithoutDescriptorsItWaitsForThem) {
+  if (testing_support::kSanitizerNeedsDescriptors) GTEST_SKIP() << "UBSan needs descriptors";
   begin([this](tcp::socket) { ++taken_; });
   const auto client = dial();
   rlimit limit{};
@@ -101,6 +103,7 @@ TEST_F(AcceptLoopTest, WithoutDescriptorsItWaitsForThem) {
 }
 
 TEST_F(AcceptLoopTest, WhereSomethingCanBeDoneAboutAFailureItIsTriedAgain) {
+  if (testing_support::kSanitizerNeedsDescriptors) GTEST_SKIP() << "UBSan needs descriptors";
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
   const rlimit none{0, limit.rlim_max};

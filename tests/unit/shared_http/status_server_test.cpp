@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/support/raw_client.h"
+#include "tests/support/sanitizer.h"
 
 namespace sidetap::http {
 namespace {
@@ -124,6 +125,9 @@ class FilesLeft {
 
 class StatusServerWithFewFiles : public testing::Test {
  protected:
+  void SetUp() override {
+    if (testing_support::kSanitizerNeedsDescriptors) GTEST_SKIP() << "UBSan needs descriptors";
+  }
   ~StatusServerWithFewFiles() override {
     server_.stop();
     if (thread_.joinable()) thread_.join();
