@@ -21,12 +21,15 @@ Error openssl_error() {
   return error;
 }
 
+/// What is encrypted must fail instead of asking at the terminal.
+int no_passphrase(char*, int, int, void*) { return 0; }
+
 /// Adds each certificate of `pem`; false when one cannot be read or there is none.
 bool add_certificates(X509_STORE* store, const std::string& pem) {
   const std::unique_ptr<BIO, decltype(&BIO_free_all)> bio(
       BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free_all);
   std::size_t count = 0;
-  while (X509* const one = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+  while (X509* const one = PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr)) {
     const bool added = X509_STORE_add_cert(store, one) == 1;
     X509_free(one);
     if (!added) return false;
