@@ -262,6 +262,7 @@ nothing_left() {
     --all-namespaces --selector "app.kubernetes.io/instance=$release" -o name --ignore-not-found)
   # In the other mode the Secret is the operator's, and goes with the namespace.
   [ "$certificates" != selfManaged ] || left+=$'\n'$(kubectl get secrets --namespace "$namespace" -o name --ignore-not-found)
+  # grep fails when it leaves nothing, which is what is hoped for.
   left=$(grep -vx -e "secret/$secret" -e '' <<<"$left" || true)
   [ -z "$left" ] || { echo "$left"; false; }
 }

@@ -43,6 +43,7 @@ install_suricata() {
   local options=(-o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$lists/parts"
     -o "Dir::State::lists=$lists/lists")
   echo "installing Suricata from $codename-backports"
+  # If this fails, the installation below does, and says why the test is skipped.
   apt-get "${options[@]}" update -qq >"$lists/log" 2>&1 || true
   # The package would start a service.
   SYSTEMD_OFFLINE=1 DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install -y -qq --no-install-recommends \
