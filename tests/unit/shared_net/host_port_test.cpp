@@ -14,13 +14,18 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-nlohmann::json cases() {
-  std::ifstream file(std::string(SIDETAP_SOURCE_DIR) + "/tests/support/host_port_cases.json");
-  return nlohmann::json::parse(file);
+/// Outlives each loop over a part of it.
+const nlohmann::json& cases() {
+  static const nlohmann::json all = [] {
+    std::ifstream file(std::string(SIDETAP_SOURCE_DIR) + "/tests/support/host_port_cases.json");
+    return nlohmann::json::parse(file);
+  }();
+  return all;
 }
 
 TEST(HostPort, TakesEveryUsualForm) {
-  for (const auto& [text, printed] : cases()["accepted"].items()) {
+  ASSERT_FALSE(cases().at("accepted").empty());
+  for (const auto& [text, printed] : cases().at("accepted").items()) {
     const auto parsed = parse_host_port(text, 2003);
     ASSERT_TRUE(parsed) << text << ": " << parsed.error().text;
     EXPECT_EQ(parsed->to_string(), printed.get<std::string>());
@@ -28,7 +33,8 @@ TEST(HostPort, TakesEveryUsualForm) {
 }
 
 TEST(HostPort, RefusesTheRestAndQuotesIt) {
-  for (const auto& item : cases()["refused"]) {
+  ASSERT_FALSE(cases().at("refused").empty());
+  for (const auto& item : cases().at("refused")) {
     const auto text = item.get<std::string>();
     const auto parsed = parse_host_port(text, 2003);
     ASSERT_FALSE(parsed) << text << " is read as " << parsed->to_string();

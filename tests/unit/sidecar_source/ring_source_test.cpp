@@ -234,7 +234,15 @@ TEST_F(RingSource, ARingThatGrowsAndShrinksLosesDoublesAndReordersNothing) {
       std::this_thread::sleep_for(std::chrono::milliseconds(12));
     }
     become(true);
-    send(4000);  // the small ring has room for about 1400
+    // The small ring has room for about 1400. A block also ends with its time: where sending takes
+    // long, the large ring would fill with nearly empty blocks.
+    auto read_at = std::chrono::steady_clock::now();
+    for (int i = 0; i < 4000; ++i) {
+      send(1);
+      if (std::chrono::steady_clock::now() - read_at < std::chrono::milliseconds(100)) continue;
+      ring.read(keeper, 4096);
+      read_at = std::chrono::steady_clock::now();
+    }
     become(false);
   }
   for (int i = 0; i < 200 && keeper.packets.size() < sent.size(); ++i) {
