@@ -7,7 +7,7 @@
 namespace sidetap {
 namespace {
 
-constexpr std::chrono::seconds kLookEvery{1};
+constexpr std::chrono::seconds kReadFactsEvery{1};
 
 }  // namespace
 
@@ -23,7 +23,7 @@ void LongestPacketWatch::look() {
     row.longest = facts->longest_packet;
     row.loop->expect(row.longest);
   }
-  timer_.expires_after(kLookEvery);
+  timer_.expires_after(kReadFactsEvery);
   timer_.async_wait([this](const boost::system::error_code& stopped) {
     if (!stopped) look();
   });

@@ -12,7 +12,6 @@ namespace {
 
 using capture::Condition;
 
-constexpr std::size_t kPacketsPerRead = 256;
 // The kernel hands a block over when it is full or, after two rounds of its timer, when its time is
 // up; that of the SCTP ring is the longest.
 constexpr std::chrono::milliseconds kDrain{100};

@@ -16,6 +16,9 @@
 
 namespace sidetap {
 
+/// After so many packets the reader looks at the clock and at its commands.
+inline constexpr std::size_t kPacketsPerRead = 256;
+
 /// For the packet path, but for what says otherwise.
 class SourceSlot {
  public:

@@ -4,10 +4,9 @@
 #include <exception>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "shared/async/tuple.h"
 #include "shared/async/waiting.h"
 #include "shared/telemetry/log.h"
 
@@ -17,7 +16,6 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// What made accept() fail would make it fail again at once.
 constexpr std::chrono::milliseconds kPause{100};
 constexpr std::chrono::seconds kLogPeriod{10};

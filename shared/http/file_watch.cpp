@@ -8,14 +8,13 @@
 #include <system_error>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <sys/inotify.h>
 
 #include "shared/async/task_group.h"
+#include "shared/async/tuple.h"
 #include "shared/async/waiting.h"
 #include "shared/telemetry/log.h"
 
@@ -23,7 +22,6 @@ namespace sidetap::http {
 namespace {
 
 namespace asio = boost::asio;
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::uint32_t kEvents =
     IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
 
@@ -70,7 +68,7 @@ struct FileWatch::Impl {
   asio::awaitable<void> listen() {
     std::array<char, 4096> events{};
     while (!stopped) {
-      auto [error, got] = co_await inotify.async_read_some(asio::buffer(events), kTuple);
+      auto [error, got] = co_await inotify.async_read_some(asio::buffer(events), async::kTuple);
       if (error || stopped) break;
       if (!std::exchange(dirty, true)) news.request();
     }

@@ -4,6 +4,7 @@ target_sources(sidetap_shared PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/http_session.cpp
   ${CMAKE_CURRENT_LIST_DIR}/https_server.cpp
   ${CMAKE_CURRENT_LIST_DIR}/listener.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/openssl.cpp
   ${CMAKE_CURRENT_LIST_DIR}/status_server.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tls_context.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tls_stream.cpp

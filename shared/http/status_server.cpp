@@ -7,12 +7,10 @@
 #include <string_view>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_static_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -24,6 +22,7 @@
 
 #include "shared/async/accept_loop.h"
 #include "shared/async/task_group.h"
+#include "shared/async/tuple.h"
 #include "shared/http/listener.h"
 #include "shared/net/unique_fd.h"
 #include "shared/telemetry/metrics.h"
@@ -36,7 +35,6 @@ namespace beast = boost::beast;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kMostConnections = 32;
 constexpr std::size_t kMostHeaderBytes = 4096;
 constexpr auto kTimeout = std::chrono::seconds(5);
@@ -99,15 +97,14 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     return answer("404 Not Found", kPlain, "there are /healthz, /readyz and /metrics\n", body);
   }
 
-  /// (Not inlined: GCC 12 then takes the coroutine's new and delete for a mismatch.)
-  [[gnu::noinline]] asio::awaitable<void> serve(beast::tcp_stream& stream) {
+  asio::awaitable<void> serve(beast::tcp_stream& stream) {
     // One time limit for the whole connection: it carries one small request.
     stream.expires_after(kTimeout);
     beast::flat_static_buffer<kMostHeaderBytes> buffer;
     beast::http::request_parser<beast::http::empty_body> parser;
     parser.header_limit(kMostHeaderBytes);
     auto [read_error, got] =
-        co_await beast::http::async_read_header(stream, buffer, parser, kTuple);
+        co_await beast::http::async_read_header(stream, buffer, parser, async::kTuple);
     std::string reply;
     if (!read_error) {
       const auto& request = parser.get();
@@ -122,7 +119,8 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
           answer("400 Bad Request", "text/plain; charset=utf-8", read_error.message() + "\n", true);
     }
     if (stopped) co_return;
-    auto [write_error, written] = co_await asio::async_write(stream, asio::buffer(reply), kTuple);
+    auto [write_error, written] =
+        co_await asio::async_write(stream, asio::buffer(reply), async::kTuple);
     if (write_error) co_return;
     // Closing with unread bytes would reset the connection under the answer: read what is left.
     beast::error_code ignored;
@@ -130,7 +128,7 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     buffer.consume(buffer.size());
     for (;;) {
       auto [error, more] =
-          co_await stream.async_read_some(buffer.prepare(buffer.max_size()), kTuple);
+          co_await stream.async_read_some(buffer.prepare(buffer.max_size()), async::kTuple);
       if (error) co_return;
     }
   }

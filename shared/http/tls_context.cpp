@@ -3,60 +3,20 @@
 #include <ctime>
 #include <vector>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 
+#include "shared/http/openssl.h"
 #include "shared/read_file.h"
 #include "shared/telemetry/log.h"
 
 namespace sidetap::http {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Store = std::unique_ptr<X509_STORE, Deleter<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-
-Bio reader(const std::string& text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-/// OpenSSL's own reason, and an empty queue after it.
-Error openssl_error(const std::string& what) {
-  std::string text = what;
-  if (const char* reason = ERR_reason_error_string(ERR_peek_last_error())) {
-    text.append(": ").append(reason);
-  }
-  ERR_clear_error();
-  return Error{std::move(text)};
-}
-
-/// A key with a passphrase must fail instead of asking at the terminal.
-int no_passphrase(char*, int, int, void*) { return 0; }
-
-std::vector<Certificate> read_certificates(const std::string& text) {
-  std::vector<Certificate> found;
-  const Bio bio = reader(text);
-  while (X509* one = PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr)) {
-    found.emplace_back(one);
-  }
-  // The end of the text looks like an error, "no start line"; anything else is one.
-  if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) found.clear();
-  ERR_clear_error();
-  return found;
-}
+using Store = std::unique_ptr<X509_STORE, OpensslDeleter<X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, OpensslDeleter<X509_STORE_CTX_free>>;
 
 TlsContext::Clock::time_point time_point(const ASN1_TIME* time) {
   std::tm parts{};
@@ -83,9 +43,8 @@ Result<void> use_certificate(SSL_CTX* context, const std::vector<Certificate>& c
 }
 
 Result<void> use_key(SSL_CTX* context, const std::string& text) {
-  const Bio bio = reader(text);
-  const Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
-  if (!key) return openssl_error("private key: no unencrypted PEM key");
+  const Key key = read_key(text);
+  if (!key) return Error{"private key: no unencrypted PEM key"};
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
     return openssl_error("private key does not belong to the certificate");
   }

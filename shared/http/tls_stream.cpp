@@ -5,20 +5,19 @@
 #include <new>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ssl/error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+
+#include "shared/async/tuple.h"
 
 namespace sidetap::http {
 namespace {
 
 namespace asio = boost::asio;
 using ErrorCode = boost::system::error_code;
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 // OpenSSL knows the descriptor by its number, which may be another's once the socket is closed.
 const TlsStep kClosed{0, TlsStep::Want::kNothing, asio::error::eof};
@@ -145,7 +144,7 @@ asio::awaitable<ErrorCode> TlsStream::wait(TlsStep::Want want) {
   auto [error] =
       co_await socket_.async_wait(want == TlsStep::Want::kRead ? asio::ip::tcp::socket::wait_read
                                                                : asio::ip::tcp::socket::wait_write,
-                                  kTuple);
+                                  async::kTuple);
   co_return error;
 }
 

@@ -2,13 +2,12 @@
 
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
+#include "shared/async/tuple.h"
 #include "shared/http/tls_async_stream.h"
 
 namespace sidetap::http {
@@ -18,8 +17,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = beast::websocket;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr std::uint32_t kMostHeaderBytes = 16u << 10;  // A token has about one KiB.
+constexpr std::uint32_t kMostUpgradeBytes = 16u << 10;  // A token has about one KiB.
 
 }  // namespace
 
@@ -58,10 +56,10 @@ TlsStream& WebSocket::tls() { return impl_->stream.next_layer().tls(); }
 
 asio::awaitable<WebSocket::ErrorCode> WebSocket::read_request() {
   beast::http::request_parser<beast::http::string_body> parser;
-  parser.header_limit(kMostHeaderBytes);
+  parser.header_limit(kMostUpgradeBytes);
   parser.body_limit(0);
-  auto [error, size] =
-      co_await beast::http::async_read(impl_->stream.next_layer(), impl_->buffer, parser, kTuple);
+  auto [error, size] = co_await beast::http::async_read(impl_->stream.next_layer(), impl_->buffer,
+                                                        parser, async::kTuple);
   if (!error) impl_->request = parser.release();
   co_return error;
 }
@@ -76,12 +74,12 @@ asio::awaitable<void> WebSocket::decline(unsigned status, std::string reason) {
   response.set(beast::http::field::connection, "close");
   response.body() = std::move(reason) + "\n";
   response.prepare_payload();
-  co_await beast::http::async_write(impl_->stream.next_layer(), response, kTuple);
+  co_await beast::http::async_write(impl_->stream.next_layer(), response, async::kTuple);
   tls().shutdown();
 }
 
 asio::awaitable<WebSocket::ErrorCode> WebSocket::accept() {
-  auto [error] = co_await impl_->stream.async_accept(impl_->request, kTuple);
+  auto [error] = co_await impl_->stream.async_accept(impl_->request, async::kTuple);
   co_return error;
 }
 
@@ -94,7 +92,7 @@ asio::awaitable<WebSocket::Answer> WebSocket::upgrade(const std::string& host,
         if (!token.empty()) request.set(beast::http::field::authorization, "Bearer " + token);
       }));
   websocket::response_type response;
-  auto [error] = co_await impl_->stream.async_handshake(response, host, path, kTuple);
+  auto [error] = co_await impl_->stream.async_handshake(response, host, path, async::kTuple);
   Answer answer{error};
   if (error == websocket::error::upgrade_declined) {
     answer.status = response.result_int();
@@ -104,7 +102,7 @@ asio::awaitable<WebSocket::Answer> WebSocket::upgrade(const std::string& host,
 }
 
 asio::awaitable<WebSocket::ErrorCode> WebSocket::read(std::string& message) {
-  auto [error, size] = co_await impl_->stream.async_read(impl_->buffer, kTuple);
+  auto [error, size] = co_await impl_->stream.async_read(impl_->buffer, async::kTuple);
   if (error) co_return error;
   const auto bytes = impl_->buffer.cdata();
   message.assign(static_cast<const char*>(bytes.data()), bytes.size());
@@ -115,12 +113,12 @@ asio::awaitable<WebSocket::ErrorCode> WebSocket::read(std::string& message) {
 }
 
 asio::awaitable<WebSocket::ErrorCode> WebSocket::write(std::string_view message) {
-  auto [error, size] = co_await impl_->stream.async_write(asio::buffer(message), kTuple);
+  auto [error, size] = co_await impl_->stream.async_write(asio::buffer(message), async::kTuple);
   co_return error;
 }
 
 asio::awaitable<WebSocket::ErrorCode> WebSocket::ping() {
-  auto [error] = co_await impl_->stream.async_ping({}, kTuple);
+  auto [error] = co_await impl_->stream.async_ping({}, async::kTuple);
   co_return error;
 }
 

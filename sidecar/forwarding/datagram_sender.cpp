@@ -19,7 +19,6 @@ constexpr int kWaitMilliseconds = 5;
 constexpr int kWorkPerWait = 49;
 // More would mean that a refusal comes back before the next datagram is sent, each time.
 constexpr unsigned kMostRefusals = 1000;
-constexpr std::size_t kSmallestDatagram = 64;
 
 struct SegmentControl {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(std::uint16_t))> bytes{};

@@ -18,6 +18,11 @@
 
 namespace sidetap::forwarding {
 
+/// What an output gathers before it sends: one call then hands over many datagrams.
+inline constexpr std::size_t kBatchBytes = 64 * 1024;
+/// A path that claims to carry less is not believed: no packet's headers would fit.
+inline constexpr std::size_t kSmallestDatagram = 64;
+
 /// How several datagrams are given to the kernel.
 enum class Handover : std::uint8_t {
   /// Runs of one size in one piece (UDP_SEGMENT) where the kernel and the device take that; the

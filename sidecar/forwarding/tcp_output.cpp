@@ -17,7 +17,7 @@ namespace {
 // Room for a few of the largest packets there are (BIG TCP) and for a short stall of the sensor.
 constexpr std::size_t kCapacity = 1U << 20;
 // What is gathered before the socket is asked, so that one system call carries many packets.
-constexpr std::size_t kBatchBytes = 64 * 1024;
+constexpr std::size_t kWriteBytes = 64 * 1024;
 
 class TcpOutput final : public Output {
  public:
@@ -56,7 +56,7 @@ class TcpOutput final : public Output {
     if (!packet.body.empty())
       std::memcpy(at + kHeaders + packet.head.size(), packet.body.data(), packet.body.size());
     end_ += size;
-    if (!blocked_ && end_ - begin_ >= kBatchBytes) flush();
+    if (!blocked_ && end_ - begin_ >= kWriteBytes) flush();
   }
 
   void flush() override {

@@ -11,8 +11,6 @@
 namespace sidetap::forwarding {
 namespace {
 
-constexpr std::size_t kBatchBytes = 64 * 1024;
-
 class UdpstrOutput final : public Output {
  public:
   UdpstrOutput(net::UniqueFd socket, std::size_t datagram_size, FaultHandler on_fault)

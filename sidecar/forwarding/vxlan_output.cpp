@@ -11,7 +11,6 @@
 namespace sidetap::forwarding {
 namespace {
 
-constexpr std::size_t kBatchBytes = 64 * 1024;
 constexpr std::size_t kEthernetHeader = 14;
 constexpr std::size_t kSllHeader = 16;
 constexpr std::size_t kSll2Header = 20;
@@ -71,9 +70,6 @@ class Lane {
   std::size_t used_ = 0;
   net::DatagramRuns runs_{64};
 };
-
-// Headers of the inner packet, at least.
-constexpr std::size_t kSmallestDatagram = 64;
 
 class VxlanOutput final : public Output {
  public:

@@ -43,7 +43,7 @@ std::string doubt_of_certificate(long fault) {
 
 Result<void> check_ca(const std::string& pem) {
   auto trust = http::TlsTrust::make(pem);
-  if (!trust) return Error{"the registry's CA is no PEM certificate: " + trust.error().text};
+  if (!trust) return Error{"the registry's CA is not usable: " + trust.error().text};
   return {};
 }
 

@@ -14,13 +14,11 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
@@ -29,13 +27,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "shared/async/tuple.h"
 #include "tests/bench/registry_surroundings.h"
 
 namespace {
 
 using namespace sidetap::bench;
 using Stream = beast::websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 // As taps do.
 constexpr std::chrono::milliseconds kPingInterval{3000};
 constexpr std::chrono::milliseconds kPingStep{10};
@@ -112,11 +110,11 @@ class Load {
     lowest.expires_after(std::chrono::seconds(60));
     const tcp::endpoint server(asio::ip::address_v4::loopback(),
                                options_.ports[number % replicas()]);
-    auto [connect_error] = co_await lowest.async_connect(server, kTuple);
+    auto [connect_error] = co_await lowest.async_connect(server, async::kTuple);
     if (connect_error) co_return false;
     lowest.socket().set_option(tcp::no_delay(true));
-    auto [tls_error] =
-        co_await stream->next_layer().async_handshake(asio::ssl::stream_base::client, kTuple);
+    auto [tls_error] = co_await stream->next_layer().async_handshake(asio::ssl::stream_base::client,
+                                                                     async::kTuple);
     if (tls_error) co_return false;
     lowest.expires_never();
     if (options_.api_port != 0) {
@@ -125,10 +123,10 @@ class Load {
             request.set(beast::http::field::authorization, "Bearer tap-" + std::to_string(tap));
           }));
     }
-    auto [upgrade_error] = co_await stream->async_handshake("registry", "/v1/taps", kTuple);
+    auto [upgrade_error] = co_await stream->async_handshake("registry", "/v1/taps", async::kTuple);
     if (upgrade_error) co_return false;
     const std::string hello = text("hello", tap, true);
-    auto [write_error, size] = co_await stream->async_write(asio::buffer(hello), kTuple);
+    auto [write_error, size] = co_await stream->async_write(asio::buffer(hello), async::kTuple);
     co_return !write_error;
   }
 
@@ -136,7 +134,7 @@ class Load {
     const std::shared_ptr<Stream> stream = connections_[number];
     beast::flat_buffer buffer;
     for (;;) {
-      auto [error, size] = co_await stream->async_read(buffer, kTuple);
+      auto [error, size] = co_await stream->async_read(buffer, async::kTuple);
       if (error) break;
       const auto bytes = buffer.cdata();
       const std::string_view said(static_cast<const char*>(bytes.data()), bytes.size());
@@ -161,7 +159,7 @@ class Load {
         if (stream && stream->is_open()) stream->async_ping({}, [stream](const auto&) {});
       }
       timer.expires_at(timer.expiry() + kPingStep);
-      co_await timer.async_wait(kTuple);
+      co_await timer.async_wait(async::kTuple);
     }
   }
 
@@ -192,14 +190,14 @@ class Load {
         continue;
       }
       pause.expires_after(std::chrono::milliseconds(1));
-      co_await pause.async_wait(kTuple);
+      co_await pause.async_wait(async::kTuple);
     }
   }
 
   asio::awaitable<void> sleep(double seconds) {
     asio::steady_timer timer(context_, std::chrono::duration_cast<Clock::duration>(
                                            std::chrono::duration<double>(seconds)));
-    co_await timer.async_wait(kTuple);
+    co_await timer.async_wait(async::kTuple);
   }
 
   /// One tap forwards no more: how long until every tap has been told of it by every replica?
@@ -210,7 +208,7 @@ class Load {
     changed_at_ = Clock::now();
     for (std::size_t i = 0; i < replicas(); ++i) {
       auto& stream = connections_[tap * replicas() + i];
-      auto [error, size] = co_await stream->async_write(asio::buffer(state), kTuple);
+      auto [error, size] = co_await stream->async_write(asio::buffer(state), async::kTuple);
       if (error) ++failures_;
     }
     while (heard_.size() < connected_ && seconds_since(changed_at_) < 30) co_await sleep(0.005);

@@ -97,9 +97,6 @@ void Keeper::report(const Plan& planned) {
       {{"fault", planned.fault}, {"step", step_name(planned.step)}});
 }
 
-// GCC 12 takes the coroutine's frame for one that is freed in another way than it was made.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
   const std::string path = secrets_path() + "/" + config_.secret;
   for (int tries = 0; tries < kMostTries; ++tries) {
@@ -140,7 +137,6 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
   }
   co_return Error{"Secret " + path + ": changed by others again and again"};
 }
-#pragma GCC diagnostic pop
 
 asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
   const std::string path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/" +

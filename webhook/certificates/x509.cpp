@@ -5,54 +5,29 @@
 #include <ctime>
 #include <memory>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "shared/http/openssl.h"
+
 namespace sidetap::certificates {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
-using Number = std::unique_ptr<BIGNUM, Deleter<BN_free>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
-
-Error failed(const char* what) {
-  std::string text = what;
-  if (const char* reason = ERR_reason_error_string(ERR_peek_last_error())) {
-    text.append(": ").append(reason);
-  }
-  ERR_clear_error();
-  return Error{std::move(text)};
-}
-
-/// A key with a passphrase must fail instead of asking at the terminal.
-int no_passphrase(char*, int, int, void*) { return 0; }
+using http::Bio;
+using http::Certificate;
+using http::Key;
+using http::openssl_error;
+using Names = std::unique_ptr<GENERAL_NAMES, http::OpensslDeleter<GENERAL_NAMES_free>>;
+using Number = std::unique_ptr<BIGNUM, http::OpensslDeleter<BN_free>>;
+using Extension = std::unique_ptr<X509_EXTENSION, http::OpensslDeleter<X509_EXTENSION_free>>;
 
 Certificate parse_certificate(const std::string& text) {
-  const Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
+  Certificate certificate = http::next_certificate(http::reader_of(text).get());
   ERR_clear_error();
   return certificate;
-}
-
-Key parse_key(const std::string& text) {
-  const Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
-  ERR_clear_error();
-  return key;
 }
 
 std::string text_of(BIO* bio) {
@@ -115,16 +90,16 @@ Certificate blank(EVP_PKEY* key, const std::string& name, TimePoint from, TimePo
 
 Result<Pair> make_authority(const std::string& name, TimePoint now, std::chrono::seconds life) {
   const Key key(EVP_EC_gen("P-256"));
-  if (!key) return failed("cannot make a key");
+  if (!key) return openssl_error("cannot make a key");
   const Certificate certificate = blank(key.get(), name, now - kBackdate, now + life);
-  if (!certificate) return failed("cannot make a certificate");
+  if (!certificate) return openssl_error("cannot make a certificate");
   X509* raw = certificate.get();
   X509_set_issuer_name(raw, X509_get_subject_name(raw));
   if (!add(raw, raw, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
       !add(raw, raw, NID_key_usage, "critical,keyCertSign,cRLSign") ||
       !add(raw, raw, NID_subject_key_identifier, "hash") ||
       X509_sign(raw, key.get(), EVP_sha256()) == 0) {
-    return failed("cannot make an authority");
+    return openssl_error("cannot make an authority");
   }
   return to_text(raw, key.get());
 }
@@ -132,13 +107,13 @@ Result<Pair> make_authority(const std::string& name, TimePoint now, std::chrono:
 Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& dns_names,
                         TimePoint now, std::chrono::seconds life) {
   const Certificate issuer = parse_certificate(authority.certificate);
-  const Key issuer_key = parse_key(authority.key);
+  const Key issuer_key = http::read_key(authority.key);
   if (!issuer || !issuer_key) return Error{"the authority cannot be read"};
   const Key key(EVP_EC_gen("P-256"));
-  if (!key) return failed("cannot make a key");
+  if (!key) return openssl_error("cannot make a key");
   const TimePoint end = std::min(now + life, time_point(X509_get0_notAfter(issuer.get())));
   const Certificate certificate = blank(key.get(), dns_names.front(), now - kBackdate, end);
-  if (!certificate) return failed("cannot make a certificate");
+  if (!certificate) return openssl_error("cannot make a certificate");
   X509* raw = certificate.get();
   X509_set_issuer_name(raw, X509_get_subject_name(issuer.get()));
   std::string names;
@@ -150,21 +125,21 @@ Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& d
       !add(raw, issuer.get(), NID_subject_key_identifier, "hash") ||
       !add(raw, issuer.get(), NID_authority_key_identifier, "keyid:always") ||
       X509_sign(raw, issuer_key.get(), EVP_sha256()) == 0) {
-    return failed("cannot issue a certificate");
+    return openssl_error("cannot issue a certificate");
   }
   return to_text(raw, key.get());
 }
 
 Result<std::string> cross_sign(const Pair& signer, const std::string& authority, TimePoint now) {
   const Certificate issuer = parse_certificate(signer.certificate);
-  const Key issuer_key = parse_key(signer.key);
+  const Key issuer_key = http::read_key(signer.key);
   const Certificate subject = parse_certificate(authority);
   if (!issuer || !issuer_key || !subject) return Error{"an authority cannot be read"};
   const TimePoint end = std::min(time_point(X509_get0_notAfter(issuer.get())),
                                  time_point(X509_get0_notAfter(subject.get())));
   if (end <= now) return Error{"an authority has ended"};
   const Certificate certificate = blank(X509_get0_pubkey(subject.get()), {}, now - kBackdate, end);
-  if (!certificate) return failed("cannot make a certificate");
+  if (!certificate) return openssl_error("cannot make a certificate");
   X509* raw = certificate.get();
   X509_set_subject_name(raw, X509_get_subject_name(subject.get()));
   X509_set_issuer_name(raw, X509_get_subject_name(issuer.get()));
@@ -173,17 +148,16 @@ Result<std::string> cross_sign(const Pair& signer, const std::string& authority,
       !add(raw, issuer.get(), NID_subject_key_identifier, "hash") ||
       !add(raw, issuer.get(), NID_authority_key_identifier, "keyid:always") ||
       X509_sign(raw, issuer_key.get(), EVP_sha256()) == 0) {
-    return failed("cannot sign an authority");
+    return openssl_error("cannot sign an authority");
   }
   return text_of(certificate.get());
 }
 
 std::string rest_of_chain(const std::string& certificates, TimePoint now) {
-  const Bio bio(BIO_new_mem_buf(certificates.data(), static_cast<int>(certificates.size())));
+  const Bio bio = http::reader_of(certificates);
   std::string rest;
-  for (bool first = true;; first = false) {
-    const Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
-    if (!certificate) break;
+  bool first = true;
+  for (; const auto certificate = http::next_certificate(bio.get()); first = false) {
     if (!first && now < time_point(X509_get0_notAfter(certificate.get()))) {
       rest += text_of(certificate.get());
     }
@@ -213,7 +187,7 @@ std::optional<Facts> read_facts(const std::string& text) {
 
 bool key_fits(const Pair& pair) {
   const Certificate certificate = parse_certificate(pair.certificate);
-  const Key key = parse_key(pair.key);
+  const Key key = http::read_key(pair.key);
   const bool fits = certificate && key && X509_check_private_key(certificate.get(), key.get()) == 1;
   ERR_clear_error();
   return fits;

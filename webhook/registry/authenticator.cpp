@@ -3,20 +3,18 @@
 #include <array>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <openssl/sha.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 
+#include "shared/async/tuple.h"
 #include "webhook/registry/metrics.h"
 
 namespace sidetap::webhook::registry {
 namespace {
 
 namespace asio = boost::asio;
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 std::string digest(const std::string& text) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> bytes{};
@@ -86,7 +84,7 @@ asio::awaitable<Authenticator::Turn> Authenticator::wait_for_turn(const Asker& a
       (*given_up)->woken.cancel();
     }
     count_waiting();
-    if (!waiter.crowded_out) co_await waiter.woken.async_wait(kTuple);
+    if (!waiter.crowded_out) co_await waiter.woken.async_wait(async::kTuple);
   }
   Turn turn{Borrowed(waiter.client, GiveBack{this}), waiter.crowded_out};
   if (turn.client) {

@@ -6,17 +6,16 @@
 #include <unordered_map>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <prometheus/counter.h>
 #include <prometheus/histogram.h>
 
 #include "shared/async/accept_loop.h"
 #include "shared/async/backoff.h"
 #include "shared/async/task_group.h"
+#include "shared/async/tuple.h"
 #include "shared/http/listener.h"
 #include "shared/registry/codec.h"
 #include "shared/telemetry/log.h"
@@ -36,7 +35,6 @@ namespace asio = boost::asio;
 namespace wire = sidetap::registry;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// So often the API server may say that an address is not the pod's, in the end 30 s or more after
 /// the first time.
 constexpr int kMostAnswers = 7;
@@ -204,7 +202,7 @@ struct Server::Impl {
         }
       }
       tap->again.expires_after(backoff.wait(chance()));
-      if (tap->claim.wants_proof()) co_await tap->again.async_wait(kTuple);
+      if (tap->claim.wants_proof()) co_await tap->again.async_wait(async::kTuple);
     }
   }
 

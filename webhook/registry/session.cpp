@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <poll.h>
 
+#include "shared/async/tuple.h"
 #include "shared/registry/codec.h"
 
 namespace sidetap::webhook::registry {
@@ -14,7 +13,6 @@ namespace {
 
 namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 }  // namespace
 
@@ -138,7 +136,7 @@ asio::awaitable<void> Session::refuse(std::string reason) {
     cut();
     co_return;
   }
-  while (writing_) co_await written_.async_wait(kTuple);
+  while (writing_) co_await written_.async_wait(async::kTuple);
   if (!open_) co_return;
   const std::string text = encode(sidetap::registry::Refused{std::move(reason)});
   const boost::system::error_code error = co_await socket_.write(text);

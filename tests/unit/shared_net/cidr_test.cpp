@@ -8,10 +8,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/addresses.h"
+
 namespace sidetap::net {
 namespace {
 
-IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 Cidr cidr(std::string_view text) { return Cidr::parse(text).value(); }
 CidrSet set(std::string_view text) { return CidrSet::parse(text).value(); }
 

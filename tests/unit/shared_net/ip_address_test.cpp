@@ -4,10 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/addresses.h"
+
 namespace sidetap::net {
 namespace {
-
-IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
 
 TEST(IpAddress, PrintsWhatItParsed) {
   for (const char* text : {"0.0.0.0", "10.244.1.7", "255.255.255.255", "::", "::1",

@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "shared/registry/codec.h"
+#include "tests/support/addresses.h"
 
 namespace sidetap::registry {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 template <typename T>
 T read_back(const T& message) {

@@ -3,16 +3,15 @@
 #include <gtest/gtest.h>
 
 #include "shared/registry/codec.h"
+#include "tests/support/addresses.h"
 
 namespace sidetap::registry {
 namespace {
 
 using testing::HasSubstr;
 
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
-
 template <typename T>
-T read_back(const T& message) {
+T sent_and_read(const T& message) {
   return std::get<T>(decode_tap_message(encode(message)).value());
 }
 
@@ -28,10 +27,10 @@ TEST(TapMessages, AreTheseTexts) {
 
 TEST(TapMessages, ComeBackAsTheyWere) {
   const State state{{ip("10.1.2.3"), ip("fd00::3")}, true};
-  EXPECT_EQ(read_back(Hello{state}), Hello{state});
-  EXPECT_EQ(read_back(state), state);
-  EXPECT_EQ(read_back(State{}), State{});
-  EXPECT_EQ(read_back(Resync{}), Resync{});
+  EXPECT_EQ(sent_and_read(Hello{state}), Hello{state});
+  EXPECT_EQ(sent_and_read(state), state);
+  EXPECT_EQ(sent_and_read(State{}), State{});
+  EXPECT_EQ(sent_and_read(Resync{}), Resync{});
 }
 
 TEST(TapMessages, OfTheFutureAreIgnored) {
@@ -55,7 +54,7 @@ TEST(TapMessages, AddressesOverTheLimitAreLeftOutByTheTapAndRefusedByTheRegistry
   for (std::uint32_t i = 0; i <= kMostTapAddresses; ++i) {
     many.addresses.push_back(net::IpAddress::v6(~0ULL, ~0ULL - i));
   }
-  const State read = read_back(many);
+  const State read = sent_and_read(many);
   EXPECT_EQ(read.addresses.size(), kMostTapAddresses);
   EXPECT_EQ(read.addresses.front(), many.addresses.front());
 

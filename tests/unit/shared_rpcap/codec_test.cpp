@@ -5,12 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/addresses.h"
+
 namespace sidetap::rpcap {
 namespace {
 
 using testing::HasSubstr;
-
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 Header header_of(const Bytes& message) {
   return decode_header(std::span<const std::byte, kHeaderSize>(message.data(), kHeaderSize));

@@ -12,13 +12,13 @@
 
 #include "shared/net/ip_address.h"
 #include "sidecar/capture/packet_view.h"
+#include "tests/support/addresses.h"
 
 namespace sidetap::test {
 
 using Bytes = std::vector<std::byte>;
 using Mac = std::array<std::byte, 6>;
 
-inline net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 inline Mac mac(unsigned last) {
   return {std::byte{2}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte(last)};
 }

@@ -11,6 +11,7 @@
 #include "shared/registry/codec.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/registry/link.h"
+#include "tests/support/addresses.h"
 #include "tests/unit/sidecar_registry/fake_registry.h"
 
 namespace sidetap::registry {
@@ -18,8 +19,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 class RegistryClient : public testing::Test {
  protected:

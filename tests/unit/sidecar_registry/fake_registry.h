@@ -9,14 +9,12 @@
 #include <string>
 #include <thread>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -26,6 +24,7 @@
 #include <boost/beast/websocket/ssl.hpp>
 #include <boost/beast/websocket/stream.hpp>
 
+#include "shared/async/tuple.h"
 #include "tests/support/certificates.h"
 
 namespace sidetap::registry {
@@ -113,11 +112,10 @@ class FakeRegistry {
   using Stream = beast::websocket::stream<beast::ssl_stream<
       beast::basic_stream<tcp, asio::any_io_executor, beast::simple_rate_policy>>>;
   using Peer = std::shared_ptr<Stream>;
-  static constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
   asio::awaitable<void> serve() {
     for (;;) {
-      auto [error, socket] = co_await acceptor_.async_accept(kTuple);
+      auto [error, socket] = co_await acceptor_.async_accept(async::kTuple);
       if (error) co_return;
       asio::co_spawn(context_, talk(std::move(socket)), asio::detached);
     }
@@ -125,12 +123,12 @@ class FakeRegistry {
   asio::awaitable<void> talk(tcp::socket socket) {
     const auto peer = std::make_shared<Stream>(std::move(socket), tls_);
     auto [tls_error] =
-        co_await peer->next_layer().async_handshake(asio::ssl::stream_base::server, kTuple);
+        co_await peer->next_layer().async_handshake(asio::ssl::stream_base::server, async::kTuple);
     if (tls_error) co_return;
     beast::flat_buffer buffer;
     beast::http::request<beast::http::string_body> request;
     auto [read_error, size] =
-        co_await beast::http::async_read(peer->next_layer(), buffer, request, kTuple);
+        co_await beast::http::async_read(peer->next_layer(), buffer, request, async::kTuple);
     if (read_error) co_return;
     unsigned status = 0;
     {
@@ -143,15 +141,15 @@ class FakeRegistry {
       beast::http::response<beast::http::empty_body> response(beast::http::int_to_status(status),
                                                               11);
       response.prepare_payload();
-      co_await beast::http::async_write(peer->next_layer(), response, kTuple);
+      co_await beast::http::async_write(peer->next_layer(), response, async::kTuple);
       co_return;
     }
-    auto [accept_error] = co_await peer->async_accept(request, kTuple);
+    auto [accept_error] = co_await peer->async_accept(request, async::kTuple);
     if (accept_error) co_return;
     peers_.push_back(peer);
     for (;;) {
       beast::flat_buffer message;
-      auto [error, bytes] = co_await peer->async_read(message, kTuple);
+      auto [error, bytes] = co_await peer->async_read(message, async::kTuple);
       if (error) co_return;
       const std::lock_guard lock(mutex_);
       received_.push_back(beast::buffers_to_string(message.data()));
@@ -160,7 +158,7 @@ class FakeRegistry {
   }
   asio::awaitable<void> write(Peer peer) {
     for (; !outbox_.empty(); outbox_.pop_front()) {
-      co_await peer->async_write(asio::buffer(outbox_.front()), kTuple);
+      co_await peer->async_write(asio::buffer(outbox_.front()), async::kTuple);
     }
   }
 

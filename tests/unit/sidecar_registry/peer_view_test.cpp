@@ -7,13 +7,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/addresses.h"
+
 namespace sidetap::registry {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-net::IpAddress host(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
 
 class PeerViewTest : public testing::Test {
  protected:

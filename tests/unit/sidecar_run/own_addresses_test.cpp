@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "sidecar/peer_feed.h"
+#include "tests/support/addresses.h"
 
 namespace sidetap {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 net::Interface interface(std::string name, std::initializer_list<std::string_view> addresses) {
   net::Interface made;

@@ -11,7 +11,7 @@ using std::chrono::seconds;
 
 constexpr InterfaceNow kThere{.index = 2, .up = true, .carrier = true};
 
-class Keeper : public testing::Test {
+class SourceKeeperTest : public testing::Test {
  protected:
   Step sees(InterfaceNow interface, int bound = 2) {
     return keeper.next({.interface = interface, .bound = bound}, now);
@@ -34,7 +34,7 @@ struct Way {
   const char* reason;
 };
 
-TEST_F(Keeper, EveryWayInWhichTheInterfaceGoesClosesTheSourceOnce) {
+TEST_F(SourceKeeperTest, EveryWayInWhichTheInterfaceGoesClosesTheSourceOnce) {
   const Way ways[] = {
       {"deleted, or moved to another namespace", {}, -1, "deleted, renamed or moved"},
       {"made again before anybody looked",
@@ -62,7 +62,7 @@ TEST_F(Keeper, EveryWayInWhichTheInterfaceGoesClosesTheSourceOnce) {
   }
 }
 
-TEST_F(Keeper, WhatTheSourceItselfSaysClosesItToo) {
+TEST_F(SourceKeeperTest, WhatTheSourceItselfSaysClosesItToo) {
   ASSERT_NO_FATAL_FAILURE(open());
   EXPECT_EQ(keeper.next({.interface = kThere, .bound = 2, .fault = "it is broken"}, now),
             Step::kClose);
@@ -71,7 +71,7 @@ TEST_F(Keeper, WhatTheSourceItselfSaysClosesItToo) {
   EXPECT_EQ(keeper.next({.interface = kThere, .bound = 2, .outgrown = true}, now), Step::kClose);
 }
 
-TEST_F(Keeper, TheSourceStaysOpenWhileTheInterfaceIsDownOrHasNoCarrier) {
+TEST_F(SourceKeeperTest, TheSourceStaysOpenWhileTheInterfaceIsDownOrHasNoCarrier) {
   ASSERT_NO_FATAL_FAILURE(open());
   EXPECT_EQ(sees({.index = 2, .up = false, .carrier = false}), Step::kNone);
   EXPECT_EQ(keeper.condition(), Condition::kDown);
@@ -81,13 +81,13 @@ TEST_F(Keeper, TheSourceStaysOpenWhileTheInterfaceIsDownOrHasNoCarrier) {
   EXPECT_EQ(keeper.condition(), Condition::kWorking);
 }
 
-TEST_F(Keeper, EveryInterfaceAtOnceNeverGoes) {
+TEST_F(SourceKeeperTest, EveryInterfaceAtOnceNeverGoes) {
   ASSERT_NO_FATAL_FAILURE(open());
   EXPECT_EQ(sees({}, 0), Step::kNone);
   EXPECT_EQ(keeper.condition(), Condition::kWorking);
 }
 
-TEST_F(Keeper, WaitsForAnInterfaceThatIsMissingHoweverLong) {
+TEST_F(SourceKeeperTest, WaitsForAnInterfaceThatIsMissingHoweverLong) {
   for (int i = 0; i < 1000; ++i) {
     EXPECT_EQ(sees({}), Step::kNone);
     EXPECT_EQ(keeper.condition(), Condition::kMissing);
@@ -96,7 +96,7 @@ TEST_F(Keeper, WaitsForAnInterfaceThatIsMissingHoweverLong) {
   EXPECT_EQ(sees(kThere), Step::kOpen);
 }
 
-TEST_F(Keeper, TriesAtEachLookAndGivesUpOnceWhatIsUpAndCannotBeOpened) {
+TEST_F(SourceKeeperTest, TriesAtEachLookAndGivesUpOnceWhatIsUpAndCannotBeOpened) {
   const auto end = now + SourceKeeper::kPatience;
   while (now < end) {
     ASSERT_EQ(sees(kThere), Step::kOpen);
@@ -110,7 +110,7 @@ TEST_F(Keeper, TriesAtEachLookAndGivesUpOnceWhatIsUpAndCannotBeOpened) {
   EXPECT_EQ(sees(kThere), Step::kOpen) << "it is said once";
 }
 
-TEST_F(Keeper, PatienceBeginsAnewWithEachInterfaceAndNotBeforeItIsUp) {
+TEST_F(SourceKeeperTest, PatienceBeginsAnewWithEachInterfaceAndNotBeforeItIsUp) {
   const auto try_for = [&](InterfaceNow interface, std::chrono::seconds time) {
     for (const auto end = now + time; now < end; now += SourceKeeper::kLookEvery) {
       ASSERT_EQ(sees(interface), Step::kOpen);

@@ -20,14 +20,14 @@ using testing::SizeIs;
 
 const std::string kFolder = std::string(SIDETAP_SOURCE_DIR) + "/tests/fuzz/corpus/";
 
-std::string read(const std::string& file) {
+std::string read_seed(const std::string& file) {
   std::ifstream stream(kFolder + file, std::ios::binary);
   EXPECT_TRUE(stream) << file;
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 Outcome outcome_of(const std::string& seed) {
-  return admit(test::review_of(Json::parse(read("patch_builder/" + seed))).dump(),
+  return admit(test::review_of(Json::parse(read_seed("patch_builder/" + seed))).dump(),
                admission::Rule::kNamespace, fuzz::webhook_configuration());
 }
 
@@ -63,7 +63,7 @@ TEST(FuzzCorpus, OfTheDecoderReachesInjection) {
   for (const auto& entry : std::filesystem::directory_iterator(kFolder + "patch_builder")) {
     const std::string name = entry.path().filename();
     if (!std::filesystem::exists(kFolder + "review_decoder/" + name)) continue;
-    const Outcome outcome = admit(read("review_decoder/" + name), admission::Rule::kNamespace,
+    const Outcome outcome = admit(read_seed("review_decoder/" + name), admission::Rule::kNamespace,
                                   fuzz::webhook_configuration());
     EXPECT_EQ(outcome.decision, outcome_of(name).decision) << name;
   }

@@ -4,14 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "shared/registry/codec.h"
+#include "tests/support/addresses.h"
 
 namespace sidetap::webhook::registry {
 namespace {
 
 namespace wire = sidetap::registry;
 using testing::ElementsAre;
-
-net::IpAddress host(std::uint32_t n) { return net::IpAddress::v4(0x0a000000U + n); }
 
 template <typename T>
 T read(const std::shared_ptr<const std::string>& text) {

@@ -4,13 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/addresses.h"
+
 namespace sidetap::webhook::registry {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-net::IpAddress host(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
 
 sidetap::registry::State state(std::initializer_list<unsigned> hosts, bool forwarding) {
   sidetap::registry::State made;

@@ -24,6 +24,7 @@
 
 #include "shared/http/https_server.h"
 #include "sidecar/registry/client.h"
+#include "tests/support/addresses.h"
 #include "tests/support/tls_client.h"
 #include "webhook/registry/server.h"
 
@@ -36,8 +37,6 @@ using testing::HasSubstr;
 using testing::StartsWith;
 using testing_support::TlsClient;
 using Addresses = std::vector<net::IpAddress>;
-
-inline net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 /// Within ten seconds.
 [[nodiscard]] inline bool comes_to_show(telemetry::MetricsRegistry& metrics,

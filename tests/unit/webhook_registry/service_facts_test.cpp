@@ -4,14 +4,14 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/addresses.h"
+
 namespace sidetap::webhook::registry {
 namespace {
 
 using nlohmann::json;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 TEST(ReadService, TakesEveryClusterIp) {
   const auto facts = read_service(json::parse(R"({"metadata":{"name":"web","namespace":"shop"},

@@ -8,13 +8,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/addresses.h"
 #include "webhook/registry/service_table.h"
 
 namespace sidetap::webhook::registry {
 
 using Addresses = std::vector<net::IpAddress>;
 
-inline net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 inline net::IpAddress pod(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
 inline net::IpAddress vip(unsigned n) { return net::IpAddress::v4(0x0a600000U + n); }
 

@@ -21,6 +21,7 @@
 #include <gtest/gtest.h>
 
 #include "shared/http/https_server.h"
+#include "tests/support/addresses.h"
 #include "tests/support/certificates.h"
 #include "tests/support/tls_client.h"
 
@@ -33,8 +34,6 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 using testing::Not;
 using Addresses = std::set<net::IpAddress>;
-
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 constexpr const char* kServices = "/api/v1/services";
 constexpr const char* kSlices = "/apis/discovery.k8s.io/v1/endpointslices";

@@ -5,13 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/addresses.h"
+
 namespace sidetap::webhook::registry {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 const auto kA = ip("10.0.0.1");
 const auto kB = ip("10.0.0.2");
 const auto kB6 = ip("fd00::2");
