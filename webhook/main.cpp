@@ -10,13 +10,13 @@
 #include "shared/http/tls_context.h"
 #include "shared/kube/credentials.h"
 #include "shared/telemetry/log.h"
-#include "webhook/admit.h"
-#include "webhook/certs.h"
+#include "webhook/admission/admit.h"
+#include "webhook/certificates/command.h"
 #include "webhook/configuration/configuration_file.h"
 #include "webhook/configuration/pod_security.h"
-#include "webhook/offline.h"
+#include "webhook/offline/commands.h"
 #include "webhook/selftest/selftest.h"
-#include "webhook/serve.h"
+#include "webhook/serve/serve.h"
 
 namespace {
 
@@ -93,9 +93,9 @@ int main(int argc, char** argv) try {
   const std::string_view command = argc > 1 ? arguments[1] : "";
   const auto rest = arguments.subspan(argc > 1 ? 2 : 1);
   if (command == "serve") return serve(rest);
-  if (command == "inject") return sidetap::inject_command(rest);
-  if (command == "explain") return sidetap::explain_command(rest);
-  if (command == "certs") return sidetap::webhook::certs_command(rest);
+  if (command == "inject") return sidetap::offline::inject_command(rest);
+  if (command == "explain") return sidetap::offline::explain_command(rest);
+  if (command == "certs") return sidetap::certificates::command(rest);
   if (command == "selftest") return sidetap::selftest::command(rest);
   if (command == "version" || command == "--version") {
     std::cout << "sidetap-webhook " << SIDETAP_VERSION << '\n';

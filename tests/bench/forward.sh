@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what forwarding costs a tap, and what it loses: a pod and its node as network namespaces,
-# iperf3 between them, the tap in the pod, the reference sensor on a link of its own.
+# traffic between them, the tap in the pod, the reference sensor on a link of its own.
 set -euo pipefail
 
 usage() {
@@ -10,45 +10,66 @@ Runs each kind of traffic past each tap, one after the other, and prints a table
   -h, --help         this text
   --bin DIR          where the programs are (default: build/release/bin)
   --seconds N        length of each measurement (default: 10)
-  --runs N           repetitions (default: 1)
-  --kinds LIST       of udp1400 udp18 tcp mixed low soak, separated by commas (default: all but soak)
+  --runs N           rounds (default: 1)
+  --kinds LIST       kinds of traffic, separated by commas (default: udp1400,udp18,tcp,mixed,low). By iperf3:
                      udp1400: 1400-byte datagrams at full rate; udp18: 18-byte payloads at full
                      rate; tcp: one stream limited to 2 Gbit/s; mixed: 8 streams of small writes and
                      a datagram flow; low: 200 datagrams a second, for the latency; soak: one stream
-                     limited to 1 Gbit/s, with --seconds 600 for instance, to see memory grow
+                     limited to 1 Gbit/s, with --seconds 600 for instance, to see memory grow.
+                     By traffic.py:
+                     burstMxR: ten bursts of TCP of M megabytes at line rate, R a second, such as
+                     burst16x1; conns: 500 short TCP connections a second; flows: 20,000 TCP
+                     connections, 20,000 messages a second; startup: 10 Mbit/s of datagrams from the
+                     moment when the tap starts; life: the same, of a pod that ends after a second;
+                     away: the same, while the sensor comes --seconds late.
+                     KIND+busy: a busy process for each CPU beside it
   --data udp|tcp     how packets go to the sensor (default: udp)
+  --limits           run each tap in a cgroup with the chart's default limits of CPU and memory
   --args 'TEXT'      more arguments for sidetap-sidecar run
+  --also 'NAME=TEXT' measure sidetap-sidecar once more with other arguments, such as
+                     'libpcap=--capture libpcap'. May be repeated.
   --tap NAME=COMMAND measure another tap too; in COMMAND, {sensor} is the sensor's address, {port}
                      its port and {interface} the interface to capture. May be repeated.
-  --only             leave sidetap-sidecar out
+  --only             leave sidetap-sidecar without other arguments out
+  --results FILE     append a line of JSON for each measurement, for report.py
+  --smoke            only show that it works: little traffic, short waits, limits where there can be any
   --keep DIR         keep logs and figures there
 Needs root, iperf3, iproute2 and python3.
 
-Columns: offered = packets on the pod's interface while the traffic ran (its own counters); arrived =
-at the sensor; ring = lost in the kernel's capture ring (STATS); tap = dropped by the tap, by its own
-ledger; way = lost between tap and sensor, by packet numbers; CPU is the tap's user and system time;
-ns/byte is CPU by byte that arrived; RSS before and at the end of the traffic; latency from the tap's
-time stamp to the sensor. An offloaded packet counts as one when offered; a tap that splits it sends
-more than that.
+Columns: offered = packets on the pod's interface (its own counters); arrived = at the sensor; bytes % = payload that
+arrived, of the payload on the wire; ring = lost in the kernel's capture ring (the tap's ledger, or STATS); tap = dropped
+by the tap, by its own ledger; socket = lost in the sensor's full socket, datagrams or trains of them; way = lost between
+tap and sensor, by packet numbers; CPU is the tap's user and system time; ns/byte is CPU by byte that arrived; RSS before
+the traffic, and the highest; latency from the tap's time stamp to the sensor. An offloaded packet counts as one when
+offered; a tap that splits it sends more than that, so losses are told from the bytes.
 USAGE
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/cgroup.sh"
+. "$here/pod.sh"
 bin=$here/../../build/release/bin
+values=$here/../../deploy/helm/sidetap/values.yaml
 seconds=10
 runs=1
 kinds=udp1400,udp18,tcp,mixed,low
 data=udp
 arguments=
 taps=()
+also=()
 own=yes
+limits=
+results=
+smoke=
 keep=
 
 while [ $# -gt 0 ]; do
   case "$1" in
     -h|--help) usage; exit 0 ;;
     --only) own=no; shift; continue ;;
-    --bin|--seconds|--runs|--kinds|--data|--args|--tap|--keep)
+    --limits) limits=yes; shift; continue ;;
+    --smoke) smoke=yes; shift; continue ;;
+    --bin|--seconds|--runs|--kinds|--data|--args|--also|--tap|--results|--keep)
       [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 2; }
       case "$1" in
         --bin) bin=$2 ;;
@@ -57,7 +78,9 @@ while [ $# -gt 0 ]; do
         --kinds) kinds=$2 ;;
         --data) data=$2 ;;
         --args) arguments=$2 ;;
+        --also) also+=("$2") ;;
         --tap) taps+=("$2") ;;
+        --results) results=$(realpath -m "$2") ;;
         --keep) keep=$2 ;;
       esac
       shift 2 ;;
@@ -69,29 +92,32 @@ for number in "$seconds" "$runs"; do
   [[ $number =~ ^[1-9][0-9]*$ ]] || { echo "--seconds and --runs take whole numbers" >&2; exit 2; }
 done
 for kind in ${kinds//,/ }; do
-  [[ " udp1400 udp18 tcp mixed low soak " == *" $kind "* ]] || { echo "no such kind: $kind" >&2; exit 2; }
+  [[ ${kind%+busy} =~ ^(udp1400|udp18|tcp|mixed|low|soak|conns|flows|startup|life|away|burst[1-9][0-9]*x[1-9][0-9]*)$ ]] ||
+    { echo "no such kind: $kind" >&2; exit 2; }
 done
 for program in ip iperf3 python3; do
   command -v "$program" >/dev/null || { echo "missing: $program (apt-get install iproute2 iperf3 python3)" >&2; exit 2; }
 done
 [ "$(id -u)" -eq 0 ] || { echo "needs root, for network namespaces" >&2; exit 2; }
+python=$(python3 -c "import sys; print(sys.executable)")  # itself: a shim of it may take a second to start
 bin=$(cd "$bin" && pwd)
 [ -x "$bin/sidetap-sensor" ] || { echo "no sidetap-sensor in $bin: build it first" >&2; exit 2; }
 
-pod_side=10.91.0.2
-sensor=10.91.0.1
 port=2003
-interface=eth0
-pod=sidetap-bench-$$-pod
-node=sidetap-bench-$$-node
+data_port=2004
+group=sidetap-bench-$$
 folder=$(mktemp -d)
 running=()
+machine="$(nproc) CPUs, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), Linux $(uname -r)"
+# What --smoke leaves of the traffic.
+settle=1 own_seconds=$seconds bursts=10 flows=20000 life=1
+[ -z "$smoke" ] || settle=0.1 own_seconds=0.3 bursts=2 flows=200 life=0.3
 
 stop() {  # stop PID: ends one of our processes, or with -PID its group, and waits for it
   kill -TERM -- "$1" 2>/dev/null || true
-  for _ in $(seq 50); do
+  for _ in $(seq 500); do
     kill -0 -- "$1" 2>/dev/null || break
-    sleep 0.1
+    sleep 0.01
   done
   kill -KILL -- "$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
@@ -100,8 +126,8 @@ stop() {  # stop PID: ends one of our processes, or with -PID its group, and wai
 cleanup() {
   local pid
   for pid in "${running[@]}"; do stop "$pid"; done
-  ip netns del "$pod" 2>/dev/null || true
-  ip netns del "$node" 2>/dev/null || true
+  limit_remove
+  remove_namespaces
   if [ -n "$keep" ]; then
     mkdir -p "$keep"
     cp -r "$folder/." "$keep/"
@@ -111,40 +137,24 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-make_namespaces() {
-  ip netns add "$pod"
-  ip netns add "$node"
-  ip -n "$pod" link add "$interface" type veth peer name pod0 netns "$node"
-  ip -n "$pod" link add data0 type veth peer name sensor0 netns "$node"
-  ip -n "$pod" addr add 10.90.0.2/24 dev "$interface"
-  ip -n "$node" addr add 10.90.0.1/24 dev pod0
-  ip -n "$pod" addr add "$pod_side/24" dev data0
-  ip -n "$node" addr add "$sensor/24" dev sensor0
-  local link
-  for link in "$interface" data0 lo; do ip -n "$pod" link set "$link" up; done
-  for link in pod0 sensor0 lo; do ip -n "$node" link set "$link" up; done
+wait_for_line() {  # wait_for_line TEXT FILE
+  for _ in $(seq 600); do
+    grep -q "$1" "$2" 2>/dev/null && return 0
+    sleep 0.05
+  done
+  echo "no '$1' in $2 after 30 s:" >&2
+  tail -n 20 "$run"/*.log >&2
+  return 1
 }
 
-# The processes of a tap: it leads a session, since some taps fork and some signal their group.
-# Fields by proc(5); the second may hold blanks, so they are counted from behind its parenthesis.
-all_stats() { { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed 's/.*) //'; }
-cpu_ticks() {  # user and system time, of children that have ended too
-  all_stats | awk -v session="$1" '$4 == session {sum += $12 + $13 + $14 + $15} END {print sum + 0}'
+client() { ip netns exec "$pod" iperf3 -c "$node_address" -t "$seconds" "$@" >>"$run/iperf3.log" 2>&1; }
+sender() {
+  ip netns exec "$pod" "$python" -B "$here/traffic.py" send "$1" "$node_address" "${@:2}" >>"$run/traffic.log" 2>&1 ||
+    { cat "$run/traffic.log" >&2; return 1; }
 }
-
-resident() {  # KiB
-  all_stats | awk -v session="$1" -v page="$(getconf PAGESIZE)" \
-    '$4 == session {sum += $22} END {print int(sum * page / 1024)}'
-}
-
-interface_packets() {
-  ip -n "$pod" -j -s link show "$interface" |
-    python3 -c 'import json, sys; s = json.load(sys.stdin)[0]["stats64"]; print(s["rx"]["packets"] + s["tx"]["packets"])'
-}
-
-client() { ip netns exec "$pod" iperf3 -c 10.90.0.1 -t "$seconds" "$@" >>"$run/iperf3.log" 2>&1; }
 
 send_traffic() {
+  local size rate
   case "$1" in
     udp1400) client -u -b 0 -l 1400 ;;
     udp18) client -u -b 0 -l 18 ;;
@@ -156,76 +166,165 @@ send_traffic() {
       wait "$other" ;;
     low) client -u -b 320K -l 200 ;;
     soak) client -b 1G ;;
+    burst*)
+      size=${1#burst} rate=${1#*x}
+      sender bursts --megabytes "${size%x*}" --rate "$rate" --count "$bursts" ;;
+    conns) sender connections --rate 500 --seconds "$own_seconds" ;;
+    flows) sender flows --count "$flows" --rate 20000 --seconds "$own_seconds" ;;
+    startup) sender datagrams --rate 10e6 --seconds "$own_seconds" --go "$run/go" ;;
+    life) sender datagrams --rate 10e6 --seconds "$life" --go "$run/go" ;;
+    away) sender datagrams --rate 10e6 --seconds "$(awk "BEGIN {print $own_seconds + 1}")" --go "$run/go" ;;
   esac
 }
 
-wait_for_line() {  # wait_for_line TEXT FILE
-  for _ in $(seq 300); do
-    grep -q "$1" "$2" && return 0
-    sleep 0.1
-  done
-  echo "no '$1' in $2 after 30 s:" >&2
-  tail -n 20 "$run"/*.log >&2
-  return 1
+start_receivers() {
+  local program worker
+  case "$1" in
+    udp1400|udp18|tcp|mixed|low|soak)
+      for worker in 5201 5202; do
+        ip netns exec "$node" iperf3 -s -p "$worker" >"$run/receiver-$worker.log" 2>&1 &
+        running+=($!)
+      done ;;
+    *)
+      # A process may not have as many descriptors as there are flows.
+      for worker in $(seq "$([ "$1" = flows ] && echo 2 || echo 1)"); do
+        ip netns exec "$node" "$python" -B "$here/traffic.py" receive "$node_address" >"$run/receiver-$worker.log" 2>&1 &
+        running+=($!)
+        wait_for_line ready "$run/receiver-$worker.log"
+      done ;;
+  esac
 }
 
-measure() {  # measure NAME KIND RUN COMMAND...
-  local name=$1 kind=$2 number=$3 server tap collector
-  shift 3
-  run=$folder/$name.$kind.$number
-  mkdir "$run"
-  running=()
-  for server in 5201 5202; do
-    ip netns exec "$node" iperf3 -s -p "$server" >"$run/iperf3-server-$server.log" 2>&1 &
-    running+=($!)
-  done
-  ip netns exec "$node" "$bin/sidetap-sensor" active --listen "$sensor:$port" --data "$data" \
-    --stats-every 1 --json "$run/sensor.json" >"$run/sensor.log" 2>&1 &
+start_sensor() {
+  local options=(--data "$data" --stats-every 1 --json "$run/sensor.json")
+  [ "$data" = tcp ] || options+=(--udp-port "$data_port")
+  ip netns exec "$node" "$bin/sidetap-sensor" active --listen "$sensor:$port" "${options[@]}" >"$run/sensor.log" 2>&1 &
   collector=$!
   running+=("$collector")
   wait_for_line listening "$run/sensor.log"
-  ip netns exec "$pod" setsid "$@" >"$run/tap.log" 2>&1 &
+}
+
+start_tap() {
+  limit_run setsid ip netns exec "$pod" "$@" >"$run/tap.log" 2>&1 9>&- &
   tap=$!
   disown  # a tap that has to be killed is no news
   running+=("-$tap")
-  wait_for_line capturing "$run/sensor.log"
-  sleep 1
-
-  local ticks packets start end idle busy
-  idle=$(resident "$tap")
-  ticks=$(cpu_ticks "$tap")
-  packets=$(interface_packets)
-  start=$(date +%s.%N)
-  send_traffic "$kind"
-  end=$(date +%s.%N)
-  packets=$(($(interface_packets) - packets))
-  sleep 1.3  # what is under way arrives, and the last STATS is asked for
-  ticks=$(($(cpu_ticks "$tap") - ticks))
-  busy=$(resident "$tap")
-  stop "-$tap"
-  sleep 0.3
-  stop "$collector"
-  for server in "${running[@]:0:2}"; do stop "$server"; done
-  running=()
-  cat >"$run/figures.json" <<FIGURES
-{"tap": "$name", "kind": "$kind", "run": $number, "offered": $packets, "ticks": $ticks,
- "ticks_per_second": $(getconf CLK_TCK), "elapsed": $(python3 -c "print($end - $start)"),
- "idle_kib": $idle, "busy_kib": $busy}
-FIGURES
-  python3 "$here/forward_table.py" --row "$run"
 }
 
-make_namespaces
-echo "machine: $(nproc) CPUs, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), Linux $(uname -r)"
+# The pod's first moment is the tap's: both begin at once, with the sensor there or on its way.
+begin_together() {  # begin_together KIND COMMAND...
+  local kind=$1 sending
+  shift
+  [ "$kind" = away ] || start_sensor
+  mkfifo "$run/go"
+  send_traffic "$kind" &
+  sending=$!
+  exec 9>"$run/go"  # opens when the sender waits
+  start_tap "$@"
+  exec 9>&-  # lets it send
+  if [ "$kind" = away ]; then
+    sleep "$own_seconds"
+    start_sensor
+  fi
+  wait "$sending"
+}
+
+measure() {  # measure NAME KIND RUN COMMAND...
+  local name=$1 full_kind=$2 kind=${2%+busy} number=$3 collector='' tap='' limited='' process
+  local ticks=0 packets=0 bytes=0 wire_packets wire_bytes start end idle=0 died=false early=false
+  shift 3
+  run=$folder/$name.$full_kind.$number
+  mkdir "$run"
+  running=()
+  make_namespaces
+  if [ -n "$limits" ]; then limit_make "$cpu_limit" "$memory_limit" "$group"; fi
+  start_receivers "$kind"
+  case "$kind" in startup|life|away) early=true ;; esac
+  if [ "$early" = false ]; then
+    start_sensor
+    start_tap "$@"
+    wait_for_line capturing "$run/sensor.log"
+    sleep "$settle"
+    idle=$(resident "$tap")
+    ticks=$(cpu_ticks "$tap")
+    read -r packets bytes < <(on_the_wire)
+  fi
+  local busy=()
+  if [ "$full_kind" != "$kind" ]; then
+    for process in $(seq "$(nproc)"); do
+      (while :; do :; done) &
+      busy+=($!)
+    done
+    running+=("${busy[@]}")
+  fi
+  start=$EPOCHREALTIME
+  if [ "$early" = true ]; then begin_together "$kind" "$@"; else send_traffic "$kind"; fi
+  end=$EPOCHREALTIME
+  if [ "$kind" != life ]; then
+    wait_for_line capturing "$run/sensor.log"
+    # A tap on libpcap may keep its last packets for as long as the sensor allows it, a second. Then STATS is asked for.
+    [ -n "$smoke" ] || sleep 1.2
+    wait_until_quiet
+    [ -n "$smoke" ] || sleep 1
+  fi
+  # Only now: connections are still closing when their sender has ended.
+  read -r wire_packets wire_bytes < <(on_the_wire)
+  ticks=$(($(cpu_ticks "$tap") - ticks))
+  local peak
+  peak=$(highest_resident "$tap")
+  kill -0 "$tap" 2>/dev/null || { died=true; echo "$name has died: see --keep" >&2; }
+  stop "-$tap"
+  sleep 0.2
+  local drops=0
+  [ "$data" = tcp ] || drops=$(socket_drops "$data_port")
+  stop "$collector"
+  for process in "${running[@]}"; do [ "$process" = "-$tap" ] || [ "$process" = "$collector" ] || stop "$process"; done
+  running=()
+  if [ -n "$limits" ]; then
+    limited=", $(limit_figures)"
+    limit_remove
+  fi
+  remove_namespaces
+  cat >"$run/figures.json" <<FIGURES
+{"tap": "$name", "kind": "$full_kind", "run": $number, "machine": "$machine",
+ "limits": $limits_told,
+ "wire_packets": $((wire_packets - packets)), "wire_bytes": $((wire_bytes - bytes)), "socket_drops": $drops,
+ "ticks": $ticks, "ticks_per_second": $(getconf CLK_TCK), "elapsed": $(awk "BEGIN {print $end - $start}"),
+ "idle_kib": $idle, "peak_kib": $peak, "died": $died$limited}
+FIGURES
+  "$python" -B "$here/forward_table.py" --row "$run" ${results:+--results "$results"}
+  # A pod may be gone before there is a session.
+  if [ -n "$smoke" ] && [[ $kind != life && $kind != away ]] && grep -q '^  "packets": 0,' "$run/sensor.json"; then
+    echo "nothing arrived" >&2
+    return 1
+  fi
+}
+
+cpu_limit=$(limit_of_chart cpu "$values")
+memory_limit=$(limit_of_chart memory "$values")
+limits_told=null
+if [ -n "$smoke" ]; then
+  if limit_make "$cpu_limit" "$memory_limit" "$group" 2>/dev/null; then limits=yes; else echo "no cgroups here: no limits"; fi
+  limit_remove
+fi
+if [ -n "$limits" ]; then
+  limits_told="{\"cpu_millicores\": $cpu_limit, \"memory_bytes\": $memory_limit}"
+fi
+
+echo "machine: $machine"
 echo "load at the start: $(cut -d' ' -f1-3 /proc/loadavg)"
-python3 "$here/forward_table.py" --head
+[ -z "$limits" ] || echo "each tap has ${cpu_limit}m of CPU and $((memory_limit >> 20)) MiB of memory"
+"$python" -B "$here/forward_table.py" --head
 for number in $(seq "$runs"); do
   for kind in ${kinds//,/ }; do
-    if [ "$own" = yes ]; then
-      # shellcheck disable=SC2086  # several arguments are meant
-      measure sidetap "$kind" "$number" "$bin/sidetap-sidecar" run --sensor "$sensor:$port" \
-        --interface "$interface" --pod-ips 10.90.0.2 --pod-subnets 10.90.0.0/24 $arguments
-    fi
+    own_tap=("$bin/sidetap-sidecar" run --sensor "$sensor:$port" --interface "$interface" --pod-ips "$pod_address"
+      --pod-subnets 10.90.0.0/24)
+    # shellcheck disable=SC2086  # several arguments are meant, here and below
+    if [ "$own" = yes ]; then measure sidetap "$kind" "$number" "${own_tap[@]}" $arguments; fi
+    for entry in "${also[@]}"; do
+      # shellcheck disable=SC2086
+      measure "${entry%%=*}" "$kind" "$number" "${own_tap[@]}" $arguments ${entry#*=}
+    done
     for entry in "${taps[@]}"; do
       command=${entry#*=}
       command=${command//\{sensor\}/$sensor}

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/webhook_configuration.h"
-#include "webhook/admit.h"
+#include "webhook/admission/admit.h"
 
 namespace {
 

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz/webhook_configuration.h"
+#include "webhook/admission/admit.h"
 #include "webhook/admission/review.h"
-#include "webhook/admit.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "webhook/admit.h"
+#include "webhook/admission/admit.h"
 
 namespace sidetap::test {
 

@@ -1,7 +1,7 @@
 // On which operating systems a pod may run, as far as its spec says so.
 #pragma once
 
-#include "webhook/admission/json_tree.h"
+#include "webhook/json/tree.h"
 
 namespace sidetap::admission {
 

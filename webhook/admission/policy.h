@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "webhook/admission/json_tree.h"
 #include "webhook/admission/reason.h"
 #include "webhook/configuration/configuration.h"
+#include "webhook/json/tree.h"
 
 namespace sidetap::admission {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "webhook/admission/json_text.h"
+#include "webhook/json/text.h"
 
 namespace sidetap::admission {
 namespace {

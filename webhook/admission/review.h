@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "shared/result.h"
-#include "webhook/admission/json_tree.h"
 #include "webhook/admission/reason.h"
+#include "webhook/json/tree.h"
 
 namespace sidetap::admission {
 

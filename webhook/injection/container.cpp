@@ -1,6 +1,6 @@
 #include "webhook/injection/container.h"
 
-#include "webhook/admission/json_text.h"
+#include "webhook/json/text.h"
 
 namespace sidetap::injection {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "webhook/admission/json_text.h"
 #include "webhook/injection/container.h"
+#include "webhook/json/text.h"
 
 namespace sidetap::injection {
 namespace {

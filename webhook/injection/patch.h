@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "webhook/admission/json_tree.h"
 #include "webhook/configuration/configuration.h"
 #include "webhook/injection/settings.h"
+#include "webhook/json/tree.h"
 
 namespace sidetap::injection {
 

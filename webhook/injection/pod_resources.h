@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "webhook/admission/json_tree.h"
+#include "webhook/json/tree.h"
 
 namespace sidetap::injection {
 

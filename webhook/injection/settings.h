@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "webhook/admission/json_tree.h"
 #include "webhook/admission/policy.h"
 #include "webhook/configuration/configuration.h"
+#include "webhook/json/tree.h"
 
 namespace sidetap::injection {
 

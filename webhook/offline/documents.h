@@ -10,7 +10,7 @@
 
 #include "shared/result.h"
 #include "shared/yaml/tree.h"
-#include "webhook/admit.h"
+#include "webhook/admission/admit.h"
 #include "webhook/configuration/configuration.h"
 
 namespace sidetap::offline {

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <string>
 
-#include "webhook/admit.h"
+#include "webhook/admission/admit.h"
 #include "webhook/configuration/configuration_file.h"
 
 int main(int argc, char** argv) {

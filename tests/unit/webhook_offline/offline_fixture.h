@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "shared/yaml/documents.h"
-#include "webhook/offline.h"
+#include "webhook/offline/commands.h"
 
-namespace sidetap {
+namespace sidetap::offline {
 
 class Offline : public testing::Test {
  protected:
@@ -96,4 +96,4 @@ spec:
   containers: [{name: a, image: b}]
 )";
 
-}  // namespace sidetap
+}  // namespace sidetap::offline

@@ -5,7 +5,7 @@
 
 #include "tests/unit/webhook_offline/offline_fixture.h"
 
-namespace sidetap {
+namespace sidetap::offline {
 namespace {
 
 using testing::AllOf;
@@ -145,4 +145,4 @@ TEST_F(Offline, AnAutoscalerThatSumsAllContainersIsWarnedOf) {
 }
 
 }  // namespace
-}  // namespace sidetap
+}  // namespace sidetap::offline

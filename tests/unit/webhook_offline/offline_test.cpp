@@ -1,12 +1,11 @@
-#include "webhook/offline.h"
-
 #include <algorithm>
 #include <string>
 #include <vector>
 
 #include "tests/unit/webhook_offline/offline_fixture.h"
+#include "webhook/offline/commands.h"
 
-namespace sidetap {
+namespace sidetap::offline {
 namespace {
 
 using testing::AllOf;
@@ -261,4 +260,4 @@ TEST_F(Offline, ExplainOfAFileWithoutPodsSaysSo) {
 }
 
 }  // namespace
-}  // namespace sidetap
+}  // namespace sidetap::offline

@@ -1,4 +1,4 @@
-#include "webhook/admission/json_text.h"
+#include "webhook/json/text.h"
 
 #include <array>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "webhook/admit.h"
+#include "webhook/admission/admit.h"
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,7 @@
+#include "webhook/serve/review_service.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "webhook/server.h"
 
 namespace sidetap::webhook {
 namespace {

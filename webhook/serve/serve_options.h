@@ -6,25 +6,14 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "shared/config/options.h"
 #include "shared/http/tls_context.h"
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
-#include "webhook/certificates/keeper.h"
+#include "webhook/certificates/options.h"
 
 namespace sidetap::webhook {
-
-/// Where self-managed certificates lie.
-struct SelfManagedOptions {
-  bool enabled = false;
-  std::string name_space;  ///< Empty: the pod's own.
-  std::string secret;
-  std::vector<std::string> services;
-  std::string webhook_configuration;
-  std::string service_account;  ///< Folder of token and CA of the API server.
-};
 
 /// The registry of taps, on a port of its own.
 struct RegistryOptions {
@@ -39,7 +28,7 @@ struct ServeOptions {
   net::HostPort listen;
   std::optional<net::HostPort> status_listen;
   http::TlsFiles tls;  ///< Certificate and key are empty when self-managed.
-  SelfManagedOptions self_managed;
+  certificates::SelfManagedOptions self_managed;
   RegistryOptions registry;
   std::string configuration;  ///< Empty: built-in defaults.
   unsigned threads = 2;
@@ -49,13 +38,6 @@ struct ServeOptions {
   telemetry::LogFormat log_format = telemetry::LogFormat::kJson;
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
 };
-
-/// Declares the options of self-managed certificates.
-void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into);
-
-/// `own_namespace`: where none is given.
-certificates::KeeperConfig keeper_config(const SelfManagedOptions& options,
-                                         const std::string& own_namespace);
 
 /// Prints help or an error line itself, as OptionSet::parse.
 config::ParseResult parse_serve_options(std::span<const char* const> arguments,

@@ -1,4 +1,4 @@
-#include "webhook/configuration_store.h"
+#include "webhook/serve/configuration_store.h"
 
 #include <filesystem>
 

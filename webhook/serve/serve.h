@@ -6,8 +6,8 @@
 #include <string>
 
 #include "shared/result.h"
-#include "webhook/serve_options.h"
-#include "webhook/server.h"
+#include "webhook/serve/review_service.h"
+#include "webhook/serve/serve_options.h"
 
 namespace sidetap::webhook {
 

@@ -4,10 +4,10 @@
 
 #include <span>
 
-namespace sidetap::webhook {
+namespace sidetap::certificates {
 
 /// Makes or renews what is due, puts the caBundle right, and prints what stands. `arguments` are
 /// those behind the command's name. Exit code: 0, 1 when it cannot (it says why), 2 wrong use.
-int certs_command(std::span<const char* const> arguments);
+int command(std::span<const char* const> arguments);
 
-}  // namespace sidetap::webhook
+}  // namespace sidetap::certificates

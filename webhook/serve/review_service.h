@@ -21,8 +21,8 @@
 
 #include "shared/http/https_server.h"
 #include "shared/telemetry/metrics.h"
+#include "webhook/admission/admit.h"
 #include "webhook/admission/reason.h"
-#include "webhook/admit.h"
 
 namespace sidetap::webhook {
 

@@ -3,7 +3,7 @@
 
 #include <span>
 
-namespace sidetap {
+namespace sidetap::offline {
 
 /// `sidetap-webhook inject -f FILE|- ...`: prints every document, pods and pod templates injected.
 /// `arguments` are those behind the command's name. A document that cannot be read is left as it
@@ -17,4 +17,4 @@ int inject_command(std::span<const char* const> arguments);
 /// counts as enabled, here as there.
 int explain_command(std::span<const char* const> arguments);
 
-}  // namespace sidetap
+}  // namespace sidetap::offline

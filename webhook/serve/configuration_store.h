@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "webhook/serve.h"
+#include "webhook/serve/serve.h"
 
 namespace sidetap::webhook {
 

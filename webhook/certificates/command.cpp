@@ -1,4 +1,4 @@
-#include "webhook/certs.h"
+#include "webhook/certificates/command.h"
 
 #include <ctime>
 #include <iostream>
@@ -9,27 +9,25 @@
 
 #include "shared/async/task_group.h"
 #include "shared/kube/credentials.h"
-#include "webhook/certificates/keeper.h"
-#include "webhook/serve_options.h"
+#include "webhook/certificates/options.h"
 
-namespace sidetap::webhook {
+namespace sidetap::certificates {
 namespace {
 
 namespace asio = boost::asio;
-using certificates::TimePoint;
 
 /// "2026-11-24T01:02:03Z"
 std::string text_of(TimePoint time) {
-  const std::time_t seconds = certificates::Clock::to_time_t(time);
+  const std::time_t seconds = Clock::to_time_t(time);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[32];
   return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-void print(const certificates::State& state) {
-  const auto authority = certificates::read_facts(state.authority.certificate);
-  const auto leaf = certificates::read_facts(state.leaf.certificate);
+void print(const State& state) {
+  const auto authority = read_facts(state.authority.certificate);
+  const auto leaf = read_facts(state.leaf.certificate);
   if (!authority || !leaf) return;
   std::cout << "certificate until " << text_of(leaf->not_after) << " for";
   for (const auto& name : leaf->dns_names) std::cout << ' ' << name;
@@ -38,7 +36,7 @@ void print(const certificates::State& state) {
 
 }  // namespace
 
-int certs_command(std::span<const char* const> arguments) {
+int command(std::span<const char* const> arguments) {
   SelfManagedOptions wanted;
   config::OptionSet options("sidetap-webhook certs",
                             "Looks after the self-managed certificates, once.");
@@ -57,10 +55,10 @@ int certs_command(std::span<const char* const> arguments) {
     std::cerr << "sidetap-webhook certs: " << credentials.error().text << '\n';
     return 1;
   }
-  certificates::KeeperConfig config = keeper_config(wanted, credentials->pod_namespace);
+  KeeperConfig config = keeper_config(wanted, credentials->pod_namespace);
   asio::io_context context{1};
-  certificates::Keeper keeper(kube::Client(context.get_executor(), std::move(*credentials)),
-                              std::move(config), print);
+  Keeper keeper(kube::Client(context.get_executor(), std::move(*credentials)), std::move(config),
+                print);
   std::optional<Result<TimePoint>> due;
   const auto look = [&]() -> asio::awaitable<void> { due.emplace(co_await keeper.reconcile()); };
   async::run_to_end(context, look());
@@ -72,4 +70,4 @@ int certs_command(std::span<const char* const> arguments) {
   return 0;
 }
 
-}  // namespace sidetap::webhook
+}  // namespace sidetap::certificates

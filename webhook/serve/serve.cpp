@@ -1,4 +1,4 @@
-#include "webhook/serve.h"
+#include "webhook/serve/serve.h"
 
 #include <algorithm>
 #include <csignal>
@@ -22,8 +22,8 @@
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/certificates/keeper.h"
-#include "webhook/configuration_store.h"
 #include "webhook/registry/server.h"
+#include "webhook/serve/configuration_store.h"
 
 namespace sidetap::webhook {
 namespace {
@@ -191,7 +191,7 @@ class Webhook {
   }
 
   Result<void> start_keeper() {
-    const SelfManagedOptions& wanted = options_.self_managed;
+    const certificates::SelfManagedOptions& wanted = options_.self_managed;
     auto credentials =
         kube::in_cluster_credentials(config::process_environment, wanted.service_account);
     if (!credentials) return credentials.error();

@@ -1,4 +1,4 @@
-#include "webhook/server.h"
+#include "webhook/serve/review_service.h"
 
 #include <array>
 #include <atomic>

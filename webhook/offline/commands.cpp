@@ -1,4 +1,4 @@
-#include "webhook/offline.h"
+#include "webhook/offline/commands.h"
 
 #include <algorithm>
 #include <iostream>
@@ -17,16 +17,13 @@
 #include "webhook/offline/objects.h"
 #include "webhook/offline/remedies.h"
 
-namespace sidetap {
+namespace sidetap::offline {
 namespace {
 
 using admission::Decision;
 using admission::Reason;
 using admission::Rule;
 using configuration::Configuration;
-using offline::Labels;
-using offline::PodPlace;
-using offline::Tree;
 
 struct Options {
   std::string file;
@@ -87,7 +84,7 @@ struct Job {
   std::vector<yaml::Document> documents;  ///< What else is known of them.
   bool json = false;
   std::map<std::string, Labels> namespaces;
-  std::vector<offline::Autoscaler> autoscalers;
+  std::vector<Autoscaler> autoscalers;
   int status = 0;
 
   std::string file() const { return options.file == "-" ? "standard input" : options.file; }
@@ -127,8 +124,8 @@ Result<void> load_manifests(Job& job) {
   job.documents = std::move(documents->all);
   for (yaml::Document& document : job.documents)
     job.trees.push_back(document.fault.empty() ? std::move(document.tree) : Tree());
-  job.namespaces = offline::namespace_labels(job.trees);
-  job.autoscalers = offline::summing_autoscalers(job.trees);
+  job.namespaces = namespace_labels(job.trees);
+  job.autoscalers = summing_autoscalers(job.trees);
   return {};
 }
 
@@ -180,8 +177,8 @@ void print(const Job& job) {
 
 void tell_fault(Job& job, std::size_t i) {
   yaml::Document& document = job.documents[i];
-  std::string title = offline::text_of(&document.tree, "kind");
-  if (const std::string name = offline::name_of(document.tree); !name.empty())
+  std::string title = text_of(&document.tree, "kind");
+  if (const std::string name = name_of(document.tree); !name.empty())
     title += (title.empty() ? "" : " ") + name;
   tell(job, i, (title.empty() ? "" : title + ": ") + document.fault);
   job.status = 1;
@@ -197,12 +194,12 @@ bool each_pod(Job& job, Visit&& visit) {
       tell_fault(job, i);
       continue;
     }
-    std::vector<offline::WithoutPod> without;
-    for (const PodPlace& place : offline::find_pods(job.trees[i], &without)) {
+    std::vector<WithoutPod> without;
+    for (const PodPlace& place : find_pods(job.trees[i], &without)) {
       visit(i, place);
       any = true;
     }
-    for (const offline::WithoutPod& workload : without) {
+    for (const WithoutPod& workload : without) {
       const PodPlace place{
           .kind = workload.kind, .name = workload.name, .namespace_name = workload.namespace_name};
       tell(job, i, title(place, job.namespace_of(place)) + ": not injected: " + workload.what);
@@ -214,11 +211,11 @@ bool each_pod(Job& job, Visit&& visit) {
 /// What the autoscalers among the manifests make of a tap in the pods of a workload.
 std::vector<std::string> autoscaler_warnings(const PodPlace& place, const Job& job) {
   std::vector<std::string> warnings;
-  for (const offline::Autoscaler& autoscaler : job.autoscalers) {
+  for (const Autoscaler& autoscaler : job.autoscalers) {
     const std::string& named = autoscaler.namespace_name;
     if (autoscaler.target_kind == place.kind && autoscaler.target_name == place.name &&
         (named.empty() ? job.options.namespace_name : named) == job.namespace_of(place))
-      warnings.push_back(offline::warning_of(autoscaler));
+      warnings.push_back(warning_of(autoscaler));
   }
   return warnings;
 }
@@ -249,30 +246,28 @@ void print_calls(bool known, Rule rule, Reason reason) {
 void explain(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
   const auto [labels, known] = job.labels_of(namespace_name);
-  const auto [unasked, outcome] =
-      offline::admit_place(place, namespace_name, labels, job.configuration);
+  const auto [unasked, outcome] = admit_place(place, namespace_name, labels, job.configuration);
   const bool injected = outcome.decision == Decision::kInject;
   std::cout << title(place, namespace_name) << ": "
             << (injected                                 ? "would be injected"
                 : outcome.decision == Decision::kRestore ? "would be repaired"
                                                          : "would not be injected")
             << '\n';
-  if (unasked != offline::Unasked::kNo) {
-    const offline::Silence nobody =
-        offline::silence(unasked, labels, namespace_name, job.configuration);
+  if (unasked != Unasked::kNo) {
+    const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
     line("called by", "nothing: " + nobody.why);
     line("to have it injected, set", nobody.remedy);
     return;
   }
-  print_calls(known, offline::rule_of(labels), outcome.reason);
+  print_calls(known, rule_of(labels), outcome.reason);
   line("reason", std::string(admission::reason_name(outcome.reason)) + ": " +
                      std::string(admission::reason_text(outcome.reason)));
   for (const std::string& warning : outcome.warnings) line("warning", warning);
-  line("to have it injected, set", offline::remedy(outcome, namespace_name, job.configuration));
+  line("to have it injected, set", remedy(outcome, namespace_name, job.configuration));
   if (!injected) return;
   for (const std::string& warning : autoscaler_warnings(place, job)) line("warning", warning);
   Tree pod = *place.pod;
-  if (const auto applied = offline::apply(outcome, pod); !applied) {
+  if (const auto applied = apply(outcome, pod); !applied) {
     tell(job, document, title(place, namespace_name) + ": " + applied.error().text);
     job.status = 1;
     return;
@@ -287,27 +282,25 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
 void inject(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
   const Labels labels = job.labels_of(namespace_name).labels;
-  const auto [unasked, outcome] =
-      offline::admit_place(place, namespace_name, labels, job.configuration);
+  const auto [unasked, outcome] = admit_place(place, namespace_name, labels, job.configuration);
   const auto warn = [&](const std::string& warning) {
     tell(job, document, title(place, namespace_name) + ": " + warning);
   };
-  if (unasked != offline::Unasked::kNo) {
-    const offline::Silence nobody =
-        offline::silence(unasked, labels, namespace_name, job.configuration);
+  if (unasked != Unasked::kNo) {
+    const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
     warn("sidetap: not injected: " + nobody.why + "; to have it injected, set " + nobody.remedy);
   }
   for (const std::string& warning : outcome.warnings) warn(warning);
   if (outcome.decision == Decision::kInject)
     for (const std::string& warning : autoscaler_warnings(place, job)) warn(warning);
-  if (const auto applied = offline::apply(outcome, *place.pod); !applied) {
+  if (const auto applied = apply(outcome, *place.pod); !applied) {
     warn(applied.error().text);
     job.status = 1;
   }
 }
 
-/// The cluster's configuration holds no CA: the webhook there has it from its certificates. A tap that
-/// is led to the registry without one ends at once.
+/// The cluster's configuration holds no CA: the webhook there has it from its certificates. A tap
+/// that is led to the registry without one ends at once.
 void leave_out_untrusted_registry(Configuration& configuration) {
   if (!configuration::lacks_registry_ca(configuration)) return;
   std::cerr << "sidetap-webhook inject: the taps are not led to the registry "
@@ -345,4 +338,4 @@ int explain_command(std::span<const char* const> arguments) {
   return job.status;
 }
 
-}  // namespace sidetap
+}  // namespace sidetap::offline

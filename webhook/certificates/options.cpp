@@ -1,0 +1,81 @@
+#include "webhook/certificates/options.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sidetap::certificates {
+namespace {
+
+/// Names of Kubernetes objects (RFC 1123), separated by commas.
+Result<std::vector<std::string>> parse_names(std::string_view text) {
+  const Error accepted{"names of lower case letters, digits, '-' and '.', separated by commas"};
+  std::vector<std::string> names;
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::size_t end = std::min(text.find(',', start), text.size());
+    const std::string_view name = text.substr(start, end - start);
+    if (name.empty() || name.size() > 253 ||
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != name.npos) {
+      return accepted;
+    }
+    names.emplace_back(name);
+    start = end + 1;
+  }
+  return names;
+}
+
+Result<std::string> parse_name(std::string_view text) {
+  auto names = parse_names(text);
+  if (!names || names->size() != 1) {
+    return Error{"a name of lower case letters, digits, '-' and '.'"};
+  }
+  return std::move(names->front());
+}
+
+}  // namespace
+
+void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) {
+  options.add<std::string>({.flag = "--certs-namespace",
+                            .env = "SIDETAP_CERTS_NAMESPACE",
+                            .value = "NAME",
+                            .help = "namespace of the Secret and the Services; none: the pod's"},
+                           parse_name, into.name_space);
+  options.add<std::string>({.flag = "--certs-secret",
+                            .env = "SIDETAP_CERTS_SECRET",
+                            .value = "NAME",
+                            .fallback = "sidetap-webhook-tls",
+                            .help = "Secret that holds the self-managed certificates; made when "
+                                    "missing"},
+                           parse_name, into.secret);
+  options.add<std::vector<std::string>>(
+      {.flag = "--certs-services",
+       .env = "SIDETAP_CERTS_SERVICES",
+       .value = "NAME,...",
+       .fallback = "sidetap-webhook,sidetap-registry",
+       .help = "Services for whose names the self-managed certificate is valid"},
+      parse_names, into.services);
+  options.add<std::string>({.flag = "--certs-webhook-configuration",
+                            .env = "SIDETAP_CERTS_WEBHOOK_CONFIGURATION",
+                            .value = "NAME",
+                            .fallback = "sidetap-webhook",
+                            .help = "MutatingWebhookConfiguration whose caBundle follows the "
+                                    "self-managed certificates"},
+                           parse_name, into.webhook_configuration);
+  options.add<std::string>({.flag = "--service-account",
+                            .env = "SIDETAP_SERVICE_ACCOUNT",
+                            .value = "FOLDER",
+                            .fallback = "/var/run/secrets/kubernetes.io/serviceaccount",
+                            .help = "token and CA of the API server, and the pod's namespace"},
+                           config::any_text(), into.service_account);
+}
+
+KeeperConfig keeper_config(const SelfManagedOptions& options,
+                                         const std::string& own_namespace) {
+  KeeperConfig config;
+  config.name_space = options.name_space.empty() ? own_namespace : options.name_space;
+  config.secret = options.secret;
+  config.services = options.services;
+  config.webhook_configuration = options.webhook_configuration;
+  return config;
+}
+
+}  // namespace sidetap::certificates
