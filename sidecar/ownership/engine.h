@@ -13,8 +13,6 @@
 #include <vector>
 
 #include "shared/net/cidr.h"
-#include "sidecar/capture/own_endpoint.h"
-#include "sidecar/capture/packet_view.h"
 #include "sidecar/ownership/address_book.h"
 #include "sidecar/ownership/flow_table.h"
 #include "sidecar/ownership/fragment_table.h"
@@ -23,6 +21,8 @@
 #include "sidecar/ownership/rules.h"
 #include "sidecar/ownership/server_rules.h"
 #include "sidecar/ownership/tapped_peers.h"
+#include "sidecar/packet/own_endpoint.h"
+#include "sidecar/packet/packet_view.h"
 
 namespace sidetap::ownership {
 

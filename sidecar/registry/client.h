@@ -21,7 +21,7 @@
 #include "shared/net/ip_address.h"
 #include "shared/registry/messages.h"
 #include "shared/result.h"
-#include "sidecar/capture/own_endpoint.h"
+#include "sidecar/packet/own_endpoint.h"
 #include "sidecar/session/sockets.h"
 
 namespace sidetap::telemetry {

@@ -13,7 +13,7 @@
 #include "shared/net/unique_fd.h"
 #include "shared/result.h"
 #include "shared/rpcap/messages.h"
-#include "sidecar/capture/own_endpoint.h"
+#include "sidecar/packet/own_endpoint.h"
 
 struct ssl_st;
 

@@ -1,0 +1,30 @@
+// What a tap gives up once its interfaces are open, and when.
+#pragma once
+
+#include <span>
+
+#include "sidecar/path/capture_loop.h"
+
+namespace sidetap {
+
+/// Control thread, but for drop_rights().
+class Sandbox {
+ public:
+  /// Not `wanted`: nothing is given up.
+  Sandbox(bool wanted, bool may_write_files) : wanted_(wanted), writes_(may_write_files) {}
+
+  /// Capabilities of the calling thread and of those that it starts later: each has its own. A
+  /// capture thread keeps them until its interface is open for the first time; opening it again
+  /// needs none (capture/device.h).
+  void drop_rights() const;
+  /// System calls of all threads, once every interface is open. Says in the log which one it waits
+  /// for.
+  void enter(std::span<CaptureLoop* const> loops);
+
+ private:
+  bool wanted_;
+  bool writes_;
+  bool entered_ = false;
+};
+
+}  // namespace sidetap
