@@ -12,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <unistd.h>
 
+#include "shared/async/answer.h"
 #include "shared/async/resolve.h"
 #include "shared/async/task_group.h"
 #include "shared/async/waiting.h"
@@ -63,6 +64,7 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
     std::optional<session::Endpoint> endpoint;
     std::vector<capture::OwnEndpoint> own;
     std::optional<std::uint64_t> capture;
+    bool begun = false;            // what comes from now on is sent
     bool is_self = false;          // an address of the pod
     bool same_as_another = false;  // every address of it is another receiver's
     std::string reported;
@@ -87,7 +89,12 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
              .files = config.output.files,
              .link_type = static_cast<std::uint32_t>(loop.link_type())},
             [this](const std::string& reason) { tell_files(reason); }, [this] { tell_files({}); }),
-        "pcap");
+        "pcap", [weak = weak_from_this()] {
+          const auto self = weak.lock();
+          if (!self) return;
+          self->files_begun = true;
+          self->changed();
+        });
     telemetry::info("writing capture files",
                     {{"folder", config.output.folder}, {"prefix", config.file_prefix}});
     return {};
@@ -182,6 +189,7 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
     if (is_sensor()) co_return end(receiver);
     const std::size_t datagram =
         session::datagram_size(lanes->sockets.front().get(), peer.address().is_v4(), config.mtu);
+    const async::Arrival begun(executor);
     const std::uint64_t capture = loop.start_output(
         forwarding::make_vxlan_output(std::move(lanes->sockets),
                                       {.vni = config.output.vni,
@@ -189,13 +197,16 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
                                        .oversize = config.output.oversize,
                                        .link = static_cast<capture::LinkType>(loop.link_type()),
                                        .handover = config.output.handover}),
-        receiver.name);
+        receiver.name, begun.callback());
     if (receiver.capture) {
-      loop.stop(*receiver.capture);
+      loop.stop(*receiver.capture, {});
       exclude("vxlan " + receiver.name, lanes->endpoints);
     }
     receiver.own = std::move(lanes->endpoints);
     receiver.capture = capture;
+    co_await begun.wait();
+    if (receiver.capture != capture) co_return;  // ended meanwhile
+    receiver.begun = true;
     receiver.reported.clear();
     telemetry::info("forwarding by VXLAN", {{"sensor", receiver.name},
                                             {"address", peer.address().to_string()},
@@ -203,10 +214,11 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void end(Receiver& receiver) {
-    if (receiver.capture) loop.stop(*std::exchange(receiver.capture, std::nullopt));
+    if (receiver.capture) loop.stop(*std::exchange(receiver.capture, std::nullopt), {});
     if (!receiver.own.empty()) exclude("vxlan " + receiver.name, {});
     receiver.own.clear();
     receiver.endpoint.reset();
+    receiver.begun = false;
   }
 
   void report(Receiver& receiver, std::string_view what, const std::string& reason) {
@@ -220,8 +232,8 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
   }
 
   bool forwarding() const {
-    if (files) return !files_fail;
-    const auto runs = [](const Receiver& receiver) { return receiver.capture.has_value(); };
+    if (files) return files_begun && !files_fail;
+    const auto runs = [](const Receiver& receiver) { return receiver.begun; };
     const auto served = [&](const Receiver& receiver) {
       return runs(receiver) || receiver.same_as_another;
     };
@@ -236,6 +248,7 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
   std::function<void()> on_changed;
   std::list<Receiver> receivers;
   std::optional<std::uint64_t> files;
+  bool files_begun = false;
   bool files_fail = false;
   async::TaskGroup tasks;
   bool stopping = false;
@@ -249,9 +262,7 @@ DirectOutputs::~DirectOutputs() = default;
 
 Result<void> DirectOutputs::start() {
   if (impl_->config.output.kind == OutputKind::kPcap) {
-    if (auto started = impl_->start_files(); !started) return started;
-    impl_->changed();
-    return {};
+    return impl_->start_files();
   }
   for (const net::HostPort& address : impl_->config.receivers) {
     Impl::Receiver& receiver = impl_->receivers.emplace_back(address);
@@ -273,9 +284,13 @@ asio::awaitable<void> DirectOutputs::stop() {
   for (Impl::Receiver& receiver : impl->receivers) receiver.waiting.request();
   co_await impl->tasks.wait(kStopLimit);
   for (Impl::Receiver& receiver : impl->receivers) {
-    if (receiver.capture) impl->loop.stop(*std::exchange(receiver.capture, std::nullopt));
+    if (receiver.capture) impl->loop.stop(*std::exchange(receiver.capture, std::nullopt), {});
   }
-  if (impl->files) impl->loop.stop(*std::exchange(impl->files, std::nullopt));
+  if (impl->files) impl->loop.stop(*std::exchange(impl->files, std::nullopt), {});
+  // All that came before is done then.
+  const async::Arrival stopped(impl->executor);
+  impl->loop.settle(stopped.callback());
+  co_await stopped.wait();
 }
 
 bool DirectOutputs::forwarding() const { return impl_->forwarding(); }

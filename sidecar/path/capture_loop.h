@@ -2,60 +2,19 @@
 // CaptureControl by which sessions steer it.
 #pragma once
 
-#include <array>
 #include <chrono>
-#include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "sidecar/capture/device.h"
-#include "sidecar/capture/packet_source.h"
-#include "sidecar/ownership/engine.h"
-#include "sidecar/packet/kernel_filter.h"
-#include "sidecar/path/capture_counts.h"
-#include "sidecar/path/pipeline.h"
+#include "sidecar/path/packet_loop.h"
 #include "sidecar/session/capture_control.h"
 
 namespace sidetap {
 
-struct CaptureLoopConfig {
-  std::string interface;
-  std::string description;           ///< "NAMESPACE/POD", for the sensor.
-  std::vector<std::string> sensors;  ///< Keys of captures that are counted one by one.
-  PipelineConfig pipeline;
-  ownership::EngineConfig engine;
-  /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
-  std::vector<net::Cidr> unowned_peers;
-  std::uint32_t snaplen = 262'144;  ///< Bytes that are forwarded of each packet at most.
-  capture::CaptureMethod method = capture::CaptureMethod::kAuto;
-  std::size_t buffer_bytes = 2U << 20;
-  std::size_t most_buffer_bytes = 0;             ///< As of capture::DeviceConfig.
-  std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
-  /// What is read later than that after it passed is decided by what holds then.
-  std::chrono::milliseconds longest_backlog{2'000};
-  /// Called on the capture thread once it runs and the interface is open: what the thread may do
-  /// beyond that, it needs no more.
-  std::function<void()> give_up_rights;
-  /// Called on the capture thread when is_open() or is_working() have changed, and when an
-  /// interface that is there could not be opened for a minute.
-  std::function<void()> on_change;
-  std::function<void(std::string)> on_lost;
-};
-
-/// All captures but copies, and what the kernel says.
-struct LoopCounts : CaptureCounts {
-  capture::SourceCounts source;
-  std::vector<CaptureCounts> sensors;  ///< As in the configuration.
-  CaptureCounts copies;                ///< Of clients that look on.
-  std::uint64_t reopened = 0;          ///< Times that the interface had to be opened anew.
-  std::size_t flows = 0;               ///< As of the engine, and those that it gave up.
-  std::array<std::uint64_t, ownership::kFlowPhaseCount> flow_evictions{};
-};
-
-/// Members are for the control thread, one at a time.
+/// Members are for the control thread, and none but finish() waits for the capture thread: as
+/// session::CaptureControl says. While the thread does not run, everything happens at once.
 class CaptureLoop final : public session::CaptureControl {
  public:
   /// Opens the interface; where that fails, says so in the log and goes on trying once it runs: a
@@ -66,25 +25,27 @@ class CaptureLoop final : public session::CaptureControl {
 
   /// Starts the thread.
   void run();
-  /// Returns when the thread has done all that came before.
-  void settle();
+  /// `done` is called when the thread has done all that came before.
+  void settle(Done done);
   /// Sends what is kept of an outage to the captures that run, for two seconds at most.
-  void hand_over();
-  /// Reads what the kernel holds, sends what is packed, ends the thread.
+  void hand_over(Done done);
+  /// Does all that came before, reads what the kernel holds, sends what is packed, and ends the
+  /// thread. Returns when it has ended: within a tenth of a second where nothing came before.
   void finish();
 
   /// Of this interface alone; nobody else is told, so the answer is always 0.
   std::chrono::milliseconds exclude_own_traffic(
       const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) override;
   /// Refused while the interface is not open: whoever is told that a capture runs counts on it.
-  Result<std::uint64_t> start(session::CaptureOrder order) override;
+  Result<std::uint64_t> start(session::CaptureOrder order, Done begun) override;
   /// The same for an output that no sensor asked for: everything, up to the tap's snaplen. `key`
   /// names it in balance mode.
-  std::uint64_t start_output(std::unique_ptr<forwarding::Output> output, const std::string& key);
-  Result<void> update_filter(std::uint64_t capture,
-                             std::vector<rpcap::BpfInstruction> filter) override;
-  void stop(std::uint64_t capture) override;
-  rpcap::Stats stats(std::uint64_t capture) override;
+  std::uint64_t start_output(std::unique_ptr<forwarding::Output> output, const std::string& key,
+                             Done begun);
+  void update_filter(std::uint64_t capture, std::vector<rpcap::BpfInstruction> filter,
+                     std::function<void(Result<void>)> done) override;
+  void stop(std::uint64_t capture, Done done) override;
+  void stats(std::uint64_t capture, std::function<void(rpcap::Stats)> told) override;
   rpcap::Interface interface() override;
   std::int32_t link_type() override;
 
@@ -95,7 +56,7 @@ class CaptureLoop final : public session::CaptureControl {
   void set_mtu(std::uint32_t mtu);
   /// Its packets may be of so many bytes from now on.
   void expect(std::size_t longest);
-  /// Something is different about the interfaces. Does not wait until it has looked.
+  /// Something is different about the interfaces.
   void look_again();
   void set_gateways(std::vector<net::IpAddress> gateways);
   /// Decides what passes from now on; what has passed and is not read yet still belongs to the
@@ -111,8 +72,7 @@ class CaptureLoop final : public session::CaptureControl {
   /// As in the configuration.
   const std::vector<std::string>& sensors() const;
   const Ledger& ledger() const;
-  LoopCounts counts();
-  std::size_t captures() const;
+  void counts(std::function<void(LoopCounts)> told);
 
  private:
   struct Impl;

@@ -13,6 +13,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "shared/async/answer.h"
 #include "shared/async/task_group.h"
 #include "shared/http/status_server.h"
 #include "shared/net/interfaces.h"
@@ -171,6 +172,7 @@ class Tap {
     config.buffer_bytes = options_.buffer_size;
     config.most_buffer_bytes = options_.buffer_max;
     config.flush_interval = std::chrono::milliseconds(options_.flush_interval_ms);
+    config.reply = [this](CommandQueue::Task task) { asio::post(context_, std::move(task)); };
     config.give_up_rights = [this] { sandbox_.drop_rights(); };
     config.on_change = [this] {
       asio::post(context_, [this] {
@@ -285,10 +287,8 @@ class Tap {
       return std::all_of(paths_.begin(), paths_.end(),
                          [](const auto& path) { return path->ready(); });
     };
-    handlers.metrics = [this] {
-      metrics_view_->refresh();
-      return metrics_.text();
-    };
+    handlers.refresh = [this] { return refresh_metrics(); };
+    handlers.metrics = [this] { return metrics_.text(); };
     status_ = std::make_unique<http::StatusServer>(context_.get_executor(), *options_.status_listen,
                                                    std::move(handlers), &metrics_);
     auto port = status_->start();
@@ -303,6 +303,12 @@ class Tap {
                                       .remote = {}}});
     telemetry::info("serving health and metrics", {{"port", *port}});
     return {};
+  }
+
+  asio::awaitable<void> refresh_metrics() {
+    const async::Arrival refreshed(context_.get_executor());
+    metrics_view_->refresh(refreshed.callback());
+    co_await refreshed.wait();
   }
 
   void stop() {
@@ -326,7 +332,10 @@ class Tap {
   asio::awaitable<void> end() {
     // First the peers take over, then this tap stops.
     if (peer_feed_) co_await peer_feed_->leave();
-    for (const auto& path : paths_) path->loop->hand_over();
+    std::vector<async::Arrival> handed_over;
+    for (const auto& path : paths_)
+      path->loop->hand_over(handed_over.emplace_back(context_.get_executor()).callback());
+    for (const async::Arrival& each : handed_over) co_await each.wait();
     for (const auto& path : paths_) co_await path->stop();
     if (peer_feed_) co_await peer_feed_->stop();
     exclusion_->stop();

@@ -21,7 +21,15 @@ void Sandbox::enter(std::span<CaptureLoop* const> loops) {
   }
   entered_ = true;
   // The sandbox refuses the calls by which the threads give up their capabilities.
-  for (CaptureLoop* loop : loops) loop->settle();
+  unsettled_ = loops.size();
+  for (CaptureLoop* loop : loops) {
+    loop->settle([this] {
+      if (--unsettled_ == 0) close();
+    });
+  }
+}
+
+void Sandbox::close() const {
   if (auto entered = privilege::enter_sandbox(writes_); !entered)
     telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
 }

@@ -24,15 +24,17 @@ class SharedExclusion final : public session::CaptureControl {
       const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) override {
     return exclude_(prefix_ + " " + owner, endpoints);
   }
-  Result<std::uint64_t> start(session::CaptureOrder order) override {
-    return own_.start(std::move(order));
+  Result<std::uint64_t> start(session::CaptureOrder order, Done begun) override {
+    return own_.start(std::move(order), std::move(begun));
   }
-  Result<void> update_filter(std::uint64_t capture,
-                             std::vector<rpcap::BpfInstruction> filter) override {
-    return own_.update_filter(capture, std::move(filter));
+  void update_filter(std::uint64_t capture, std::vector<rpcap::BpfInstruction> filter,
+                     std::function<void(Result<void>)> done) override {
+    own_.update_filter(capture, std::move(filter), std::move(done));
   }
-  void stop(std::uint64_t capture) override { own_.stop(capture); }
-  rpcap::Stats stats(std::uint64_t capture) override { return own_.stats(capture); }
+  void stop(std::uint64_t capture, Done done) override { own_.stop(capture, std::move(done)); }
+  void stats(std::uint64_t capture, std::function<void(rpcap::Stats)> told) override {
+    own_.stats(capture, std::move(told));
+  }
   rpcap::Interface interface() override { return own_.interface(); }
   std::int32_t link_type() override { return own_.link_type(); }
 

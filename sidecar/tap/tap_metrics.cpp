@@ -97,8 +97,9 @@ struct TapMetrics::Row {
 
 TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops) {
   for (CaptureLoop* loop : loops) {
-    auto row = std::make_unique<Row>(Row{loop, loop->counts()});
+    auto row = std::make_unique<Row>(Row{loop, {}});
     Row* r = row.get();
+    loop->counts([r](LoopCounts counts) { r->counts = std::move(counts); });
     const telemetry::Labels interface {
       { "interface", loop->name() }
     };
@@ -115,7 +116,7 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
     show(kBytes, interface, [](const Row& x) { return x.counts.bytes; });
     show(kDatagrams, interface, [](const Row& x) { return x.counts.datagrams; });
     show(kReopened, interface, [](const Row& x) { return x.counts.reopened; });
-    show(kCaptures, interface, [](const Row& x) { return x.loop->captures(); });
+    show(kCaptures, interface, [](const Row& x) { return x.counts.captures; });
     show(kWorking, interface, [](const Row& x) { return x.loop->is_working() ? 1 : 0; });
     show(kOpen, interface, [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
     show(kFlows, interface, [](const Row& x) { return x.counts.flows; });
@@ -169,12 +170,18 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
 
 TapMetrics::~TapMetrics() = default;
 
-void TapMetrics::refresh() {
-  for (const auto& row : rows_) row->counts = row->loop->counts();
+void TapMetrics::refresh(std::function<void()> done) {
+  const auto left = std::make_shared<std::size_t>(rows_.size());
+  for (const auto& row : rows_) {
+    row->loop->counts([row = row.get(), left, done](LoopCounts counts) {
+      row->counts = std::move(counts);
+      if (--*left == 0) done();
+    });
+  }
 }
 
 void TapMetrics::log_summary() {
-  refresh();
+  refresh([] {});  // of loops that have ended, at once
   for (const auto& row : rows_) {
     const Ledger& ledger = row->loop->ledger();
     const auto& sensors = row->loop->sensors();

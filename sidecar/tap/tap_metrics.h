@@ -1,6 +1,7 @@
 // What a tap counts, as metrics and as the summary in the log. The names stand in one list.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -12,13 +13,14 @@ namespace sidetap {
 /// One row for each interface. Used on the control thread.
 class TapMetrics {
  public:
-  /// `registry` and the loops outlive this object.
+  /// `registry` and the loops, which do not run yet, outlive this object.
   TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops);
   ~TapMetrics();
 
-  /// Asks the packet path for its counts; the metrics show them from then on.
-  void refresh();
-  /// One line an interface: everything seen, and what became of it.
+  /// Asks the packet paths for their counts. When `done` is called, the metrics show them.
+  void refresh(std::function<void()> done);
+  /// One line an interface: everything seen, and what became of it. To be called when the packet
+  /// paths have ended.
   void log_summary();
 
  private:

@@ -4,11 +4,13 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -83,17 +85,22 @@ class FakeDevice final : public capture::Device {
 
 class CaptureLoopTest : public testing::Test {
  protected:
-  CaptureLoopTest() {
+  CaptureLoopTest() { make_loop(0); }
+  ~CaptureLoopTest() override { loop_->finish(); }
+
+  void make_loop(std::size_t outage_buffer) {
     CaptureLoopConfig config;
+    config.pipeline.outage_buffer = outage_buffer;
     config.interface = "eth0";
     config.engine.self.addresses = {test::ip("10.0.0.1")};
+    // The capture thread answers by itself: the test waits for each answer.
+    config.reply = [](const CommandQueue::Task& task) { task(); };
     config.on_change = [this] {
       note(!loop_->is_open() ? "closed" : loop_->is_working() ? "open" : "idle");
     };
     loop_ = std::make_unique<CaptureLoop>(std::move(config), std::make_unique<FakeDevice>(device_),
                                           std::make_unique<ownership::NoListeningSockets>());
   }
-  ~CaptureLoopTest() override { loop_->finish(); }
 
   void note(std::string what) {
     const std::lock_guard lock(mutex_);
@@ -103,6 +110,33 @@ class CaptureLoopTest : public testing::Test {
   [[nodiscard]] bool wait_for(const std::vector<std::string>& noted) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return noted_ == noted; });
+  }
+  /// Hands `ask` a callback, and returns when it has been called.
+  template <typename Ask>
+  void wait_for_answer(Ask ask) {
+    const auto answered = std::make_shared<std::promise<void>>();
+    ask([answered] { answered->set_value(); });
+    answered->get_future().wait();
+  }
+  void settle() {
+    wait_for_answer([&](auto done) { loop_->settle(done); });
+  }
+  void stop(std::uint64_t capture) {
+    wait_for_answer([&](auto done) { loop_->stop(capture, done); });
+  }
+  LoopCounts counts() {
+    LoopCounts told;
+    wait_for_answer([&](auto done) {
+      loop_->counts([&told, done](LoopCounts counts) {
+        told = std::move(counts);
+        done();
+      });
+    });
+    return told;
+  }
+  void wait_until_read() {
+    while (device_.waiting != 0) settle();
+    settle();
   }
   static session::CaptureOrder order() {
     session::CaptureOrder order;
@@ -153,21 +187,21 @@ TEST_F(CaptureLoopTest, DoesNotWorkWhileTheInterfaceIsDownOrHasNoCarrier) {
     const std::lock_guard lock(mutex_);
     noted_.clear();
   }
-  EXPECT_EQ(loop_->counts().reopened, 0U) << "the kernel resumes by itself";
+  EXPECT_EQ(counts().reopened, 0U) << "the kernel resumes by itself";
 }
 
 TEST_F(CaptureLoopTest, StartsNoCaptureWhileTheInterfaceIsNotOpen) {
   loop_->run();
   device_.there = false;
   ASSERT_TRUE(wait_for({"closed"}));
-  const auto refused = loop_->start(order());
+  const auto refused = loop_->start(order(), {});
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().text, HasSubstr("eth0 is not open"));
   device_.there = true;
   ASSERT_TRUE(wait_for({"closed", "open"}));
-  const auto started = loop_->start(order());
+  const auto started = loop_->start(order(), {});
   ASSERT_TRUE(started);
-  loop_->stop(*started);
+  stop(*started);
 }
 
 TEST_F(CaptureLoopTest, CountsWhatTheInterfaceTookWithIt) {
@@ -176,10 +210,10 @@ TEST_F(CaptureLoopTest, CountsWhatTheInterfaceTookWithIt) {
   device_.waiting = 2;
   device_.there = false;
   ASSERT_TRUE(wait_for({"closed"}));
-  const LoopCounts counts = loop_->counts();
-  EXPECT_EQ(counts.source.accepted, 5U);
+  const LoopCounts now = counts();
+  EXPECT_EQ(now.source.accepted, 5U);
   EXPECT_EQ(loop_->ledger().read.value(), 2U);
-  EXPECT_EQ(counts.source.dropped, 3U);
+  EXPECT_EQ(now.source.dropped, 3U);
 }
 
 TEST_F(CaptureLoopTest, GoesOnReadingWhileAStalledSensorsCaptureEnds) {
@@ -196,16 +230,69 @@ TEST_F(CaptureLoopTest, GoesOnReadingWhileAStalledSensorsCaptureEnds) {
     if (ending) (void)recv(sensor.get(), bytes.data(), bytes.size(), 0);
   };
   loop_->run();
-  const auto capture = loop_->start(std::move(order));
+  const auto capture = loop_->start(std::move(order), {});
   ASSERT_TRUE(capture);
   device_.accepted = device_.waiting = kPackets;
-  while (device_.waiting != 0) loop_->settle();
-  loop_->settle();
-  EXPECT_LT(loop_->counts().forwarded, kPackets);
+  wait_until_read();
+  EXPECT_LT(counts().forwarded, kPackets);
   ending = true;
-  loop_->stop(*capture);
-  EXPECT_EQ(loop_->counts().forwarded, kPackets);
+  stop(*capture);
+  EXPECT_EQ(counts().forwarded, kPackets);
   loop_->finish();  // what it reads for the sensor ends here
+}
+
+TEST_F(CaptureLoopTest, AnswersWhileItHandsOverWhatAnOutageHasLeft) {
+  // Nothing takes what is kept, so there is nothing to wait for.
+  loop_->run();
+  wait_for_answer([&](auto done) {
+    loop_->hand_over(done);
+    EXPECT_EQ(counts().captures, 0U);
+  });
+}
+
+TEST_F(CaptureLoopTest, SaysThatItHasHandedOverWhenNothingIsLeft) {
+  constexpr unsigned kPackets = 500;
+  const net::UniqueFd sensor(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const there = reinterpret_cast<sockaddr*>(&address);
+  ASSERT_EQ(bind(sensor.get(), there, size), 0);
+  ASSERT_EQ(getsockname(sensor.get(), there, &size), 0);
+  make_loop(2U << 20);
+  loop_->run();
+  device_.accepted = device_.waiting = kPackets;
+  wait_until_read();
+  EXPECT_EQ(loop_->ledger().kept.value(), kPackets);
+
+  session::CaptureOrder wanted = order();
+  ASSERT_EQ(connect(wanted.socket.get(), there, size), 0);
+  ASSERT_TRUE(loop_->start(std::move(wanted), {}));
+  wait_for_answer([&](auto done) {
+    loop_->hand_over(done);
+    EXPECT_EQ(counts().captures, 1U) << "it answers meanwhile";
+  });
+  EXPECT_EQ(loop_->ledger().released.value(), kPackets);
+}
+
+TEST_F(CaptureLoopTest, DoesWhatIsAskedInOrderAndBeforeItEnds) {
+  loop_->run();
+  std::vector<std::string> done;
+  const auto capture = loop_->start(order(), [&] { done.push_back("begun"); });
+  ASSERT_TRUE(capture);
+  loop_->stats(*capture, [&](rpcap::Stats) { done.push_back("stats"); });
+  loop_->update_filter(*capture, {}, [&](Result<void> updated) {
+    done.push_back(updated ? "updated" : updated.error().text);
+  });
+  loop_->stop(*capture, [&] { done.push_back("stopped"); });
+  loop_->update_filter(*capture, {}, [&](Result<void> updated) {
+    done.push_back(updated ? "updated" : updated.error().text);
+  });
+  loop_->finish();
+  EXPECT_THAT(done, testing::ElementsAre("begun", "stats", "updated", "stopped",
+                                         "there is no such capture"));
+  EXPECT_EQ(counts().captures, 0U) << "asked of a loop that has ended";
 }
 
 }  // namespace
