@@ -35,7 +35,7 @@ Result<void> check_passive(RunOptions& options) {
 Result<void> check_output(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
   if (options.output.kind == OutputKind::kRpcap) {
-    if (!options.output.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+    if (!options.output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
     return {};
   }
   const std::string output =
@@ -46,10 +46,11 @@ Result<void> check_output(RunOptions& options) {
   if (sessions.tls.role != session::TlsRole::kNone)
     return Error{"--sensor-tls: does not go with " + output};
   if (options.output.kind == OutputKind::kPcap) {
-    if (options.output.folder.empty()) return Error{"--pcap-dir: required with --output pcap"};
+    if (options.output.files.folder.empty())
+      return Error{"--pcap-dir: required with --output pcap"};
     return {};
   }
-  if (!options.output.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+  if (!options.output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
   if (sessions.mode == session::SensorMode::kFailover)
     return Error{
         "--sensor-mode failover: does not go with --output vxlan, whose receivers do not answer"};
@@ -57,6 +58,13 @@ Result<void> check_output(RunOptions& options) {
     if (sensor.default_port) sensor.address.port = forwarding::kVxlanPort;
   }
   return {};
+}
+
+/// The options that name sensors name receivers with --output vxlan.
+void take_receivers(const session::SessionsConfig& sessions, VxlanOptions& into) {
+  for (const session::Sensor& sensor : sessions.sensors) into.receivers.push_back(sensor.address);
+  into.every_receiver = sessions.mode == session::SensorMode::kReplicate;
+  into.mtu = sessions.data_mtu;
 }
 
 }  // namespace
@@ -92,6 +100,7 @@ Result<void> check(RunOptions& options) {
                                    [](const session::Sensor& a, const session::Sensor& b) {
                                      return net::same_place(a.address, b.address);
                                    });
+  if (options.output.kind == OutputKind::kVxlan) take_receivers(sessions, options.output.vxlan);
   return {};
 }
 

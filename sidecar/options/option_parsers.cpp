@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "shared/net/distinct.h"
-#include "sidecar/direct/direct_outputs.h"
+#include "sidecar/forwarding/vxlan_output.h"
 
 namespace sidetap {
 

@@ -33,7 +33,7 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
                               .value = "NUMBER",
                               .fallback = "0",
                               .help = "network identifier in the VXLAN header"},
-                             config::number<std::uint32_t>(0, 0xffffff, ""), into.output.vni);
+                             config::number<std::uint32_t>(0, 0xffffff, ""), into.output.vxlan.vni);
   options.add<forwarding::Oversize>(
       {.flag = "--vxlan-oversize",
        .env = "VXLAN_OVERSIZE",
@@ -43,7 +43,7 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
                "IPv6); truncate: cut; drop: leave out and count"},
       config::word<forwarding::Oversize>(
           {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
-      into.output.oversize);
+      into.output.vxlan.oversize);
   options.add<forwarding::Handover>(
       {.flag = "--vxlan-segmentation",
        .env = "VXLAN_SEGMENTATION",
@@ -55,26 +55,27 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
            "(Suricata, Zeek) may see the whole piece"},
       config::word<forwarding::Handover>(
           {{"on", forwarding::Handover::kSegments}, {"off", forwarding::Handover::kSingly}}),
-      into.output.handover);
+      into.output.vxlan.handover);
   options.add<std::string>({.flag = "--pcap-dir",
                             .env = "PCAP_DIR",
                             .value = "FOLDER",
                             .help = "where --output pcap writes"},
-                           config::any_text(), into.output.folder);
+                           config::any_text(), into.output.files.folder);
   options.add<std::uint64_t>({.flag = "--pcap-file-size",
                               .env = "PCAP_FILE_SIZE",
                               .value = "BYTES",
                               .fallback = "100M",
                               .help = "a capture file that would grow beyond is followed by the "
                                       "next; K, M and G are understood"},
-                             config::byte_size(64U << 10, 1ULL << 40), into.output.file_bytes);
+                             config::byte_size(64U << 10, 1ULL << 40),
+                             into.output.files.file_bytes);
   options.add<std::uint32_t>(
       {.flag = "--pcap-files",
        .env = "PCAP_FILES",
        .value = "NUMBER",
        .fallback = "5",
        .help = "capture files of an interface; then the first is written anew"},
-      config::number<std::uint32_t>(1, 10'000, "files"), into.output.files);
+      config::number<std::uint32_t>(1, 10'000, "files"), into.output.files.files);
   options.add<session::SensorMode>(
       {.flag = "--sensor-mode",
        .env = "SENSOR_MODE",

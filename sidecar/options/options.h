@@ -12,7 +12,7 @@
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/capture/packet_source.h"
-#include "sidecar/direct/direct_outputs.h"
+#include "sidecar/delivery/output_options.h"
 #include "sidecar/fidelity/restorer.h"
 #include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/options/ownership_options.h"

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "shared/telemetry/log.h"
+#include "sidecar/delivery/vxlan_delivery.h"
 #include "sidecar/registry/trust.h"
 
 namespace sidetap {
@@ -33,9 +34,10 @@ std::size_t most_connections(const RunOptions& options, std::size_t interfaces) 
   constexpr std::size_t kMost = 512;
   const session::SessionsConfig& sessions = options.sessions;
   std::size_t count = kOfStatusAndRegistry;
-  if (options.output.kind != OutputKind::kPcap)
-    count += interfaces * sessions.sensors.size() *
-             (options.output.kind == OutputKind::kVxlan ? 2 * kVxlanLanes : kOfSession);
+  if (options.output.kind == OutputKind::kVxlan)
+    count += interfaces * options.output.vxlan.receivers.size() * 2 * kVxlanLanes;
+  if (options.output.kind == OutputKind::kRpcap)
+    count += interfaces * sessions.sensors.size() * kOfSession;
   if (sessions.passive) count += 1 + kOfSession * sessions.passive->most_sessions;
   return std::min(count, kMost);
 }

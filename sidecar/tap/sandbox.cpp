@@ -1,5 +1,7 @@
 #include "sidecar/tap/sandbox.h"
 
+#include <utility>
+
 #include "shared/telemetry/log.h"
 #include "sidecar/privilege/privilege.h"
 
@@ -11,9 +13,14 @@ void Sandbox::drop_rights() const {
     telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
 }
 
-void Sandbox::enter(std::span<CaptureLoop* const> loops) {
-  if (!wanted_ || entered_) return;
-  for (const CaptureLoop* loop : loops) {
+void Sandbox::enter_once_open(std::vector<CaptureLoop*> loops) {
+  loops_ = std::move(loops);
+  reconsider();
+}
+
+void Sandbox::reconsider() {
+  if (!wanted_ || entered_ || loops_.empty()) return;
+  for (const CaptureLoop* loop : loops_) {
     if (loop->is_open()) continue;
     telemetry::warn("the sandbox waits until the interface can be opened",
                     {{"interface", loop->name()}});
@@ -21,8 +28,8 @@ void Sandbox::enter(std::span<CaptureLoop* const> loops) {
   }
   entered_ = true;
   // The sandbox refuses the calls by which the threads give up their capabilities.
-  unsettled_ = loops.size();
-  for (CaptureLoop* loop : loops) {
+  unsettled_ = loops_.size();
+  for (CaptureLoop* loop : loops_) {
     loop->settle([this] {
       if (--unsettled_ == 0) close();
     });

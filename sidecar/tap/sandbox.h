@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
+#include <vector>
 
 #include "sidecar/path/capture_loop.h"
 
@@ -18,16 +18,19 @@ class Sandbox {
   /// capture thread keeps them until its interface is open for the first time; opening it again
   /// needs none (capture/device.h).
   void drop_rights() const;
-  /// System calls of all threads, once every interface is open and its thread has given up its
-  /// rights. Says in the log which interface it waits for. This object outlives the answers of
-  /// `loops`.
-  void enter(std::span<CaptureLoop* const> loops);
+  /// From now on nothing is to be opened any more but interfaces: gives up system calls of all
+  /// threads as soon as every interface is open and its thread has given up its rights. Says in the
+  /// log which interface it waits for. `loops` live as long as this object.
+  void enter_once_open(std::vector<CaptureLoop*> loops);
+  /// To be called whenever an interface may have been opened.
+  void reconsider();
 
  private:
   void close() const;
 
   bool wanted_;
   bool writes_;
+  std::vector<CaptureLoop*> loops_;
   bool entered_ = false;
   std::size_t unsettled_ = 0;  // loops
 };

@@ -7,16 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/delivery/delivery.h"
 #include "sidecar/session/capture_control.h"
 
 namespace sidetap {
 
 class SharedExclusion final : public session::CaptureControl {
  public:
-  using Exclude = std::function<std::chrono::milliseconds(
-      const std::string&, const std::vector<capture::OwnEndpoint>&)>;
-
-  /// `exclude` is Exclusion::exclude(); owners get `prefix` before their names.
+  /// Owners get `prefix` before their names.
   SharedExclusion(session::CaptureControl& own, std::string prefix, Exclude exclude)
       : own_(own), prefix_(std::move(prefix)), exclude_(std::move(exclude)) {}
 

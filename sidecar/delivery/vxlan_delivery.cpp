@@ -1,16 +1,12 @@
-#include "sidecar/direct/direct_outputs.h"
+#include "sidecar/delivery/vxlan_delivery.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <list>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
-
-#include <boost/asio/post.hpp>
-#include <unistd.h>
 
 #include "shared/async/answer.h"
 #include "shared/async/resolve.h"
@@ -55,7 +51,7 @@ Result<Lanes> dial_lanes(const session::Endpoint& peer) {
 }  // namespace
 
 /// Kept alive by its tasks.
-struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
+struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
   struct Receiver {
     explicit Receiver(net::HostPort where) : name(where.to_string()), address(std::move(where)) {}
     const std::string name;
@@ -70,51 +66,14 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
     std::string reported;
   };
 
-  Impl(asio::any_io_executor the_executor, DirectConfig the_config, CaptureLoop& the_loop,
-       Exclude the_exclude, telemetry::MetricsRegistry* metrics)
+  Impl(asio::any_io_executor the_executor, VxlanOptions the_options, IsOwnAddress the_own_address,
+       CaptureLoop& the_loop, Exclude the_exclude, telemetry::MetricsRegistry* metrics)
       : executor(std::move(the_executor)),
-        config(std::move(the_config)),
+        options(std::move(the_options)),
+        is_own_address(std::move(the_own_address)),
         loop(the_loop),
         exclude(std::move(the_exclude)),
         tasks(executor, metrics) {}
-
-  Result<void> start_files() {
-    if (::access(config.output.folder.c_str(), W_OK | X_OK) != 0)
-      return Error{"--pcap-dir " + config.output.folder + ": " + std::strerror(errno)};
-    files = loop.start_output(
-        forwarding::make_file_output(
-            {.folder = config.output.folder,
-             .prefix = config.file_prefix,
-             .file_bytes = config.output.file_bytes,
-             .files = config.output.files,
-             .link_type = static_cast<std::uint32_t>(loop.link_type())},
-            [this](const std::string& reason) { tell_files(reason); }, [this] { tell_files({}); }),
-        "pcap", [weak = weak_from_this()] {
-          const auto self = weak.lock();
-          if (!self) return;
-          self->files_begun = true;
-          self->changed();
-        });
-    telemetry::info("writing capture files",
-                    {{"folder", config.output.folder}, {"prefix", config.file_prefix}});
-    return {};
-  }
-
-  /// On the packet path: an empty reason says that they can be written again.
-  void tell_files(const std::string& reason) {
-    asio::post(executor, [weak = weak_from_this(), reason] {
-      const auto self = weak.lock();
-      if (!self) return;
-      self->files_fail = !reason.empty();
-      if (self->files_fail) {
-        telemetry::warn("capture files cannot be written; packets are dropped",
-                        {{"reason", reason}});
-      } else {
-        telemetry::info("capture files can be written again");
-      }
-      self->changed();
-    });
-  }
 
   asio::awaitable<void> follow(Receiver& receiver) {
     while (!stopping) {
@@ -136,8 +95,7 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
 
   asio::awaitable<void> consider(Receiver& receiver, const std::vector<session::Endpoint>& found) {
     const auto own = std::find_if(found.begin(), found.end(), [this](const auto& endpoint) {
-      return config.is_own_address &&
-             config.is_own_address(session::address_of(session::unmapped(endpoint)));
+      return is_own_address && is_own_address(session::address_of(session::unmapped(endpoint)));
     });
     receiver.is_self = own != found.end();
     if (receiver.is_self) {
@@ -181,45 +139,55 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
     if (!lanes) co_return report(receiver, kNoForwarding, lanes.error().text);
     receiver.endpoint = endpoint;
     // Until the old output has stopped, its datagrams are to be left out as well.
-    std::vector<capture::OwnEndpoint> own = lanes->endpoints;
-    own.insert(own.end(), receiver.own.begin(), receiver.own.end());
-    if (const auto wait = exclude("vxlan " + receiver.name, own); wait.count() != 0)
+    receiver.own.insert(receiver.own.end(), lanes->endpoints.begin(), lanes->endpoints.end());
+    if (const auto wait = exclude(owner_of(receiver), receiver.own); wait.count() != 0)
       co_await async::sleep(executor, wait, &receiver.waiting);
     if (stopping) co_return;
     if (is_sensor()) co_return end(receiver);
     const std::size_t datagram =
-        session::datagram_size(lanes->sockets.front().get(), peer.address().is_v4(), config.mtu);
+        session::datagram_size(lanes->sockets.front().get(), peer.address().is_v4(), options.mtu);
     const async::Arrival begun(executor);
+    const async::Arrival stopped(executor);
     const std::uint64_t capture = loop.start_output(
         forwarding::make_vxlan_output(std::move(lanes->sockets),
-                                      {.vni = config.output.vni,
+                                      {.vni = options.vni,
                                        .datagram_size = datagram,
-                                       .oversize = config.output.oversize,
+                                       .oversize = options.oversize,
                                        .link = static_cast<capture::LinkType>(loop.link_type()),
-                                       .handover = config.output.handover}),
+                                       .handover = options.handover}),
         receiver.name, begun.callback());
-    if (receiver.capture) {
-      loop.stop(*receiver.capture, {});
-      exclude("vxlan " + receiver.name, lanes->endpoints);
-    }
-    receiver.own = std::move(lanes->endpoints);
-    receiver.capture = capture;
+    const auto before = std::exchange(receiver.capture, capture);
+    if (before) loop.stop(*before, stopped.callback());
     co_await begun.wait();
+    if (before) co_await stopped.wait();
     if (receiver.capture != capture) co_return;  // ended meanwhile
     receiver.begun = true;
+    receiver.own = std::move(lanes->endpoints);
+    exclude(owner_of(receiver), receiver.own);
     receiver.reported.clear();
-    telemetry::info("forwarding by VXLAN", {{"sensor", receiver.name},
-                                            {"address", peer.address().to_string()},
-                                            {"vni", config.output.vni}});
+    telemetry::info(
+        "forwarding by VXLAN",
+        {{"sensor", receiver.name}, {"address", peer.address().to_string()}, {"vni", options.vni}});
   }
 
   void end(Receiver& receiver) {
-    if (receiver.capture) loop.stop(*std::exchange(receiver.capture, std::nullopt), {});
-    if (!receiver.own.empty()) exclude("vxlan " + receiver.name, {});
-    receiver.own.clear();
     receiver.endpoint.reset();
     receiver.begun = false;
+    if (!receiver.capture) return forget_own(receiver);
+    // What it has packed is still to be left out.
+    loop.stop(*std::exchange(receiver.capture, std::nullopt), [weak = weak_from_this(), &receiver] {
+      if (const auto self = weak.lock()) self->forget_own(receiver);
+    });
   }
+
+  /// Unless it has been dialled again.
+  void forget_own(Receiver& receiver) {
+    if (receiver.endpoint || receiver.own.empty()) return;
+    exclude(owner_of(receiver), {});
+    receiver.own.clear();
+  }
+
+  static std::string owner_of(const Receiver& receiver) { return "vxlan " + receiver.name; }
 
   void report(Receiver& receiver, std::string_view what, const std::string& reason) {
     if (receiver.reported != reason)
@@ -232,39 +200,34 @@ struct DirectOutputs::Impl : std::enable_shared_from_this<Impl> {
   }
 
   bool forwarding() const {
-    if (files) return files_begun && !files_fail;
     const auto runs = [](const Receiver& receiver) { return receiver.begun; };
     const auto served = [&](const Receiver& receiver) {
       return runs(receiver) || receiver.same_as_another;
     };
     return std::any_of(receivers.begin(), receivers.end(), runs) &&
-           (!config.every_receiver || std::all_of(receivers.begin(), receivers.end(), served));
+           (!options.every_receiver || std::all_of(receivers.begin(), receivers.end(), served));
   }
 
   asio::any_io_executor executor;
-  const DirectConfig config;
+  const VxlanOptions options;
+  const IsOwnAddress is_own_address;
   CaptureLoop& loop;
   const Exclude exclude;
   std::function<void()> on_changed;
   std::list<Receiver> receivers;
-  std::optional<std::uint64_t> files;
-  bool files_begun = false;
-  bool files_fail = false;
   async::TaskGroup tasks;
   bool stopping = false;
 };
 
-DirectOutputs::DirectOutputs(asio::any_io_executor executor, DirectConfig config, CaptureLoop& loop,
-                             Exclude exclude, telemetry::MetricsRegistry* metrics)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), loop, std::move(exclude),
-                                   metrics)) {}
-DirectOutputs::~DirectOutputs() = default;
+VxlanDelivery::VxlanDelivery(asio::any_io_executor executor, VxlanOptions options,
+                             IsOwnAddress is_own_address, CaptureLoop& loop, Exclude exclude,
+                             telemetry::MetricsRegistry* metrics)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options),
+                                   std::move(is_own_address), loop, std::move(exclude), metrics)) {}
+VxlanDelivery::~VxlanDelivery() = default;
 
-Result<void> DirectOutputs::start() {
-  if (impl_->config.output.kind == OutputKind::kPcap) {
-    return impl_->start_files();
-  }
-  for (const net::HostPort& address : impl_->config.receivers) {
+Result<void> VxlanDelivery::start() {
+  for (const net::HostPort& address : impl_->options.receivers) {
     Impl::Receiver& receiver = impl_->receivers.emplace_back(address);
     impl_->tasks.supervise(
         "vxlan-receiver", [impl = impl_.get(), &receiver] { return impl->follow(receiver); },
@@ -278,7 +241,7 @@ Result<void> DirectOutputs::start() {
   return {};
 }
 
-asio::awaitable<void> DirectOutputs::stop() {
+asio::awaitable<void> VxlanDelivery::stop() {
   const auto impl = impl_;
   impl->stopping = true;
   for (Impl::Receiver& receiver : impl->receivers) receiver.waiting.request();
@@ -286,17 +249,15 @@ asio::awaitable<void> DirectOutputs::stop() {
   for (Impl::Receiver& receiver : impl->receivers) {
     if (receiver.capture) impl->loop.stop(*std::exchange(receiver.capture, std::nullopt), {});
   }
-  if (impl->files) impl->loop.stop(*std::exchange(impl->files, std::nullopt), {});
   // All that came before is done then.
   const async::Arrival stopped(impl->executor);
   impl->loop.settle(stopped.callback());
   co_await stopped.wait();
 }
 
-bool DirectOutputs::forwarding() const { return impl_->forwarding(); }
-bool DirectOutputs::healthy() const { return !impl_->files_fail; }
+bool VxlanDelivery::forwarding() const { return impl_->forwarding(); }
 
-void DirectOutputs::on_forwarding_changed(std::function<void()> callback) {
+void VxlanDelivery::on_forwarding_changed(std::function<void()> callback) {
   impl_->on_changed = std::move(callback);
 }
 
