@@ -29,13 +29,6 @@ config::Parser<ownership::ServiceView> service_view() {
   };
 }
 
-/// One of the list is this prefix or a wider one.
-bool covers(const std::vector<net::Cidr>& list, const net::Cidr& prefix) {
-  return std::any_of(list.begin(), list.end(), [&](const net::Cidr& wide) {
-    return wide.contains(prefix.first()) && wide.length128() <= prefix.length128();
-  });
-}
-
 }  // namespace
 
 config::Parser<std::vector<std::uint16_t>> port_list() {
@@ -163,22 +156,8 @@ ownership::EngineConfig make_engine_config(const OwnershipOptions& options, owne
 
 std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options,
                                      const ownership::TappedPeers& tapped) {
-  const bool by_service =
-      options.service_view == ownership::ServiceView::kAuto && tapped.tapped_services;
-  const bool none =
-      options.service_view == ownership::ServiceView::kAlways ||
-      (options.service_view == ownership::ServiceView::kAuto && !by_service && tapped.empty());
-  if (none) return {};
-  const std::vector<net::Cidr> dropped =
-      by_service ? tapped.tapped_services->prefixes() : options.service_subnets;
-  std::vector<net::CidrSet::Rule> rules;
-  for (const net::Cidr& prefix : dropped) {
-    // To the engine an address outside the Services' subnets is no Service.
-    if (covers(options.service_subnets, prefix) && !covers(options.untapped_services, prefix))
-      rules.push_back({prefix, true});
-  }
-  for (const net::Cidr& prefix : options.untapped_services) rules.push_back({prefix, false});
-  return net::CidrSet(rules).prefixes();
+  return ownership::dropped_views(options.service_view, tapped, options.service_subnets,
+                                  options.untapped_services);
 }
 
 }  // namespace sidetap
