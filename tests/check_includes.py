@@ -58,6 +58,7 @@ PURE = [
     "sidecar/packet/",
     "sidecar/capture/source_keeper.",
     "sidecar/registry/peer_view.",
+    "sidecar/registry/settled_peers.",
     "sidecar/registry/settling.",
     "sidecar/registry/trust.",
     "sidecar/session/protocol.",
