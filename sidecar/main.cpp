@@ -5,10 +5,10 @@
 
 #include "shared/config/options.h"
 #include "shared/telemetry/log.h"
-#include "sidecar/check.h"
-#include "sidecar/explain.h"
-#include "sidecar/options.h"
-#include "sidecar/run.h"
+#include "sidecar/commands/check.h"
+#include "sidecar/commands/explain.h"
+#include "sidecar/options/options.h"
+#include "sidecar/tap/run.h"
 
 namespace {
 

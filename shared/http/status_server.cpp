@@ -78,13 +78,17 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
   net::UniqueFd reserve;  ///< For a connection that comes when no file is left.
   bool stopped = false;
 
+  static std::string_view path_of(std::string_view target) {
+    return target.substr(0, target.find('?'));
+  }
+
   std::string respond(beast::http::verb method, std::string_view target) const {
     constexpr std::string_view kPlain = "text/plain; charset=utf-8";
     const bool body = method != beast::http::verb::head;
     if (body && method != beast::http::verb::get) {
       return answer("405 Method Not Allowed", kPlain, "only GET and HEAD\n", true);
     }
-    target = target.substr(0, target.find('?'));
+    target = path_of(target);
     if (target == "/healthz") return answer("200 OK", kPlain, "ok\n", body);
     if (target == "/readyz") {
       const bool ready = !handlers.ready || handlers.ready();
@@ -109,6 +113,8 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     if (!read_error) {
       const auto& request = parser.get();
       const auto target = request.target();
+      const bool asks_metrics = path_of({target.data(), target.size()}) == "/metrics";
+      if (asks_metrics && handlers.refresh) co_await handlers.refresh();
       reply = respond(request.method(), {target.data(), target.size()});
     } else if (read_error == beast::http::error::end_of_stream || stopped ||
                read_error.category() !=

@@ -13,6 +13,7 @@
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 
 #include "shared/net/host_port.h"
 #include "shared/result.h"
@@ -27,6 +28,8 @@ namespace sidetap::http {
 struct StatusHandlers {
   std::function<bool()> ready;           ///< /readyz: 200 or 503. None: always 200.
   std::function<std::string()> metrics;  ///< /metrics, text format 0.0.4. None: 404.
+  /// Awaited before `metrics`, which others may have to be asked for. None: nothing to wait for.
+  std::function<boost::asio::awaitable<void>()> refresh;
 };
 
 /// /healthz answers 200 while the executor runs. Thread-safe. The destructor stops it; the

@@ -261,11 +261,6 @@ bool CidrSet::contains(IpAddress address) const {
   return after != long_ranges_.begin() && address <= std::prev(after)->last;
 }
 
-std::size_t CidrSet::memory() const {
-  return (ranges_.capacity() + long_ranges_.capacity()) * sizeof(Range) +
-         blocks_.capacity() * sizeof(Block);
-}
-
 std::vector<Cidr> CidrSet::prefixes() const {
   std::vector<Cidr> list;
   for (const Range& range : ranges_) {

@@ -65,8 +65,6 @@ class CidrSet {
 
   bool contains(IpAddress address) const;
   bool empty() const { return ranges_.empty(); }
-  /// Bytes held.
-  std::size_t memory() const;
   /// The fewest prefixes that cover exactly this set, in ascending order.
   std::vector<Cidr> prefixes() const;
 

@@ -1,5 +1,6 @@
 #include "sidecar/capture/device.h"
 
+#include "sidecar/capture/interface_sight.h"
 #include "sidecar/capture/link_facts.h"
 #include "sidecar/capture/pcap_source.h"
 #include "sidecar/capture/ring_source.h"

@@ -6,7 +6,7 @@
 
 #include <chrono>
 
-#include "sidecar/capture/packet_source.h"
+#include "sidecar/packet/captured_packet.h"
 
 namespace sidetap::capture {
 

@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <span>
 
-#include "sidecar/capture/packet_source.h"
-#include "sidecar/capture/packet_view.h"
+#include "sidecar/packet/captured_packet.h"
+#include "sidecar/packet/packet_view.h"
 
 namespace sidetap::fidelity {
 

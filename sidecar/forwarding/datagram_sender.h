@@ -59,9 +59,6 @@ class DatagramSender {
   /// Datagrams that were sent were too large for the path: UDP payload bytes that fit it now, which
   /// may be more than they have by now; 0: no news. Reading resets it.
   std::size_t take_smaller_size() { return std::exchange(smaller_size_, 0); }
-  /// The connection was refused: nothing is sent any more.
-  bool dead() const { return dead_; }
-  bool segmentation() const { return segmentation_; }
 
  private:
   /// Of one attempt: how many runs are dealt with, and what stopped the next.

@@ -9,8 +9,8 @@
 
 #include "shared/result.h"
 #include "shared/rpcap/messages.h"
-#include "sidecar/capture/packet_source.h"
 #include "sidecar/forwarding/output.h"
+#include "sidecar/packet/captured_packet.h"
 
 namespace sidetap::forwarding {
 

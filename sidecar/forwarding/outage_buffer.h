@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "sidecar/capture/packet_source.h"
+#include "sidecar/packet/captured_packet.h"
 
 namespace sidetap::forwarding {
 

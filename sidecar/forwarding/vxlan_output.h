@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "shared/net/unique_fd.h"
-#include "sidecar/capture/packet_view.h"
 #include "sidecar/forwarding/datagram_sender.h"
 #include "sidecar/forwarding/output.h"
+#include "sidecar/packet/packet_view.h"
 
 namespace sidetap::forwarding {
 

@@ -126,7 +126,7 @@ AddressFacts Engine::look_up(net::IpAddress address) const {
   facts.gateway = gateway && !facts.tapped;
   const bool untapped_service = config_.untapped_services.contains(address);
   facts.service = untapped_service || config_.service_subnets.contains(address);
-  facts.service_kept = untapped_service || keeps_view_of(address);
+  facts.service_kept = untapped_service || keeps_view(config_.service_view, *tapped_, address);
   facts.routed =
       facts.gateway || (!facts.self && !facts.tapped && !facts.group && !address.is_link_local() &&
                         (facts.service || is_outside(address)));
@@ -234,18 +234,6 @@ Decision Engine::decide(const PacketView& packet, Moment moment) {
 
 Decision Engine::decide_service(AddressFacts peer) const {
   return {peer.service_kept, peer.service_kept ? Rule::kServiceViewKept : Rule::kServiceView};
-}
-
-bool Engine::keeps_view_of(net::IpAddress service) const {
-  switch (config_.service_view) {
-    case ServiceView::kNever:
-      return false;
-    case ServiceView::kAlways:
-      return true;
-    case ServiceView::kAuto:
-      break;
-  }
-  return tapped_->tapped_services ? !tapped_->tapped_services->contains(service) : tapped_->empty();
 }
 
 Decision Engine::decide_fragment(const PacketView& packet, const Flow& flow) {

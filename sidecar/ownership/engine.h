@@ -13,8 +13,6 @@
 #include <vector>
 
 #include "shared/net/cidr.h"
-#include "sidecar/capture/own_endpoint.h"
-#include "sidecar/capture/packet_view.h"
 #include "sidecar/ownership/address_book.h"
 #include "sidecar/ownership/flow_table.h"
 #include "sidecar/ownership/fragment_table.h"
@@ -22,16 +20,12 @@
 #include "sidecar/ownership/neighbours.h"
 #include "sidecar/ownership/rules.h"
 #include "sidecar/ownership/server_rules.h"
+#include "sidecar/ownership/service_views.h"
 #include "sidecar/ownership/tapped_peers.h"
+#include "sidecar/packet/own_endpoint.h"
+#include "sidecar/packet/packet_view.h"
 
 namespace sidetap::ownership {
-
-/// What becomes of a client's view of Service traffic, where the peer is a cluster IP.
-enum class ServiceView : std::uint8_t {
-  kAuto,    ///< Dropped where every backend is tapped; where that is not known, while anybody is.
-  kNever,   ///< Dropped.
-  kAlways,  ///< Kept; the pod view of the same packet comes from the backend too.
-};
 
 /// Who this pod is. Changes at run time.
 struct Self {
@@ -126,7 +120,6 @@ class Engine {
   Decision decide_group(const capture::PacketView& packet, AddressFacts source);
   static Decision from_others(Tapped sender);
   Decision decide_service(AddressFacts peer) const;
-  bool keeps_view_of(net::IpAddress service) const;
   Decision decide_fragment(const capture::PacketView& packet, const Flow& flow);
   Decision decide_whole(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp(const capture::PacketView& packet, const Flow& flow);

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "sidecar/capture/packet_view.h"
+#include "sidecar/packet/packet_view.h"
 
 namespace sidetap::ownership {
 

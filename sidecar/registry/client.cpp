@@ -17,7 +17,7 @@
 #include "sidecar/registry/link.h"
 #include "sidecar/registry/metrics.h"
 #include "sidecar/registry/peer_view.h"
-#include "sidecar/registry/settling.h"
+#include "sidecar/registry/settled_peers.h"
 #include "sidecar/registry/trust.h"
 
 namespace sidetap::registry {
@@ -67,8 +67,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
         trust(config.ca),
         view(config.grace),
         grace_timer(executor),
-        new_peers(config.settling),
-        new_services(config.settling),
+        peers(config.settling),
         settling_timer(executor),
         tasks(executor, metrics) {}
 
@@ -252,39 +251,22 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       metrics->gauge(kReplicasMetric).Set(static_cast<double>(view.replicas()));
     }
     left.request();
-    Peers now = settled();
-    if (told && *told == now) return;
-    if (metrics != nullptr) {
-      metrics->gauge(kPeersMetric).Set(static_cast<double>(now.tapped.size()));
-      metrics->gauge(kTappedServicesMetric)
-          .Set(now.services ? static_cast<double>(now.services->size()) : 0);
-    }
-    told = std::make_shared<const Peers>(std::move(now));
-    if (callbacks.on_peers) callbacks.on_peers(told);
-  }
-
-  Peers settled() {
-    const auto now = steady_clock::now();
-    Addresses listed = view.peers();
-    // This tap is no peer of its own: it alone being tapped means that nobody else is.
-    std::erase_if(listed, [this](net::IpAddress address) {
-      return std::find(own.addresses.begin(), own.addresses.end(), address) != own.addresses.end();
-    });
-    Peers peers{new_peers.update(listed, told ? told->tapped : Addresses(), now), view.services()};
-    const bool told_services = told && told->services;
-    const Addresses hidden = new_services.update(
-        peers.services.value_or(Addresses()), told_services ? *told->services : Addresses(), now);
-    if (peers.services) peers.services = hidden;
+    const bool news = peers.update(view, own.addresses, steady_clock::now());
     watch_settling();
-    return peers;
+    if (!news) return;
+    const std::shared_ptr<const Peers> now = peers.now();
+    if (metrics != nullptr) {
+      metrics->gauge(kPeersMetric).Set(static_cast<double>(now->tapped.size()));
+      metrics->gauge(kTappedServicesMetric)
+          .Set(now->services ? static_cast<double>(now->services->size()) : 0);
+    }
+    if (callbacks.on_peers) callbacks.on_peers(now);
   }
 
   void watch_settling() {
-    const auto peers_due = new_peers.due();
-    const auto services_due = new_services.due();
-    if (!peers_due && !services_due) return;
-    settling_timer.expires_at(std::min(peers_due.value_or(steady_clock::time_point::max()),
-                                       services_due.value_or(steady_clock::time_point::max())));
+    const auto due = peers.due();
+    if (!due) return;
+    settling_timer.expires_at(*due);
     settling_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
       const auto self = weak.lock();
       if (!error && self) self->publish();
@@ -338,14 +320,12 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   Trust trust;
   PeerView view;
   asio::steady_timer grace_timer;
-  Settling new_peers;
-  Settling new_services;
+  SettledPeers peers;
   asio::steady_timer settling_timer;
   async::Chance chance;
   std::list<Replica> replicas;
   async::Interruption resolving;
   async::Interruption left;  // asked for whenever the view may have changed
-  std::shared_ptr<const Peers> told;
   Own own;
   bool pod_ended = false;  // but for this tap
   bool vouched = false;    // a replica was told that this tap forwards
@@ -370,7 +350,7 @@ void Client::set_own(Own own) {
   if (impl_->own == own) return;
   impl_->own = std::move(own);
   impl_->tell();
-  if (impl_->told) impl_->publish();
+  if (impl_->peers.now()) impl_->publish();
 }
 
 asio::awaitable<void> Client::leave(std::chrono::milliseconds limit) {

@@ -21,7 +21,8 @@
 #include "shared/net/ip_address.h"
 #include "shared/registry/messages.h"
 #include "shared/result.h"
-#include "sidecar/capture/own_endpoint.h"
+#include "sidecar/packet/own_endpoint.h"
+#include "sidecar/registry/settled_peers.h"
 #include "sidecar/session/sockets.h"
 
 namespace sidetap::telemetry {
@@ -57,14 +58,6 @@ struct Own {
   /// Those on which peers may count: their packets reach the sensors now.
   std::vector<net::IpAddress> forwarded{};
   friend bool operator==(const Own&, const Own&) = default;
-};
-
-/// What the registry says, as of one moment.
-struct Peers {
-  std::vector<net::IpAddress> tapped;  ///< Ascending, without this pod.
-  /// Services of which every backend is tapped, ascending. Nothing: that is not known.
-  std::optional<std::vector<net::IpAddress>> services;
-  friend bool operator==(const Peers&, const Peers&) = default;
 };
 
 struct ClientCallbacks {

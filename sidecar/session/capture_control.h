@@ -13,7 +13,7 @@
 #include "shared/net/unique_fd.h"
 #include "shared/result.h"
 #include "shared/rpcap/messages.h"
-#include "sidecar/capture/own_endpoint.h"
+#include "sidecar/packet/own_endpoint.h"
 
 struct ssl_st;
 
@@ -44,30 +44,33 @@ struct CaptureOrder {
   std::function<void(std::string)> on_fault;
 };
 
-/// All members are called on the control thread, and return when the packet path has taken over
-/// what they say.
+/// All members are called on the control thread, and return at once. What they ask for happens on
+/// the packet path in the order in which it was asked for; `done` is called on the control thread
+/// when it has happened, perhaps before the member returns, and never where the program ends first.
 class CaptureControl {
  public:
+  using Done = std::function<void()>;
+
   virtual ~CaptureControl() = default;
 
   /// The connections of `owner` (a session, the registry client, the status server) are never
-  /// captured: on return the kernel's filter says so. Replaces what this owner said before; an
-  /// empty list ends it. Call it between bind() and connect(). Returns how long to wait before the
-  /// connection carries anything: until every other tap of the pod leaves it out as well; 0 where
-  /// there is none.
+  /// forwarded from now on, and soon not even captured: the kernel's filter follows. Replaces what
+  /// this owner said before; an empty list ends it. Call it between bind() and connect(). Returns
+  /// how long to wait before the connection carries anything: until every other tap of the pod
+  /// leaves it out as well; 0 where there is none.
   virtual std::chrono::milliseconds exclude_own_traffic(
       const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) = 0;
 
-  /// Begins to forward. The answer names the capture in the other calls. Error: the filter is no
-  /// valid program, or the interface is not open.
-  virtual Result<std::uint64_t> start(CaptureOrder order) = 0;
-  /// Error: the filter is no valid program; the old one stays.
-  virtual Result<void> update_filter(std::uint64_t capture,
-                                     std::vector<rpcap::BpfInstruction> filter) = 0;
-  /// Sends what is packed, then forgets the capture and closes its socket.
-  virtual void stop(std::uint64_t capture) = 0;
-  /// Counted from the start of this capture.
-  virtual rpcap::Stats stats(std::uint64_t capture) = 0;
+  /// Begins to forward; does so when `begun` is called. The answer names the capture in the other
+  /// calls. Error: the filter is no valid program, or the interface is not open.
+  virtual Result<std::uint64_t> start(CaptureOrder order, Done begun) = 0;
+  /// Error: the filter is no valid program, or there is no such capture; the old one stays.
+  virtual void update_filter(std::uint64_t capture, std::vector<rpcap::BpfInstruction> filter,
+                             std::function<void(Result<void>)> done) = 0;
+  /// Sends what is packed, then forgets the capture and closes its socket. `done` may be null.
+  virtual void stop(std::uint64_t capture, Done done) = 0;
+  /// Counted from the start of this capture; zeros where there is none.
+  virtual void stats(std::uint64_t capture, std::function<void(rpcap::Stats)> told) = 0;
 
   /// The interface as FINDALLIF describes it, with the addresses of now.
   virtual rpcap::Interface interface() = 0;

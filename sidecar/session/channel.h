@@ -33,8 +33,6 @@ class Channel {
   /// Says that nothing more will come, and gives the peer that long to take what is under way.
   boost::asio::awaitable<void> close(std::chrono::milliseconds linger);
 
-  async::AsyncFd& fd() { return fd_; }
-
  private:
   struct Step {
     std::size_t moved = 0;

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <sys/socket.h>
 
+#include "shared/async/answer.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/session/tls.h"
 
@@ -45,7 +46,7 @@ asio::awaitable<End> LiveSession::run() {
     co_return co_await converse();
   } catch (...) {
     // The sensor's next session has a capture of its own: with both it would get packets twice.
-    let_go();
+    let_go({});
     throw;
   }
 }
@@ -151,14 +152,17 @@ LiveSession::Outcome LiveSession::perform(Discard& action) {
   co_return std::nullopt;
 }
 
-void LiveSession::let_go() {
-  if (capture_) parts_.control.stop(*std::exchange(capture_, std::nullopt));
+void LiveSession::let_go(CaptureControl::Done done) {
   data_tls_.reset();
   data_.reset();
+  if (capture_) return parts_.control.stop(*std::exchange(capture_, std::nullopt), done);
+  if (done) done();
 }
 
 LiveSession::Outcome LiveSession::perform(StopCapture&) {
-  let_go();
+  const async::Arrival stopped(executor_);
+  let_go(stopped.callback());
+  co_await stopped.wait();
   co_return std::nullopt;
 }
 
@@ -275,9 +279,11 @@ LiveSession::Outcome LiveSession::perform(StartCapture& action) {
       if (const auto alive = session.lock()) alive->capture_lost(number, text);
     });
   };
-  const auto started = parts_.control.start(std::move(order));
+  const async::Arrival begun(executor_);
+  const auto started = parts_.control.start(std::move(order), begun.callback());
   if (!started) co_return Failed{started.error().text};
   capture_ = *started;
+  co_await begun.wait();
   co_return CaptureStarted{};
 }
 
@@ -288,13 +294,18 @@ void LiveSession::capture_lost(std::uint64_t number, const std::string& text) {
 }
 
 LiveSession::Outcome LiveSession::perform(UpdateFilter& action) {
-  const auto updated = parts_.control.update_filter(*capture_, std::move(action.filter));
+  const async::Answer<Result<void>> answer(executor_);
+  parts_.control.update_filter(*capture_, std::move(action.filter), answer.callback());
+  const Result<void> updated = co_await answer.wait();
   if (!updated) co_return Failed{updated.error().text};
   co_return FilterUpdated{};
 }
 
 LiveSession::Outcome LiveSession::perform(AskStats&) {
-  co_return StatsTold{parts_.control.stats(*capture_)};
+  const async::Answer<rpcap::Stats> answer(executor_);
+  parts_.control.stats(*capture_, answer.callback());
+  const rpcap::Stats stats = co_await answer.wait();
+  co_return StatsTold{stats};
 }
 
 LiveSession::Outcome LiveSession::perform(End&) { co_return std::nullopt; }

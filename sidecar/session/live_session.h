@@ -41,7 +41,8 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   using Outcome = boost::asio::awaitable<std::optional<Event>>;
 
   boost::asio::awaitable<End> converse();
-  void let_go();
+  /// Ends the capture, or the data connection that has none yet.
+  void let_go(CaptureControl::Done done);
 
   Outcome perform(Send& action);
   Outcome perform(Pause& action);

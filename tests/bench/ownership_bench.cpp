@@ -134,7 +134,6 @@ void BM_TappedPeers(benchmark::State& state) {
     benchmark::DoNotOptimize(set.contains(asked[i]));
     i = (i + 1) % asked.size();
   }
-  state.counters["bytes"] = static_cast<double>(set.memory());
 }
 BENCHMARK(BM_TappedPeers)->Arg(4)->Arg(6);
 

@@ -6,7 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include "shared/rpcap/udpstr_packer.h"
-#include "sidecar/pipeline.h"
+#include "sidecar/path/pipeline.h"
 #include "tests/unit/sidecar_ownership/pod.h"
 
 namespace sidetap {

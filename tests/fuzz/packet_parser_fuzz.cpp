@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <span>
 
-#include "sidecar/capture/packet_view.h"
+#include "sidecar/packet/packet_view.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace sidetap::capture;

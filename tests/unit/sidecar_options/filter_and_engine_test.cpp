@@ -5,10 +5,10 @@
 
 #include <gtest/gtest.h>
 
-#include "sidecar/capture/kernel_filter.h"
-#include "sidecar/ownership_options.h"
-#include "tests/unit/sidecar_capture/bpf_machine.h"
-#include "tests/unit/sidecar_capture/random_packets.h"
+#include "sidecar/options/ownership_options.h"
+#include "sidecar/packet/kernel_filter.h"
+#include "tests/unit/sidecar_packet/bpf_machine.h"
+#include "tests/unit/sidecar_packet/random_packets.h"
 
 namespace sidetap {
 namespace {

@@ -1,9 +1,9 @@
-#include "sidecar/ownership_options.h"
+#include "sidecar/options/ownership_options.h"
 
 #include <gtest/gtest.h>
 #include <net/if.h>
 
-#include "tests/unit/sidecar_capture/packet_builder.h"
+#include "tests/unit/sidecar_packet/packet_builder.h"
 
 namespace sidetap {
 namespace {

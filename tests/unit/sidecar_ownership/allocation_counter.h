@@ -7,5 +7,7 @@ namespace sidetap::test {
 
 /// Since the program began.
 std::size_t allocation_count();
+/// Bytes that are allocated now.
+std::size_t allocated_bytes();
 
 }  // namespace sidetap::test

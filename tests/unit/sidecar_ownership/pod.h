@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sidecar/ownership/engine.h"
-#include "tests/unit/sidecar_capture/packet_builder.h"
+#include "tests/unit/sidecar_packet/packet_builder.h"
 
 namespace sidetap::test {
 

@@ -25,29 +25,32 @@ class FakeControl : public CaptureControl {
     excluded_[owner] = std::move(endpoints);
     return {};
   }
-  Result<std::uint64_t> start(CaptureOrder order) override {
+  Result<std::uint64_t> start(CaptureOrder order, Done begun) override {
     const std::lock_guard lock(mutex_);
     if (refuse_) return Error{"the filter is no valid program"};
     orders_.emplace(++last_, std::move(order));
     changed_.notify_all();
+    begun();
     return last_;
   }
-  Result<void> update_filter(std::uint64_t capture, rpcap::Filter filter) override {
+  void update_filter(std::uint64_t capture, rpcap::Filter filter,
+                     std::function<void(Result<void>)> done) override {
     const std::lock_guard lock(mutex_);
-    if (refuse_) return Error{"the filter is no valid program"};
+    if (refuse_) return done(Error{"the filter is no valid program"});
     orders_.at(capture).filter = std::move(filter);
-    return {};
+    done({});
   }
-  void stop(std::uint64_t capture) override {
+  void stop(std::uint64_t capture, Done done) override {
     const std::lock_guard lock(mutex_);
     orders_.erase(capture);
     ++stops_;
     changed_.notify_all();
+    if (done) done();
   }
-  rpcap::Stats stats(std::uint64_t) override {
+  void stats(std::uint64_t, std::function<void(rpcap::Stats)> told) override {
     const std::lock_guard lock(mutex_);
     if (std::exchange(throw_once_, false)) throw std::runtime_error("no counts");
-    return {10, 1, 2, 7};
+    told({10, 1, 2, 7});
   }
   rpcap::Interface interface() override {
     return {

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "sidecar/options.h"
+#include "sidecar/options/options.h"
 #include "support/review_builder.h"
 #include "webhook/configuration/configuration_file.h"
 

@@ -1,0 +1,53 @@
+// What another part of the program brings by a callback, for a coroutine to wait for.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+namespace sidetap::async {
+
+/// That something has happened. One strand: the callback is called there, once, and one coroutine
+/// waits. The callback may outlive this object, and the coroutine.
+class Arrival {
+ public:
+  explicit Arrival(const boost::asio::any_io_executor& executor);
+
+  /// Whoever is asked calls it, at once or later.
+  std::function<void()> callback() const;
+  /// Returns once it has been called. Throws when the coroutine's task is cancelled.
+  boost::asio::awaitable<void> wait() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+/// The same with a value.
+template <typename T>
+class Answer {
+ public:
+  explicit Answer(const boost::asio::any_io_executor& executor) : arrival_(executor) {}
+
+  std::function<void(T)> callback() const {
+    return [value = value_, arrived = arrival_.callback()](T brought) {
+      value->emplace(std::move(brought));
+      arrived();
+    };
+  }
+  /// Once.
+  boost::asio::awaitable<T> wait() const {
+    co_await arrival_.wait();
+    co_return std::move(**value_);
+  }
+
+ private:
+  Arrival arrival_;
+  std::shared_ptr<std::optional<T>> value_ = std::make_shared<std::optional<T>>();
+};
+
+}  // namespace sidetap::async

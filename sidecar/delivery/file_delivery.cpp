@@ -1,0 +1,110 @@
+#include "sidecar/delivery/file_delivery.h"
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <unistd.h>
+
+#include "shared/async/answer.h"
+#include "shared/telemetry/log.h"
+#include "sidecar/forwarding/file_output.h"
+
+namespace sidetap {
+
+namespace asio = boost::asio;
+
+/// Kept alive by what comes from the packet path.
+struct FileDelivery::Impl : std::enable_shared_from_this<Impl> {
+  Impl(asio::any_io_executor the_executor, FileOptions the_options, std::string the_prefix,
+       CaptureLoop& the_loop)
+      : executor(std::move(the_executor)),
+        options(std::move(the_options)),
+        prefix(std::move(the_prefix)),
+        loop(the_loop) {}
+
+  void begin() {
+    files = loop.start_output(
+        forwarding::make_file_output(
+            {.folder = options.folder,
+             .prefix = prefix,
+             .file_bytes = options.file_bytes,
+             .files = options.files,
+             .link_type = static_cast<std::uint32_t>(loop.link_type())},
+            [weak = weak_from_this(), on = executor](const std::string& reason) {
+              tell(weak, on, reason);
+            },
+            [weak = weak_from_this(), on = executor] { tell(weak, on, {}); }),
+        "pcap", [weak = weak_from_this()] {
+          const auto self = weak.lock();
+          if (!self) return;
+          self->begun = true;
+          self->changed();
+        });
+  }
+
+  /// On the packet path: an empty reason says that they can be written again.
+  static void tell(std::weak_ptr<Impl> weak, const asio::any_io_executor& executor,
+                   std::string reason) {
+    asio::post(executor, [weak = std::move(weak), reason = std::move(reason)] {
+      if (const auto self = weak.lock()) self->hear(reason);
+    });
+  }
+
+  void hear(const std::string& reason) {
+    fail = !reason.empty();
+    if (fail) {
+      telemetry::warn("capture files cannot be written; packets are dropped", {{"reason", reason}});
+    } else {
+      telemetry::info("capture files can be written again");
+    }
+    changed();
+  }
+
+  void changed() {
+    if (on_changed) on_changed();
+  }
+
+  const asio::any_io_executor executor;
+  const FileOptions options;
+  const std::string prefix;
+  CaptureLoop& loop;
+  std::function<void()> on_changed;
+  std::optional<std::uint64_t> files;
+  bool begun = false;
+  bool fail = false;
+};
+
+FileDelivery::FileDelivery(asio::any_io_executor executor, FileOptions options, std::string prefix,
+                           CaptureLoop& loop)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(prefix),
+                                   loop)) {}
+FileDelivery::~FileDelivery() = default;
+
+Result<void> FileDelivery::start() {
+  const std::string& folder = impl_->options.folder;
+  if (::access(folder.c_str(), W_OK | X_OK) != 0)
+    return Error{"--pcap-dir " + folder + ": " + std::strerror(errno)};
+  impl_->begin();
+  telemetry::info("writing capture files", {{"folder", folder}, {"prefix", impl_->prefix}});
+  return {};
+}
+
+asio::awaitable<void> FileDelivery::stop() {
+  const auto impl = impl_;
+  if (!impl->files) co_return;
+  const async::Arrival stopped(impl->executor);
+  impl->loop.stop(*std::exchange(impl->files, std::nullopt), stopped.callback());
+  co_await stopped.wait();
+}
+
+bool FileDelivery::forwarding() const { return impl_->begun && !impl_->fail; }
+bool FileDelivery::healthy() const { return !impl_->fail; }
+
+void FileDelivery::on_forwarding_changed(std::function<void()> callback) {
+  impl_->on_changed = std::move(callback);
+}
+
+}  // namespace sidetap

@@ -1,0 +1,45 @@
+// The capture of one interface for its sessions, whose own connections no interface may capture:
+// by which one they leave is for the routes to say.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sidecar/delivery/delivery.h"
+#include "sidecar/session/capture_control.h"
+
+namespace sidetap {
+
+class SharedExclusion final : public session::CaptureControl {
+ public:
+  /// Owners get `prefix` before their names.
+  SharedExclusion(session::CaptureControl& own, std::string prefix, Exclude exclude)
+      : own_(own), prefix_(std::move(prefix)), exclude_(std::move(exclude)) {}
+
+  std::chrono::milliseconds exclude_own_traffic(
+      const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) override {
+    return exclude_(prefix_ + " " + owner, endpoints);
+  }
+  Result<std::uint64_t> start(session::CaptureOrder order, Done begun) override {
+    return own_.start(std::move(order), std::move(begun));
+  }
+  void update_filter(std::uint64_t capture, std::vector<rpcap::BpfInstruction> filter,
+                     std::function<void(Result<void>)> done) override {
+    own_.update_filter(capture, std::move(filter), std::move(done));
+  }
+  void stop(std::uint64_t capture, Done done) override { own_.stop(capture, std::move(done)); }
+  void stats(std::uint64_t capture, std::function<void(rpcap::Stats)> told) override {
+    own_.stats(capture, std::move(told));
+  }
+  rpcap::Interface interface() override { return own_.interface(); }
+  std::int32_t link_type() override { return own_.link_type(); }
+
+ private:
+  session::CaptureControl& own_;
+  std::string prefix_;
+  Exclude exclude_;
+};
+
+}  // namespace sidetap

@@ -1,0 +1,264 @@
+#include "sidecar/delivery/vxlan_delivery.h"
+
+#include <algorithm>
+#include <chrono>
+#include <list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "shared/async/answer.h"
+#include "shared/async/resolve.h"
+#include "shared/async/task_group.h"
+#include "shared/async/waiting.h"
+#include "shared/telemetry/log.h"
+#include "sidecar/session/sockets.h"
+
+namespace sidetap {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::chrono::milliseconds kLookUpAgain{30'000};
+constexpr std::chrono::milliseconds kTryAgain{2'000};
+constexpr std::chrono::milliseconds kStopLimit{2'000};
+
+constexpr std::string_view kNoForwarding = "cannot forward by VXLAN; trying again";
+constexpr std::string_view kSelf = "this pod is a sensor itself; its tap forwards nothing";
+constexpr std::string_view kSame = "sensor is named twice; it gets every packet once";
+
+/// Sockets to one receiver, each with a source port and a batch of its own.
+struct Lanes {
+  std::vector<net::UniqueFd> sockets;
+  std::vector<capture::OwnEndpoint> endpoints;
+};
+
+Result<Lanes> dial_lanes(const session::Endpoint& peer) {
+  Lanes lanes;
+  while (lanes.sockets.size() < kVxlanLanes) {
+    auto socket = session::dial_udp(peer, [&lanes](capture::OwnEndpoint endpoint) {
+      endpoint.every_local_port = true;
+      lanes.endpoints.push_back(endpoint);
+      return std::chrono::milliseconds();
+    });
+    if (!socket) return socket.error();
+    lanes.sockets.push_back(std::move(*socket));
+  }
+  return lanes;
+}
+
+}  // namespace
+
+/// Kept alive by its tasks.
+struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
+  struct Receiver {
+    explicit Receiver(net::HostPort where) : name(where.to_string()), address(std::move(where)) {}
+    const std::string name;
+    const net::HostPort address;
+    async::Interruption waiting;
+    std::optional<session::Endpoint> endpoint;
+    std::vector<capture::OwnEndpoint> own;
+    std::optional<std::uint64_t> capture;
+    bool begun = false;            // what comes from now on is sent
+    bool is_self = false;          // an address of the pod
+    bool same_as_another = false;  // every address of it is another receiver's
+    std::string reported;
+  };
+
+  Impl(asio::any_io_executor the_executor, VxlanOptions the_options, IsOwnAddress the_own_address,
+       CaptureLoop& the_loop, Exclude the_exclude, telemetry::MetricsRegistry* metrics)
+      : executor(std::move(the_executor)),
+        options(std::move(the_options)),
+        is_own_address(std::move(the_own_address)),
+        loop(the_loop),
+        exclude(std::move(the_exclude)),
+        tasks(executor, metrics) {}
+
+  asio::awaitable<void> follow(Receiver& receiver) {
+    while (!stopping) {
+      const auto found = co_await async::resolve(executor, receiver.address, &receiver.waiting);
+      if (stopping) break;
+      const bool before = forwarding();
+      if (found) {
+        co_await consider(receiver, *found);
+      } else {
+        report(receiver, kNoForwarding, found.error().text);
+      }
+      if (before != forwarding()) changed();
+      if (stopping) break;
+      receiver.waiting.clear();
+      const auto time = receiver.reported.empty() ? kLookUpAgain : kTryAgain;
+      co_await async::sleep(executor, time, &receiver.waiting);
+    }
+  }
+
+  asio::awaitable<void> consider(Receiver& receiver, const std::vector<session::Endpoint>& found) {
+    const auto own = std::find_if(found.begin(), found.end(), [this](const auto& endpoint) {
+      return is_own_address && is_own_address(session::address_of(session::unmapped(endpoint)));
+    });
+    receiver.is_self = own != found.end();
+    if (receiver.is_self) {
+      for (Receiver& each : receivers) end(each);
+      report(receiver, kSelf, own->address().to_string() + " is an address of this pod");
+      co_return;
+    }
+    if (is_sensor()) co_return end(receiver);
+    co_await take(receiver, found);
+  }
+
+  /// What arrives in a sensor's pod has been forwarded already.
+  bool is_sensor() const {
+    return std::any_of(receivers.begin(), receivers.end(),
+                       [](const Receiver& receiver) { return receiver.is_self; });
+  }
+
+  /// The first of the addresses that no other receiver has, unless one that is in use is still
+  /// among them.
+  asio::awaitable<void> take(Receiver& receiver, const std::vector<session::Endpoint>& found) {
+    if (receiver.endpoint &&
+        std::find(found.begin(), found.end(), *receiver.endpoint) != found.end())
+      co_return;
+    const auto free = std::find_if(found.begin(), found.end(), [&](const auto& endpoint) {
+      return std::none_of(receivers.begin(), receivers.end(), [&](const Receiver& other) {
+        return &other != &receiver && other.endpoint &&
+               session::unmapped(*other.endpoint) == session::unmapped(endpoint);
+      });
+    });
+    receiver.same_as_another = free == found.end();
+    if (receiver.same_as_another) {
+      end(receiver);
+      co_return report(receiver, kSame, "its address is another sensor's of the list");
+    }
+    co_await dial(receiver, *free);
+  }
+
+  asio::awaitable<void> dial(Receiver& receiver, session::Endpoint endpoint) {
+    const session::Endpoint peer = session::unmapped(endpoint);
+    auto lanes = dial_lanes(peer);
+    if (!lanes) co_return report(receiver, kNoForwarding, lanes.error().text);
+    receiver.endpoint = endpoint;
+    // Until the old output has stopped, its datagrams are to be left out as well.
+    receiver.own.insert(receiver.own.end(), lanes->endpoints.begin(), lanes->endpoints.end());
+    if (const auto wait = exclude(owner_of(receiver), receiver.own); wait.count() != 0)
+      co_await async::sleep(executor, wait, &receiver.waiting);
+    if (stopping) co_return;
+    if (is_sensor()) co_return end(receiver);
+    const std::size_t datagram =
+        session::datagram_size(lanes->sockets.front().get(), peer.address().is_v4(), options.mtu);
+    const async::Arrival begun(executor);
+    const async::Arrival stopped(executor);
+    const std::uint64_t capture = loop.start_output(
+        forwarding::make_vxlan_output(std::move(lanes->sockets),
+                                      {.vni = options.vni,
+                                       .datagram_size = datagram,
+                                       .oversize = options.oversize,
+                                       .link = static_cast<capture::LinkType>(loop.link_type()),
+                                       .handover = options.handover}),
+        receiver.name, begun.callback());
+    const auto before = std::exchange(receiver.capture, capture);
+    if (before) loop.stop(*before, stopped.callback());
+    co_await begun.wait();
+    if (before) co_await stopped.wait();
+    if (receiver.capture != capture) co_return;  // ended meanwhile
+    receiver.begun = true;
+    receiver.own = std::move(lanes->endpoints);
+    exclude(owner_of(receiver), receiver.own);
+    receiver.reported.clear();
+    telemetry::info(
+        "forwarding by VXLAN",
+        {{"sensor", receiver.name}, {"address", peer.address().to_string()}, {"vni", options.vni}});
+  }
+
+  void end(Receiver& receiver) {
+    receiver.endpoint.reset();
+    receiver.begun = false;
+    if (!receiver.capture) return forget_own(receiver);
+    // What it has packed is still to be left out.
+    loop.stop(*std::exchange(receiver.capture, std::nullopt), [weak = weak_from_this(), &receiver] {
+      if (const auto self = weak.lock()) self->forget_own(receiver);
+    });
+  }
+
+  /// Unless it has been dialled again.
+  void forget_own(Receiver& receiver) {
+    if (receiver.endpoint || receiver.own.empty()) return;
+    exclude(owner_of(receiver), {});
+    receiver.own.clear();
+  }
+
+  static std::string owner_of(const Receiver& receiver) { return "vxlan " + receiver.name; }
+
+  void report(Receiver& receiver, std::string_view what, const std::string& reason) {
+    if (receiver.reported != reason)
+      telemetry::warn(what, {{"sensor", receiver.name}, {"reason", reason}});
+    receiver.reported = reason;
+  }
+
+  void changed() {
+    if (on_changed) on_changed();
+  }
+
+  bool forwarding() const {
+    const auto runs = [](const Receiver& receiver) { return receiver.begun; };
+    const auto served = [&](const Receiver& receiver) {
+      return runs(receiver) || receiver.same_as_another;
+    };
+    return std::any_of(receivers.begin(), receivers.end(), runs) &&
+           (!options.every_receiver || std::all_of(receivers.begin(), receivers.end(), served));
+  }
+
+  asio::any_io_executor executor;
+  const VxlanOptions options;
+  const IsOwnAddress is_own_address;
+  CaptureLoop& loop;
+  const Exclude exclude;
+  std::function<void()> on_changed;
+  std::list<Receiver> receivers;
+  async::TaskGroup tasks;
+  bool stopping = false;
+};
+
+VxlanDelivery::VxlanDelivery(asio::any_io_executor executor, VxlanOptions options,
+                             IsOwnAddress is_own_address, CaptureLoop& loop, Exclude exclude,
+                             telemetry::MetricsRegistry* metrics)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options),
+                                   std::move(is_own_address), loop, std::move(exclude), metrics)) {}
+VxlanDelivery::~VxlanDelivery() = default;
+
+Result<void> VxlanDelivery::start() {
+  for (const net::HostPort& address : impl_->options.receivers) {
+    Impl::Receiver& receiver = impl_->receivers.emplace_back(address);
+    impl_->tasks.supervise(
+        "vxlan-receiver", [impl = impl_.get(), &receiver] { return impl->follow(receiver); },
+        [alive = impl_, &receiver](const Result<void>&) {
+          if (alive->stopping) return;
+          // How far it had come is not known.
+          alive->end(receiver);
+          alive->changed();
+        });
+  }
+  return {};
+}
+
+asio::awaitable<void> VxlanDelivery::stop() {
+  const auto impl = impl_;
+  impl->stopping = true;
+  for (Impl::Receiver& receiver : impl->receivers) receiver.waiting.request();
+  co_await impl->tasks.wait(kStopLimit);
+  for (Impl::Receiver& receiver : impl->receivers) {
+    if (receiver.capture) impl->loop.stop(*std::exchange(receiver.capture, std::nullopt), {});
+  }
+  // All that came before is done then.
+  const async::Arrival stopped(impl->executor);
+  impl->loop.settle(stopped.callback());
+  co_await stopped.wait();
+}
+
+bool VxlanDelivery::forwarding() const { return impl_->forwarding(); }
+
+void VxlanDelivery::on_forwarding_changed(std::function<void()> callback) {
+  impl_->on_changed = std::move(callback);
+}
+
+}  // namespace sidetap

@@ -1,0 +1,107 @@
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "shared/net/distinct.h"
+#include "sidecar/options/options.h"
+
+namespace sidetap {
+namespace {
+
+Result<std::string> read_password(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  // Editors and `kubectl create secret --from-file` leave a line end that is no part of it.
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  if (!stream && !stream.eof()) return Error{"cannot read " + file};
+  return text;
+}
+
+Result<void> check_passive(RunOptions& options) {
+  auto& passive = options.sessions.passive;
+  if (!passive) {
+    if (!options.passive_allow.empty()) return Error{"--passive-allow: goes with --passive-listen"};
+    return {};
+  }
+  if (options.interfaces.size() > 1)
+    return Error{"--passive-listen: goes with one interface, --interface names " +
+                 std::to_string(options.interfaces.size())};
+  passive->clients = options.passive_allow;
+  passive->most_sessions = options.passive_sessions;
+  return {};
+}
+
+/// What belongs to RPCAP sessions does not go with the other outputs.
+Result<void> check_output(RunOptions& options) {
+  session::SessionsConfig& sessions = options.sessions;
+  if (options.output.kind == OutputKind::kRpcap) {
+    if (!options.output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+    return {};
+  }
+  const std::string output =
+      options.output.kind == OutputKind::kVxlan ? "--output vxlan" : "--output pcap";
+  if (sessions.passive) return Error{"--passive-listen: does not go with " + output};
+  if (!sessions.user.empty() || !options.password_file.empty())
+    return Error{"--user: does not go with " + output + ", which proves nothing"};
+  if (sessions.tls.role != session::TlsRole::kNone)
+    return Error{"--sensor-tls: does not go with " + output};
+  if (options.output.kind == OutputKind::kPcap) {
+    if (options.output.files.folder.empty())
+      return Error{"--pcap-dir: required with --output pcap"};
+    return {};
+  }
+  if (!options.output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+  if (sessions.mode == session::SensorMode::kFailover)
+    return Error{
+        "--sensor-mode failover: does not go with --output vxlan, whose receivers do not answer"};
+  for (session::Sensor& sensor : sessions.sensors) {
+    if (sensor.default_port) sensor.address.port = forwarding::kVxlanPort;
+  }
+  return {};
+}
+
+/// The options that name sensors name receivers with --output vxlan.
+void take_receivers(const session::SessionsConfig& sessions, VxlanOptions& into) {
+  for (const session::Sensor& sensor : sessions.sensors) into.receivers.push_back(sensor.address);
+  into.every_receiver = sessions.mode == session::SensorMode::kReplicate;
+  into.mtu = sessions.data_mtu;
+}
+
+}  // namespace
+
+Result<void> check(RunOptions& options) {
+  session::SessionsConfig& sessions = options.sessions;
+  if (auto output = check_output(options); !output) return output;
+  if (auto passive = check_passive(options); !passive) return passive;
+  const bool dials = options.output.kind != OutputKind::kPcap;
+  if (dials && sessions.sensors.empty() && !sessions.passive)
+    return Error{"--sensor (env SENSOR): required: HOST[:PORT], or several separated by commas"};
+  if (sessions.user.empty() != options.password_file.empty())
+    return Error{"--user and --password-file: both or neither"};
+  if (sessions.tls.role == session::TlsRole::kServer &&
+      (sessions.tls.certificate_file.empty() || sessions.tls.key_file.empty()))
+    return Error{
+        "--sensor-tls rpcaps: needs --sensor-tls-cert and --sensor-tls-key, since the tap answers "
+        "the sensor's handshake"};
+  if (!options.password_file.empty()) {
+    auto password = read_password(options.password_file);
+    if (!password) return Error{"--password-file: " + password.error().text};
+    sessions.password = std::move(*password);
+  }
+  if (auto registry = check_registry(options.registry); !registry) return registry;
+  const auto& families = options.ipv6_families;
+  if (families.size() != 1 && families.size() != sessions.sensors.size())
+    return Error{"--ipv6-family: " + std::to_string(families.size()) +
+                 " names; accepted: one, or one for each of the " +
+                 std::to_string(sessions.sensors.size()) + " sensors of --sensor"};
+  for (std::size_t i = 0; i < sessions.sensors.size(); ++i)
+    sessions.sensors[i].ipv6_family = families[families.size() == 1 ? 0 : i];
+  sessions.sensors = net::distinct(std::move(sessions.sensors),
+                                   [](const session::Sensor& a, const session::Sensor& b) {
+                                     return net::same_place(a.address, b.address);
+                                   });
+  if (options.output.kind == OutputKind::kVxlan) take_receivers(sessions, options.output.vxlan);
+  return {};
+}
+
+}  // namespace sidetap

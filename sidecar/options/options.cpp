@@ -1,0 +1,381 @@
+#include "sidecar/options/options.h"
+
+#include <iostream>
+#include <utility>
+
+#include "sidecar/options/option_parsers.h"
+
+namespace sidetap {
+namespace {
+
+void declare_sensor(config::OptionSet& options, RunOptions& into) {
+  session::SessionsConfig& sessions = into.sessions;
+  options.add<std::vector<session::Sensor>>(
+      {.flag = "--sensor",
+       .env = "SENSOR",
+       .value = "HOST[:PORT],...",
+       .help = "sensors to forward to, at most 10; the port where none is given: 2003, with "
+               "--output vxlan 4789"},
+      sensor_list(), sessions.sensors);
+  options.add<OutputKind>(
+      {.flag = "--output",
+       .env = "OUTPUT",
+       .value = "KIND",
+       .fallback = "rpcap",
+       .help = "rpcap: sensors that take RPCAP; vxlan: sensors that take VXLAN (Suricata, Zeek); "
+               "pcap: files, for trouble-shooting"},
+      config::word<OutputKind>({{"rpcap", OutputKind::kRpcap},
+                                {"vxlan", OutputKind::kVxlan},
+                                {"pcap", OutputKind::kPcap}}),
+      into.output.kind);
+  options.add<std::uint32_t>({.flag = "--vxlan-vni",
+                              .env = "VXLAN_VNI",
+                              .value = "NUMBER",
+                              .fallback = "0",
+                              .help = "network identifier in the VXLAN header"},
+                             config::number<std::uint32_t>(0, 0xffffff, ""), into.output.vxlan.vni);
+  options.add<forwarding::Oversize>(
+      {.flag = "--vxlan-oversize",
+       .env = "VXLAN_OVERSIZE",
+       .value = "WHAT",
+       .fallback = "truncate",
+       .help = "packets that do not fit the way to the sensor, which takes 50 bytes less (70 over "
+               "IPv6); truncate: cut; drop: leave out and count"},
+      config::word<forwarding::Oversize>(
+          {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
+      into.output.vxlan.oversize);
+  options.add<forwarding::Handover>(
+      {.flag = "--vxlan-segmentation",
+       .env = "VXLAN_SEGMENTATION",
+       .value = "on|off",
+       .fallback = "off",
+       .help =
+           "on: several frames are handed to the kernel as one piece (UDP_SEGMENT), which costs "
+           "less; needs a receiver that has bound the port on another node, as one that sniffs "
+           "(Suricata, Zeek) may see the whole piece"},
+      config::word<forwarding::Handover>(
+          {{"on", forwarding::Handover::kSegments}, {"off", forwarding::Handover::kSingly}}),
+      into.output.vxlan.handover);
+  options.add<std::string>({.flag = "--pcap-dir",
+                            .env = "PCAP_DIR",
+                            .value = "FOLDER",
+                            .help = "where --output pcap writes"},
+                           config::any_text(), into.output.files.folder);
+  options.add<std::uint64_t>({.flag = "--pcap-file-size",
+                              .env = "PCAP_FILE_SIZE",
+                              .value = "BYTES",
+                              .fallback = "100M",
+                              .help = "a capture file that would grow beyond is followed by the "
+                                      "next; K, M and G are understood"},
+                             config::byte_size(64U << 10, 1ULL << 40),
+                             into.output.files.file_bytes);
+  options.add<std::uint32_t>(
+      {.flag = "--pcap-files",
+       .env = "PCAP_FILES",
+       .value = "NUMBER",
+       .fallback = "5",
+       .help = "capture files of an interface; then the first is written anew"},
+      config::number<std::uint32_t>(1, 10'000, "files"), into.output.files.files);
+  options.add<session::SensorMode>(
+      {.flag = "--sensor-mode",
+       .env = "SENSOR_MODE",
+       .value = "MODE",
+       .fallback = "replicate",
+       .help = "replicate: every sensor gets every packet; failover: the first that works gets "
+               "every packet; balance: each flow goes to one sensor"},
+      config::word<session::SensorMode>({{"replicate", session::SensorMode::kReplicate},
+                                         {"failover", session::SensorMode::kFailover},
+                                         {"balance", session::SensorMode::kBalance}}),
+      sessions.mode);
+  options.add<std::string>({.flag = "--user",
+                            .env = "SENSOR_USER",
+                            .value = "NAME",
+                            .help = "user that a sensor must name; none: no authentication"},
+                           config::any_text(), sessions.user);
+  options.add<std::string>({.flag = "--password-file",
+                            .env = "SENSOR_PASSWORD_FILE",
+                            .value = "FILE",
+                            .help = "file that holds the password for --user"},
+                           config::readable_file(), into.password_file);
+  options.add<session::UdpFormat>(
+      {.flag = "--udp-format",
+       .env = "UDP_FORMAT",
+       .value = "FORMAT",
+       .fallback = "udpstr",
+       .help = "how packets go to a sensor that asks for UDP; udpstr: packed; plain: one datagram "
+               "each"},
+      config::word<session::UdpFormat>(
+          {{"udpstr", session::UdpFormat::kUdpstr}, {"plain", session::UdpFormat::kPlain}}),
+      sessions.udp_format);
+  options.add<std::uint32_t>({.flag = "--data-mtu",
+                              .env = "DATA_MTU",
+                              .value = "BYTES",
+                              .fallback = "0",
+                              .help = "largest IP packet on the way to the sensor; 0: the route's"},
+                             config::number<std::uint32_t>(0, 65'535, "bytes"), sessions.data_mtu);
+  options.add<std::vector<rpcap::Ipv6Family>>(
+      {.flag = "--ipv6-family",
+       .env = "IPV6_FAMILY",
+       .value = "NAME,...",
+       .fallback = "linux",
+       .help = "number by which IPv6 addresses are announced; linux: 10 (ExtraHop); windows: 23 "
+               "(libpcap); one for all sensors, or as many as there are sensors"},
+      word_list<rpcap::Ipv6Family>(
+          {{"linux", rpcap::Ipv6Family::kLinux}, {"windows", rpcap::Ipv6Family::kWindows}}),
+      into.ipv6_families);
+  options.add_switch(
+      {.flag = "--preselected",
+       .env = "PRESELECTED",
+       .help = "offer the interface as preselected, so that the sensor does not look "
+               "at its addresses"},
+      sessions.preselected);
+  options.add<std::optional<session::PassiveSettings>>(
+      {.flag = "--passive-listen",
+       .env = "PASSIVE_LISTEN",
+       .value = "HOST[:PORT]",
+       .help =
+           "also wait for RPCAP clients (libpcap's rpcap://), on port 2002 where none is given"},
+      passive_listen(), sessions.passive);
+  options.add<std::vector<net::Cidr>>(
+      {.flag = "--passive-allow",
+       .env = "PASSIVE_ALLOW",
+       .value = "CIDR,...",
+       .help = "addresses that may dial --passive-listen; none: all, "
+               "of whom --user proves who they are"},
+      config::cidr_list(), into.passive_allow);
+  options.add<std::size_t>(
+      {.flag = "--passive-sessions",
+       .env = "PASSIVE_SESSIONS",
+       .value = "NUMBER",
+       .fallback = "4",
+       .help = "clients of --passive-listen at one time; more are turned away"},
+      config::number<std::size_t>(1, 100, "clients"), into.passive_sessions);
+}
+
+void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
+  options.add<session::TlsRole>(
+      {.flag = "--sensor-tls",
+       .env = "SENSOR_TLS",
+       .value = "ROLE",
+       .fallback = "off",
+       .help = "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as libpcap "
+               "does; client: the tap begins it"},
+      config::word<session::TlsRole>({{"off", session::TlsRole::kNone},
+                                      {"rpcaps", session::TlsRole::kServer},
+                                      {"client", session::TlsRole::kClient}}),
+      tls.role);
+  options.add<std::string>({.flag = "--sensor-tls-cert",
+                            .env = "SENSOR_TLS_CERT",
+                            .value = "FILE",
+                            .help = "the tap's certificate chain, PEM"},
+                           config::readable_file(), tls.certificate_file);
+  options.add<std::string>({.flag = "--sensor-tls-key",
+                            .env = "SENSOR_TLS_KEY",
+                            .value = "FILE",
+                            .help = "the certificate's key, PEM"},
+                           config::readable_file(), tls.key_file);
+  options.add<std::string>({.flag = "--sensor-tls-ca",
+                            .env = "SENSOR_TLS_CA",
+                            .value = "FILE",
+                            .help = "CA that must have signed the sensor's certificate, PEM"},
+                           config::readable_file(), tls.ca_file);
+  options.add<std::string>(
+      {.flag = "--sensor-tls-name",
+       .env = "SENSOR_TLS_NAME",
+       .value = "NAME",
+       .help = "name that the sensor's certificate must bear; none: the sensor's host"},
+      config::any_text(), tls.server_name);
+}
+
+void declare_capture(config::OptionSet& options, RunOptions& into) {
+  options.add<std::vector<std::string>>(
+      {.flag = "--interface",
+       .env = "INTERFACE",
+       .value = "NAME,...",
+       .help = "interfaces to capture on, one RPCAP session each; none: the one that holds the "
+               "pod's address"},
+      name_list(), into.interfaces);
+  options.add<std::uint32_t>({.flag = "--snaplen",
+                              .env = "SNAPLEN",
+                              .value = "BYTES",
+                              .fallback = "262144",
+                              .help = "bytes kept of each packet; the sensor may ask for fewer"},
+                             config::number<std::uint32_t>(64, 262'144, "bytes"),
+                             into.sessions.snaplen);
+  options.add<capture::CaptureMethod>(
+      {.flag = "--capture",
+       .env = "CAPTURE",
+       .value = "METHOD",
+       .fallback = "auto",
+       .help = "how packets are read; ring: from a ring of our own, with the sizes of segments as "
+               "the kernel knows them (Ethernet, Linux 6.2 or newer); libpcap: through it; auto: "
+               "the ring where it can be used"},
+      config::word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
+                                            {"ring", capture::CaptureMethod::kRing},
+                                            {"libpcap", capture::CaptureMethod::kLibpcap}}),
+      into.capture_method);
+  options.add<std::uint64_t>({.flag = "--buffer-size",
+                              .env = "BUFFER_SIZE",
+                              .value = "BYTES",
+                              .fallback = "2M",
+                              .help = "size of the capture ring of each interface"},
+                             config::byte_size(512U << 10, 1U << 30), into.buffer_size);
+  options.add<std::uint64_t>(
+      {.flag = "--buffer-max",
+       .env = "BUFFER_MAX",
+       .value = "BYTES",
+       .fallback = "8M",
+       .help = "what the ring grows to under load, for as long as that lasts; no more than "
+               "--buffer-size: it does not grow"},
+      config::byte_size(0, 1U << 30), into.buffer_max);
+  options.add<std::int64_t>({.flag = "--flush-interval",
+                             .env = "FLUSH_INTERVAL",
+                             .value = "TIME",
+                             .fallback = "10ms",
+                             .help = "a batch that is not full leaves after this time"},
+                            config::duration_ms(1, 1000), into.flush_interval_ms);
+}
+
+void declare_load(config::OptionSet& options, RunOptions& into) {
+  options.add<std::uint64_t>(
+      {.flag = "--max-rate",
+       .env = "MAX_RATE",
+       .value = "BITS",
+       .fallback = "0",
+       .help = "bits per second that are forwarded at most, whole flows where "
+               "possible; 0: no bound"},
+      bit_rate(), into.rate_limit.bits_per_second);
+  options.add<std::uint64_t>({.flag = "--max-packet-rate",
+                              .env = "MAX_PACKET_RATE",
+                              .value = "PACKETS",
+                              .fallback = "0",
+                              .help = "packets per second that are forwarded at most; 0: no bound"},
+                             config::number<std::uint64_t>(0, 1'000'000'000, "packets per second"),
+                             into.rate_limit.packets_per_second);
+  options.add<std::uint64_t>(
+      {.flag = "--outage-buffer",
+       .env = "OUTAGE_BUFFER",
+       .value = "BYTES",
+       .fallback = "0",
+       .help = "memory for packets that come while no sensor at all has a session, sent when one "
+               "has; 0: they are dropped"},
+      config::byte_size(0, 1U << 30), into.outage_buffer);
+  options.add<fidelity::SegmentMode>(
+      {.flag = "--segment",
+       .env = "SEGMENT",
+       .value = "auto|on|off",
+       .fallback = "auto",
+       .help =
+           "split packets that offloads made larger than the MTU into what was on the wire; on: "
+           "by 1500 bytes too where no MTU is known"},
+      config::word<fidelity::SegmentMode>({{"auto", fidelity::SegmentMode::kAuto},
+                                           {"on", fidelity::SegmentMode::kOn},
+                                           {"off", fidelity::SegmentMode::kOff}}),
+      into.fidelity.segment);
+  options.add<bool>({.flag = "--checksums",
+                     .env = "CHECKSUMS",
+                     .value = "on|off",
+                     .fallback = "on",
+                     .help = "fill in checksums that were left to the network card"},
+                    config::word<bool>({{"on", true}, {"off", false}}), into.fidelity.checksums);
+}
+
+void declare_pod(config::OptionSet& options, RunOptions& into) {
+  options.add<std::string>({.flag = "--pod-name",
+                            .env = "POD_NAME",
+                            .value = "NAME",
+                            .help = "the pod's name, told to the sensor"},
+                           config::any_text(), into.pod_name);
+  options.add<std::string>({.flag = "--pod-namespace",
+                            .env = "POD_NAMESPACE",
+                            .value = "NAME",
+                            .help = "the pod's namespace, told to the sensor"},
+                           config::any_text(), into.pod_namespace);
+  options.add<std::string>({.flag = "--node-name",
+                            .env = "NODE_NAME",
+                            .value = "NAME",
+                            .help = "the node's name, for the log"},
+                           config::any_text(), into.node_name);
+}
+
+void declare_process(config::OptionSet& options, RunOptions& into) {
+  options.add<std::optional<net::HostPort>>(
+      {.flag = "--status-listen",
+       .env = "STATUS_LISTEN",
+       .value = "[HOST]:PORT",
+       .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
+      config::optional_listen_address(), into.status_listen);
+  options.add<bool>(
+      {.flag = "--sandbox",
+       .env = "SANDBOX",
+       .value = "on|off",
+       .fallback = "on",
+       .help = "give up every capability and every system call that is not needed any "
+               "more once the interfaces are open"},
+      config::word<bool>({{"on", true}, {"off", false}}), into.sandbox);
+  options.add<telemetry::LogFormat>(
+      {.flag = "--log-format",
+       .env = "LOG_FORMAT",
+       .value = "FORMAT",
+       .fallback = "text",
+       .help = "text or json, one line an event"},
+      config::word<telemetry::LogFormat>(
+          {{"text", telemetry::LogFormat::kText}, {"json", telemetry::LogFormat::kJson}}),
+      into.log_format);
+  options.add<telemetry::LogLevel>(
+      {.flag = "--log-level",
+       .env = "LOG_LEVEL",
+       .value = "LEVEL",
+       .fallback = "info",
+       .help = "debug, info, warn or error"},
+      config::word<telemetry::LogLevel>({{"debug", telemetry::LogLevel::kDebug},
+                                         {"info", telemetry::LogLevel::kInfo},
+                                         {"warn", telemetry::LogLevel::kWarn},
+                                         {"error", telemetry::LogLevel::kError}}),
+      into.log_level);
+}
+
+}  // namespace
+
+void declare(config::OptionSet& options, RunOptions& into) {
+  declare_sensor(options, into);
+  declare_ownership(options, into.ownership);
+  declare_registry(options, into.registry);
+  declare_capture(options, into);
+  declare_load(options, into);
+  declare_tls(options, into.sessions.tls);
+  declare_pod(options, into);
+  declare_process(options, into);
+}
+
+config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment) {
+  return [environment =
+              std::move(environment)](const std::string& name) -> std::optional<std::string> {
+    auto value = environment(name);
+    if (name != "SENSOR" || (value && !value->empty())) return value;
+    auto host = environment("EXTRAHOP_SENSOR_IP");
+    if (!host || host->empty()) return value;
+    const auto port = environment("RPCAPD_TARGET_PORT");
+    if (!port || port->empty()) return host;
+    const bool bare_v6 = host->find(':') != std::string::npos && host->front() != '[';
+    return (bare_v6 ? "[" + *host + "]" : *host) + ":" + *port;
+  };
+}
+
+config::ParseResult parse_run_options(std::span<const char* const> arguments,
+                                      const config::OptionSet::Environment& environment,
+                                      RunOptions& into) {
+  config::OptionSet options("sidetap-sidecar run",
+                            "Captures this pod's packets and forwards those it owns to sensors "
+                            "over RPCAP.");
+  declare(options, into);
+  const config::ParseResult parsed = options.parse(arguments, with_sensor_aliases(environment));
+  if (parsed != config::ParseResult::kRun) return parsed;
+  if (auto checked = check(into); !checked) {
+    std::cerr << checked.error().text << '\n';
+    return config::ParseResult::kError;
+  }
+  return parsed;
+}
+
+}  // namespace sidetap

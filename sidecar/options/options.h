@@ -1,0 +1,68 @@
+// What an operator, or the webhook on their behalf, tells a tap.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shared/config/options.h"
+#include "shared/net/host_port.h"
+#include "shared/telemetry/log.h"
+#include "sidecar/capture/packet_source.h"
+#include "sidecar/delivery/output_options.h"
+#include "sidecar/fidelity/restorer.h"
+#include "sidecar/forwarding/rate_limiter.h"
+#include "sidecar/options/ownership_options.h"
+#include "sidecar/options/registry_options.h"
+#include "sidecar/session/sessions.h"
+
+namespace sidetap {
+
+struct RunOptions {
+  session::SessionsConfig sessions;  ///< Without `password`, which password_file holds.
+  std::string password_file;
+  std::vector<net::Cidr> passive_allow;  ///< Who may dial the tap. Empty: everybody.
+  std::size_t passive_sessions = 0;
+  OutputOptions output;
+  std::vector<rpcap::Ipv6Family> ipv6_families;  ///< One for all sensors, or one for each.
+  std::string pod_name;
+  std::string pod_namespace;
+  std::string node_name;
+
+  OwnershipOptions ownership;
+  RegistryOptions registry;
+  std::vector<std::string> interfaces;  ///< Empty: the one that holds the pod's address.
+  capture::CaptureMethod capture_method = capture::CaptureMethod::kAuto;
+  std::uint64_t buffer_size = 0;
+  std::uint64_t buffer_max = 0;
+  std::int64_t flush_interval_ms = 0;
+  fidelity::RestorerConfig fidelity;
+  forwarding::RateLimit rate_limit;
+  std::uint64_t outage_buffer = 0;  ///< Bytes.
+
+  bool sandbox = true;
+  std::optional<net::HostPort> status_listen;
+  telemetry::LogFormat log_format = telemetry::LogFormat::kText;
+  telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
+};
+
+/// Declares the options of `sidetap-sidecar run`; `into` must outlive the set.
+void declare(config::OptionSet& options, RunOptions& into);
+
+/// The environment, in which the seed DaemonSet's EXTRAHOP_SENSOR_IP and RPCAPD_TARGET_PORT stand
+/// in for SENSOR where that is not set.
+config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment);
+
+/// What only makes sense together; completes what one option says of another, and takes out sensors
+/// that are named twice. Reads the password.
+Result<void> check(RunOptions& options);
+
+/// Parses and checks. Prints what config::OptionSet prints.
+config::ParseResult parse_run_options(std::span<const char* const> arguments,
+                                      const config::OptionSet::Environment& environment,
+                                      RunOptions& into);
+
+}  // namespace sidetap

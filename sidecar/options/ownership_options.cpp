@@ -1,0 +1,163 @@
+#include "sidecar/options/ownership_options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace sidetap {
+namespace {
+
+config::Parser<TappedPeersOption> tapped_peers() {
+  return [](std::string_view text) -> Result<TappedPeersOption> {
+    if (text == "none") return TappedPeersOption{};
+    if (text == "all") return TappedPeersOption{TappedPeersOption::Kind::kAll, {}};
+    auto list = net::CidrSet::parse_rules(text);
+    if (!list)
+      return Error{
+          "all, none, or prefixes separated by commas, where !PREFIX takes some out "
+          "again (10.244.0.0/16,!10.244.1.1)"};
+    return TappedPeersOption{TappedPeersOption::Kind::kList, std::move(*list)};
+  };
+}
+
+config::Parser<ownership::ServiceView> service_view() {
+  return [](std::string_view text) -> Result<ownership::ServiceView> {
+    if (text == "auto") return ownership::ServiceView::kAuto;
+    if (text == "never") return ownership::ServiceView::kNever;
+    if (text == "always") return ownership::ServiceView::kAlways;
+    return Error{"auto, never, always"};
+  };
+}
+
+}  // namespace
+
+config::Parser<std::vector<std::uint16_t>> port_list() {
+  return [](std::string_view text) -> Result<std::vector<std::uint16_t>> {
+    std::vector<std::uint16_t> ports;
+    while (!text.empty()) {
+      std::uint16_t port = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+      text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+      if (error != std::errc() || port == 0 || (!text.empty() && text.front() != ','))
+        return Error{"ports from 1 to 65535, separated by commas"};
+      ports.push_back(port);
+      if (!text.empty()) text.remove_prefix(1);
+    }
+    return ports;
+  };
+}
+
+void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
+  options.add<std::vector<net::IpAddress>>(
+      {.flag = "--pod-ips",
+       .env = "POD_IPS",
+       .value = "ADDRESS,...",
+       .help = "the pod's addresses; those of its interfaces count as well"},
+      config::address_list(), into.pod_ips);
+  options.add<std::vector<net::Cidr>>({.flag = "--pod-subnets",
+                                       .env = "PODNET",
+                                       .value = "CIDR,...",
+                                       .help = "where pods have their addresses, IPv4 and IPv6"},
+                                      config::cidr_list(), into.pod_subnets);
+  options.add<std::vector<net::Cidr>>(
+      {.flag = "--service-subnets",
+       .env = "SVCNET",
+       .value = "CIDR,...",
+       .help = "where Services have their cluster IPs, IPv4 and IPv6"},
+      config::cidr_list(), into.service_subnets);
+  options.add<TappedPeersOption>(
+      {.flag = "--tapped-peers",
+       .env = "TAPPED_PEERS",
+       .value = "all|none|CIDR,...",
+       .fallback = "none",
+       .help = "peers whose taps forward too; all: every address in the pod subnets; none may "
+               "duplicate packets between tapped pods and never loses one; the longest prefix "
+               "decides, !PREFIX takes addresses out; a gateway of the pod counts only when it is "
+               "named itself"},
+      tapped_peers(), into.tapped_peers);
+  options.add<ownership::ServiceView>(
+      {.flag = "--service-view",
+       .env = "SERVICE_VIEW",
+       .value = "auto|never|always",
+       .fallback = "auto",
+       .help = "forward packets as the client sees them, with a Service's cluster IP; auto: only "
+               "while no peer is tapped"},
+      service_view(), into.service_view);
+  options.add<std::vector<net::Cidr>>(
+      {.flag = "--untapped-services",
+       .env = "UNTAPPED_SERVICES",
+       .value = "CIDR,...",
+       .help = "cluster IPs whose backends are not tapped: forwarded whatever --service-view says"},
+      config::cidr_list(), into.untapped_services);
+  options.add<std::vector<std::uint16_t>>(
+      {.flag = "--server-ports",
+       .env = "SERVER_PORTS",
+       .value = "PORT,...",
+       .help =
+           "ports of UDP, UDP-Lite, SCTP and DCCP servers, where lower port and ephemeral range "
+           "would tell wrong; the same for every tap"},
+      port_list(), into.server_ports);
+}
+
+ownership::Self make_self(const OwnershipOptions& options,
+                          const std::vector<net::Interface>& interfaces,
+                          const std::string& tapped) {
+  ownership::Self self;
+  self.addresses = options.pod_ips;
+  for (const net::Interface& interface : interfaces) {
+    const bool is_tapped = interface.name == tapped;
+    if (is_tapped) self.mac = interface.mac;
+    if (interface.mac != decltype(interface.mac){} && !interface.shares_mac)
+      self.senders.push_back(interface.mac);
+    for (const net::InterfaceAddress& entry : interface.addresses) {
+      const bool known = std::find(self.addresses.begin(), self.addresses.end(), entry.address) !=
+                         self.addresses.end();
+      if (!known && !entry.address.is_loopback()) self.addresses.push_back(entry.address);
+      if (is_tapped && !entry.broadcast.is_unspecified())
+        self.broadcasts.push_back(entry.broadcast);
+    }
+  }
+  return self;
+}
+
+ownership::TappedPeers make_tapped_peers(const OwnershipOptions& options) {
+  switch (options.tapped_peers.kind) {
+    case TappedPeersOption::Kind::kNone:
+      break;
+    case TappedPeersOption::Kind::kAll:
+      return ownership::TappedPeers::all(options.pod_subnets);
+    case TappedPeersOption::Kind::kList:
+      return ownership::TappedPeers::list(options.tapped_peers.list);
+  }
+  return ownership::TappedPeers::none();
+}
+
+std::string tapped_peers_doubt(const OwnershipOptions& options) {
+  if (options.tapped_peers.kind == TappedPeersOption::Kind::kNone) return {};
+  if (!make_tapped_peers(options).empty()) return {};
+  return options.tapped_peers.kind == TappedPeersOption::Kind::kAll
+             ? "TAPPED_PEERS is all, but PODNET names no subnets: set it"
+             : "TAPPED_PEERS has no prefix that is not taken out again";
+}
+
+ownership::EngineConfig make_engine_config(const OwnershipOptions& options, ownership::Self self,
+                                           std::vector<net::IpAddress> gateways) {
+  ownership::EngineConfig config;
+  config.self = std::move(self);
+  config.pod_subnets = net::CidrSet(options.pod_subnets);
+  config.gateways = std::move(gateways);
+  config.service_subnets = net::CidrSet(options.service_subnets);
+  config.untapped_services = net::CidrSet(options.untapped_services);
+  config.service_view = options.service_view;
+  config.tapped_peers = make_tapped_peers(options);
+  config.server_ports = options.server_ports;
+  return config;
+}
+
+std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options,
+                                     const ownership::TappedPeers& tapped) {
+  return ownership::dropped_views(options.service_view, tapped, options.service_subnets,
+                                  options.untapped_services);
+}
+
+}  // namespace sidetap

@@ -1,0 +1,80 @@
+#include "sidecar/options/registry_options.h"
+
+#include <fstream>
+#include <iterator>
+
+namespace sidetap {
+namespace {
+
+config::Parser<std::optional<net::HostPort>> registry_address() {
+  return [parse = config::host_port(kRegistryPort)](
+             std::string_view text) -> Result<std::optional<net::HostPort>> {
+    auto address = parse(text);
+    if (!address) return address.error();
+    return std::optional(std::move(*address));
+  };
+}
+
+/// The injection hands the certificates over as they are; people have them in a file.
+config::Parser<std::string> pem_text_or_file() {
+  return [](std::string_view text) -> Result<std::string> {
+    if (text.find("-----BEGIN") != text.npos) return std::string(text);
+    std::ifstream file{std::string(text), std::ios::binary};
+    std::string pem{std::istreambuf_iterator<char>(file), {}};
+    if (!file && pem.empty()) return Error{"PEM text, or a file that holds it and can be read"};
+    return pem;
+  };
+}
+
+}  // namespace
+
+void declare_registry(config::OptionSet& options, RegistryOptions& into) {
+  options.add<std::optional<net::HostPort>>(
+      {.flag = "--registry",
+       .env = "REGISTRY",
+       .value = "HOST[:PORT]",
+       .help = "asks there which peers run taps that forward, instead of --tapped-peers; port 8444 "
+               "where none is given"},
+      registry_address(), into.address);
+  options.add<std::string>({.flag = "--registry-ca",
+                            .env = "REGISTRY_CA",
+                            .value = "PEM|FILE",
+                            .help = "CA that must have signed the registry's certificate"},
+                           pem_text_or_file(), into.ca);
+  options.add<std::string>(
+      {.flag = "--registry-name",
+       .env = "REGISTRY_NAME",
+       .value = "NAME",
+       .help = "name that the registry's certificate must bear; none: its host"},
+      config::any_text(), into.server_name);
+  options.add<std::string>({.flag = "--registry-token-file",
+                            .env = "REGISTRY_TOKEN_FILE",
+                            .value = "FILE",
+                            .help = "token that proves which pod this is, read at each connection; "
+                                    "none: no token is sent"},
+                           config::any_text(), into.token_file);
+  options.add<std::int64_t>({.flag = "--registry-grace",
+                             .env = "REGISTRY_GRACE",
+                             .value = "TIME",
+                             .fallback = "15s",
+                             .help = "how long the registry's last word holds while none of its "
+                                     "replicas answers; then every peer counts as untapped"},
+                            config::duration_ms(0, 600'000), into.grace_ms);
+  options.add<bool>(
+      {.flag = "--native-sidecar",
+       .env = "NATIVE_SIDECAR",
+       .value = "on|off",
+       .fallback = "off",
+       .help = "on: the tap's container is told to end only after the pod's others have "
+               "ended; the registry then knows that the pod answers nobody any more"},
+      config::word<bool>({{"on", true}, {"off", false}}), into.native_sidecar);
+}
+
+Result<void> check_registry(const RegistryOptions& options) {
+  if (options.address && options.ca.empty()) {
+    return Error{"--registry-ca (env REGISTRY_CA): required with --registry: PEM text or a file"};
+  }
+  return {};
+}
+
+}  // namespace sidetap

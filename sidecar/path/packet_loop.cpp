@@ -1,0 +1,219 @@
+#include "sidecar/path/packet_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sidetap {
+namespace {
+
+using forwarding::Forwarder;
+
+// After this many packets the loop looks at the clock and at its commands.
+// Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
+// CPU, and as much again on a busy node.
+constexpr unsigned kBlockTimeoutMs = 8;
+// With BIG TCP, as far as the kernel lets it be set (GSO_MAX_SIZE, 524,280), and its headers.
+constexpr std::uint32_t kLongestPacket = 540'000;
+// Of the link layer, IP with extension headers, a tunnel or a quoted packet, and ports.
+constexpr std::uint32_t kHeaderBytes = 256;
+// Between two pieces of what was kept during an outage, while nothing else is to be done: UDP says
+// not when it is too much.
+constexpr int kReplayPause = 1;
+constexpr std::chrono::seconds kHandOver{2};
+// For a sensor that has stopped reading to take what is packed for it.
+constexpr std::chrono::milliseconds kFinish{200};
+
+capture::DeviceConfig device_config(const CaptureLoopConfig& config) {
+  capture::DeviceConfig device;
+  device.method = config.method;
+  device.snaplen = captured_bytes(config);
+  device.buffer_bytes = config.buffer_bytes;
+  device.most_buffer_bytes = config.most_buffer_bytes;
+  device.block_timeout_ms = kBlockTimeoutMs;
+  return device;
+}
+
+PipelineConfig pipeline_config(const CaptureLoopConfig& config) {
+  PipelineConfig pipeline = config.pipeline;
+  pipeline.captured_bytes = captured_bytes(config);
+  return pipeline;
+}
+
+}  // namespace
+
+std::uint32_t captured_bytes(const CaptureLoopConfig& config) {
+  // Checksums and segments can be made of whole packets only, so where they are, the forwarders
+  // cut; who owns a packet can be told from its headers.
+  const fidelity::RestorerConfig& fidelity = config.pipeline.fidelity;
+  if (fidelity.checksums || fidelity.segment != fidelity::SegmentMode::kOff) return kLongestPacket;
+  return std::max(config.snaplen, kHeaderBytes);
+}
+
+PacketLoop::PacketLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device> device,
+                       std::unique_ptr<ownership::ListeningSockets> listening,
+                       CommandQueue& commands)
+    : config_(std::move(config)),
+      listening_(std::move(listening)),
+      commands_(commands),
+      engine_(config_.engine, *listening_),
+      pipeline_(pipeline_config(config_), engine_),
+      slot_(config_.interface, device_config(config_), std::move(device)),
+      captures_(config_.sensors) {}
+
+void PacketLoop::give_up_rights() {
+  if (auto give_up = std::exchange(config_.give_up_rights, nullptr)) give_up();
+}
+
+/// Closes and opens the interface as it goes and comes.
+void PacketLoop::keep_source() {
+  using Change = SourceSlot::Change;
+  for (;;) {
+    switch (slot_.look(pipeline_)) {
+      case Change::kNone:
+        return;
+      case Change::kOpened:
+        pipeline_.set_link_type(slot_.link_type());
+        give_up_rights();
+        break;
+      case Change::kGivenUp:
+        if (config_.on_lost) config_.on_lost(slot_.open_error());
+        break;
+      case Change::kClosed:
+      case Change::kCondition:
+        break;
+    }
+    if (config_.on_change) config_.on_change();
+  }
+}
+
+/// Hands packets to the pipeline, each with the moment when it passed where that matters.
+std::size_t PacketLoop::read_source() {
+  if (engine_.looks_back()) {
+    engine_.forget_peers_before(Clock::now() - config_.longest_backlog);
+    pipeline_.set_stamp_offset(capture::StampOffset::now());
+  }
+  return slot_.read(pipeline_, kPacketsPerRead);
+}
+
+int PacketLoop::until_next_look() const {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      std::max(slot_.next_look() - Clock::now(), Clock::duration::zero()));
+  return static_cast<int>(left.count());
+}
+
+void PacketLoop::wait(int timeout_ms) {
+  polled_.clear();
+  polled_.push_back({commands_.descriptor(), POLLIN, 0});
+  if (slot_.is_open()) polled_.push_back({slot_.descriptor(), POLLIN, 0});
+  blocked_.clear();
+  pipeline_.collect_blocked(blocked_);
+  for (const int descriptor : blocked_) polled_.push_back({descriptor, POLLOUT, 0});
+  poll(polled_.data(), polled_.size(), timeout_ms);
+}
+
+void PacketLoop::run() {
+  if (slot_.is_open()) give_up_rights();
+  Clock::time_point last_flush = Clock::now();
+  for (;;) {
+    if (commands_.due()) commands_.run();
+    if (stopping_) break;  // one of the commands says so
+    const Clock::time_point now = Clock::now();
+    if (now >= slot_.next_look()) keep_source();
+    const std::size_t got = read_source();
+    pipeline_.replay(got);
+    if (!hand_overs_.empty()) end_hand_overs(false);
+    if (got == 0) {
+      // Nothing more is there now: what is packed need not wait for company.
+      pipeline_.flush();
+      last_flush = now;
+      wait(pipeline_.can_replay() ? kReplayPause : until_next_look());
+    } else if (now - last_flush >= config_.flush_interval) {
+      pipeline_.flush();
+      last_flush = now;
+    }
+  }
+  end_hand_overs(true);
+  slot_.stop_capture();
+  slot_.drain(pipeline_);
+  pipeline_.flush();
+  pipeline_.abandon();
+}
+
+void PacketLoop::hand_over(std::function<void()> done) {
+  hand_overs_.push_back({Clock::now() + kHandOver, std::move(done)});
+}
+
+void PacketLoop::end_hand_overs(bool all) {
+  const bool over = all || !slot_.is_open() || !pipeline_.can_replay();
+  const Clock::time_point now = Clock::now();
+  std::erase_if(hand_overs_, [&](HandOver& each) {
+    if (!over && now < each.deadline) return false;
+    pipeline_.flush();
+    if (each.done) commands_.answer(std::move(each.done));
+    return true;
+  });
+}
+
+void PacketLoop::add(std::uint64_t id, CaptureRegister::Capture capture) {
+  capture.before = slot_.counts();
+  pipeline_.add(capture.forwarder, capture.key, capture.part);
+  captures_.add(id, std::move(capture));
+}
+
+Result<void> PacketLoop::set_sensor_filter(std::uint64_t id, forwarding::SensorFilter filter) {
+  const CaptureRegister::Capture* capture = captures_.find(id);
+  if (capture == nullptr) return Error{"there is no such capture"};
+  capture->forwarder->set_filter(std::move(filter));
+  return {};
+}
+
+void PacketLoop::end(std::uint64_t id) {
+  const CaptureRegister::Capture* capture = captures_.find(id);
+  if (capture == nullptr) return;
+  const std::shared_ptr<Forwarder> forwarder = capture->forwarder;
+  slot_.drain(pipeline_);
+  pipeline_.remove(forwarder.get());
+  forwarding::Output& output = forwarder->output();
+  output.flush();
+  const auto deadline = Clock::now() + kFinish;
+  while (output.blocked_descriptor() >= 0 && Clock::now() < deadline) {
+    if (read_source() == 0) {
+      pipeline_.flush();
+      pollfd ready{output.blocked_descriptor(), POLLOUT, 0};
+      poll(&ready, 1, 1);
+    }
+    output.flush();
+  }
+  output.finish();
+  captures_.remove(id);
+}
+
+rpcap::Stats PacketLoop::stats(std::uint64_t id) {
+  const CaptureRegister::Capture* capture = captures_.find(id);
+  if (capture == nullptr) return {};
+  const auto since = [](std::uint64_t count, std::uint64_t before) {
+    return static_cast<std::uint32_t>(count - before);
+  };
+  const capture::SourceCounts& before = capture->before;
+  const capture::SourceCounts now = slot_.counts();
+  rpcap::Stats stats;
+  stats.received = since(now.accepted, before.accepted);
+  stats.dropped_by_interface = since(now.dropped_by_interface, before.dropped_by_interface);
+  stats.dropped_by_kernel = since(now.dropped, before.dropped);
+  stats.captured = since(capture->forwarder->output().counts().forwarded.value(), 0);
+  return stats;
+}
+
+LoopCounts PacketLoop::counts() {
+  LoopCounts counts{captures_.totals()};
+  for (std::size_t i = 0; i < config_.pipeline.expected.size(); ++i)
+    counts.sensors[i].missed = pipeline_.missed(i);
+  counts.source = slot_.counts();
+  counts.reopened = slot_.reopened();
+  counts.flows = engine_.flows();
+  for (unsigned phase = 0; phase < ownership::kFlowPhaseCount; ++phase)
+    counts.flow_evictions[phase] = engine_.flow_evictions(static_cast<ownership::FlowPhase>(phase));
+  return counts;
+}
+
+}  // namespace sidetap

@@ -1,0 +1,124 @@
+// The capture thread of one interface: reads, decides and sends until it is told to stop.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <poll.h>
+
+#include "shared/net/cidr.h"
+#include "shared/result.h"
+#include "shared/rpcap/messages.h"
+#include "sidecar/capture/device.h"
+#include "sidecar/capture/packet_source.h"
+#include "sidecar/ownership/engine.h"
+#include "sidecar/path/capture_register.h"
+#include "sidecar/path/command_queue.h"
+#include "sidecar/path/pipeline.h"
+#include "sidecar/path/source_slot.h"
+
+namespace sidetap {
+
+struct CaptureLoopConfig {
+  std::string interface;
+  std::string description;           ///< "NAMESPACE/POD", for the sensor.
+  std::vector<std::string> sensors;  ///< Keys of captures that are counted one by one.
+  PipelineConfig pipeline;
+  ownership::EngineConfig engine;
+  /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
+  std::vector<net::Cidr> unowned_peers;
+  std::uint32_t snaplen = 262'144;  ///< Bytes that are forwarded of each packet at most.
+  capture::CaptureMethod method = capture::CaptureMethod::kAuto;
+  std::size_t buffer_bytes = 2U << 20;
+  std::size_t most_buffer_bytes = 0;             ///< As of capture::DeviceConfig.
+  std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
+  /// What is read later than that after it passed is decided by what holds then.
+  std::chrono::milliseconds longest_backlog{2'000};
+  /// By which the capture thread answers the control thread. Null only for a loop that never runs.
+  CommandQueue::Reply reply;
+  /// Called on the capture thread once it runs and the interface is open: what the thread may do
+  /// beyond that, it needs no more.
+  std::function<void()> give_up_rights;
+  /// Called on the capture thread when is_open() or is_working() have changed, and when an
+  /// interface that is there could not be opened for a minute.
+  std::function<void()> on_change;
+  std::function<void(std::string)> on_lost;
+};
+
+/// What became of the packets of all captures, and what the kernel says.
+struct LoopCounts : CaptureTotals {
+  capture::SourceCounts source{};
+  std::uint64_t reopened = 0;  ///< Times that the interface had to be opened anew.
+  std::size_t flows = 0;       ///< As of the engine, and those that it gave up.
+  std::array<std::uint64_t, ownership::kFlowPhaseCount> flow_evictions{};
+};
+
+/// What is taken from the kernel of each packet, bytes.
+std::uint32_t captured_bytes(const CaptureLoopConfig& config);
+
+/// The capture thread, but for what any thread may ask of engine(), slot() and pipeline().
+class PacketLoop {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// `commands` outlives the loop, which runs them.
+  PacketLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device> device,
+             std::unique_ptr<ownership::ListeningSockets> listening, CommandQueue& commands);
+
+  /// Returns after stop(), when what the kernel holds is read and what is packed is sent.
+  void run();
+  void stop() { stopping_ = true; }
+
+  /// `done` is called on the control thread when nothing is left that a capture would take of
+  /// what was kept during an outage, in two seconds at the latest. The loop goes on meanwhile, and
+  /// what comes goes behind what is kept.
+  void hand_over(std::function<void()> done);
+
+  void add(std::uint64_t id, CaptureRegister::Capture capture);
+  /// Takes the capture away, and gives its sensor a moment to read what is packed for it; the
+  /// others must not pay for that.
+  void end(std::uint64_t id);
+  /// Error: there is no such capture.
+  Result<void> set_sensor_filter(std::uint64_t id, forwarding::SensorFilter filter);
+  rpcap::Stats stats(std::uint64_t id);
+  LoopCounts counts();
+
+  ownership::Engine& engine() { return engine_; }
+  Pipeline& pipeline() { return pipeline_; }
+  SourceSlot& slot() { return slot_; }
+  const SourceSlot& slot() const { return slot_; }
+  const CaptureLoopConfig& config() const { return config_; }
+
+ private:
+  struct HandOver {
+    Clock::time_point deadline;
+    std::function<void()> done;
+  };
+
+  void give_up_rights();
+  void keep_source();
+  std::size_t read_source();
+  int until_next_look() const;
+  void wait(int timeout_ms);
+  void end_hand_overs(bool all);
+
+  CaptureLoopConfig config_;
+  std::unique_ptr<ownership::ListeningSockets> listening_;
+  CommandQueue& commands_;
+  ownership::Engine engine_;
+  Pipeline pipeline_;
+  SourceSlot slot_;
+  CaptureRegister captures_;
+  std::vector<HandOver> hand_overs_;
+  bool stopping_ = false;
+  std::vector<pollfd> polled_;
+  std::vector<int> blocked_;
+};
+
+}  // namespace sidetap

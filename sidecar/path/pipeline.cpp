@@ -1,0 +1,307 @@
+#include "sidecar/path/pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sidetap {
+namespace {
+
+// Given to sensors in one go: what their sockets have room for.
+constexpr std::size_t kReplayBytes = 64 * 1024;
+
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t h = (a ^ b) * 0x9e3779b97f4a7c15ULL;
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93ULL;
+  return h ^ (h >> 32);
+}
+
+std::uint64_t time_us(const capture::CapturedPacket& packet) {
+  return packet.seconds * 1'000'000ULL + packet.nanoseconds / 1000;
+}
+
+std::uint64_t hash_of(const std::string& text) {
+  std::uint64_t h = 0xcbf29ce484222325ULL;  // FNV-1a: the same in every tap and every build
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return h;
+}
+
+}  // namespace
+
+std::uint64_t Ledger::sum(const std::array<telemetry::HotCounter, ownership::kRuleCount>& by_rule) {
+  std::uint64_t total = 0;
+  for (const auto& counter : by_rule) total += counter.value();
+  return total;
+}
+
+std::uint64_t flow_hash(const capture::PacketView& view) {
+  std::uint64_t source = mix(view.source.high(), view.source.low());
+  std::uint64_t destination = mix(view.destination.high(), view.destination.low());
+  // A later fragment has no ports, so no fragment may count them.
+  if (!view.fragment) {
+    source = mix(source, view.source_port);
+    destination = mix(destination, view.destination_port);
+  }
+  return mix(source + destination, 1);  // a sum is the same in both directions
+}
+
+/// What was kept during an outage is owned already, and within the rate.
+class Pipeline::Replay final : public capture::PacketHandler {
+ public:
+  explicit Replay(Pipeline& pipeline) : pipeline_(pipeline) {}
+  void on_packet(const capture::CapturedPacket& packet) override {
+    pipeline_.ledger_.released.add();
+    const auto view = capture::parse_packet(pipeline_.config_.link, packet.bytes);
+    pipeline_.take(packet, view, flow_hash(view), false);
+  }
+
+ private:
+  Pipeline& pipeline_;
+};
+
+Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
+    : config_(std::move(config)),
+      engine_(engine),
+      expected_(config_.expected.size()),
+      all_run_(expected_.empty()),
+      restorer_(config_.fidelity),
+      limiter_(config_.rate_limit),
+      outage_(config_.outage_buffer) {}
+
+void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
+                   Part part) {
+  (part == Part::kTaker ? takers_ : copies_).push_back({std::move(forwarder), hash_of(key), key});
+  wanting_.reserve(takers_.size() + copies_.size());
+  taking_.reserve(wanting_.capacity());
+  note_who_runs();
+}
+
+void Pipeline::remove(const forwarding::Forwarder* forwarder) {
+  for (auto* targets : {&takers_, &copies_}) {
+    std::erase_if(*targets,
+                  [&](const Target& target) { return target.forwarder.get() == forwarder; });
+  }
+  note_who_runs();
+}
+
+void Pipeline::note_who_runs() {
+  for (std::size_t i = 0; i < expected_.size(); ++i) {
+    expected_[i].runs = std::any_of(takers_.begin(), takers_.end(), [&](const Target& target) {
+      return target.key == config_.expected[i];
+    });
+  }
+  only_ = takers_.size() == 1 && copies_.empty() ? takers_.front().forwarder.get() : nullptr;
+  all_run_ = std::all_of(expected_.begin(), expected_.end(), [](const auto& e) { return e.runs; });
+}
+
+void Pipeline::count_each_missed() {
+  for (Expected& expected : expected_) {
+    if (!expected.runs) expected.missed.add();
+  }
+}
+
+void Pipeline::on_packet(const capture::CapturedPacket& packet) {
+  ledger_.read.add();
+  capture::PacketView view = capture::parse_packet(config_.link, packet.bytes);
+  if (view.direction == capture::Direction::kUnknown) view.direction = packet.direction;
+  const ownership::Decision decision =
+      engine_.looks_back() ? engine_.decide(view, stamps_.moment_of(packet)) : engine_.decide(view);
+  const auto rule = static_cast<std::size_t>(decision.rule);
+  if (!decision.owned) {
+    ledger_.not_owned[rule].add();
+    return;
+  }
+  ledger_.owned[rule].add();
+  const bool limited = config_.rate_limit.any();
+  const std::uint64_t flow = limited || config_.balance || config_.spread ? flow_hash(view) : 0;
+  if (limited && !within_rate(packet, view, flow)) {
+    ledger_.rate_limited.add();
+    return;
+  }
+  if (!takers_.empty() && outage_.packets() == 0) {
+    take(packet, view, flow, true);
+    return;
+  }
+  if (!copies_.empty()) copy(packet, view, flow);
+  keep_or_take(packet, view, flow);
+}
+
+bool Pipeline::within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                           std::uint64_t flow) {
+  const std::uint32_t packets =
+      config_.rate_limit.packets_per_second == 0 ? 1 : restorer_.count(view, packet);
+  return limiter_.admit(flow, packet.length, time_us(packet), packets);
+}
+
+/// What comes while older packets wait goes behind them, so that every flow stays in order.
+void Pipeline::keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                            std::uint64_t flow) {
+  while (!outage_.keep(packet)) {
+    if (takers_.empty()) {
+      ledger_.no_session.add();
+      count_missed();
+      return;
+    }
+    if (outage_.packets() == 0) {
+      take(packet, view, flow, false);
+      return;
+    }
+    replay_oldest();
+  }
+  ledger_.kept.add();
+}
+
+bool Pipeline::can_replay() const {
+  // The fastest sets the pace: it must lose nothing because another stands still.
+  return outage_.packets() != 0 &&
+         std::any_of(takers_.begin(), takers_.end(), [](const Target& target) {
+           return target.forwarder->output().blocked_descriptor() < 0;
+         });
+}
+
+void Pipeline::replay_oldest() {
+  Replay replay(*this);
+  outage_.take_oldest(replay);
+}
+
+void Pipeline::replay(std::size_t read) {
+  // Faster than packets come, so that it ends.
+  const std::size_t least_packets = 2 * read;
+  const std::size_t before = outage_.bytes();
+  for (std::size_t done = 0; can_replay(); ++done) {
+    if (done >= least_packets && before - outage_.bytes() >= kReplayBytes) return;
+    replay_oldest();
+  }
+}
+
+void Pipeline::abandon() {
+  while (outage_.packets() != 0) {
+    outage_.drop_oldest();
+    ledger_.released.add();
+    ledger_.no_session.add();
+    count_missed();
+  }
+}
+
+/// With `copies` also to those who look on: so it is split only once.
+void Pipeline::take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                    std::uint64_t flow, bool copies) {
+  ledger_.taken.add();
+  count_missed();
+  if (only_) {
+    if (may_want(*only_, packet, view)) forward(packet, view, flow, {&only_, 1}, true);
+    return;
+  }
+  wanting_.clear();
+  choose_takers(packet, view, flow);
+  const bool taken = !wanting_.empty();
+  if (copies) choose_copies(packet, view);
+  forward(packet, view, flow, wanting_, taken);
+}
+
+void Pipeline::copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                    std::uint64_t flow) {
+  wanting_.clear();
+  choose_copies(packet, view);
+  forward(packet, view, flow, wanting_, false);
+}
+
+/// Of a packet that was several on the wire only those can be judged, each for itself.
+bool Pipeline::may_want(forwarding::Forwarder& forwarder, const capture::CapturedPacket& packet,
+                        const capture::PacketView& view) const {
+  return forwarder.wants_all() || restorer_.count(view, packet) > 1 ||
+         forwarder.wants(packet.bytes, packet.length);
+}
+
+void Pipeline::choose_takers(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                             std::uint64_t flow) {
+  const auto offer = [&](const Target& target) {
+    if (may_want(*target.forwarder, packet, view)) wanting_.push_back(target.forwarder.get());
+  };
+  if (config_.balance) {
+    // Rendezvous hashing: when a capture goes, only its own flows move.
+    offer(
+        *std::max_element(takers_.begin(), takers_.end(), [flow](const Target& a, const Target& b) {
+          return mix(flow, a.key_hash) < mix(flow, b.key_hash);
+        }));
+  } else {
+    std::for_each(takers_.begin(), takers_.end(), offer);
+  }
+}
+
+void Pipeline::choose_copies(const capture::CapturedPacket& packet,
+                             const capture::PacketView& view) {
+  for (const Target& target : copies_) {
+    if (may_want(*target.forwarder, packet, view)) wanting_.push_back(target.forwarder.get());
+  }
+}
+
+void Pipeline::forward(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                       std::uint64_t flow, Forwarders wanting, bool taken) {
+  if (wanting.empty()) return;
+  const std::uint32_t count = restorer_.begin(view, packet);
+  if (count > 1) {
+    if (taken) ledger_.segments.add(count - 1);
+    return forward_segments(packet, count, flow, wanting);
+  }
+  if (packet.bytes.size() < std::min(packet.length, config_.captured_bytes)) {
+    ledger_.cut.add();
+  } else if (packet.offload.segment_size != 0 &&
+             config_.fidelity.segment != fidelity::SegmentMode::kOff) {
+    ledger_.unsplit.add();  // a tunnel's, whose headers are the inner packet's to repeat
+  }
+  const fidelity::WirePacket wire = restorer_.next();
+  for (forwarding::Forwarder* forwarder : wanting) {
+    if (forwarder->samples(packet))
+      forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
+  }
+}
+
+void Pipeline::forward_segments(const capture::CapturedPacket& packet, std::uint32_t count,
+                                std::uint64_t flow, Forwarders wanting) {
+  for (forwarding::Forwarder* forwarder : wanting) forwarder->note_split(count);
+  const bool filtered =
+      std::any_of(wanting.begin(), wanting.end(), [](const auto* f) { return !f->wants_all(); });
+  for (std::uint32_t i = 0; i < count; ++i) {
+    fidelity::WirePacket wire;
+    if (filtered) {
+      wire = restorer_.next();
+      segment_.assign(wire.head.begin(), wire.head.end());
+      segment_.insert(segment_.end(), wire.body.begin(), wire.body.end());
+    }
+    taking_.clear();
+    for (forwarding::Forwarder* forwarder : wanting) {
+      const bool wants = forwarder->wants_all() || forwarder->wants(segment_, wire.length);
+      if (wants && forwarder->samples(packet)) taking_.push_back(forwarder);
+    }
+    if (!filtered) {
+      if (taking_.empty()) {
+        restorer_.skip();
+        continue;
+      }
+      wire = restorer_.next();
+    }
+    for (forwarding::Forwarder* forwarder : taking_)
+      forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
+  }
+}
+
+template <class Visit>
+void Pipeline::for_each_output(Visit visit) const {
+  for (const auto* targets : {&takers_, &copies_}) {
+    for (const Target& target : *targets) visit(target.forwarder->output());
+  }
+}
+
+void Pipeline::flush() {
+  for_each_output([](forwarding::Output& output) { output.flush(); });
+}
+
+void Pipeline::collect_blocked(std::vector<int>& descriptors) const {
+  for_each_output([&](const forwarding::Output& output) {
+    if (const int descriptor = output.blocked_descriptor(); descriptor >= 0)
+      descriptors.push_back(descriptor);
+  });
+}
+
+}  // namespace sidetap

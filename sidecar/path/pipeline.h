@@ -1,0 +1,160 @@
+// The way of one packet: parse, decide, restore, and hand to every capture that wants it.
+//
+// It reads from a file as from a device, and knows neither threads nor sockets.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sidecar/capture/stamp_offset.h"
+#include "sidecar/fidelity/restorer.h"
+#include "sidecar/forwarding/forwarder.h"
+#include "sidecar/forwarding/outage_buffer.h"
+#include "sidecar/forwarding/rate_limiter.h"
+#include "sidecar/ownership/engine.h"
+#include "sidecar/packet/captured_packet.h"
+
+namespace sidetap {
+
+/// What became of the packets that the process has read; written by the packet path, read by any
+/// thread. With what the forwarders count it balances:
+///   read = not owned + rate limited + no session + (kept - released) + taken
+///   taken + segments = filtered + sampled + forwarded + dropped   (with one capture; of several,
+///   each counts for itself)
+/// Captures that get copies have no part in it.
+struct Ledger {
+  telemetry::HotCounter read;
+  std::array<telemetry::HotCounter, ownership::kRuleCount> owned;
+  std::array<telemetry::HotCounter, ownership::kRuleCount> not_owned;
+  telemetry::HotCounter rate_limited;
+  telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
+  telemetry::HotCounter kept;        ///< Owned, and put into the outage buffer.
+  telemetry::HotCounter released;    ///< From there: `taken`, or at the end `no_session`.
+  telemetry::HotCounter taken;       ///< Owned, and handed to the captures that ran.
+  telemetry::HotCounter segments;    ///< Packets more than were captured, by splitting large ones.
+  telemetry::HotCounter unsplit;     ///< Taken as they were, though they left in several segments.
+  telemetry::HotCounter cut;         ///< Taken without their end: the capture had no room for it.
+
+  std::uint64_t owned_total() const { return sum(owned); }
+  std::uint64_t not_owned_total() const { return sum(not_owned); }
+
+ private:
+  static std::uint64_t sum(const std::array<telemetry::HotCounter, ownership::kRuleCount>& by_rule);
+};
+
+struct PipelineConfig {
+  capture::LinkType link = capture::LinkType::kEthernet;
+  bool balance = false;  ///< Each flow to one capture, instead of every packet to every capture.
+  bool spread = false;   ///< Outputs spread flows over source ports.
+  fidelity::RestorerConfig fidelity;
+  forwarding::RateLimit rate_limit;
+  std::uint32_t captured_bytes = 0;  ///< Of each packet as much is asked of the source. 0: any.
+  std::size_t outage_buffer = 0;     ///< Bytes for packets that come while no capture runs.
+  /// Keys of the captures of which each is to get every packet: where one does not run while
+  /// another does, what it misses is counted.
+  std::vector<std::string> expected;
+};
+
+/// What a capture is to the others.
+enum class Part : std::uint8_t {
+  kTaker,  ///< A sensor's: what no taker gets is lost.
+  kCopy,   ///< Somebody's who looks on: gets everything, and takes nothing from anybody.
+};
+
+/// One thread, but for ledger().
+class Pipeline final : public capture::PacketHandler {
+ public:
+  /// `engine` outlives the pipeline.
+  Pipeline(PipelineConfig config, ownership::Engine& engine);
+
+  void on_packet(const capture::CapturedPacket& packet) override;
+
+  /// `key` names the capture's sensor in balance mode: the same flow stays with it however others
+  /// come and go.
+  void add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
+           Part part = Part::kTaker);
+  void remove(const forwarding::Forwarder* forwarder);
+  /// Hands over some of what the outage buffer holds, more than `read` packets; the rest waits for
+  /// the next call, so that reading and sending go on meanwhile.
+  void replay(std::size_t read);
+  /// The buffer holds something, and a capture runs that takes more now.
+  bool can_replay() const;
+  /// Nobody comes any more for what the outage buffer holds.
+  void abandon();
+  /// Sends what is packed for every capture.
+  void flush();
+  /// Sockets that must take more before flush() goes on.
+  void collect_blocked(std::vector<int>& descriptors) const;
+
+  /// For packets that come from now on.
+  void set_stamp_offset(capture::StampOffset offset) { stamps_ = offset; }
+  void set_link_type(capture::LinkType link) { config_.link = link; }
+  void set_mtu(std::uint32_t mtu) { restorer_.set_mtu(mtu); }
+  const Ledger& ledger() const { return ledger_; }
+  /// Packets that went by while the expected capture `index` did not run.
+  std::uint64_t missed(std::size_t index) const { return expected_[index].missed.value(); }
+
+ private:
+  struct Target {
+    std::shared_ptr<forwarding::Forwarder> forwarder;
+    std::uint64_t key_hash = 0;
+    std::string key;
+  };
+  struct Expected {
+    telemetry::HotCounter missed;
+    bool runs = false;
+  };
+  using Forwarders = std::span<forwarding::Forwarder* const>;
+  class Replay;
+  void replay_oldest();
+  bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                   std::uint64_t flow);
+  void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                    std::uint64_t flow);
+  void take(const capture::CapturedPacket& packet, const capture::PacketView& view,
+            std::uint64_t flow, bool copies);
+  void copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
+            std::uint64_t flow);
+  bool may_want(forwarding::Forwarder& forwarder, const capture::CapturedPacket& packet,
+                const capture::PacketView& view) const;
+  void choose_takers(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                     std::uint64_t flow);
+  void choose_copies(const capture::CapturedPacket& packet, const capture::PacketView& view);
+  /// `taken`: there is a taker among those that want it.
+  void forward(const capture::CapturedPacket& packet, const capture::PacketView& view,
+               std::uint64_t flow, Forwarders wanting, bool taken);
+  void forward_segments(const capture::CapturedPacket& packet, std::uint32_t count,
+                        std::uint64_t flow, Forwarders wanting);
+  void count_missed() {
+    if (!all_run_) count_each_missed();
+  }
+  void count_each_missed();
+  void note_who_runs();
+  template <class Visit>
+  void for_each_output(Visit visit) const;
+
+  PipelineConfig config_;
+  ownership::Engine& engine_;
+  capture::StampOffset stamps_{std::chrono::nanoseconds(0)};  // what comes is newer than any event
+  std::vector<Target> takers_;
+  std::vector<Target> copies_;
+  std::vector<Expected> expected_;               // as in the configuration
+  bool all_run_ = false;                         // the expected ones
+  forwarding::Forwarder* only_ = nullptr;        // where there is one taker and nobody else
+  std::vector<forwarding::Forwarder*> wanting_;  // of the packet at hand, takers first
+  std::vector<forwarding::Forwarder*> taking_;   // of what it was on the wire, one by one
+  std::vector<std::byte> segment_;               // the one at hand, in one piece for filters
+  fidelity::Restorer restorer_;
+  forwarding::RateLimiter limiter_;
+  forwarding::OutageBuffer outage_;
+  Ledger ledger_;
+};
+
+/// A number that both directions of a flow share; fragments share their host pair's.
+std::uint64_t flow_hash(const capture::PacketView& view);
+
+}  // namespace sidetap

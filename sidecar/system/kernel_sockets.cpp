@@ -1,0 +1,139 @@
+#include "sidecar/system/kernel_sockets.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "shared/net/netlink.h"
+
+namespace sidetap {
+namespace {
+
+constexpr std::uint32_t kListenState = 1U << 10;  // TCP_LISTEN of linux/tcp_states.h
+
+Error system_error(const char* what) {
+  return {std::string("listening sockets: ") + what + ": " + std::strerror(errno)};
+}
+
+}  // namespace
+
+bool KernelListeningSockets::is_listening(net::IpAddress local, std::uint16_t port) {
+  if (std::chrono::steady_clock::now() >= keep_until_) {
+    // An error leaves the last answer, and the flow to the rules for ports.
+    static_cast<void>(refresh());
+  }
+  return std::any_of(listeners_.begin(), listeners_.end(), [&](const Listener& l) {
+    return l.port == port && (l.address == local || (local.is_v4() ? l.every_v4 : l.every_v6));
+  });
+}
+
+Result<void> KernelListeningSockets::refresh() {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<Listener> fresh;
+  Result<void> done;
+  for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
+    done = dump(family, fresh);
+    if (!done) break;
+  }
+  if (done) {
+    listeners_ = std::move(fresh);
+  } else {
+    socket_.reset();  // a late answer must not be taken for the next one's
+  }
+  const auto end = std::chrono::steady_clock::now();
+  const std::chrono::steady_clock::duration longest = std::chrono::seconds(1);
+  keep_until_ = end + std::min(longest, (end - start) * share_);
+  return done;
+}
+
+Result<void> KernelListeningSockets::dump(std::uint8_t family, std::vector<Listener>& into) {
+  if (!socket_) {
+    socket_.reset(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    if (!socket_) return system_error("socket");
+    const timeval patience{0, 100'000};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 request;
+  } ask{};
+  ask.header.nlmsg_len = sizeof ask;
+  ask.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  ask.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  ask.header.nlmsg_seq = ++sequence_;
+  ask.request.sdiag_family = family;
+  ask.request.sdiag_protocol = IPPROTO_TCP;
+  ask.request.idiag_states = kListenState;
+  // INET_DIAG_SKV6ONLY comes with every IPv6 answer, asked for or not.
+  auto done = net::dump(socket_.get(), std::as_bytes(std::span(&ask, 1)),
+                        [&](unsigned type, std::span<const std::byte> payload) {
+                          if (type == SOCK_DIAG_BY_FAMILY) read_answer(payload, into);
+                        });
+  if (!done) return Error{"listening sockets: " + done.error().text};
+  return {};
+}
+
+void KernelListeningSockets::read_answer(std::span<const std::byte> payload,
+                                         std::vector<Listener>& into) {
+  inet_diag_msg message{};
+  if (payload.size() < sizeof message) return;
+  std::memcpy(&message, payload.data(), sizeof message);
+  if (message.idiag_state != 10) return;
+  Listener listener;
+  listener.port = ntohs(message.id.idiag_sport);
+  std::array<std::byte, 16> raw{};
+  std::memcpy(raw.data(), message.id.idiag_src, raw.size());
+  if (message.idiag_family == AF_INET) {
+    listener.address = net::IpAddress::from_v4_bytes(std::span(raw).first<4>());
+    listener.every_v4 = listener.address.is_unspecified();
+  } else {
+    listener.address = net::IpAddress::from_v6_bytes(raw);
+    listener.every_v6 = listener.address == net::IpAddress();
+    listener.every_v4 = listener.address.is_unspecified();
+    net::for_each_attribute(
+        net::after<inet_diag_msg>(payload), [&](unsigned type, std::span<const std::byte> value) {
+          if (type == INET_DIAG_SKV6ONLY && !value.empty() && value[0] != std::byte{0})
+            listener.every_v4 = false;
+        });
+  }
+  into.push_back(listener);
+}
+
+Result<ownership::PortRange> parse_port_range(std::string_view text) {
+  const Error error{"port range \"" + std::string(text.substr(0, 40)) +
+                    "\": expected two ports, the lower first"};
+  std::array<std::uint16_t, 2> ports{};
+  for (std::uint16_t& port : ports) {
+    const std::size_t start = text.find_first_not_of(" \t\n");
+    if (start == std::string_view::npos) return error;
+    text.remove_prefix(start);
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), port);
+    if (code != std::errc()) return error;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  }
+  if (text.find_first_not_of(" \t\n") != std::string_view::npos || ports[0] > ports[1]) {
+    return error;
+  }
+  return ownership::PortRange{ports[0], ports[1]};
+}
+
+Result<ownership::PortRange> read_port_range(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) return Error{file + ": cannot be read; the kernel's default range can be used instead"};
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  return parse_port_range(text);
+}
+
+}  // namespace sidetap

@@ -1,0 +1,53 @@
+// What the engine needs to know of this network namespace, asked of the kernel.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/net/unique_fd.h"
+#include "shared/result.h"
+#include "sidecar/ownership/listening_sockets.h"
+#include "sidecar/ownership/server_rules.h"
+
+namespace sidetap {
+
+/// LISTEN sockets through NETLINK_SOCK_DIAG, which needs no privilege for one's own namespace. The
+/// answer is kept for `share` times as long as it took to get, so that a burst of flows first seen
+/// midway takes no more of the thread than one part in `share`, and for a second at most. When the
+/// kernel does not answer, the last answer stands (at first: nothing listens). One thread.
+class KernelListeningSockets final : public ownership::ListeningSockets {
+ public:
+  explicit KernelListeningSockets(unsigned share = 50) : share_(share) {}
+
+  bool is_listening(net::IpAddress local, std::uint16_t port) override;
+  /// Asks again now. On error the last answer stands.
+  Result<void> refresh();
+
+ private:
+  struct Listener {
+    net::IpAddress address;
+    std::uint16_t port = 0;
+    bool every_v4 = false;
+    bool every_v6 = false;
+  };
+  Result<void> dump(std::uint8_t family, std::vector<Listener>& into);
+  static void read_answer(std::span<const std::byte> payload, std::vector<Listener>& into);
+
+  unsigned share_;
+  std::chrono::steady_clock::time_point keep_until_{};
+  net::UniqueFd socket_;
+  std::uint32_t sequence_ = 0;
+  std::vector<Listener> listeners_;
+};
+
+/// "32768\t60999\n", the text of net.ipv4.ip_local_port_range, which counts for IPv6 too.
+Result<ownership::PortRange> parse_port_range(std::string_view text);
+/// This namespace's range. The caller falls back to ownership::PortRange{}, the kernel's default.
+Result<ownership::PortRange> read_port_range(
+    const std::string& file = "/proc/sys/net/ipv4/ip_local_port_range");
+
+}  // namespace sidetap

@@ -1,0 +1,93 @@
+#include "sidecar/tap/peer_feed.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sidetap {
+namespace {
+
+/// The registry tells changes once a second.
+constexpr std::chrono::milliseconds kLeaveLimit{3'000};
+
+constexpr std::size_t kMostFilteredPrefixes = 128;
+
+registry::ClientConfig client_config(const RegistryOptions& options) {
+  registry::ClientConfig config;
+  config.registry = *options.address;
+  config.ca = options.ca;
+  config.server_name = options.server_name;
+  config.token_file = options.token_file;
+  config.grace = std::chrono::milliseconds(options.grace_ms);
+  config.ends_last = options.native_sidecar;
+  return config;
+}
+
+bool contains(const std::vector<net::IpAddress>& list, net::IpAddress address) {
+  return std::find(list.begin(), list.end(), address) != list.end();
+}
+
+void add(std::vector<net::IpAddress>& list, net::IpAddress address) {
+  if (!contains(list, address)) list.push_back(address);
+}
+
+}  // namespace
+
+registry::Own own_addresses(const std::vector<net::Interface>& interfaces,
+                            const std::vector<CapturedInterface>& captured,
+                            const std::vector<net::IpAddress>& pod_ips) {
+  registry::Own own;
+  std::vector<net::IpAddress> elsewhere;
+  for (const net::Interface& interface : interfaces) {
+    const auto found = std::find_if(captured.begin(), captured.end(), [&](const auto& candidate) {
+      return candidate.name == interface.name;
+    });
+    for (const net::InterfaceAddress& entry : interface.addresses) {
+      const net::IpAddress address = entry.address;
+      if (found == captured.end()) {
+        elsewhere.push_back(address);
+      } else if (!address.is_link_local() && !address.is_loopback()) {
+        add(own.addresses, address);
+        if (found->forwarding) add(own.forwarded, address);
+      }
+    }
+  }
+  const bool all = !captured.empty() &&
+                   std::all_of(captured.begin(), captured.end(),
+                               [](const CapturedInterface& each) { return each.forwarding; });
+  for (const net::IpAddress address : pod_ips) {
+    if (contains(elsewhere, address) || contains(own.addresses, address)) continue;
+    add(own.addresses, address);
+    if (all) add(own.forwarded, address);
+  }
+  return own;
+}
+
+PeerFeed::PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions& options,
+                   const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops,
+                   Exclusion& exclusion, telemetry::MetricsRegistry& metrics)
+    : ownership_(ownership),
+      loops_(std::move(loops)),
+      client_(std::move(executor), client_config(options),
+              {.resolve = {},
+               .on_peers = [this](const auto& peers) { adopt(*peers); },
+               .exclude =
+                   [&exclusion](const std::string& owner,
+                                const std::vector<capture::OwnEndpoint>& endpoints) {
+                     return exclusion.exclude(owner, endpoints);
+                   }},
+              &metrics) {}
+
+boost::asio::awaitable<void> PeerFeed::leave() { return client_.leave(kLeaveLimit); }
+
+void PeerFeed::adopt(const registry::Peers& peers) {
+  auto tapped =
+      std::make_shared<ownership::TappedPeers>(ownership::TappedPeers::named(peers.tapped));
+  if (peers.services)
+    tapped->tapped_services = ownership::TappedPeers::named(*peers.services).hosts;
+  std::vector<net::Cidr> unowned = unowned_peers(ownership_, *tapped);
+  // More would make the filter longer than it may be: then the process decides.
+  if (unowned.size() > kMostFilteredPrefixes) unowned.clear();
+  for (CaptureLoop* loop : loops_) loop->set_tapped_peers(tapped, unowned);
+}
+
+}  // namespace sidetap

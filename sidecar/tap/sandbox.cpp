@@ -1,0 +1,44 @@
+#include "sidecar/tap/sandbox.h"
+
+#include <utility>
+
+#include "shared/telemetry/log.h"
+#include "sidecar/privilege/privilege.h"
+
+namespace sidetap {
+
+void Sandbox::drop_rights() const {
+  if (!wanted_) return;
+  if (auto dropped = privilege::drop_capabilities(); !dropped)
+    telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
+}
+
+void Sandbox::enter_once_open(std::vector<CaptureLoop*> loops) {
+  loops_ = std::move(loops);
+  reconsider();
+}
+
+void Sandbox::reconsider() {
+  if (!wanted_ || entered_ || loops_.empty()) return;
+  for (const CaptureLoop* loop : loops_) {
+    if (loop->is_open()) continue;
+    telemetry::warn("the sandbox waits until the interface can be opened",
+                    {{"interface", loop->name()}});
+    return;
+  }
+  entered_ = true;
+  // The sandbox refuses the calls by which the threads give up their capabilities.
+  unsettled_ = loops_.size();
+  for (CaptureLoop* loop : loops_) {
+    loop->settle([this] {
+      if (--unsettled_ == 0) close();
+    });
+  }
+}
+
+void Sandbox::close() const {
+  if (auto entered = privilege::enter_sandbox(writes_); !entered)
+    telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
+}
+
+}  // namespace sidetap

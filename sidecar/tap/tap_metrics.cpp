@@ -1,0 +1,205 @@
+#include "sidecar/tap/tap_metrics.h"
+
+#include <string>
+#include <utility>
+
+#include "shared/telemetry/log.h"
+
+namespace sidetap {
+namespace {
+
+using telemetry::MetricSpec;
+using telemetry::MetricType;
+
+const MetricSpec kSeen{"sidetap_packets_seen_total", MetricType::kCounter,
+                       "Packets that passed the kernel's filter, those it then dropped included"};
+const MetricSpec kOwned{"sidetap_packets_owned_total", MetricType::kCounter,
+                        "Packets that this tap forwards, by rule of ownership"};
+const MetricSpec kNotOwned{"sidetap_packets_not_owned_total", MetricType::kCounter,
+                           "Packets left to another tap, by rule of ownership"};
+const MetricSpec kForwarded{"sidetap_packets_forwarded_total", MetricType::kCounter,
+                            "Packets sent to sensors"};
+const MetricSpec kDropped{"sidetap_packets_dropped_total", MetricType::kCounter,
+                          "Owned packets that no sensor got, by cause; kernel-ring counts before "
+                          "ownership is known"};
+const MetricSpec kFiltered{"sidetap_packets_filtered_total", MetricType::kCounter,
+                           "Owned packets that a sensor's filter or sampling left out"};
+const MetricSpec kBytes{"sidetap_sent_bytes_total", MetricType::kCounter,
+                        "Bytes given to data sockets, RPCAP headers included"};
+const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter,
+                            "Datagrams given to data sockets"};
+const MetricSpec kSegments{"sidetap_segments_added_total", MetricType::kCounter,
+                           "Packets more than were captured, by splitting those that offloads made "
+                           "larger than the MTU"};
+const MetricSpec kUnsplit{"sidetap_packets_unsplit_total", MetricType::kCounter,
+                          "Packets forwarded in one piece that left in several, such as those that "
+                          "a tunnel's device splits inside"};
+const MetricSpec kTruncated{
+    "sidetap_packets_truncated_total", MetricType::kCounter,
+    "Packets cut to what fits a datagram (plain UDP, VXLAN), or to what the "
+    "capture had room for"};
+const MetricSpec kSensor{"sidetap_sensor_packets_total", MetricType::kCounter,
+                         "What became of owned packets at each sensor: forwarded, filtered, or the "
+                         "cause by which that sensor did not get them; no-session counts what it "
+                         "missed while another sensor had a session"};
+const MetricSpec kCopied{"sidetap_copied_packets_total", MetricType::kCounter,
+                         "Packets sent to clients that look on while sensors are configured"};
+const MetricSpec kCopiesDropped{"sidetap_copied_packets_dropped_total", MetricType::kCounter,
+                                "Packets that such a client was too slow for"};
+const MetricSpec kWaiting{"sidetap_packets_waiting", MetricType::kGauge,
+                          "Packets in the outage buffer, until a sensor takes them"};
+const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
+                           "Captures that sensors have started and not ended"};
+const MetricSpec kOpen{"sidetap_interface_open", MetricType::kGauge,
+                       "1 while the interface is open for capture"};
+const MetricSpec kWorking{"sidetap_interface_working", MetricType::kGauge,
+                          "1 while the interface is open, is up and has a carrier"};
+const MetricSpec kReopened{"sidetap_interface_reopened_total", MetricType::kCounter,
+                           "Times that the interface was opened anew"};
+
+const MetricSpec kFlows{"sidetap_flows", MetricType::kGauge,
+                        "TCP flows of which the tap remembers who opened them; the table holds "
+                        "131,072, and a flow leaves it only for another"};
+const MetricSpec kFlowEvictions{"sidetap_flow_evictions_total", MetricType::kCounter,
+                                "TCP flows that the tap has forgotten for want of room, by state: "
+                                "closed, opening (SYNs only), or open, which it decides anew by "
+                                "their ports"};
+
+/// By FlowPhase.
+constexpr std::string_view kFlowStates[ownership::kFlowPhaseCount] = {"closed", "opening", "open"};
+
+std::uint64_t waiting(const Ledger& ledger) {
+  // In this order, so that the difference is never below zero.
+  const std::uint64_t released = ledger.released.value();
+  return ledger.kept.value() - released;
+}
+
+constexpr std::string_view kDroppedFields[forwarding::kDropCauseCount] = {
+    "dropped_socket_full", "dropped_too_large", "dropped_send_error", "dropped_disconnected"};
+
+void log_counts(std::string_view what, std::vector<telemetry::Field> fields,
+                const CaptureCounts& counts, std::uint64_t no_session) {
+  fields.emplace_back("segments_added", counts.segments);
+  fields.emplace_back("forwarded", counts.forwarded);
+  fields.emplace_back("filtered", counts.filtered + counts.sampled);
+  fields.emplace_back("dropped_no_session", no_session);
+  for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
+    fields.emplace_back(kDroppedFields[cause], counts.dropped[cause]);
+  telemetry::log(telemetry::LogLevel::kInfo, what, fields);
+}
+
+}  // namespace
+
+struct TapMetrics::Row {
+  CaptureLoop* loop;
+  LoopCounts counts;
+};
+
+TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops) {
+  for (CaptureLoop* loop : loops) {
+    auto row = std::make_unique<Row>(Row{loop, {}});
+    Row* r = row.get();
+    loop->counts([r](LoopCounts counts) { r->counts = std::move(counts); });
+    const telemetry::Labels interface {
+      { "interface", loop->name() }
+    };
+    const auto with = [&](const char* key, std::string_view value) {
+      telemetry::Labels labels = interface;
+      labels[key] = value;
+      return labels;
+    };
+    const auto show = [&](const MetricSpec& spec, telemetry::Labels labels, auto read) {
+      registry.expose(spec, std::move(labels), [r, read] { return static_cast<double>(read(*r)); });
+    };
+    show(kSeen, interface, [](const Row& x) { return x.counts.source.accepted; });
+    show(kForwarded, interface, [](const Row& x) { return x.counts.forwarded; });
+    show(kBytes, interface, [](const Row& x) { return x.counts.bytes; });
+    show(kDatagrams, interface, [](const Row& x) { return x.counts.datagrams; });
+    show(kReopened, interface, [](const Row& x) { return x.counts.reopened; });
+    show(kCaptures, interface, [](const Row& x) { return x.counts.captures; });
+    show(kWorking, interface, [](const Row& x) { return x.loop->is_working() ? 1 : 0; });
+    show(kOpen, interface, [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
+    show(kFlows, interface, [](const Row& x) { return x.counts.flows; });
+    for (unsigned state = 0; state < ownership::kFlowPhaseCount; ++state)
+      show(kFlowEvictions, with("state", kFlowStates[state]),
+           [state](const Row& x) { return x.counts.flow_evictions[state]; });
+    show(kFiltered, with("by", "filter"), [](const Row& x) { return x.counts.filtered; });
+    show(kFiltered, with("by", "sampling"), [](const Row& x) { return x.counts.sampled; });
+    show(kDropped, with("cause", "kernel-ring"),
+         [](const Row& x) { return x.counts.source.dropped; });
+    show(kDropped, with("cause", "no-session"),
+         [](const Row& x) { return x.loop->ledger().no_session.value(); });
+    show(kDropped, with("cause", "rate-limit"),
+         [](const Row& x) { return x.loop->ledger().rate_limited.value(); });
+    show(kSegments, interface, [](const Row& x) { return x.loop->ledger().segments.value(); });
+    show(kUnsplit, interface, [](const Row& x) { return x.loop->ledger().unsplit.value(); });
+    show(kTruncated, interface,
+         [](const Row& x) { return x.counts.truncated + x.loop->ledger().cut.value(); });
+    show(kWaiting, interface, [](const Row& x) { return waiting(x.loop->ledger()); });
+    for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
+      show(kDropped,
+           with("cause", forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
+           [cause](const Row& x) { return x.counts.dropped[cause]; });
+    show(kCopied, interface, [](const Row& x) { return x.counts.copies.forwarded; });
+    show(kCopiesDropped, interface, [](const Row& x) { return x.counts.copies.dropped_total(); });
+    for (std::size_t i = 0; i < loop->sensors().size(); ++i) {
+      const auto result = [&](std::string_view name) {
+        telemetry::Labels labels = with("sensor", loop->sensors()[i]);
+        labels["result"] = name;
+        return labels;
+      };
+      const auto of = [i](const Row& x) -> const CaptureCounts& { return x.counts.sensors[i]; };
+      show(kSensor, result("forwarded"), [of](const Row& x) { return of(x).forwarded; });
+      show(kSensor, result("filtered"),
+           [of](const Row& x) { return of(x).filtered + of(x).sampled; });
+      show(kSensor, result("no-session"), [of](const Row& x) { return of(x).missed; });
+      for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
+        show(kSensor,
+             result(forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
+             [of, cause](const Row& x) { return of(x).dropped[cause]; });
+    }
+    for (unsigned rule = 0; rule < ownership::kRuleCount; ++rule) {
+      const auto labels = with("rule", ownership::rule_name(static_cast<ownership::Rule>(rule)));
+      show(kOwned, labels, [rule](const Row& x) { return x.loop->ledger().owned[rule].value(); });
+      show(kNotOwned, labels,
+           [rule](const Row& x) { return x.loop->ledger().not_owned[rule].value(); });
+    }
+    rows_.push_back(std::move(row));
+  }
+}
+
+TapMetrics::~TapMetrics() = default;
+
+void TapMetrics::refresh(std::function<void()> done) {
+  const auto left = std::make_shared<std::size_t>(rows_.size());
+  for (const auto& row : rows_) {
+    row->loop->counts([row = row.get(), left, done](LoopCounts counts) {
+      row->counts = std::move(counts);
+      if (--*left == 0) done();
+    });
+  }
+}
+
+void TapMetrics::log_summary() {
+  refresh([] {});  // of loops that have ended, at once
+  for (const auto& row : rows_) {
+    const Ledger& ledger = row->loop->ledger();
+    const auto& sensors = row->loop->sensors();
+    for (std::size_t i = 0; sensors.size() > 1 && i < sensors.size(); ++i) {
+      const CaptureCounts& counts = row->counts.sensors[i];
+      log_counts("packets of one sensor of several",
+                 {{"interface", row->loop->name()}, {"sensor", sensors[i]}}, counts, counts.missed);
+    }
+    log_counts("what became of the packets",
+               {{"interface", row->loop->name()},
+                {"seen", row->counts.source.accepted},
+                {"not_owned", ledger.not_owned_total()},
+                {"owned", ledger.owned_total()},
+                {"copied", row->counts.copies.forwarded},
+                {"dropped_kernel_ring", row->counts.source.dropped},
+                {"dropped_rate_limit", ledger.rate_limited.value()}},
+               row->counts, ledger.no_session.value());
+  }
+}
+
+}  // namespace sidetap
