@@ -2,6 +2,7 @@ target_sources(sidetap_shared PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/boost_impl.cpp
   ${CMAKE_CURRENT_LIST_DIR}/file_watch.cpp
   ${CMAKE_CURRENT_LIST_DIR}/http_session.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/https_connection.cpp
   ${CMAKE_CURRENT_LIST_DIR}/https_server.cpp
   ${CMAKE_CURRENT_LIST_DIR}/listener.cpp
   ${CMAKE_CURRENT_LIST_DIR}/openssl.cpp

@@ -119,6 +119,10 @@ TlsStep TlsStream::write_step(std::span<const char> from) {
 
 bool TlsStream::has_pending() const { return SSL_has_pending(session_) == 1; }
 
+bool TlsStream::ended_in_order() const {
+  return (SSL_get_shutdown(session_) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
 long TlsStream::verify_result() const { return SSL_get_verify_result(session_); }
 
 void TlsStream::shutdown() {

@@ -47,6 +47,8 @@ class TlsStream {
   TlsStep handshake_step();
   /// The error is asio::error::eof when the peer has ended, in order or not.
   TlsStep read_step(std::span<char> into);
+  /// Has the peer said that nothing more comes (close_notify)? An end without it may be anyone's.
+  bool ended_in_order() const;
   TlsStep write_step(std::span<const char> from);
   /// When the last byte was found at the socket, be it of a record that is not complete yet; the
   /// time of the construction before that.

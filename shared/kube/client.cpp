@@ -1,38 +1,19 @@
 #include "shared/kube/client.h"
 
 #include <algorithm>
-#include <array>
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/connect.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
+#include <memory>
 
 #include "shared/async/caught.h"
 #include "shared/async/resolve.h"
-#include "shared/net/ip_address.h"
+#include "shared/http/https_connection.h"
+#include "shared/read_file.h"
 #include "shared/read_json.h"
 
 namespace sidetap::kube {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
-using Stream = beast::ssl_stream<beast::tcp_stream>;
-using ErrorCode = boost::system::error_code;
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+using Clock = std::chrono::steady_clock;
 
 std::string_view media_type(PatchType type) {
   switch (type) {
@@ -57,16 +38,6 @@ std::string written(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// A watch is silent for long, and a server that has vanished is silent for ever: after some 25 s
-/// the connection ends.
-void notice_dead_peer(int socket) {
-  const int on = 1, idle_seconds = 10, between_seconds = 5, probes = 3;
-  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &between_seconds, sizeof between_seconds);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-}
-
 }  // namespace
 
 std::string Response::describe() const {
@@ -80,116 +51,72 @@ struct Client::Impl {
   asio::any_io_executor executor;
   Credentials credentials;
   Limits limits;
-  // The context outlives the stream that refers to it.
-  std::unique_ptr<asio::ssl::context> tls;
-  std::unique_ptr<Stream> stream;
-  beast::flat_buffer buffer;
+  std::unique_ptr<http::HttpsConnection> connection;
   async::Interruption stopping;
 
-  Error failed(const char* step, const ErrorCode& code) const {
-    return Error{"API server " + credentials.server.to_string() + ": " + step + ": " +
-                 code.message()};
+  Error failed(const std::string& what) const {
+    return Error{"API server " + credentials.server.to_string() + ": " +
+                 (stopping.requested() ? "canceled" : what)};
   }
 
-  void drop() {
-    stream.reset();
-    tls.reset();
-    buffer.clear();
-  }
-
-  Result<void> make_stream() {
-    tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
-    ErrorCode code;
-    tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
-                         asio::ssl::context::no_tlsv1_1,
-                     code);
-    if (!code) tls->load_verify_file(credentials.ca_file, code);
-    if (code) return failed(("CA file " + credentials.ca_file).c_str(), code);
-    stream = std::make_unique<Stream>(executor, *tls);
-    stream->set_verify_mode(asio::ssl::verify_peer, code);
-    if (!code) {
-      stream->set_verify_callback(asio::ssl::host_name_verification(credentials.server.host), code);
-    }
-    if (code) return failed("certificate check", code);
-    // A server name is a name: addresses are not sent (RFC 6066, 3).
-    if (!net::IpAddress::parse(credentials.server.host)) {
-      // SSL_set_tlsext_host_name is a macro around this call, with casts that are refused here.
-      SSL_ctrl(stream->native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-               credentials.server.host.data());
-    }
-    return {};
-  }
+  void drop() { connection.reset(); }
 
   asio::awaitable<Result<void>> connect() {
     drop();
-    if (auto made = make_stream(); !made) co_return made;
-    if (stopping.requested()) co_return failed("connect", asio::error::operation_aborted);
+    const auto pem = read_file(credentials.ca_file);
+    if (!pem) co_return failed("CA file " + pem.error().text);
+    const auto trust = http::TlsTrust::make(*pem);
+    if (!trust) co_return failed("CA file " + credentials.ca_file + ": " + trust.error().text);
     const auto addresses = co_await async::resolve(executor, credentials.server, &stopping);
-    if (stopping.requested()) co_return failed("connect", asio::error::operation_aborted);
     if (!addresses) co_return Error{"API server: " + addresses.error().text};
-    auto& socket = beast::get_lowest_layer(*stream);
-    socket.expires_after(limits.timeout);
-    auto [connect_error, endpoint] = co_await socket.async_connect(*addresses, kTuple);
-    if (connect_error) co_return failed("connect", connect_error);
-    notice_dead_peer(socket.socket().native_handle());
-    socket.expires_after(limits.timeout);
-    auto [handshake_error] =
-        co_await stream->async_handshake(asio::ssl::stream_base::client, kTuple);
-    if (handshake_error) co_return failed("TLS handshake", handshake_error);
-    co_return Result<void>{};
+    if (stopping.requested()) co_return failed("canceled");
+    connection = std::make_unique<http::HttpsConnection>(executor);
+    auto opened =
+        co_await connection->open(*addresses, *trust, credentials.server.host, limits.timeout);
+    if (opened) co_return opened;
+    drop();  // the next request must not take it for one that is kept
+    co_return failed(opened.error().text);
   }
 
-  Result<http::request<http::string_body>> make_request(http::verb verb, const std::string& path,
-                                                        std::string_view content_type,
-                                                        std::string body) const {
-    http::request<http::string_body> request(verb, path, 11);
-    request.set(http::field::host, credentials.server.to_string());
-    request.set(http::field::user_agent, "sidetap/" SIDETAP_VERSION);
-    request.set(http::field::accept, "application/json");
-    if (!credentials.token_file.empty()) {
-      const auto token = read_token(credentials.token_file);
-      if (!token) return token.error();
-      request.set(http::field::authorization, "Bearer " + *token);
-    }
-    if (verb != http::verb::get) {
-      request.set(http::field::content_type, content_type);
-      request.body() = std::move(body);
-      request.prepare_payload();
-    }
-    return request;
-  }
-
-  /// Writes the request and reads the head of the answer. A kept connection that the server has
-  /// closed meanwhile shows itself here, before anything of an answer: then once more on a new one.
-  template <typename Parser>
-  asio::awaitable<Result<void>> exchange(const http::request<http::string_body>& request,
-                                         std::unique_ptr<Parser>& parser,
-                                         boost::optional<std::uint64_t> body_limit) {
-    for (bool kept = stream != nullptr;; kept = false) {
+  /// Sends the request and reads the head of the answer, which tells the status. A kept connection
+  /// that the server has closed meanwhile shows itself here: then once more on a new one.
+  asio::awaitable<Result<unsigned>> exchange(http::HttpsRequest request,
+                                             std::optional<std::uint64_t> most_body) {
+    const std::string host = credentials.server.to_string();
+    Result<std::string> token = std::string();
+    if (!credentials.token_file.empty()) token = read_token(credentials.token_file);
+    if (!token) co_return token.error();
+    request.host = host;
+    request.token = *token;
+    for (bool kept = connection != nullptr;; kept = false) {
       if (!kept) {
-        if (auto connected = co_await connect(); !connected) co_return connected;
+        const auto connected = co_await connect();
+        if (!connected) co_return connected.error();
       }
-      parser = std::make_unique<Parser>();
-      // Before the head is read: a Content-Length over the limit is refused there and nowhere
-      // later.
-      parser->body_limit(body_limit);
-      auto& socket = beast::get_lowest_layer(*stream);
-      socket.expires_after(limits.timeout);
-      auto [write_error, written] = co_await http::async_write(*stream, request, kTuple);
-      if (!write_error) {
-        socket.expires_after(limits.timeout);
-        auto [read_error, read] =
-            co_await http::async_read_header(*stream, buffer, *parser, kTuple);
-        if (!read_error) co_return Result<void>{};
-        if (!kept) {
-          drop();
-          co_return failed("read", read_error);
-        }
-      } else if (!kept) {
-        drop();
-        co_return failed("write", write_error);
-      }
+      auto status = co_await connection->ask(request, most_body, limits.timeout);
+      if (status) co_return status;
+      const bool again = kept && connection->unanswered() && !stopping.requested();
+      drop();
+      if (!again) co_return failed(status.error().text);
     }
+  }
+
+  /// Reads all that is left of the answer, within one time limit.
+  asio::awaitable<Result<std::string>> rest() {
+    const auto deadline = Clock::now() + limits.timeout;
+    std::string body;
+    for (bool last = false; !last;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+      const auto piece = co_await connection->read(std::max(left, std::chrono::milliseconds(0)));
+      if (!piece) {
+        drop();
+        co_return failed(piece.error().text);
+      }
+      body += piece->bytes;
+      last = piece->last;
+    }
+    if (!connection->reusable()) drop();
+    co_return body;
   }
 
   /// What it throws is an error like others, after which the connection is of no use.
@@ -202,44 +129,32 @@ struct Client::Impl {
     }
     drop();
     if (async::is_cancellation(fault)) std::rethrow_exception(fault);
-    co_return Error{"API server " + credentials.server.to_string() + ": " +
-                    async::reason_of(fault)};
+    co_return failed(async::reason_of(fault));
   }
 
-  asio::awaitable<Result<Response>> request(http::verb verb, std::string path,
+  asio::awaitable<Result<Response>> request(std::string_view method, std::string path,
                                             std::string_view content_type, std::string body) {
-    return caught(ask(verb, std::move(path), content_type, std::move(body)));
+    return caught(ask(method, std::move(path), content_type, std::move(body)));
   }
 
-  asio::awaitable<Result<Response>> ask(http::verb verb, std::string path,
+  asio::awaitable<Result<Response>> ask(std::string_view method, std::string path,
                                         std::string_view content_type, std::string body) {
-    using Parser = http::response_parser<http::string_body>;
-    const auto message = make_request(verb, path, content_type, std::move(body));
-    if (!message) co_return message.error();
-    std::unique_ptr<Parser> parser;
-    if (auto exchanged = co_await exchange(*message, parser, limits.body_bytes); !exchanged) {
-      co_return exchanged.error();
-    }
-    beast::get_lowest_layer(*stream).expires_after(limits.timeout);
-    auto [error, count] = co_await http::async_read(*stream, buffer, *parser, kTuple);
-    if (error) {
+    const http::HttpsRequest message{
+        .method = method, .target = path, .host = {}, .content_type = content_type, .body = body};
+    const auto status = co_await exchange(message, limits.body_bytes);
+    if (!status) co_return status.error();
+    const auto answer = co_await rest();
+    if (!answer) co_return answer.error();
+    Response response{*status, nullptr};
+    if (answer->empty()) co_return response;
+    auto json = read_json(*answer);
+    // Proxies in between answer in HTML; what counts then is the status.
+    if (json) {
+      response.body = std::move(*json);
+    } else if (response.ok()) {
       drop();
-      co_return failed("read", error);
+      co_return failed(path + ": the answer is " + json.error().text);
     }
-    const auto& answer = parser->get();
-    Response response{answer.result_int(), nullptr};
-    if (!answer.body().empty()) {
-      auto json = read_json(answer.body());
-      // Proxies in between answer in HTML; what counts then is the status.
-      if (json) {
-        response.body = std::move(*json);
-      } else if (response.ok()) {
-        drop();
-        co_return Error{"API server " + credentials.server.to_string() + ": " + path +
-                        ": the answer is " + json.error().text};
-      }
-    }
-    if (!answer.keep_alive()) drop();
     co_return response;
   }
 
@@ -269,45 +184,38 @@ struct Client::Impl {
                                            std::function<bool(const nlohmann::json&)> each,
                                            std::chrono::milliseconds idle_timeout,
                                            std::function<void()> accepted) {
-    using Parser = http::response_parser<http::buffer_body>;
-    const auto message = make_request(http::verb::get, path, {}, {});
-    if (!message) co_return message.error();
-    std::unique_ptr<Parser> parser;
-    if (auto exchanged = co_await exchange(*message, parser, boost::none); !exchanged) {
-      co_return exchanged.error();
-    }
-    const unsigned status = parser->get().result_int();
-    if (status == 200 && accepted) accepted();
+    const http::HttpsRequest message{.method = "GET", .target = path, .host = {}};
+    const auto status = co_await exchange(message, std::nullopt);
+    if (!status) co_return status.error();
+    if (*status == 200 && accepted) accepted();
     std::string pending;
-    std::array<char, 16384> chunk{};
-    while (!parser->is_done()) {
-      parser->get().body().data = chunk.data();
-      parser->get().body().size = chunk.size();
-      beast::get_lowest_layer(*stream).expires_after(idle_timeout);
-      auto [error, count] = co_await http::async_read_some(*stream, buffer, *parser, kTuple);
-      if (error && error != http::error::need_buffer) {
+    for (bool last = false; !last;) {
+      const auto piece = co_await connection->read(idle_timeout);
+      if (!piece) {
         drop();
-        co_return failed("watch", error);
+        co_return failed("watch: " + piece.error().text);
       }
-      pending.append(chunk.data(), chunk.size() - parser->get().body().size);
+      pending += piece->bytes;
+      last = piece->last;
       if (pending.size() > limits.body_bytes) {
         drop();
         co_return Error{"API server: a watch event is over " + std::to_string(limits.body_bytes) +
                         " bytes"};
       }
-      if (status != 200) continue;  // then it is one Status object, not events
-      const auto more = deliver_lines(pending, each);
-      if (!more || !*more) {
-        drop();  // the rest of the stream is not wanted
-        if (!more) co_return more.error();
-        co_return Response{status, nullptr};
+      if (*status == 200) {  // otherwise it is one Status object, not events
+        const auto wanted = deliver_lines(pending, each);
+        if (!wanted || !*wanted) {
+          drop();  // the rest of the stream is not wanted
+          if (!wanted) co_return wanted.error();
+          co_return Response{*status, nullptr};
+        }
       }
     }
-    Response response{status, nullptr};
-    if (status != 200) {
+    Response response{*status, nullptr};
+    if (*status != 200) {
       if (auto json = read_json(pending)) response.body = std::move(*json);
     }
-    if (!parser->get().keep_alive()) drop();
+    if (!connection->reusable()) drop();
     co_return response;
   }
 };
@@ -324,17 +232,17 @@ Client::Client(Client&&) noexcept = default;
 const Credentials& Client::credentials() const { return impl_->credentials; }
 
 asio::awaitable<Result<Response>> Client::get(std::string path) {
-  return impl_->request(http::verb::get, std::move(path), {}, {});
+  return impl_->request("GET", std::move(path), {}, {});
 }
 asio::awaitable<Result<Response>> Client::create(std::string path, nlohmann::json object) {
-  return impl_->request(http::verb::post, std::move(path), "application/json", written(object));
+  return impl_->request("POST", std::move(path), "application/json", written(object));
 }
 asio::awaitable<Result<Response>> Client::replace(std::string path, nlohmann::json object) {
-  return impl_->request(http::verb::put, std::move(path), "application/json", written(object));
+  return impl_->request("PUT", std::move(path), "application/json", written(object));
 }
 asio::awaitable<Result<Response>> Client::patch(std::string path, PatchType type,
                                                 nlohmann::json patch) {
-  return impl_->request(http::verb::patch, std::move(path), media_type(type), written(patch));
+  return impl_->request("PATCH", std::move(path), media_type(type), written(patch));
 }
 asio::awaitable<Result<Response>> Client::watch(std::string path,
                                                 std::function<bool(const nlohmann::json&)> each,
@@ -345,7 +253,7 @@ asio::awaitable<Result<Response>> Client::watch(std::string path,
 
 void Client::stop() {
   impl_->stopping.request();
-  if (impl_->stream) beast::get_lowest_layer(*impl_->stream).close();
+  if (impl_->connection) impl_->connection->cut();
 }
 
 asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string token,

@@ -8,7 +8,6 @@ namespace {
 
 using forwarding::Forwarder;
 
-// After this many packets the loop looks at the clock and at its commands.
 // Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
 // CPU, and as much again on a busy node.
 constexpr unsigned kBlockTimeoutMs = 8;

@@ -42,15 +42,16 @@ def helm(*arguments):
     return subprocess.run([tools()["HELM"], *map(str, arguments)], capture_output=True, text=True)
 
 
+@functools.cache
 def template(*arguments, release="sidetap", version="1.36"):
-    """The text that helm renders; fails loudly."""
+    """The text that helm renders, once for the same values; fails loudly."""
     result = helm("template", release, CHART, "--namespace", NAMESPACE, "--kube-version", version, *arguments)
     if result.returncode != 0:
         raise AssertionError(f"helm template {arguments} on {version}: {result.stderr}")
     return result.stdout
 
 
-class StrictLoader(yaml.SafeLoader):
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML as the API server's strict validation and GitOps tools read it: a key that comes twice is a fault."""
 
     def construct_mapping(self, node, deep=False):

@@ -109,9 +109,9 @@ must() {
   [ "$failures" -eq "$before" ] || { echo "stopped: nothing after this can hold"; exit 1; }
 }
 
-# eventually SECONDS COMMAND...
+# eventually SECONDS COMMAND... The test of this script sets RUN_PATIENCE, the seconds of all of them.
 eventually() {
-  local deadline=$((SECONDS + $1))
+  local deadline=$((SECONDS + ${RUN_PATIENCE:-$1}))
   shift
   until "$@"; do
     [ "$SECONDS" -lt "$deadline" ] || return 1

@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
@@ -94,6 +95,19 @@ KeyPair make_leaf(const KeyPair& ca, const std::vector<std::string>& names, long
   add_extension(certificate.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE");
   X509_sign(certificate.get(), issuer_key.get(), EVP_sha256());
   return {pem(certificate.get()), pem(key.get())};
+}
+
+void show_certificate(SSL_CTX* context, const KeyPair& own) {
+  BIO* bio = BIO_new_mem_buf(own.certificate.data(), -1);
+  X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
+  BIO_free(bio);
+  bio = BIO_new_mem_buf(own.key.data(), -1);
+  EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
+  BIO_free(bio);
+  SSL_CTX_use_certificate(context, certificate);
+  SSL_CTX_use_PrivateKey(context, key);
+  X509_free(certificate);
+  EVP_PKEY_free(key);
 }
 
 TemporaryFolder::TemporaryFolder() {

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <openssl/types.h>
+
 namespace sidetap::testing_support {
 
 struct KeyPair {
@@ -18,6 +20,9 @@ KeyPair make_ca(const std::string& name);
 /// A leaf signed by `ca`. `names` are subject alternative names: "IP:127.0.0.1", "DNS:localhost".
 /// `seconds` of validity may be negative: then it has expired.
 KeyPair make_leaf(const KeyPair& ca, const std::vector<std::string>& names, long seconds = 3600);
+
+/// What connections of this context prove themselves by.
+void show_certificate(SSL_CTX* context, const KeyPair& own);
 
 /// A new folder that is removed with everything in it.
 class TemporaryFolder {

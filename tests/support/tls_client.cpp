@@ -19,19 +19,6 @@ namespace {
   throw std::runtime_error(what + ": " + (reason != nullptr ? reason : "connection ended"));
 }
 
-void use_own(SSL_CTX* context, const KeyPair& own) {
-  BIO* bio = BIO_new_mem_buf(own.certificate.data(), -1);
-  X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
-  BIO_free(bio);
-  bio = BIO_new_mem_buf(own.key.data(), -1);
-  EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
-  BIO_free(bio);
-  SSL_CTX_use_certificate(context, certificate);
-  SSL_CTX_use_PrivateKey(context, key);
-  X509_free(certificate);
-  EVP_PKEY_free(key);
-}
-
 void trust(SSL_CTX* context, const std::string& ca) {
   BIO* bio = BIO_new_mem_buf(ca.data(), static_cast<int>(ca.size()));
   while (X509* one = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {
@@ -55,7 +42,7 @@ TlsClient::TlsClient(std::uint16_t port, const TlsClientOptions& options)
     SSL_CTX_set_security_level(context_, 0);
   }
   if (!options.ca.empty()) trust(context_, options.ca);
-  if (!options.own.certificate.empty()) use_own(context_, options.own);
+  if (!options.own.certificate.empty()) show_certificate(context_, options.own);
   session_ = SSL_new(context_);
   SSL_set_fd(session_, tcp_.fd());
   if (SSL_connect(session_) != 1) {

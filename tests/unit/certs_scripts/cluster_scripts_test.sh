@@ -7,22 +7,25 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin" "$work/cluster"
 cp "$here/fake_kubectl.py" "$work/bin/kubectl"
+# Pods and their answers are near: rotate.sh asks after a tenth of a second each time.
+printf '#!/bin/sh\nexec /bin/sleep 0.1\n' >"$work/bin/sleep"
+chmod +x "$work/bin/sleep"
 export PATH="$work/bin:$PATH" FAKE_CLUSTER="$work/cluster"
 . "$here/../../support/expect.sh"
 . "$here/signals.sh"
 
 install() { "$scripts/install.sh" --dir "$work/certs" "$@"; }
 rotate() { "$scripts/rotate.sh" --dir "$work/certs" --settle 0 --timeout 250 "$@"; }
-in_secret() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]], end="")' "$work/cluster/secret.json" "$1"; }
+in_secret() { /usr/bin/python3 -S -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]], end="")' "$work/cluster/secret.json" "$1"; }
 bundle() {
-  python3 -c 'import base64,json,sys
+  /usr/bin/python3 -S -c 'import base64,json,sys
 bundles = set(json.load(open(sys.argv[1])).values())
 assert len(bundles) == 1, "entries differ"
 print(base64.b64decode(bundles.pop()).decode(), end="")' "$work/cluster/bundles.json"
 }
 authorities() { bundle | grep -c BEGIN; }
 served_alike() {
-  python3 -c 'import json,sys
+  /usr/bin/python3 -S -c 'import json,sys
 pods = {pod["tls.crt"] for pod in json.load(open(sys.argv[1])).values()}
 sys.exit(pods != {open(sys.argv[2]).read()})' "$work/cluster/pods.json" "$work/certs/tls.crt"
 }

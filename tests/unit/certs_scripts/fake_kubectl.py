@@ -5,46 +5,68 @@ FAKE_CLUSTER names the folder. A file no-pods in it hides the pods from the Serv
 each connection; fail-on holds the words of the calls that fail. The pods take up a new Secret late, one after the other,
 as kubelets do. Whenever anything is asked, each pod's certificate must be trusted by the caBundle of the moment, as the
 API server would check it; what is not trusted is written to FAKE_CLUSTER/failed-handshakes. The process of each
-port-forward is written to FAKE_CLUSTER/forwards.
+port-forward is written to FAKE_CLUSTER/forwards. It is begun a thousand times: what few calls need they import.
 """
 import base64
 import fcntl
 import json
 import os
-import pathlib
-import ssl
-import socket
-import subprocess
 import sys
-import time
 
-STATE = pathlib.Path(os.environ["FAKE_CLUSTER"])
+STATE = os.environ["FAKE_CLUSTER"]
 PODS = ["webhook-a", "webhook-b"]
 ENTRIES = ["namespace.inject.sidetap.io", "pod.inject.sidetap.io"]
 
 
+def path(name):
+    return f"{STATE}/{name}"
+
+
+def exists(name):
+    return os.path.exists(path(name))
+
+
+def read(name):
+    with open(path(name)) as file:
+        return file.read()
+
+
+def write(name, text):
+    with open(path(name), "w") as file:
+        file.write(text)
+
+
+def append(name, line):
+    with open(path(name), "a") as file:
+        file.write(f"{line}\n")
+
+
 def load(name, default):
-    path = STATE / name
-    return json.loads(path.read_text()) if path.exists() else default
+    return json.loads(read(name)) if exists(name) else default
 
 
 def save(name, value):
-    (STATE / name).write_text(json.dumps(value))
+    write(name, json.dumps(value))
+
+
+def is_trusted(bundle, certificate):
+    """What openssl says of the two; it is asked once."""
+    known, key = load("verified.json", {}), bundle + certificate
+    if key not in known:
+        import subprocess
+        write("bundle.crt", base64.b64decode(bundle).decode())
+        write("leaf.crt", certificate)
+        known[key] = subprocess.run(["/usr/bin/openssl", "verify", "-purpose", "sslserver", "-CAfile",
+                                     path("bundle.crt"), path("leaf.crt")], capture_output=True).returncode == 0
+        save("verified.json", known)
+    return known[key]
 
 
 def check_handshakes():
-    bundles, pods = load("bundles.json", {}), load("pods.json", {})
-    if not bundles or not pods:
-        return
-    for entry, bundle in bundles.items():
-        (STATE / "bundle.crt").write_bytes(base64.b64decode(bundle))
-        for pod, served in pods.items():
-            (STATE / "leaf.crt").write_text(served["tls.crt"])
-            result = subprocess.run(["openssl", "verify", "-purpose", "sslserver", "-CAfile", STATE / "bundle.crt",
-                                     STATE / "leaf.crt"], capture_output=True)
-            if result.returncode != 0:
-                with open(STATE / "failed-handshakes", "a") as log:
-                    log.write(f"{entry} {pod}: after {' '.join(sys.argv[1:4])}\n")
+    for entry, bundle in load("bundles.json", {}).items():
+        for pod, served in load("pods.json", {}).items():
+            if not is_trusted(bundle, served["tls.crt"]):
+                append("failed-handshakes", f"{entry} {pod}: after {' '.join(sys.argv[1:4])}")
 
 
 def kubelets(asked_pod):
@@ -71,18 +93,21 @@ def option(name):
 
 
 def serve(pod):
+    import socket
+    import ssl
+    import time
     served = load("pods.json", {})[pod]
     paths = {}
     for name in ("tls.crt", "tls.key"):
-        paths[name] = STATE / f"{pod}-{name}"
-        paths[name].write_text(served[name])
+        paths[name] = path(f"{pod}-{name}")
+        write(f"{pod}-{name}", served[name])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(paths["tls.crt"], paths["tls.key"])
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(30)
     print(f"Forwarding from 127.0.0.1:{listener.getsockname()[1]} -> 10250", flush=True)
     connection, _ = listener.accept()
-    if not (STATE / "mute-pods").exists():
+    if not exists("mute-pods"):
         context.wrap_socket(connection, server_side=True)
     else:
         connection.close()
@@ -93,14 +118,14 @@ def main():
     arguments = sys.argv[1:]
     # Scripts run two at once in a pipe: what comes by it is read before the lock.
     applied = json.load(sys.stdin) if arguments[0] == "apply" else None
-    lock = open(STATE / "lock", "w")
+    lock = open(path("lock"), "w")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    if pathlib.Path(STATE / "fail-on").exists() and (STATE / "fail-on").read_text() in " ".join(arguments):
+    if exists("fail-on") and read("fail-on") in " ".join(arguments):
         sys.exit("fake kubectl: no route to the cluster")
     kubelets(None)
     if arguments[:3] == ["create", "secret", "generic"]:
         files = dict(a.removeprefix("--from-file=").split("=", 1) for a in arguments if a.startswith("--from-file="))
-        print(json.dumps({name: pathlib.Path(path).read_text() for name, path in files.items()}))
+        print(json.dumps({name: open(file).read() for name, file in files.items()}))
     elif arguments[0] == "apply":
         assert "--server-side" in arguments, "client-side apply copies the key into an annotation"
         save("secret.json", applied)
@@ -125,14 +150,13 @@ def main():
                 bundles[ENTRIES[index]] = step["value"]
         save("bundles.json", bundles)
     elif arguments[:2] == ["get", "endpointslices"]:
-        print("" if (STATE / "no-pods").exists() else " ".join(PODS), end="")
+        print("" if exists("no-pods") else " ".join(PODS), end="")
     elif arguments[:2] == ["get", "pod"]:
         print("10250", end="")
     elif arguments[0] == "port-forward":
         pod = next(a for a in arguments if a.startswith("pod/")).removeprefix("pod/")
         kubelets(pod)
-        with open(STATE / "forwards", "a") as log:
-            log.write(f"{os.getpid()}\n")
+        append("forwards", os.getpid())
         check_handshakes()
         lock.close()
         serve(pod)

@@ -8,11 +8,11 @@ trap 'rm -rf "$work"' EXIT
 . "$here/../../support/expect.sh"
 
 mkdir "$work/bin"
-for program in kubectl helm; do cp "$here/fake_cluster.py" "$work/bin/$program"; done
+for program in kubectl helm; do cp "$here/fake_cluster.sh" "$work/bin/$program"; done
 printf '#!/bin/sh\nexec /bin/sleep 0.05\n' >"$work/bin/sleep"
 chmod +x "$work/bin"/*
 
-export FAKE_CLUSTER="$work/cluster" CLUSTER_TESTS="$cluster" JUDGE_PATIENCE=0
+export FAKE_CLUSTER="$work/cluster" CLUSTER_TESTS="$cluster" JUDGE_PATIENCE=0 RUN_PATIENCE=2
 
 new_cluster() {
   rm -rf "$work/cluster"
@@ -50,5 +50,5 @@ expect 1 "a client without a tap is found" on_a_cluster untapped
 says "FAIL  the client has a tap" || fail_line "and named"
 expect 2 "no registry is wrong use" "$cluster/run.sh"
 expect 2 "an unknown option is wrong use" "$cluster/run.sh" --registry x --unknown
-expect 0 "shellcheck finds nothing" shellcheck "$cluster/run.sh"
+expect 0 "shellcheck finds nothing" shellcheck "$cluster/run.sh" "$here/fake_cluster.sh"
 finish

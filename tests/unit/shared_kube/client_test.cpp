@@ -3,27 +3,22 @@
 #include <deque>
 #include <mutex>
 #include <sstream>
-#include <thread>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/streambuf.hpp>
-#include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "shared/async/task_group.h"
 #include "tests/support/certificates.h"
+#include "tests/support/tls_peer.h"
 
 namespace sidetap::kube {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using testing::HasSubstr;
+using testing_support::TlsPeer;
 
 std::string answer(const std::string& status, const std::string& body,
                    const std::string& more = "") {
@@ -40,55 +35,22 @@ constexpr std::string_view kCut = "<cut>";
 class FakeApiServer {
  public:
   FakeApiServer(const testing_support::KeyPair& leaf, std::deque<std::string> answers)
-      : tls_(asio::ssl::context::tls_server), answers_(std::move(answers)) {
-    tls_.use_certificate_chain(asio::buffer(leaf.certificate));
-    tls_.use_private_key(asio::buffer(leaf.key), asio::ssl::context::pem);
-    port_ = acceptor_.local_endpoint().port();
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~FakeApiServer() {
-    stopping_ = true;
-    // Shutting down wakes the accept; closing from here would race with it.
-    ::shutdown(acceptor_.native_handle(), SHUT_RDWR);
-    thread_.join();
-  }
+      : answers_(std::move(answers)), server_(leaf, [this](TlsPeer& peer) {
+          while (answer_one(peer)) {
+          }
+        }) {}
 
-  std::uint16_t port() const { return port_; }
+  std::uint16_t port() const { return server_.port(); }
   std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
   }
-  int connections() const { return connections_; }
+  int connections() const { return server_.connections(); }
 
  private:
-  void serve() {
-    while (!stopping_) {
-      boost::system::error_code error;
-      tcp::socket socket(context_);
-      acceptor_.accept(socket, error);
-      if (error) return;
-      ++connections_;
-      asio::ssl::stream<tcp::socket> stream(std::move(socket), tls_);
-      stream.handshake(asio::ssl::stream_base::server, error);
-      while (!error && answer_one(stream)) {
-      }
-    }
-  }
-
-  bool answer_one(asio::ssl::stream<tcp::socket>& stream) {
-    boost::system::error_code error;
-    asio::streambuf buffer;
-    const std::size_t head = asio::read_until(stream, buffer, "\r\n\r\n", error);
-    if (error) return false;
-    std::string request(asio::buffers_begin(buffer.data()), asio::buffers_end(buffer.data()));
-    if (const auto at = request.find("Content-Length: "); at != std::string::npos && at < head) {
-      const std::size_t length = std::stoul(request.substr(at + 16));
-      while (request.size() < head + length && !error) {
-        std::array<char, 4096> more{};
-        const std::size_t got = stream.read_some(asio::buffer(more), error);
-        request.append(more.data(), got);
-      }
-    }
+  bool answer_one(TlsPeer& peer) {
+    const std::string request = peer.request();
+    if (request.empty()) return false;
     std::string reply;
     {
       const std::lock_guard lock(mutex_);
@@ -99,20 +61,14 @@ class FakeApiServer {
     }
     const bool cut = reply.empty() || reply.ends_with(kCut);
     if (cut && !reply.empty()) reply.resize(reply.size() - kCut.size());
-    if (!reply.empty()) asio::write(stream, asio::buffer(reply), error);
-    return !cut && !error;
+    const bool sent = reply.empty() || peer.send(reply);
+    return sent && !cut;
   }
 
-  asio::io_context context_;
-  asio::ssl::context tls_;
-  tcp::acceptor acceptor_{context_, {asio::ip::make_address("127.0.0.1"), 0}};
-  std::uint16_t port_ = 0;
-  std::atomic<bool> stopping_{false};
-  std::atomic<int> connections_{0};
   mutable std::mutex mutex_;
   std::deque<std::string> answers_;
   std::vector<std::string> requests_;
-  std::thread thread_;
+  testing_support::TlsPeerServer server_;
 };
 
 class KubeClient : public testing::Test {

@@ -1,0 +1,66 @@
+// A TLS server that does what a test tells it, byte for byte, on a thread of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include <openssl/types.h>
+
+#include "shared/net/unique_fd.h"
+#include "tests/support/certificates.h"
+
+namespace sidetap::testing_support {
+
+/// One connection of the server. Blocking; a wait of ten seconds counts as the end.
+class TlsPeer {
+ public:
+  explicit TlsPeer(SSL* session) : session_(session) {}
+
+  /// A request with its body; less when the client ended before.
+  std::string request();
+  /// False when the client has closed.
+  bool send(std::string_view bytes);
+  /// Says that nothing more comes (close_notify).
+  void finish();
+  /// Reads until the client ends.
+  void wait_for_end();
+
+ private:
+  bool read_more();
+
+  SSL* session_;
+  std::string received_;
+};
+
+/// On 127.0.0.1. `script` has one connection after the other, once the handshake is done; when it
+/// returns, the connection is closed. Without a script nothing is accepted.
+class TlsPeerServer {
+ public:
+  using Script = std::function<void(TlsPeer& peer)>;
+
+  TlsPeerServer(const KeyPair& leaf, Script script);
+  /// Waits for the script to return: its client is gone by then.
+  ~TlsPeerServer();
+  TlsPeerServer(const TlsPeerServer&) = delete;
+  TlsPeerServer& operator=(const TlsPeerServer&) = delete;
+
+  std::uint16_t port() const { return port_; }
+  /// Accepted so far.
+  int connections() const { return connections_; }
+
+ private:
+  void serve(int socket);
+
+  const Script script_;
+  SSL_CTX* const context_;
+  net::UniqueFd listener_;
+  std::uint16_t port_ = 0;
+  std::atomic<int> connections_{0};
+  std::thread thread_;
+};
+
+}  // namespace sidetap::testing_support

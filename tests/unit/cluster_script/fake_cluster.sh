@@ -1,0 +1,189 @@
+#!/bin/sh
+# kubectl and helm of a cluster that does what it is told, for the test of tests/cluster/run.sh. In shell, since it is
+# begun a thousand times.
+#
+# FAKE_CLUSTER names its folder. The file "fault" in it names what goes wrong: lost, doubled, wrong-view, untapped,
+# admission, left-over, job, disconnected, api-token, helm-test, alone, late-configuration, broken-image, lost-ca.
+set -euf
+
+state=$FAKE_CLUSTER
+program=${0##*/}
+line=$*
+printf '%s %s\n' "$program" "$line" >>"$state/calls"
+
+# first_line FILE: sets text, to nothing where there is no such file.
+first_line() {
+  text=''
+  [ ! -e "$state/$1" ] || IFS= read -r text <"$state/$1" || true
+}
+first_line fault
+fault=$text
+first_line release
+release=$text
+
+# random_digits: sets digits, 18 of them.
+random_digits() {
+  read -r digits </proc/sys/kernel/random/uuid
+  digits=${digits%%-*}${digits##*-}
+  digits=${digits%??}
+}
+
+# octal ADDRESS: sets bytes, as printf reads them.
+octal() {
+  bytes='' rest=$1.
+  while [ -n "$rest" ]; do
+    octet=${rest%%.*} rest=${rest#*.}
+    bytes=$bytes\\$((octet / 64))$((octet / 8 % 8))$((octet % 8))
+  done
+}
+
+ip_of() {
+  case "$1" in
+    sensor) echo 10.244.9.9 ;;
+    client) echo 10.244.1.1 ;;
+    opted-out) echo 10.244.1.2 ;;
+    server-a) echo 10.244.1.3 ;;
+  esac
+}
+
+# message FLOW PEER COUNT: prints the markers of COUNT messages from the client, and appends a frame for each to the
+# sensor's capture, as taps would forward them.
+message() {
+  capture=$state/captures/10.244.1.1-1.pcap
+  [ -d "$state/captures" ] || mkdir "$state/captures"
+  [ -e "$capture" ] ||
+    printf '\324\303\262\241\002\000\004\000\000\000\000\000\000\000\000\000\377\377\000\000\001\000\000\000' >"$capture"
+  octal 10.244.1.1
+  source=$bytes
+  octal "$2"
+  peer=$bytes
+  octal 10.96.0.7
+  service=$bytes
+  # Of 74 bytes: Ethernet, IPv4 with its addresses at 12 and 16, TCP without a header worth reading, and the marker.
+  record='\001\000\000\000\000\000\000\000\112\000\000\000\112\000\000\000'
+  zeros='\000\000\000\000\000\000\000\000\000\000'
+  ethernet=$zeros'\000\000\010\000'
+  index=0 all=''
+  while [ "$index" -lt $((2 * $3)) ]; do
+    [ $((index % 2)) -eq 1 ] || random_digits
+    marker="<$digits>"
+    [ $((index % 2)) -eq 0 ] || marker="[$digits]"
+    copies=1 target=$peer
+    case "$fault,$index" in
+      lost,3) copies=0 ;;
+      doubled,3) copies=2 ;;
+      wrong-view,3) target=$service ;;
+    esac
+    while [ "$copies" -gt 0 ]; do
+      # shellcheck disable=SC2059  # the bytes are the format
+      printf "$record$ethernet\105$zeros\000$source$target$zeros$zeros$marker" >>"$capture"
+      copies=$((copies - 1))
+    done
+    all="$all${all:+, }\"$marker\""
+    index=$((index + 1))
+  done
+  printf '{"flow": "%s", "markers": [%s]}\n' "$1" "$all"
+}
+
+certificate() {
+  if [ ! -e "$state/tls.crt" ]; then
+    random_digits
+    echo "$digits" >"$state/tls.crt"
+  fi
+  first_line tls.crt
+  printf %s "$text"
+}
+
+# containers POD
+containers() {
+  case "$fault,$1" in
+    untapped,client) printf ' client' ;;
+    *,sensor) printf ' sensor' ;;
+    *,opted-out) printf ' server' ;;
+    *) printf 'sidetap %s' "$1" ;;
+  esac
+}
+
+# of_new_tap: what a new pod's tap has is what the last release says, unless nobody of it came up.
+of_new_tap() {
+  case "$line,$fault,$release" in
+    *SNAPLEN*,late-configuration,*) printf 262144 ;;
+    *SNAPLEN*,*snaplen=1000*) printf 1000 ;;
+    *SNAPLEN*) printf 262144 ;;
+    *,broken-image,*sidetap-not-there*) printf sidetap-not-there ;;
+    *) printf sidetap-sidecar ;;
+  esac
+}
+
+# get RESOURCE NAME...
+get() {
+  case "$line" in
+    *--raw*metrics*)
+      connected=1 alone=0
+      [ "$fault" != disconnected ] || connected=0
+      [ "$fault" != alone ] || alone=1
+      printf 'sidetap_captures{interface="eth0"} %s\nsidetap_registry_alone_total %s\n' "$connected" "$alone" ;;
+    *--raw*) ;;
+    'get nodes '*) printf '10.244.0.0/24 10.244.1.0/24' ;;
+    'get servicecidrs '*) printf 10.96.0.0/12 ;;
+    *volumeMounts*)
+      if [ "$fault" = api-token ]; then printf kube-api-access-x7k2p; else printf sidetap-nothing; fi ;;
+    *podIP*) ip_of "$2" ;;
+    *initContainers*) containers "$2" ;;
+    *job-name=batch*) printf batch-x ;;
+    *app=server*) printf server-a ;;
+    *component=webhook*) echo pod/sidetap-webhook-a ;;
+    'get pods '*)
+      case "$release" in
+        *sidetap-not-there*) echo 'sidetap-webhook-b   0/1   Init:ErrImagePull   0   9s' ;;
+      esac ;;
+    *'ca\.crt'*)
+      if [ "$fault,$release" = lost-ca,removed ]; then printf another; else printf authority; fi ;;
+    *spec.replicas*) printf 1 ;;
+    *tls*) certificate ;;
+    *clusterroles*--selector*) [ "$fault" != left-over ] || echo clusterrole.rbac.authorization.k8s.io/left-over ;;
+  esac
+}
+
+# ask FLOW KIND HOST PORT COUNT
+ask() {
+  case "$3" in
+    [0-9]*) message "$1" "$3" "$5" ;;
+    *) message "$1" "$(ip_of server-a)" "$5" ;;
+  esac
+}
+
+kubectl() {
+  case "$line" in
+    'get '*) shift; get "$@" ;;
+    'create '*--dry-run=server*)
+      while read -r _; do :; done
+      case "$line" in
+        *'?(@.name'*) of_new_tap ;;
+        *) if [ "$fault" = admission ]; then echo ' application'; else echo 'sidetap application'; fi ;;
+      esac ;;
+    'exec '*traffic.py*)
+      shift $(($# - 5))
+      ask "$@" ;;
+    'exec '*)
+      while [ "$1" != /captures ]; do shift; done
+      shift
+      exec /usr/bin/python3 -S "$CLUSTER_TESTS/judge.py" "$state/captures" "$@" ;;
+    'logs sidetap-test '*) echo 'Allow TCP 10250 from the control plane' ;;
+    'logs sensor '*) echo 'listening 0.0.0.0:2003' ;;
+    'logs '*) message 'Job -> Service' "$(ip_of server-a)" 3 ;;
+    'wait '*job/batch*)
+      [ "$fault" != job ] || { echo 'error: timed out waiting for the condition on jobs/batch' >&2; exit 1; } ;;
+    'patch '*) rm "$state/tls.crt" ;;
+  esac
+}
+
+if [ "$program" = kubectl ]; then
+  kubectl "$@"
+else
+  case "$1" in
+    uninstall) echo removed >"$state/release" ;;
+    install|upgrade|rollback) echo "$line" >"$state/release" ;;
+    test) [ "$fault" != helm-test ] || { echo 'Error: pod sidetap-test failed' >&2; exit 1; } ;;
+  esac
+fi
