@@ -59,9 +59,9 @@ sidetap::webhook::ReviewFactory review_factory(std::string own_namespace, bool c
     auto at_baseline = std::make_shared<Configuration>(*configuration);
     at_baseline->sidecar = sidetap::configuration::at_baseline(std::move(at_baseline->sidecar));
     return sidetap::webhook::ReviewFunction(
-        [configuration, at_baseline](std::string_view review, sidetap::webhook::Entry called) {
-          return sidetap::admit(review, called.rule,
-                                called.baseline ? *at_baseline : *configuration);
+        [configuration, at_baseline](std::string_view review, sidetap::webhook::Route route) {
+          return sidetap::admission::admit(review, route.entry,
+                                           route.baseline ? *at_baseline : *configuration);
         });
   };
 }

@@ -3,7 +3,7 @@
 #include <array>
 #include <charconv>
 
-namespace sidetap::admission {
+namespace sidetap::json {
 namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
@@ -124,4 +124,4 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
   return *this;
 }
 
-}  // namespace sidetap::admission
+}  // namespace sidetap::json

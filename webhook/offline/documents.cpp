@@ -4,7 +4,8 @@
 #include <array>
 #include <utility>
 
-#include "webhook/admission/policy.h"
+#include "webhook/admission/admit.h"
+#include "webhook/pods/keys.h"
 #include "webhook/offline/objects.h"
 
 namespace sidetap::offline {
@@ -76,27 +77,27 @@ void add_labels(Tree& document, std::map<std::string, Labels>& all) {
 
 /// What the pod says of itself in its "labels" or "annotations"; null: nothing.
 Tree* said_in(Tree* pod, std::string_view map) {
-  return member(member(member(pod, "metadata"), map), admission::kInjectKey);
+  return member(member(member(pod, "metadata"), map), pods::kInjectKey);
 }
 
 /// An entry that selects pods by their label keeps the API server from asking about these, whatever
 /// their annotation says: the chart's for enabled namespaces, and on an old server the other too.
-bool label_declines(Tree* pod, admission::Rule rule, const configuration::Configuration& by) {
+bool label_declines(Tree* pod, admission::Entry entry, const configuration::Configuration& by) {
   const Tree* const said = said_in(pod, "labels");
   return said != nullptr && *said == "false" &&
-         (rule == admission::Rule::kNamespace ||
-          (rule == admission::Rule::kPod && !sees_annotations(by)));
+         (entry == admission::Entry::kNamespace ||
+          (entry == admission::Entry::kPod && !sees_annotations(by)));
 }
 
-Unasked unasked(Tree* pod, admission::Rule rule, const Labels& labels,
+Unasked unasked(Tree* pod, admission::Entry entry, const Labels& labels,
                 const configuration::Configuration& by) {
   const Tree* const label = said_in(pod, "labels");
   const Tree* const annotation = said_in(pod, "annotations");
   const Tree* const said = annotation != nullptr ? annotation : label;
-  const bool wanted = said != nullptr ? *said != "false" : rule == admission::Rule::kNamespace;
-  if (!wanted || rule == admission::Rule::kDisabled) return Unasked::kNo;
+  const bool wanted = said != nullptr ? *said != "false" : entry == admission::Entry::kNamespace;
+  if (!wanted || entry == admission::Entry::kDisabled) return Unasked::kNo;
   if (refuses_tap(labels, by)) return Unasked::kPodSecurity;
-  if (rule == admission::Rule::kPod && label == nullptr && !sees_annotations(by))
+  if (entry == admission::Entry::kPod && label == nullptr && !sees_annotations(by))
     return Unasked::kAnnotation;
   return Unasked::kNo;
 }
@@ -120,10 +121,10 @@ std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents) {
   return all;
 }
 
-admission::Rule rule_of(const Labels& labels) {
-  const auto found = labels.find("sidetap.io/inject");
-  if (found == labels.end()) return admission::Rule::kPod;
-  return found->second == "enabled" ? admission::Rule::kNamespace : admission::Rule::kDisabled;
+admission::Entry entry_of(const Labels& labels) {
+  const auto found = labels.find(std::string(pods::kInjectKey));
+  if (found == labels.end()) return admission::Entry::kPod;
+  return found->second == "enabled" ? admission::Entry::kNamespace : admission::Entry::kDisabled;
 }
 
 bool refuses_tap(const Labels& labels, const configuration::Configuration& configuration) {
@@ -141,13 +142,13 @@ bool sees_annotations(const configuration::Configuration& configuration) {
 
 Fate admit_place(const PodPlace& place, const std::string& namespace_name, const Labels& labels,
                  const configuration::Configuration& configuration) {
-  const admission::Rule rule = rule_of(labels);
+  const admission::Entry entry = entry_of(labels);
   Fate fate;
-  if (label_declines(place.pod, rule, configuration)) {
-    fate.outcome.reason = admission::Reason::kPodOptOut;
+  if (label_declines(place.pod, entry, configuration)) {
+    fate.answer.reason = admission::Reason::kPodOptOut;
     return fate;
   }
-  fate.unasked = unasked(place.pod, rule, labels, configuration);
+  fate.unasked = unasked(place.pod, entry, labels, configuration);
   if (fate.unasked != Unasked::kNo) return fate;
   Tree pod = *place.pod;
   yaml::as_json_numbers(pod);
@@ -167,17 +168,17 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
                          {"operation", "CREATE"},
                          {"namespace", namespace_name},
                          {"object", std::move(pod)}}}};
-  fate.outcome =
-      admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), rule, configuration);
+  fate.answer =
+      admission::admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), entry, configuration);
   return fate;
 }
 
-Result<void> apply(const Outcome& outcome, Tree& pod) {
-  if (outcome.patch.empty()) return {};
+Result<void> apply(const admission::Answer& answer, Tree& pod) {
+  if (answer.patch.empty()) return {};
   try {
     // A template may do without metadata, which admission saw if a Job's owner had to be written.
     if (!pod.contains("metadata") || pod["metadata"].is_null()) pod["metadata"] = Tree::object();
-    Tree patch = Tree::parse(outcome.patch);
+    Tree patch = Tree::parse(answer.patch);
     for (Tree& operation : patch) {
       if (operation["path"] != "/metadata") continue;
       operation["path"] = "/metadata/annotations";

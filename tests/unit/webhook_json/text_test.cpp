@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace sidetap::admission {
+namespace sidetap::json {
 namespace {
 
 std::string base64(std::string_view bytes) {
@@ -48,4 +48,4 @@ TEST(JsonWriter, WritesWhatAParserReadsBack) {
 }
 
 }  // namespace
-}  // namespace sidetap::admission
+}  // namespace sidetap::json
