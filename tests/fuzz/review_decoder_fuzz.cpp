@@ -31,8 +31,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using nlohmann::json;
   static const auto kConfiguration = sidetap::fuzz::webhook_configuration();
   const std::string_view review(reinterpret_cast<const char*>(data), size);
-  for (const auto entry : {sidetap::admission::Entry::kNamespace, sidetap::admission::Entry::kPod}) {
-    const sidetap::admission::Answer outcome = sidetap::admission::admit(review, entry, kConfiguration);
+  for (const auto entry :
+       {sidetap::admission::Entry::kNamespace, sidetap::admission::Entry::kPod}) {
+    const sidetap::admission::Answer outcome =
+        sidetap::admission::admit(review, entry, kConfiguration);
     require(outcome.status == 200 || outcome.status == 400);
     require(!outcome.body.empty());
     for (const auto& warning : outcome.warnings)

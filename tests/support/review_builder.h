@@ -83,8 +83,9 @@ inline configuration::Configuration test_configuration() {
   return configuration;
 }
 
-inline admission::Answer admit_pod(const PodBuilder& pod, admission::Entry entry = admission::Entry::kNamespace,
-                         const configuration::Configuration& configuration = test_configuration()) {
+inline admission::Answer admit_pod(
+    const PodBuilder& pod, admission::Entry entry = admission::Entry::kNamespace,
+    const configuration::Configuration& configuration = test_configuration()) {
   return admit(pod.review().dump(), entry, configuration);
 }
 

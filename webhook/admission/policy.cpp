@@ -29,8 +29,8 @@ Verdict opt_in(std::string_view said, Entry called) {
   if (said == "false") return {.reason = Reason::kPodOptOut};
   if (called == Entry::kDisabled) return {.reason = Reason::kNamespaceDisabled};
   if (said == "true") return {.action = Action::kInject, .reason = Reason::kPodOptIn};
-  return refuse(Reason::kBadValue, "sidetap.io/inject is " + in_quotes(said) +
-                                       R"(; accepted are "true" and "false")");
+  return refuse(Reason::kBadValue,
+                "sidetap.io/inject is " + in_quotes(said) + R"(; accepted are "true" and "false")");
 }
 
 /// Who asks, or who declines.
@@ -85,8 +85,8 @@ bool is_excluded(const Pod& pod, const Configuration& configuration) {
 
 /// Where the sidecar stands in a list; its size: nowhere.
 std::size_t index_of(std::string_view name, std::span<const pods::Container> list) {
-  const auto found = std::find_if(list.begin(), list.end(),
-                                  [&](const auto& one) { return one.name == name; });
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const auto& one) { return one.name == name; });
   return static_cast<std::size_t>(found - list.begin());
 }
 

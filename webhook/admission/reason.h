@@ -1,5 +1,5 @@
-// What becomes of a review, and why. The names are labels of metrics ("rule", "decision", "reason"),
-// words of the log and of audit annotations: a bounded set.
+// What becomes of a review, and why. The names are labels of metrics ("rule", "decision",
+// "reason"), words of the log and of audit annotations: a bounded set.
 #pragma once
 
 #include <cstdint>

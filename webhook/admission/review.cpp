@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "shared/base64.h"
 #include "webhook/json/text.h"
 #include "webhook/pods/warning.h"
 
@@ -44,9 +45,8 @@ bool is_plain_pod(const std::optional<Value>& kind, const std::optional<Value>& 
 
 /// `request` is an object.
 Result<Review> read_request(Value request) {
-  const auto [uid, operation, namespace_name, kind, sub_resource, dry_run, object] =
-      json::pick(request, "uid", "operation", "namespace", "kind", "subResource", "dryRun",
-                 "object");
+  const auto [uid, operation, namespace_name, kind, sub_resource, dry_run, object] = json::pick(
+      request, "uid", "operation", "namespace", "kind", "subResource", "dryRun", "object");
   Review review;
   review.uid = json::text_or_empty(uid);
   if (review.uid.empty()) return wrong_kind("request.uid", "a text that names the request");
@@ -54,8 +54,8 @@ Result<Review> read_request(Value request) {
   if (what.empty())
     return wrong_kind("request.operation", "one of CREATE, UPDATE, DELETE and CONNECT");
   review.namespace_name = json::text_or_empty(namespace_name);
-  review.creates_pod = what == "CREATE" && json::text_or_empty(sub_resource).empty() &&
-                       is_plain_pod(kind, object);
+  review.creates_pod =
+      what == "CREATE" && json::text_or_empty(sub_resource).empty() && is_plain_pod(kind, object);
   review.dry_run = json::is_true(dry_run);
   if (object) review.pod = pods::read(*object);
   return review;
@@ -93,7 +93,7 @@ std::string encode(std::string_view uid, const Answer& answer) {
     std::string encoded;
     encoded.reserve(answer.patch.size() / 3 * 4 + 6);
     encoded += '"';
-    json::append_base64(encoded, answer.patch);
+    append_base64(encoded, answer.patch);
     encoded += '"';
     json.member("patchType", "JSONPatch").key("patch").raw(encoded);
   }

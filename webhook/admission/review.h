@@ -20,8 +20,8 @@ inline constexpr std::size_t kMaxDepth = 256;
 struct Review {
   std::string_view uid;             ///< Never empty.
   std::string_view namespace_name;  ///< request.namespace: the object's own may be empty.
-  /// It is about the creation of a Pod of the core API's v1, not about another operation or one of its
-  /// subresources.
+  /// It is about the creation of a Pod of the core API's v1, not about another operation or one of
+  /// its subresources.
   bool creates_pod = false;
   bool dry_run = false;
   std::optional<pods::Pod> pod;  ///< The object, whatever it is. Nothing: missing or null.

@@ -181,10 +181,8 @@ std::string inject_patch(const Pod& pod, const Settings& settings,
   add_secrets(patch, pod, missing);
 
   std::vector<std::pair<std::string_view, std::string>> annotations;
-  annotations.emplace_back(pods::kStatusKey,
-                           status_json(settings, volume, missing, configuration));
-  if (!volume.empty())
-    annotations.emplace_back(pods::kSafeToEvictKey, safe_to_evict(pod, volume));
+  annotations.emplace_back(pods::kStatusKey, status_json(settings, volume, missing, configuration));
+  if (!volume.empty()) annotations.emplace_back(pods::kSafeToEvictKey, safe_to_evict(pod, volume));
   add_annotations(patch, pod, annotations);
   return patch.finish();
 }

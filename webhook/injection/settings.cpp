@@ -78,7 +78,7 @@ void each_override(const Pod& pod, Override item, const Configuration& configura
 }
 
 void apply_or_warn(const pods::Annotation& annotation, const Configuration& configuration,
-           Settings& settings, std::vector<std::string>& warnings) {
+                   Settings& settings, std::vector<std::string>& warnings) {
   const std::string key(annotation.key);
   const auto item = override_of(annotation);
   if (!item) {
@@ -106,8 +106,8 @@ bool is_of_istio(std::uint16_t port) { return port >= 15'000 && port <= 15'099; 
 /// pod.
 std::uint16_t free_status_port(const Pod& pod, std::uint16_t wanted) {
   std::uint16_t port = wanted;
-  while (port < 65'535 && (is_of_istio(port) ||
-                           std::binary_search(pod.ports.begin(), pod.ports.end(), port)))
+  while (port < 65'535 &&
+         (is_of_istio(port) || std::binary_search(pod.ports.begin(), pod.ports.end(), port)))
     ++port;
   return port;
 }
@@ -165,8 +165,9 @@ Settings settle(const Pod& pod, const Configuration& configuration,
   if (settings.form == Form::kContainer && pod.ends)
     warnings.push_back(warning("as a plain container the sidecar keeps this pod from finishing"));
   if (pod.platform.offered_to_windows)
-    warnings.push_back(warning("the pod may run on Windows nodes, where the sidecar cannot; require "
-                               "kubernetes.io/os=linux"));
+    warnings.push_back(
+        warning("the pod may run on Windows nodes, where the sidecar cannot; require "
+                "kubernetes.io/os=linux"));
   return settings;
 }
 

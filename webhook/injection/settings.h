@@ -32,8 +32,8 @@ Form form_of(const pods::Pod& pod, const configuration::Configuration& configura
 /// Without an address the tap would end at once, again and again. Passive mode needs none.
 bool has_sensor(const pods::Pod& pod, const configuration::Configuration& configuration);
 
-/// `warnings` gains one line for each annotation of the pod that is not applied, with the reason, and
-/// for what the sidecar does to this pod.
+/// `warnings` gains one line for each annotation of the pod that is not applied, with the reason,
+/// and for what the sidecar does to this pod.
 Settings settle(const pods::Pod& pod, const configuration::Configuration& configuration,
                 std::vector<std::string>& warnings);
 

@@ -40,8 +40,6 @@ class JsonWriter {
 
 /// Appends `text` with JSON's escapes, without quotes around it.
 void append_escaped(std::string& out, std::string_view text);
-/// Appends the standard Base64 (RFC 4648, padded) of `bytes`.
-void append_base64(std::string& out, std::string_view bytes);
 /// One step of a JSON pointer (RFC 6901): "~" and "/" escaped.
 std::string pointer_step(std::string_view key);
 

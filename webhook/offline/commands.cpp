@@ -10,19 +10,19 @@
 #include "shared/config/options.h"
 #include "shared/read_file.h"
 #include "shared/yaml/documents.h"
-#include "webhook/pods/keys.h"
 #include "webhook/configuration/configuration_file.h"
 #include "webhook/offline/autoscalers.h"
 #include "webhook/offline/documents.h"
 #include "webhook/offline/objects.h"
 #include "webhook/offline/remedies.h"
+#include "webhook/pods/keys.h"
 
 namespace sidetap::offline {
 namespace {
 
 using admission::Action;
-using admission::Reason;
 using admission::Entry;
+using admission::Reason;
 using configuration::Configuration;
 
 struct Options {
@@ -177,7 +177,7 @@ void print(const Job& job) {
 
 void tell_fault(Job& job, std::size_t i) {
   yaml::Document& document = job.documents[i];
-  std::string title = text_of(&document.tree, "kind");
+  std::string title = text_of(document.tree, "kind");
   if (const std::string name = name_of(document.tree); !name.empty())
     title += (title.empty() ? "" : " ") + name;
   tell(job, i, (title.empty() ? "" : title + ": ") + document.fault);
@@ -249,9 +249,9 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
   const auto [unasked, answer] = admit_place(place, namespace_name, labels, job.configuration);
   const bool injected = answer.action == Action::kInject;
   std::cout << title(place, namespace_name) << ": "
-            << (injected                                 ? "would be injected"
+            << (injected                            ? "would be injected"
                 : answer.action == Action::kRestore ? "would be repaired"
-                                                         : "would not be injected")
+                                                    : "would not be injected")
             << '\n';
   if (unasked != Unasked::kNo) {
     const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);

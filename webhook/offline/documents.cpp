@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "webhook/admission/admit.h"
-#include "webhook/pods/keys.h"
 #include "webhook/offline/objects.h"
+#include "webhook/pods/keys.h"
 
 namespace sidetap::offline {
 namespace {
@@ -32,24 +32,24 @@ Tree* pod_of(Tree& document, const std::string& kind) {
   const auto way = way_to_pod(kind);
   if (!way.empty()) {
     Tree* at = &document;
-    for (const std::string_view step : way) at = member(at, step);
+    for (const std::string_view step : way) at = find_member(at, step);
     return at;
   }
-  Tree* const pod = member(member(&document, "spec"), "template");
-  const Tree* const containers = member(member(pod, "spec"), "containers");
-  return containers != nullptr && containers->is_array() ? pod : nullptr;
+  Tree* const pod = find_member(find_member(&document, "spec"), "template");
+  const bool known = pod != nullptr && member(member(*pod, "spec"), "containers").is_array();
+  return known ? pod : nullptr;
 }
 
 /// Another API may have a Job of its own, whose pods stand elsewhere.
-bool is_of_kubernetes(Tree& document) {
-  const std::string version = text_of(&document, "apiVersion");
+bool is_of_kubernetes(const Tree& document) {
+  const std::string version = text_of(document, "apiVersion");
   return version == "v1" || version.starts_with("apps/") || version.starts_with("batch/");
 }
 
 void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& into,
              std::vector<WithoutPod>* without) {
   Tree* const pod = pod_of(document, kind);
-  const std::string namespace_name = text_of(member(&document, "metadata"), "namespace");
+  const std::string namespace_name = text_of(member(document, "metadata"), "namespace");
   if (pod == nullptr || !pod->is_object()) {
     const auto way = way_to_pod(kind);
     if (without == nullptr || way.empty() || !is_of_kubernetes(document)) return;
@@ -66,18 +66,18 @@ void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& int
                   .of_job = kind == "Job" || kind == "CronJob"});
 }
 
-void add_labels(Tree& document, std::map<std::string, Labels>& all) {
-  Tree* const metadata = member(&document, "metadata");
+void add_labels(const Tree& document, std::map<std::string, Labels>& all) {
+  const Tree& metadata = member(document, "metadata");
   Labels& labels = all[text_of(metadata, "name")];
-  Tree* const given = member(metadata, "labels");
-  if (given == nullptr || !given->is_object()) return;
-  for (const auto& [key, value] : given->items())
+  const Tree& given = member(metadata, "labels");
+  if (!given.is_object()) return;
+  for (const auto& [key, value] : given.items())
     if (value.is_string()) labels[key] = value.get<std::string>();
 }
 
 /// What the pod says of itself in its "labels" or "annotations"; null: nothing.
 Tree* said_in(Tree* pod, std::string_view map) {
-  return member(member(member(pod, "metadata"), map), pods::kInjectKey);
+  return find_member(find_member(find_member(pod, "metadata"), map), pods::kInjectKey);
 }
 
 /// An entry that selects pods by their label keeps the API server from asking about these, whatever
@@ -152,8 +152,8 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
   if (fate.unasked != Unasked::kNo) return fate;
   Tree pod = *place.pod;
   yaml::as_json_numbers(pod);
-  const Tree* const metadata = member(&pod, "metadata");
-  if (place.of_job && (metadata == nullptr || metadata->is_null() || metadata->is_object())) {
+  const Tree& metadata = member(pod, "metadata");
+  if (place.of_job && (metadata.is_null() || metadata.is_object())) {
     // What the Job controller will write. Metadata of another kind admission refuses.
     pod["metadata"]["ownerReferences"] = Tree::array({{{"apiVersion", "batch/v1"},
                                                        {"kind", "Job"},
@@ -168,8 +168,8 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
                          {"operation", "CREATE"},
                          {"namespace", namespace_name},
                          {"object", std::move(pod)}}}};
-  fate.answer =
-      admission::admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), entry, configuration);
+  fate.answer = admission::admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), entry,
+                                 configuration);
   return fate;
 }
 

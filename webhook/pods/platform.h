@@ -20,10 +20,10 @@ struct PlatformHints {
   bool windows_options = false;  ///< The pod or one of its containers has options for Windows.
 };
 
-/// `os` has the first word, then the node selector and the required node affinity, by the labels that
-/// kubelets give their nodes (kubernetes.io/os, its beta name, and node.kubernetes.io/windows-build),
-/// then the presence of Windows options. Terms of an affinity are alternatives: one that Linux nodes
-/// may fulfil is enough.
+/// `os` has the first word, then the node selector and the required node affinity, by the labels
+/// that kubelets give their nodes (kubernetes.io/os, its beta name, and
+/// node.kubernetes.io/windows-build), then the presence of Windows options. Terms of an affinity
+/// are alternatives: one that Linux nodes may fulfil is enough.
 Platform platform_of(const PlatformHints& hints);
 
 /// `security_context`: of a pod or of a container.

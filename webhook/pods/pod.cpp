@@ -121,8 +121,8 @@ void read_bounds(const MaybeValue& resources, Pod& pod) {
 }
 
 Lists read_spec(const MaybeValue& spec, Pod& pod) {
-  const auto [containers, init_containers, volumes, secrets, resources, restart_policy, host_network,
-              automount, security_context, os, node_selector, affinity] =
+  const auto [containers, init_containers, volumes, secrets, resources, restart_policy,
+              host_network, automount, security_context, os, node_selector, affinity] =
       pick(spec, "containers", "initContainers", "volumes", "imagePullSecrets", "resources",
            "restartPolicy", "hostNetwork", "automountServiceAccountToken", "securityContext", "os",
            "nodeSelector", "affinity");

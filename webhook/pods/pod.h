@@ -1,5 +1,5 @@
-// A pod as far as a review depends on it, read from its JSON in one pass. Policy, settings and patch
-// ask this and no JSON: what is not here has no influence on injection. Pure.
+// A pod as far as a review depends on it, read from its JSON in one pass. Policy, settings and
+// patch ask this and no JSON: what is not here has no influence on injection. Pure.
 #pragma once
 
 #include <cstddef>
@@ -46,8 +46,8 @@ struct Names {
   std::vector<std::string_view> all;
 };
 
-/// All texts lie in the document that the pod was read from. What is missing, null or of another kind
-/// than it should be reads as missing.
+/// All texts lie in the document that the pod was read from. What is missing, null or of another
+/// kind than it should be reads as missing.
 struct Pod {
   /// What keeps a patch from being applied; empty: nothing.
   std::string_view fault;

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "webhook/serve/serve.h"
+#include "webhook/serve/review_factory.h"
 
 namespace sidetap::webhook {
 

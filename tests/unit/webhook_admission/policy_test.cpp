@@ -12,8 +12,8 @@ namespace sidetap {
 namespace {
 
 using admission::Action;
-using admission::Reason;
 using admission::Entry;
+using admission::Reason;
 using test::admit_pod;
 using test::Json;
 using test::pod;
@@ -79,12 +79,14 @@ TEST(OptIn, RefusesAnotherValueByName) {
 }
 
 TEST(OptIn, KeepsAWarningShortAndPrintable) {
-  const admission::Answer outcome = admit_pod(pod().annotation(kInject, std::string(500, 'x') + "\n\x01"));
+  const admission::Answer outcome =
+      admit_pod(pod().annotation(kInject, std::string(500, 'x') + "\n\x01"));
   expect_skip(outcome, Reason::kBadValue, true);
   const admission::Answer control = admit_pod(pod().annotation(kInject, "a\nb\x01"));
   EXPECT_THAT(control.warnings, ElementsAre(HasSubstr("\"a?b?\"")));
   // U+0080 to U+009F; U+00A0 is none of them.
-  const admission::Answer second_set = admit_pod(pod().annotation(kInject, "a\xc2\x80\xc2\x9f\xc2\xa0"));
+  const admission::Answer second_set =
+      admit_pod(pod().annotation(kInject, "a\xc2\x80\xc2\x9f\xc2\xa0"));
   EXPECT_THAT(second_set.warnings, ElementsAre(HasSubstr("\"a??\xc2\xa0\"")));
   std::string umlauts;
   for (int i = 0; i < 300; ++i) umlauts += "\xc3\xa4";
@@ -241,8 +243,8 @@ TEST(Never, PodsOfJobsAsPlainContainer) {
   expect_injected(admit_pod(pod().of_job(), Entry::kNamespace, configuration),
                   Reason::kNamespaceEnabled);
   configuration.sidecar.native = configuration::Native::kNever;
-  expect_skip(admit_pod(pod().of_job(), Entry::kNamespace, configuration), Reason::kJobWithoutNative,
-              true);
+  expect_skip(admit_pod(pod().of_job(), Entry::kNamespace, configuration),
+              Reason::kJobWithoutNative, true);
   configuration.injection.force_jobs = true;
   expect_injected(admit_pod(pod().of_job(), Entry::kNamespace, configuration),
                   Reason::kNamespaceEnabled);

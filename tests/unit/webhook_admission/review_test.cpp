@@ -9,8 +9,8 @@ namespace sidetap {
 namespace {
 
 using admission::Action;
-using admission::Reason;
 using admission::Entry;
+using admission::Reason;
 using test::Json;
 using test::plain_pod;
 using test::review_of;

@@ -63,8 +63,9 @@ TEST(FuzzCorpus, OfTheDecoderReachesInjection) {
   for (const auto& entry : std::filesystem::directory_iterator(kFolder + "patch_builder")) {
     const std::string name = entry.path().filename();
     if (!std::filesystem::exists(kFolder + "review_decoder/" + name)) continue;
-    const admission::Answer outcome = admit(read("review_decoder/" + name), admission::Entry::kNamespace,
-                                  fuzz::webhook_configuration());
+    const admission::Answer outcome =
+        admit(read("review_decoder/" + name), admission::Entry::kNamespace,
+              fuzz::webhook_configuration());
     EXPECT_EQ(outcome.action, outcome_of(name).action) << name;
   }
 }

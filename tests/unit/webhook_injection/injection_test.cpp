@@ -9,8 +9,8 @@ namespace sidetap {
 namespace {
 
 using admission::Action;
-using admission::Reason;
 using admission::Entry;
+using admission::Reason;
 using configuration::Configuration;
 using configuration::Native;
 using configuration::Version;
@@ -92,8 +92,8 @@ TEST(PlainContainer, IsTheLastAndHasNoRestartPolicy) {
 }
 
 TEST(PlainContainer, WarnsWhereThePodIsMeantToEnd) {
-  const auto outcome =
-      admit_pod(pod().set("/spec/restartPolicy", "Never"), Entry::kNamespace, with_version({1, 28}));
+  const auto outcome = admit_pod(pod().set("/spec/restartPolicy", "Never"), Entry::kNamespace,
+                                 with_version({1, 28}));
   EXPECT_EQ(outcome.action, Action::kInject);
   EXPECT_THAT(outcome.warnings, ElementsAre(HasSubstr("from finishing")));
 }
