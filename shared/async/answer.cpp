@@ -1,8 +1,8 @@
 #include "shared/async/answer.h"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
+
+#include "shared/async/tuple.h"
 
 namespace sidetap::async {
 
@@ -28,7 +28,7 @@ std::function<void()> Arrival::callback() const {
 asio::awaitable<void> Arrival::wait() const {
   const auto state = state_;
   // A wait that ends for a cancelled task comes before the one that throws.
-  while (!state->here) co_await state->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  while (!state->here) co_await state->timer.async_wait(kTuple);
 }
 
 }  // namespace sidetap::async

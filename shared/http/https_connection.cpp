@@ -4,11 +4,9 @@
 #include <array>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/buffers_range.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -16,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "shared/async/tuple.h"
 #include "shared/http/tls_stream.h"
 
 namespace sidetap::http {
@@ -53,7 +52,6 @@ struct Arrived {
 };
 using Parser = beast::http::response_parser<Arrived>;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Of one read.
 constexpr std::size_t kChunkBytes = 16u << 10;
 constexpr std::uint32_t kMostHeadBytes = 8u << 10;
@@ -196,7 +194,7 @@ asio::awaitable<Result<void>> HttpsConnection::Impl::open(std::shared_ptr<Impl> 
     if (self->cut) break;
     self->socket = tcp::socket(self->socket.get_executor());
     operation.expires_after(limit);
-    const auto [refused] = co_await self->socket.async_connect(server, kTuple);
+    const auto [refused] = co_await self->socket.async_connect(server, async::kTuple);
     error = refused;
     if (!error) break;
   }

@@ -7,6 +7,7 @@
 
 #include "shared/async/caught.h"
 #include "shared/async/waiting.h"
+#include "shared/json_members.h"
 
 namespace sidetap::kube {
 namespace {
@@ -17,17 +18,6 @@ using nlohmann::json;
 constexpr unsigned kGone = 410;
 /// See ReflectorConfig::wait.
 constexpr int kSteady = 10;
-
-const json& member(const json& object, const char* key) {
-  static const json kNothing;
-  if (!object.is_object()) return kNothing;
-  const auto found = object.find(key);
-  return found == object.end() ? kNothing : *found;
-}
-
-std::string text(const json& value) {
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
 
 /// A token of the server's own making, as part of a query (RFC 3986, 2.3).
 std::string escaped(const std::string& token) {
@@ -108,22 +98,22 @@ asio::awaitable<Result<Reflector::Page>> Reflector::list_page(const std::string&
   // An empty list is null where the server is written in Go.
   if (!items.is_array() && !items.is_null()) co_return Error{"list " + config_.path + ": no items"};
   for (const json& item : items) events_.present(item);
-  Page page{text(member(metadata, "resourceVersion")), text(member(metadata, "continue"))};
+  Page page{text_of(metadata, "resourceVersion"), text_of(metadata, "continue")};
   if (page.version.empty()) co_return Error{"list " + config_.path + ": no resourceVersion"};
   co_return page;
 }
 
 bool Reflector::take(const json& event) {
-  const std::string type = text(member(event, "type"));
+  const std::string type = text_of(event, "type");
   const json& object = member(event, "object");
   if (type == "ERROR") {
-    refused_ = "watch " + config_.path + ": " + text(member(object, "reason")) + " " +
-               text(member(object, "message"));
+    refused_ = "watch " + config_.path + ": " + text_of(object, "reason") + " " +
+               text_of(object, "message");
     // Whatever it is, what was missed can only be learned by a list.
     version_.clear();
     return false;
   }
-  auto version = text(member(member(object, "metadata"), "resourceVersion"));
+  auto version = text_of(member(object, "metadata"), "resourceVersion");
   if (type == "ADDED" || type == "MODIFIED") events_.present(object);
   if (type == "DELETED") events_.gone(object);
   if (!version.empty()) version_ = std::move(version);

@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 
+#include "shared/base64.h"
 #include "shared/yaml/text.h"
 
 namespace sidetap::yaml {

@@ -1,5 +1,5 @@
-# Documents as kubectl reads them; knows nothing else of this tree.
+# Documents as kubectl reads them; stands on the ground alone.
 sidetap_library(sidetap_yaml PCH tree
   SOURCES yaml/builder.cpp yaml/documents.cpp yaml/json_reader.cpp yaml/scalar.cpp yaml/text.cpp yaml/tree.cpp
     yaml/yaml_reader.cpp yaml/yaml_writer.cpp
-  LINK nlohmann_json::nlohmann_json PkgConfig::LIBYAML)
+  LINK sidetap_net nlohmann_json::nlohmann_json PkgConfig::LIBYAML)

@@ -103,35 +103,6 @@ std::optional<std::string> from_utf16(std::string_view bytes) {
   return text;
 }
 
-std::optional<std::string> decode_base64(std::string_view text) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes;
-  std::uint32_t group = 0;
-  unsigned digits = 0;
-  unsigned padding = 0;
-  for (const char c : text) {
-    if (c == '\r' || c == '\n') continue;
-    if (c == '=') {
-      if (digits < 2 || ++padding + digits > 4) return std::nullopt;
-      continue;
-    }
-    const std::size_t value = kDigits.find(c);
-    if (value == kDigits.npos || padding != 0) return std::nullopt;
-    group = group << 6 | static_cast<std::uint32_t>(value);
-    if (++digits < 4) continue;
-    for (const unsigned shift : {16U, 8U, 0U}) bytes += static_cast<char>(group >> shift & 0xff);
-    group = 0;
-    digits = 0;
-  }
-  if (digits == 0) return padding == 0 ? std::optional(bytes) : std::nullopt;
-  if (digits + padding != 4) return std::nullopt;
-  group <<= 6 * padding;
-  bytes += static_cast<char>(group >> 16 & 0xff);
-  if (padding == 1) bytes += static_cast<char>(group >> 8 & 0xff);
-  return bytes;
-}
-
 namespace {
 
 /// Reads a text from its front.

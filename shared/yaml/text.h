@@ -16,9 +16,6 @@ std::string with_replacements(std::string_view bytes);
 /// U+FFFD; nothing: it begins otherwise.
 std::optional<std::string> from_utf16(std::string_view bytes);
 
-/// Standard Base64 (RFC 4648) with padding; line ends are skipped. Nothing: it is none.
-std::optional<std::string> decode_base64(std::string_view text);
-
 /// A date, or a date and a time, of the formats that go-yaml takes for a !!timestamp.
 bool is_timestamp(std::string_view text);
 

@@ -32,11 +32,13 @@ std::string review_of(const json& pod) {
 
 void check(const json& pod, const std::string& review,
            const sidetap::configuration::Configuration& configuration) {
-  const auto rule = sidetap::admission::Rule::kNamespace;
-  const sidetap::Outcome outcome = sidetap::admit(review, rule, configuration);
+  const auto entry = sidetap::admission::Entry::kNamespace;
+  const sidetap::admission::Answer outcome =
+      sidetap::admission::admit(review, entry, configuration);
   if (outcome.patch.empty()) return;
   const json patched = pod.patch(json::parse(outcome.patch));
-  const sidetap::Outcome again = sidetap::admit(review_of(patched), rule, configuration);
+  const sidetap::admission::Answer again =
+      sidetap::admission::admit(review_of(patched), entry, configuration);
   require(again.patch.empty());
 }
 

@@ -9,7 +9,7 @@
 
 #include "fuzz/webhook_configuration.h"
 #include "webhook/admission/admit.h"
-#include "webhook/admission/review.h"
+#include "webhook/pods/warning.h"
 
 namespace {
 
@@ -31,12 +31,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using nlohmann::json;
   static const auto kConfiguration = sidetap::fuzz::webhook_configuration();
   const std::string_view review(reinterpret_cast<const char*>(data), size);
-  for (const auto rule : {sidetap::admission::Rule::kNamespace, sidetap::admission::Rule::kPod}) {
-    const sidetap::Outcome outcome = sidetap::admit(review, rule, kConfiguration);
+  for (const auto entry :
+       {sidetap::admission::Entry::kNamespace, sidetap::admission::Entry::kPod}) {
+    const sidetap::admission::Answer outcome =
+        sidetap::admission::admit(review, entry, kConfiguration);
     require(outcome.status == 200 || outcome.status == 400);
     require(!outcome.body.empty());
     for (const auto& warning : outcome.warnings)
-      require(characters(warning) <= sidetap::admission::kMaxWarning);
+      require(characters(warning) <= sidetap::pods::kMaxWarning);
     if (outcome.status != 200) continue;
     const json answer = json::parse(outcome.body, nullptr, false);
     require(answer.is_object() && answer["response"]["allowed"] == true);

@@ -83,9 +83,10 @@ inline configuration::Configuration test_configuration() {
   return configuration;
 }
 
-inline Outcome admit_pod(const PodBuilder& pod, admission::Rule rule = admission::Rule::kNamespace,
-                         const configuration::Configuration& configuration = test_configuration()) {
-  return admit(pod.review().dump(), rule, configuration);
+inline admission::Answer admit_pod(
+    const PodBuilder& pod, admission::Entry entry = admission::Entry::kNamespace,
+    const configuration::Configuration& configuration = test_configuration()) {
+  return admit(pod.review().dump(), entry, configuration);
 }
 
 }  // namespace sidetap::test

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <span>
 
-#include "webhook/admission/platform.h"
-#include "webhook/admission/review.h"
+#include "webhook/injection/settings.h"
+#include "webhook/pods/pod.h"
+#include "webhook/pods/warning.h"
 
 namespace sidetap::admission {
 namespace {
@@ -12,35 +15,36 @@ namespace {
 using configuration::Configuration;
 using configuration::LabelCondition;
 using configuration::LabelSelector;
-
-/// Who asks, or who declines.
-Verdict opt_in(Value pod, Rule rule) {
-  const auto metadata = find(pod, "metadata");
-  auto said = find(find(metadata, "annotations"), kInjectKey);
-  if (!said) said = find(find(metadata, "labels"), kInjectKey);
-  if (said) {
-    const auto value = as_text(said);
-    if (value == "false") return {.reason = Reason::kPodOptOut};
-    if (rule == Rule::kDisabled) return {.reason = Reason::kNamespaceDisabled};
-    if (value == "true") return {.decision = Decision::kInject, .reason = Reason::kPodOptIn};
-    return {.reason = Reason::kBadValue,
-            .warning = warning(R"(not injected: sidetap.io/inject is )" +
-                               in_quotes(value.value_or("no text")) +
-                               R"(; accepted are "true" and "false")")};
-  }
-  switch (rule) {
-    case Rule::kNamespace:
-      return {.decision = Decision::kInject, .reason = Reason::kNamespaceEnabled};
-    case Rule::kDisabled:
-      return {.reason = Reason::kNamespaceDisabled};
-    case Rule::kPod:
-      break;
-  }
-  return {.reason = Reason::kNotRequested};
-}
+using injection::Form;
+using pods::in_quotes;
+using pods::Pod;
+using pods::warning;
 
 Verdict refuse(Reason reason, std::string_view why) {
   return {.reason = reason, .warning = warning("not injected: " + std::string(why))};
+}
+
+/// What the pod itself says.
+Verdict opt_in(std::string_view said, Entry called) {
+  if (said == "false") return {.reason = Reason::kPodOptOut};
+  if (called == Entry::kDisabled) return {.reason = Reason::kNamespaceDisabled};
+  if (said == "true") return {.action = Action::kInject, .reason = Reason::kPodOptIn};
+  return refuse(Reason::kBadValue,
+                "sidetap.io/inject is " + in_quotes(said) + R"(; accepted are "true" and "false")");
+}
+
+/// Who asks, or who declines.
+Verdict opt_in(const Pod& pod, Entry called) {
+  if (pod.inject) return opt_in(*pod.inject, called);
+  switch (called) {
+    case Entry::kNamespace:
+      return {.action = Action::kInject, .reason = Reason::kNamespaceEnabled};
+    case Entry::kDisabled:
+      return {.reason = Reason::kNamespaceDisabled};
+    case Entry::kPod:
+      break;
+  }
+  return {.reason = Reason::kNotRequested};
 }
 
 bool is_protected(std::string_view namespace_name, const Configuration& configuration) {
@@ -54,8 +58,8 @@ bool is_protected(std::string_view namespace_name, const Configuration& configur
                      is_it);
 }
 
-bool holds(const LabelCondition& condition, const std::optional<Value>& labels) {
-  const auto label = as_text(find(labels, condition.key));
+bool holds(const LabelCondition& condition, const Pod& pod) {
+  const auto label = pod.label(condition.key);
   const bool listed = label && std::find(condition.values.begin(), condition.values.end(),
                                          *label) != condition.values.end();
   switch (condition.op) {
@@ -71,110 +75,73 @@ bool holds(const LabelCondition& condition, const std::optional<Value>& labels) 
   return !label;
 }
 
-bool is_excluded(Value pod, const Configuration& configuration) {
-  const auto labels = find(find(pod, "metadata"), "labels");
-  return std::any_of(
-      configuration.injection.excluded_pods.begin(), configuration.injection.excluded_pods.end(),
-      [&](const LabelSelector& selector) {
-        return std::all_of(selector.begin(), selector.end(),
-                           [&](const LabelCondition& one) { return holds(one, labels); });
-      });
-}
-
-bool is_of_job(Value pod) {
-  bool found = false;
-  each_element(find(find(pod, "metadata"), "ownerReferences"), [&](Value owner) {
-    found = found ||
-            (text_of(owner, "kind") == "Job" && text_of(owner, "apiVersion").starts_with("batch/"));
+bool is_excluded(const Pod& pod, const Configuration& configuration) {
+  const auto& excluded = configuration.injection.excluded_pods;
+  return std::any_of(excluded.begin(), excluded.end(), [&](const LabelSelector& selector) {
+    return std::all_of(selector.begin(), selector.end(),
+                       [&](const LabelCondition& one) { return holds(one, pod); });
   });
-  return found;
 }
 
-bool has_container(const std::optional<Value>& list, std::string_view name) {
-  bool found = false;
-  each_element(list, [&](Value one) { found = found || text_of(one, "name") == name; });
-  return found;
-}
-
-bool is_missing_or_array(const std::optional<Value>& value) { return !value || value->is_array(); }
-bool is_missing_or_object(const std::optional<Value>& value) {
-  return !value || value->is_object();
-}
-
-/// What keeps a patch from being applied; empty: nothing.
-std::string_view fault_of_shape(Value pod) {
-  if (!pod.is_object()) return "the object is not a pod";
-  const auto spec = find(pod, "spec");
-  const auto containers = as_array(find(spec, "containers"));
-  if (!containers || containers->size() == 0) return "the pod has no spec.containers";
-  const auto metadata = find(pod, "metadata");
-  if (!is_missing_or_object(metadata)) return "metadata is not an object";
-  if (!is_missing_or_object(find(metadata, "annotations")))
-    return "metadata.annotations is not an object";
-  if (!is_missing_or_array(find(spec, "initContainers")))
-    return "spec.initContainers is not a list";
-  if (!is_missing_or_array(find(spec, "volumes"))) return "spec.volumes is not a list";
-  if (!is_missing_or_array(find(spec, "imagePullSecrets")))
-    return "spec.imagePullSecrets is not a list";
-  return {};
+/// Where the sidecar stands in a list; its size: nowhere.
+std::size_t index_of(std::string_view name, std::span<const pods::Container> list) {
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const auto& one) { return one.name == name; });
+  return static_cast<std::size_t>(found - list.begin());
 }
 
 /// Nothing when the pod has no sidecar and no trace of one.
-std::optional<Verdict> judge_existing(Value pod, Value spec, const std::string& name) {
-  const bool marked = find(find(find(pod, "metadata"), "annotations"), kStatusKey).has_value();
-  const auto native = find_native_sidecar(pod, name);
-  const bool there = native || has_container(find(spec, "containers"), name);
-  if (!marked && !there) return std::nullopt;
+std::optional<Verdict> judge_existing(const Pod& pod, const std::string& name) {
+  const std::size_t index = index_of(name, pod.init_containers());
+  const bool native = index < pod.init_containers().size();
+  const bool there = native || index_of(name, pod.containers()) < pod.containers().size();
+  if (!pod.has_status && !there) return std::nullopt;
   if (!there)
     return refuse(Reason::kAlreadyInjected,
                   "the pod has the annotation sidetap.io/status but no sidecar; remove it");
-  if (!marked)
+  if (!pod.has_status)
     return refuse(Reason::kNameTaken,
                   "the pod has a container named " + in_quotes(name) + " already");
-  if (native) {
-    const Value sidecar = find(spec, "initContainers")->at(*native);
-    if (!find(sidecar, "restartPolicy"))
-      return Verdict{.decision = Decision::kRestore, .reason = Reason::kRestartPolicyRemoved};
-  }
+  if (native && !pod.init_containers()[index].has_restart_policy)
+    return Verdict{
+        .action = Action::kRestore, .reason = Reason::kRestartPolicyRemoved, .sidecar = index};
   return Verdict{.reason = Reason::kAlreadyInjected};
 }
 
-}  // namespace
-
-std::optional<std::size_t> find_native_sidecar(Value pod, std::string_view name) {
-  std::optional<std::size_t> found;
-  std::size_t index = 0;
-  each_element(find(find(pod, "spec"), "initContainers"), [&](Value one) {
-    if (!found && text_of(one, "name") == name) found = index;
-    ++index;
-  });
-  return found;
-}
-
-Verdict decide(Value pod, std::string_view namespace_name, Rule rule, Form form,
-               const Configuration& configuration) {
-  const Verdict asked = opt_in(pod, rule);
-  if (asked.decision != Decision::kInject) return asked;
-
-  if (const std::string_view fault = fault_of_shape(pod); !fault.empty())
-    return refuse(Reason::kUnusablePod, fault);
-  const auto spec = find(pod, "spec");
+/// Why a pod that is asked for is left alone all the same. Nothing: it is not.
+std::optional<Verdict> objection(const Pod& pod, std::string_view namespace_name,
+                                 const Configuration& configuration) {
+  if (!pod.fault.empty()) return refuse(Reason::kUnusablePod, pod.fault);
   if (is_protected(namespace_name, configuration))
     return refuse(Reason::kProtectedNamespace,
                   "the namespace " + in_quotes(namespace_name) + " is excluded");
-  if (find(find(find(pod, "metadata"), "annotations"), "kubernetes.io/config.mirror"))
+  if (pod.mirror)
     return refuse(Reason::kMirrorPod, "a mirror pod only shows what its node runs from a file");
-  if (is_kept_from_linux(*spec)) return refuse(Reason::kWindowsPod, "the sidecar needs Linux");
-  if (is_true(find(spec, "hostNetwork")))
+  if (pod.platform.kept_from_linux) return refuse(Reason::kWindowsPod, "the sidecar needs Linux");
+  if (pod.host_network)
     return refuse(Reason::kHostNetwork,
                   "the pod shares the node's network; a tap would capture the whole node");
   if (is_excluded(pod, configuration))
     return refuse(Reason::kExcludedPod, "the operator excludes pods with these labels");
-  if (auto existing = judge_existing(pod, *spec, configuration.sidecar.name)) return *existing;
-  if (form == Form::kContainer && !configuration.injection.force_jobs && is_of_job(pod))
+  if (auto existing = judge_existing(pod, configuration.sidecar.name)) return existing;
+  if (pod.of_job && !configuration.injection.force_jobs &&
+      injection::form_of(pod, configuration) == Form::kContainer)
     return refuse(Reason::kJobWithoutNative,
                   "as a plain container the sidecar would keep the Job from finishing");
-  return asked;
+  if (!injection::has_sensor(pod, configuration))
+    return refuse(Reason::kNoSensor, "no sensor is configured");
+  return std::nullopt;
+}
+
+}  // namespace
+
+Verdict decide(const Review& review, Entry called, const Configuration& configuration) {
+  if (!review.creates_pod) return {.reason = Reason::kNotPodCreation};
+  if (!review.pod) return refuse(Reason::kUnusablePod, "the review holds no pod");
+  Verdict asked = opt_in(*review.pod, called);
+  if (asked.action != Action::kInject) return asked;
+  auto refused = objection(*review.pod, review.namespace_name, configuration);
+  return refused ? *std::move(refused) : std::move(asked);
 }
 
 }  // namespace sidetap::admission

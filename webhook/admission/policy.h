@@ -4,37 +4,24 @@
 // enabled > no. Then the cases in which a pod is never injected, whoever asks.
 #pragma once
 
-#include <optional>
+#include <cstddef>
 #include <string>
-#include <string_view>
 
 #include "webhook/admission/reason.h"
+#include "webhook/admission/review.h"
 #include "webhook/configuration/configuration.h"
-#include "webhook/json/tree.h"
 
 namespace sidetap::admission {
 
-/// Label of a namespace (enabled, disabled), annotation or label of a pod ("true", "false").
-inline constexpr std::string_view kInjectKey = "sidetap.io/inject";
-/// Annotation that says what was injected.
-inline constexpr std::string_view kStatusKey = "sidetap.io/status";
-/// Audience of the tap's token, and the prefix of what a pod may override.
-inline constexpr std::string_view kAnnotationPrefix = "sidetap.io/";
-
 struct Verdict {
-  Decision decision = Decision::kSkip;
+  Action action = Action::kSkip;
   Reason reason = Reason::kNotRequested;
   std::string warning = {};  ///< For the user, when they asked in vain; else empty.
+  std::size_t sidecar = 0;   ///< Of kRestore: which init container it is.
 };
 
-/// In which form the pod would get the sidecar.
-enum class Form : bool { kContainer, kNative };
-
-/// `namespace_name` is the request's. `form` counts for pods of Jobs only.
-Verdict decide(Value pod, std::string_view namespace_name, Rule rule, Form form,
+/// Of kInject the review has a pod without a fault.
+Verdict decide(const Review& review, Entry called,
                const configuration::Configuration& configuration);
-
-/// The index of the sidecar among the pod's init containers; nothing when it is not there.
-std::optional<std::size_t> find_native_sidecar(Value pod, std::string_view name);
 
 }  // namespace sidetap::admission

@@ -41,27 +41,27 @@ constexpr std::array<Words, kReasonCount> kReasons = {{
 
 }  // namespace
 
-std::string_view rule_name(Rule rule) {
-  switch (rule) {
-    case Rule::kNamespace:
+std::string_view entry_name(Entry entry) {
+  switch (entry) {
+    case Entry::kNamespace:
       return "namespace";
-    case Rule::kPod:
+    case Entry::kPod:
       return "pod";
-    case Rule::kDisabled:
+    case Entry::kDisabled:
       break;
   }
   return "disabled";
 }
 
-std::string_view decision_name(Decision decision) {
-  switch (decision) {
-    case Decision::kInject:
+std::string_view action_name(Action action) {
+  switch (action) {
+    case Action::kInject:
       return "inject";
-    case Decision::kRestore:
+    case Action::kRestore:
       return "restore";
-    case Decision::kSkip:
+    case Action::kSkip:
       return "skip";
-    case Decision::kReject:
+    case Action::kReject:
       break;
   }
   return "reject";

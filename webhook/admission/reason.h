@@ -1,5 +1,5 @@
-// What became of a review, and why. The names are labels of metrics, words of the log and of audit
-// annotations: a bounded set.
+// What becomes of a review, and why. The names are labels of metrics ("rule", "decision",
+// "reason"), words of the log and of audit annotations: a bounded set.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +8,19 @@
 namespace sidetap::admission {
 
 /// Which webhook entry called, that is, what the pod's namespace says.
-enum class Rule : std::uint8_t {
+enum class Entry : std::uint8_t {
   kNamespace,  ///< The namespace is labelled sidetap.io/inject=enabled.
   kPod,        ///< The namespace has no such label; the pod may ask.
   kDisabled,   ///< The namespace is labelled disabled: no entry calls. For offline use.
 };
 
-enum class Decision : std::uint8_t {
+enum class Action : std::uint8_t {
   kInject,   ///< The patch adds the sidecar.
   kRestore,  ///< The patch repairs a sidecar that another webhook has damaged.
   kSkip,     ///< Allowed unchanged.
   kReject,   ///< No AdmissionReview: HTTP 400.
 };
-inline constexpr unsigned kDecisionCount = static_cast<unsigned>(Decision::kReject) + 1;
+inline constexpr unsigned kActionCount = static_cast<unsigned>(Action::kReject) + 1;
 
 enum class Reason : std::uint8_t {
   kPodOptIn,              ///< The pod asks for injection.
@@ -46,9 +46,9 @@ enum class Reason : std::uint8_t {
 inline constexpr unsigned kReasonCount = static_cast<unsigned>(Reason::kBadReview) + 1;
 
 /// "namespace", "pod", "disabled"; static strings, here and below.
-std::string_view rule_name(Rule rule);
+std::string_view entry_name(Entry entry);
 /// "inject", "restore", "skip", "reject".
-std::string_view decision_name(Decision decision);
+std::string_view action_name(Action action);
 /// "pod-opt-in" and the like.
 std::string_view reason_name(Reason reason);
 /// One sentence for an operator.

@@ -2,13 +2,19 @@
 
 #include <algorithm>
 
+#include "shared/base64.h"
 #include "webhook/json/text.h"
+#include "webhook/pods/warning.h"
 
 namespace sidetap::admission {
 namespace {
 
+using json::find;
+using json::text_of;
+using json::Value;
+using pods::in_quotes;
+
 constexpr std::string_view kApiVersion = "admission.k8s.io/v1";
-constexpr std::size_t kMaxQuoted = 24;
 
 std::string describe(simdjson::error_code code) {
   switch (code) {
@@ -25,29 +31,34 @@ std::string describe(simdjson::error_code code) {
   }
 }
 
-/// Characters, not bytes: where the last one of `limit` ends.
-std::size_t cut_at(std::string_view text, std::size_t limit) {
-  std::size_t characters = 0;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80 && ++characters > limit) return i;
-  return text.size();
-}
-
 Error wrong_kind(std::string_view what, std::string_view expected) {
   return Error{std::string(what) + " is not " + std::string(expected)};
 }
 
-bool is_plain_pod(Value request) {
-  const auto kind = find(request, "kind");
-  const std::string_view sub_resource = text_of(request, "subResource");
-  if (!sub_resource.empty()) return false;
+/// `kind`: what the request is about, as the request says.
+bool is_plain_pod(const std::optional<Value>& kind, const std::optional<Value>& object) {
   // Every API server sends the kind; tools that do without are taken by the object's own.
-  if (!kind) {
-    const auto object = find(request, "object");
-    return text_of(object, "kind") == "Pod" && text_of(object, "apiVersion") == "v1";
-  }
+  if (!kind) return text_of(object, "kind") == "Pod" && text_of(object, "apiVersion") == "v1";
   return text_of(kind, "group").empty() && text_of(kind, "version") == "v1" &&
          text_of(kind, "kind") == "Pod";
+}
+
+/// `request` is an object.
+Result<Review> read_request(Value request) {
+  const auto [uid, operation, namespace_name, kind, sub_resource, dry_run, object] = json::pick(
+      request, "uid", "operation", "namespace", "kind", "subResource", "dryRun", "object");
+  Review review;
+  review.uid = json::text_or_empty(uid);
+  if (review.uid.empty()) return wrong_kind("request.uid", "a text that names the request");
+  const std::string_view what = json::text_or_empty(operation);
+  if (what.empty())
+    return wrong_kind("request.operation", "one of CREATE, UPDATE, DELETE and CONNECT");
+  review.namespace_name = json::text_or_empty(namespace_name);
+  review.creates_pod =
+      what == "CREATE" && json::text_or_empty(sub_resource).empty() && is_plain_pod(kind, object);
+  review.dry_run = json::is_true(dry_run);
+  if (object) review.pod = pods::read(*object);
+  return review;
 }
 
 }  // namespace
@@ -69,23 +80,13 @@ Result<Review> ReviewDocument::decode(std::string_view bytes) {
   const auto request = find(root, "request");
   if (!request || !request->is_object()) return wrong_kind("request", "an object");
 
-  Review review;
-  review.uid = text_of(request, "uid");
-  if (review.uid.empty()) return wrong_kind("request.uid", "a text that names the request");
-  review.operation = text_of(request, "operation");
-  if (review.operation.empty())
-    return wrong_kind("request.operation", "one of CREATE, UPDATE, DELETE and CONNECT");
-  review.namespace_name = text_of(request, "namespace");
-  review.pod = is_plain_pod(*request);
-  review.dry_run = is_true(find(request, "dryRun"));
-  review.object = find(request, "object");
-  return review;
+  return read_request(*request);
 }
 
 std::string encode(std::string_view uid, const Answer& answer) {
   std::string text;
   text.reserve(512 + answer.patch.size() / 3 * 4);
-  JsonWriter json(text);
+  json::JsonWriter json(text);
   json.begin_object().member("apiVersion", kApiVersion).member("kind", "AdmissionReview");
   json.key("response").begin_object().member("uid", uid).key("allowed").boolean(true);
   if (!answer.patch.empty()) {
@@ -97,7 +98,7 @@ std::string encode(std::string_view uid, const Answer& answer) {
     json.member("patchType", "JSONPatch").key("patch").raw(encoded);
   }
   json.key("auditAnnotations").begin_object();
-  json.member("decision", decision_name(answer.decision));
+  json.member("decision", action_name(answer.action));
   json.member("reason", reason_name(answer.reason)).end_object();
   if (!answer.warnings.empty()) {
     json.key("warnings").begin_array();
@@ -107,27 +108,5 @@ std::string encode(std::string_view uid, const Answer& answer) {
   json.end_object().end_object();
   return text;
 }
-
-std::string shortened(std::string_view text, std::size_t limit) {
-  if (cut_at(text, limit) == text.size()) return std::string(text);
-  return std::string(text.substr(0, cut_at(text, limit - 3))) + "...";
-}
-
-std::string warning(std::string_view text) {
-  const std::string whole = shortened("sidetap: " + std::string(text), kMaxWarning);
-  std::string clean;
-  clean.reserve(whole.size());
-  for (std::size_t i = 0; i < whole.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(whole[i]);
-    // In UTF-8 the control characters from U+0080 on are C2 80 to C2 9F.
-    const bool two =
-        byte == 0xc2 && i + 1 < whole.size() && static_cast<unsigned char>(whole[i + 1]) < 0xa0;
-    clean += two || byte < 0x20 || byte == 0x7f ? '?' : whole[i];
-    if (two) ++i;
-  }
-  return clean;
-}
-
-std::string in_quotes(std::string_view value) { return '"' + shortened(value, kMaxQuoted) + '"'; }
 
 }  // namespace sidetap::admission

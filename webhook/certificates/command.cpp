@@ -17,7 +17,7 @@ namespace {
 namespace asio = boost::asio;
 
 /// "2026-11-24T01:02:03Z"
-std::string text_of(TimePoint time) {
+std::string date_text(TimePoint time) {
   const std::time_t seconds = Clock::to_time_t(time);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
@@ -29,9 +29,9 @@ void print(const State& state) {
   const auto authority = read_facts(state.authority.certificate);
   const auto leaf = read_facts(state.leaf.certificate);
   if (!authority || !leaf) return;
-  std::cout << "certificate until " << text_of(leaf->not_after) << " for";
+  std::cout << "certificate until " << date_text(leaf->not_after) << " for";
   for (const auto& name : leaf->dns_names) std::cout << ' ' << name;
-  std::cout << "\nauthority until " << text_of(authority->not_after) << '\n';
+  std::cout << "\nauthority until " << date_text(authority->not_after) << '\n';
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ int command(std::span<const char* const> arguments) {
     std::cerr << "sidetap-webhook certs: " << (due ? due->error().text : "interrupted") << '\n';
     return 1;
   }
-  std::cout << "the caBundle is right; next step due " << text_of(**due) << '\n';
+  std::cout << "the caBundle is right; next step due " << date_text(**due) << '\n';
   return 0;
 }
 

@@ -68,8 +68,7 @@ void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) 
                            config::any_text(), into.service_account);
 }
 
-KeeperConfig keeper_config(const SelfManagedOptions& options,
-                                         const std::string& own_namespace) {
+KeeperConfig keeper_config(const SelfManagedOptions& options, const std::string& own_namespace) {
   KeeperConfig config;
   config.name_space = options.name_space.empty() ? own_namespace : options.name_space;
   config.secret = options.secret;

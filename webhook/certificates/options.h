@@ -23,7 +23,6 @@ struct SelfManagedOptions {
 void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into);
 
 /// `own_namespace`: where none is given.
-KeeperConfig keeper_config(const SelfManagedOptions& options,
-                                         const std::string& own_namespace);
+KeeperConfig keeper_config(const SelfManagedOptions& options, const std::string& own_namespace);
 
 }  // namespace sidetap::certificates

@@ -30,22 +30,22 @@ Certificate parse_certificate(const std::string& text) {
   return certificate;
 }
 
-std::string text_of(BIO* bio) {
+std::string pem_of(BIO* bio) {
   char* data = nullptr;
   const long size = BIO_get_mem_data(bio, &data);
   return {data, static_cast<std::size_t>(size)};
 }
 
-std::string text_of(X509* certificate) {
+std::string pem_of(X509* certificate) {
   const Bio bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_X509(bio.get(), certificate);
-  return text_of(bio.get());
+  return pem_of(bio.get());
 }
 
 Pair to_text(X509* certificate, EVP_PKEY* key) {
   const Bio bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
-  return {text_of(certificate), text_of(bio.get())};
+  return {pem_of(certificate), pem_of(bio.get())};
 }
 
 TimePoint time_point(const ASN1_TIME* time) {
@@ -150,7 +150,7 @@ Result<std::string> cross_sign(const Pair& signer, const std::string& authority,
       X509_sign(raw, issuer_key.get(), EVP_sha256()) == 0) {
     return openssl_error("cannot sign an authority");
   }
-  return text_of(certificate.get());
+  return pem_of(certificate.get());
 }
 
 std::string rest_of_chain(const std::string& certificates, TimePoint now) {
@@ -159,7 +159,7 @@ std::string rest_of_chain(const std::string& certificates, TimePoint now) {
   bool first = true;
   for (; const auto certificate = http::next_certificate(bio.get()); first = false) {
     if (!first && now < time_point(X509_get0_notAfter(certificate.get()))) {
-      rest += text_of(certificate.get());
+      rest += pem_of(certificate.get());
     }
   }
   ERR_clear_error();

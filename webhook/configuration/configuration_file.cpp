@@ -2,13 +2,12 @@
 
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <utility>
 
 #include "shared/net/cidr.h"
 #include "shared/net/host_port.h"
+#include "shared/read_file.h"
 #include "shared/yaml/documents.h"
 #include "webhook/configuration/container_template.h"
 #include "webhook/configuration/quantity.h"
@@ -279,10 +278,9 @@ Result<Configuration> load_configuration(const std::string& path) {
   const auto size = std::filesystem::file_size(path, code);
   if (code) return Error{path + ": cannot be read: " + code.message()};
   if (size > kMaxFile) return Error{path + ": larger than 4 MiB"};
-  std::ifstream stream(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream && !stream.eof()) return Error{path + ": cannot be read"};
-  return parse_configuration(text, path);
+  const auto text = read_file(path);
+  if (!text) return text.error();
+  return parse_configuration(*text, path);
 }
 
 }  // namespace sidetap::configuration

@@ -4,19 +4,12 @@
 #include <array>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
+#include "shared/json_members.h"
 
 namespace sidetap::configuration {
 namespace {
 
 using Json = nlohmann::json;
-
-/// A member, or null: of an object and of anything else.
-const Json& member(const Json& object, const char* name) {
-  static const Json kNull;
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  return object.is_object() && found != object.end() ? *found : kNull;
-}
 
 bool is_one_of(const Json& text, const auto& words) {
   return text.is_string() &&

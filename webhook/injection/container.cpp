@@ -5,9 +5,8 @@
 namespace sidetap::injection {
 namespace {
 
-using admission::Form;
-using admission::JsonWriter;
 using configuration::Configuration;
+using json::JsonWriter;
 
 /// The environment, in which the operator's own variables win.
 class Environment {

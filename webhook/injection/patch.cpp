@@ -9,19 +9,21 @@
 namespace sidetap::injection {
 namespace {
 
-using admission::find;
-using admission::Form;
-using admission::JsonWriter;
-using admission::Value;
 using configuration::Configuration;
+using json::JsonWriter;
+using pods::Pod;
 
-constexpr std::string_view kSafeToEvictKey =
-    "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
+/// Bytes of all operations but the one that adds the container, for most pods.
+constexpr std::size_t kOtherOperations = 1024;
 
 /// Writes the operations.
 class Patch {
  public:
-  Patch() : json_(text_) { json_.begin_array(); }
+  /// `size`: about how long it will be.
+  explicit Patch(std::size_t size) : json_(text_) {
+    text_.reserve(size);
+    json_.begin_array();
+  }
 
   /// The value is JSON.
   void add(std::string_view path, std::string_view value) {
@@ -44,34 +46,32 @@ std::string json_string(std::string_view value) {
   return text;
 }
 
-/// Adds to a list that may not be there; `at` is an index or "-" for its end.
-void add_to_list(Patch& patch, const std::optional<Value>& list, const std::string& path,
-                 std::string_view at, const std::string& value) {
-  if (list)
-    patch.add(path + "/" + std::string(at), value);
+/// Adds to the end of a list that may not be there.
+void add_to_list(Patch& patch, bool there, const std::string& path, const std::string& value) {
+  if (there)
+    patch.add(path + "/-", value);
   else
     patch.add(path, "[" + value + "]");
 }
 
 /// A name for the tap's volume that no volume of the pod has.
-std::string free_volume_name(const std::optional<Value>& volumes, const std::string& wanted) {
-  std::vector<std::string_view> taken;
-  admission::each_element(
-      volumes, [&](Value volume) { taken.push_back(admission::text_of(volume, "name")); });
-  std::string name = wanted;
-  for (unsigned i = 2; std::find(taken.begin(), taken.end(), name) != taken.end(); ++i)
+std::string free_volume_name(const Pod& pod, const std::string& wanted) {
+  const auto& present = pod.volumes.all;
+  if (std::find(present.begin(), present.end(), wanted) == present.end()) return wanted;
+  // A hostile pod may have taken many.
+  std::vector<std::string_view> taken = present;
+  std::sort(taken.begin(), taken.end());
+  std::string name;
+  for (unsigned i = 2; name.empty() || std::binary_search(taken.begin(), taken.end(), name); ++i)
     name = wanted + "-" + std::to_string(i);
   return name;
 }
 
 /// The name of the volume that lies where the API token would; empty: none is needed.
-std::string volume_name(Value spec, const Configuration& configuration) {
-  const auto volumes = find(spec, "volumes");
+std::string volume_name(const Pod& pod, const Configuration& configuration) {
   const std::string& name = configuration.sidecar.name;
-  if (has_token(configuration)) return free_volume_name(volumes, name + "-token");
-  const auto automount = find(spec, "automountServiceAccountToken");
-  const bool needed = !automount || admission::is_true(automount);
-  return needed ? free_volume_name(volumes, name + "-no-token") : std::string();
+  if (has_token(configuration)) return free_volume_name(pod, name + "-token");
+  return pod.mounts_api_token ? free_volume_name(pod, name + "-no-token") : std::string();
 }
 
 std::string volume_json(std::string_view name, const Configuration& configuration) {
@@ -93,33 +93,28 @@ std::string volume_json(std::string_view name, const Configuration& configuratio
 }
 
 /// Names of the secrets that the pod has not yet.
-std::vector<std::string> missing_secrets(const std::optional<Value>& secrets,
-                                         const std::vector<std::string>& wanted) {
+std::vector<std::string> missing_secrets(const Pod& pod, const std::vector<std::string>& wanted) {
+  const auto& present = pod.image_pull_secrets.all;
   std::vector<std::string> missing;
-  for (const std::string& name : wanted) {
-    bool there = false;
-    admission::each_element(secrets, [&](Value secret) {
-      there = there || admission::text_of(secret, "name") == name;
-    });
-    if (!there) missing.push_back(name);
-  }
+  for (const std::string& name : wanted)
+    if (std::find(present.begin(), present.end(), name) == present.end()) missing.push_back(name);
   return missing;
 }
 
-void add_secrets(Patch& patch, const std::optional<Value>& secrets,
-                 const std::vector<std::string>& names) {
+void add_secrets(Patch& patch, const Pod& pod, const std::vector<std::string>& names) {
   if (names.empty()) return;
+  const bool there = pod.image_pull_secrets.there;
   std::string all;
   JsonWriter json(all);
   json.begin_array();
   for (const std::string& name : names) {
     std::string one;
     JsonWriter(one).begin_object().member("name", name).end_object();
-    if (secrets) patch.add("/spec/imagePullSecrets/-", one);
+    if (there) patch.add("/spec/imagePullSecrets/-", one);
     json.raw(one);
   }
   json.end_array();
-  if (!secrets) patch.add("/spec/imagePullSecrets", all);
+  if (!there) patch.add("/spec/imagePullSecrets", all);
 }
 
 std::string status_json(const Settings& settings, std::string_view volume,
@@ -141,65 +136,59 @@ std::string status_json(const Settings& settings, std::string_view volume,
   return text;
 }
 
-void add_annotations(Patch& patch, Value pod,
+void add_annotations(Patch& patch, const Pod& pod,
                      const std::vector<std::pair<std::string_view, std::string>>& wanted) {
-  const auto metadata = find(pod, "metadata");
-  if (find(metadata, "annotations")) {
+  if (pod.has_annotations) {
     for (const auto& [key, value] : wanted)
-      patch.add("/metadata/annotations/" + admission::pointer_step(key), json_string(value));
+      patch.add("/metadata/annotations/" + json::pointer_step(key), json_string(value));
     return;
   }
   std::string text;
   JsonWriter json(text);
-  if (!metadata) json.begin_object().key("annotations");
+  if (!pod.has_metadata) json.begin_object().key("annotations");
   json.begin_object();
   for (const auto& [key, value] : wanted) json.member(key, value);
   json.end_object();
-  if (!metadata) json.end_object();
-  patch.add(metadata ? "/metadata/annotations" : "/metadata", text);
+  if (!pod.has_metadata) json.end_object();
+  patch.add(pod.has_metadata ? "/metadata/annotations" : "/metadata", text);
 }
 
 /// The volume must not keep the autoscaler from removing a node.
-std::string safe_to_evict(Value pod, const std::string& volume) {
-  const auto annotations = find(find(pod, "metadata"), "annotations");
-  const std::string_view there = admission::text_of(annotations, kSafeToEvictKey);
-  return there.empty() ? volume : std::string(there) + "," + volume;
+std::string safe_to_evict(const Pod& pod, const std::string& volume) {
+  return pod.safe_to_evict.empty() ? volume : std::string(pod.safe_to_evict) + "," + volume;
+}
+
+void add_container(Patch& patch, const Pod& pod, Form form, const std::string& container) {
+  if (form == Form::kContainer)
+    patch.add("/spec/containers/-", container);
+  else if (pod.init_containers().empty())
+    add_to_list(patch, pod.has_init_containers, "/spec/initContainers", container);
+  else  // First, so that it sees the traffic of the other init containers too.
+    patch.add("/spec/initContainers/0", container);
 }
 
 }  // namespace
 
-std::string inject_patch(Value pod, const Settings& settings, const Configuration& configuration) {
-  const auto spec = find(pod, "spec");
-  const auto volumes = find(spec, "volumes");
-  const std::string volume = volume_name(*spec, configuration);
+std::string inject_patch(const Pod& pod, const Settings& settings,
+                         const Configuration& configuration) {
+  const std::string volume = volume_name(pod, configuration);
   const std::string container = container_json(settings, volume, configuration);
-
-  Patch patch;
-  if (settings.form == Form::kNative) {
-    const auto list = find(spec, "initContainers");
-    // First, so that it sees the traffic of the other init containers too.
-    const auto array = admission::as_array(list);
-    add_to_list(patch, list, "/spec/initContainers", array && array->size() > 0 ? "0" : "-",
-                container);
-  } else {
-    patch.add("/spec/containers/-", container);
-  }
+  Patch patch(container.size() + kOtherOperations);
+  add_container(patch, pod, settings.form, container);
   if (!volume.empty())
-    add_to_list(patch, volumes, "/spec/volumes", "-", volume_json(volume, configuration));
-  const auto secrets = find(spec, "imagePullSecrets");
-  const auto missing = missing_secrets(secrets, configuration.sidecar.image_pull_secrets);
-  add_secrets(patch, secrets, missing);
+    add_to_list(patch, pod.volumes.there, "/spec/volumes", volume_json(volume, configuration));
+  const auto missing = missing_secrets(pod, configuration.sidecar.image_pull_secrets);
+  add_secrets(patch, pod, missing);
 
   std::vector<std::pair<std::string_view, std::string>> annotations;
-  annotations.emplace_back(admission::kStatusKey,
-                           status_json(settings, volume, missing, configuration));
-  if (!volume.empty()) annotations.emplace_back(kSafeToEvictKey, safe_to_evict(pod, volume));
+  annotations.emplace_back(pods::kStatusKey, status_json(settings, volume, missing, configuration));
+  if (!volume.empty()) annotations.emplace_back(pods::kSafeToEvictKey, safe_to_evict(pod, volume));
   add_annotations(patch, pod, annotations);
   return patch.finish();
 }
 
 std::string restore_patch(std::size_t index) {
-  Patch patch;
+  Patch patch(128);
   patch.add("/spec/initContainers/" + std::to_string(index) + "/restartPolicy", R"("Always")");
   return patch.finish();
 }

@@ -2,16 +2,17 @@
 // JSON, so that what the webhook does not know stays as it is.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "webhook/configuration/configuration.h"
 #include "webhook/injection/settings.h"
-#include "webhook/json/tree.h"
+#include "webhook/pods/pod.h"
 
 namespace sidetap::injection {
 
-/// The pod must be one for which admission::decide() says kInject.
-std::string inject_patch(admission::Value pod, const Settings& settings,
+/// The pod has no fault.
+std::string inject_patch(const pods::Pod& pod, const Settings& settings,
                          const configuration::Configuration& configuration);
 
 /// Puts back the restartPolicy of the sidecar, init container number `index`.

@@ -1,21 +1,20 @@
 #include "webhook/injection/settings.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
-#include "webhook/admission/review.h"
 #include "webhook/configuration/quantity.h"
 #include "webhook/configuration/values.h"
-#include "webhook/injection/pod_resources.h"
+#include "webhook/pods/warning.h"
 
 namespace sidetap::injection {
 namespace {
 
-using admission::Form;
-using admission::Value;
-using configuration::Amounts;
 using configuration::Configuration;
 using configuration::Override;
+using pods::Pod;
+using pods::warning;
 
 constexpr std::uint16_t kSensorPort = 2003;
 
@@ -27,13 +26,15 @@ Result<void> put(Target& target, Result<T> checked) {
   return {};
 }
 
-Result<void> put_native(Settings& settings, std::string_view text,
-                        const Configuration& configuration) {
+Form default_form(const Configuration& configuration) {
+  return configuration::native_by_default(configuration) ? Form::kNative : Form::kContainer;
+}
+
+Result<Form> check_native(std::string_view text, const Configuration& configuration) {
   if (text != "true" && text != "false") return Error{R"("true", "false")"};
   if (text == "true" && configuration::native_is_impossible(configuration))
     return Error{R"("false": this cluster knows no native sidecars)"};
-  settings.form = text == "true" ? Form::kNative : Form::kContainer;
-  return {};
+  return text == "true" ? Form::kNative : Form::kContainer;
 }
 
 Result<void> apply(Override item, std::string_view text, const Configuration& configuration,
@@ -56,33 +57,39 @@ Result<void> apply(Override item, std::string_view text, const Configuration& co
     case Override::kNative:
       break;
   }
-  return put_native(settings, text, configuration);
+  return put(settings.form, check_native(text, configuration));
 }
 
-void apply_overrides(Value pod, const Configuration& configuration, Settings& settings,
-                     std::vector<std::string>& warnings) {
-  const auto annotations = admission::find(admission::find(pod, "metadata"), "annotations");
-  admission::each_member(annotations, [&](std::string_view key, Value value) {
-    if (!key.starts_with(admission::kAnnotationPrefix) || key == admission::kInjectKey ||
-        key == admission::kStatusKey)
-      return;
-    const auto item =
-        configuration::override_of_name(key.substr(admission::kAnnotationPrefix.size()));
-    if (!item) {
-      warnings.push_back(admission::warning("unknown annotation " + std::string(key)));
-      return;
-    }
-    if (!configuration.sidecar.overrides.test(static_cast<std::size_t>(*item))) {
-      warnings.push_back(
-          admission::warning(std::string(key) + " is ignored: the operator does not allow it"));
-      return;
-    }
-    const std::string_view text = admission::as_text(value).value_or(std::string_view());
-    const auto applied = apply(*item, text, configuration, settings);
-    if (!applied)
-      warnings.push_back(admission::warning(std::string(key) + " " + admission::in_quotes(text) +
-                                            " is ignored; accepted: " + applied.error().text));
-  });
+std::optional<Override> override_of(const pods::Annotation& annotation) {
+  return configuration::override_of_name(annotation.key.substr(pods::kAnnotationPrefix.size()));
+}
+
+bool is_allowed(Override item, const Configuration& configuration) {
+  return configuration.sidecar.overrides.test(static_cast<std::size_t>(item));
+}
+
+/// Calls `visit(value)` for each of the pod's annotations for `item`, if the operator allows them.
+template <typename Visit>
+void each_override(const Pod& pod, Override item, const Configuration& configuration,
+                   Visit&& visit) {
+  if (!is_allowed(item, configuration)) return;
+  for (const pods::Annotation& annotation : pod.overrides)
+    if (override_of(annotation) == item) visit(annotation.value);
+}
+
+void apply_or_warn(const pods::Annotation& annotation, const Configuration& configuration,
+                   Settings& settings, std::vector<std::string>& warnings) {
+  const std::string key(annotation.key);
+  const auto item = override_of(annotation);
+  if (!item) {
+    warnings.push_back(warning("unknown annotation " + key));
+  } else if (!is_allowed(*item, configuration)) {
+    warnings.push_back(warning(key + " is ignored: the operator does not allow it"));
+  } else if (const auto applied = apply(*item, annotation.value, configuration, settings);
+             !applied) {
+    warnings.push_back(warning(key + " " + pods::in_quotes(annotation.value) +
+                               " is ignored; accepted: " + applied.error().text));
+  }
 }
 
 /// A request above its limit would have the pod refused.
@@ -97,33 +104,53 @@ bool is_of_istio(std::uint16_t port) { return port >= 15'000 && port <= 15'099; 
 
 /// The configured port, or the next one that is neither Istio's nor declared by a container of the
 /// pod.
-std::uint16_t free_status_port(Value pod, std::uint16_t wanted) {
-  std::vector<std::int64_t> taken;
-  const auto collect = [&](Value container) {
-    admission::each_element(admission::find(container, "ports"), [&](Value port) {
-      std::int64_t number = 0;
-      const auto value = admission::find(port, "containerPort");
-      if (value && !value->get(number)) taken.push_back(number);
-    });
-  };
-  const auto spec = admission::find(pod, "spec");
-  admission::each_element(admission::find(spec, "containers"), collect);
-  admission::each_element(admission::find(spec, "initContainers"), collect);
-  std::sort(taken.begin(), taken.end());
+std::uint16_t free_status_port(const Pod& pod, std::uint16_t wanted) {
   std::uint16_t port = wanted;
   while (port < 65'535 &&
-         (is_of_istio(port) || std::binary_search(taken.begin(), taken.end(), port)))
+         (is_of_istio(port) || std::binary_search(pod.ports.begin(), pod.ports.end(), port)))
     ++port;
   return port;
 }
 
+void settle_resources(const Pod& pod, Settings& settings) {
+  lower(settings.requests.cpu, settings.limits.cpu);
+  lower(settings.requests.memory, settings.limits.memory);
+  if (pods::is_guaranteed(pod)) settings.requests = settings.limits;
+  // What the pod has as a whole bounds every container in it; figures of ours could exceed it, and
+  // the pod would be refused.
+  if (pod.bounds_cpu) settings.requests.cpu = settings.limits.cpu = {};
+  if (pod.bounds_memory) settings.requests.memory = settings.limits.memory = {};
+}
+
 }  // namespace
 
-Settings settle(Value pod, const Configuration& configuration, std::vector<std::string>& warnings) {
+Form form_of(const Pod& pod, const Configuration& configuration) {
+  Form form = default_form(configuration);
+  each_override(pod, Override::kNative, configuration, [&](std::string_view text) {
+    if (const auto asked = check_native(text, configuration)) form = *asked;
+  });
+  return form;
+}
+
+bool has_sensor(const Pod& pod, const Configuration& configuration) {
+  constexpr std::array<std::string_view, 3> kInstead = {"SENSOR", "EXTRAHOP_SENSOR_IP",
+                                                        "PASSIVE_LISTEN"};
+  bool has = !configuration.sensor.empty() ||
+             std::any_of(kInstead.begin(), kInstead.end(), [&](std::string_view name) {
+               return configuration.sidecar.env.contains(std::string(name));
+             });
+  if (has) return true;
+  each_override(pod, Override::kSensor, configuration, [&](std::string_view text) {
+    has = has || configuration::check_sensor(text, kSensorPort);
+  });
+  return has;
+}
+
+Settings settle(const Pod& pod, const Configuration& configuration,
+                std::vector<std::string>& warnings) {
   const configuration::Sidecar& sidecar = configuration.sidecar;
   Settings settings;
-  settings.form =
-      configuration::native_by_default(configuration) ? Form::kNative : Form::kContainer;
+  settings.form = default_form(configuration);
   settings.sensor = configuration.sensor;
   settings.image = sidecar.image;
   settings.interface = sidecar.interface;
@@ -131,16 +158,16 @@ Settings settle(Value pod, const Configuration& configuration, std::vector<std::
   settings.snaplen = sidecar.snaplen;
   settings.requests = sidecar.requests;
   settings.limits = sidecar.limits;
-  apply_overrides(pod, configuration, settings, warnings);
-
-  lower(settings.requests.cpu, settings.limits.cpu);
-  lower(settings.requests.memory, settings.limits.memory);
-  if (is_guaranteed(pod)) settings.requests = settings.limits;
-  // What the pod has as a whole bounds every container in it; figures of ours could exceed it, and
-  // the pod would be refused.
-  if (has_pod_level(pod, "cpu")) settings.requests.cpu = settings.limits.cpu = {};
-  if (has_pod_level(pod, "memory")) settings.requests.memory = settings.limits.memory = {};
+  for (const pods::Annotation& annotation : pod.overrides)
+    apply_or_warn(annotation, configuration, settings, warnings);
+  settle_resources(pod, settings);
   settings.status_port = free_status_port(pod, sidecar.status_port);
+  if (settings.form == Form::kContainer && pod.ends)
+    warnings.push_back(warning("as a plain container the sidecar keeps this pod from finishing"));
+  if (pod.platform.offered_to_windows)
+    warnings.push_back(
+        warning("the pod may run on Windows nodes, where the sidecar cannot; require "
+                "kubernetes.io/os=linux"));
   return settings;
 }
 

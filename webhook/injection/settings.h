@@ -5,14 +5,16 @@
 #include <string>
 #include <vector>
 
-#include "webhook/admission/policy.h"
 #include "webhook/configuration/configuration.h"
-#include "webhook/json/tree.h"
+#include "webhook/pods/pod.h"
 
 namespace sidetap::injection {
 
+/// In which form a pod gets the sidecar.
+enum class Form : bool { kContainer, kNative };
+
 struct Settings {
-  admission::Form form = admission::Form::kContainer;
+  Form form = Form::kContainer;
   std::string sensor;
   std::string image;
   std::string interface;
@@ -23,8 +25,16 @@ struct Settings {
   configuration::Amounts limits;
 };
 
-/// `warnings` gains one line for each annotation of the pod that is not applied, with the reason.
-Settings settle(admission::Value pod, const configuration::Configuration& configuration,
+// What decides whether there is a sidecar at all.
+
+/// As settle() will find it.
+Form form_of(const pods::Pod& pod, const configuration::Configuration& configuration);
+/// Without an address the tap would end at once, again and again. Passive mode needs none.
+bool has_sensor(const pods::Pod& pod, const configuration::Configuration& configuration);
+
+/// `warnings` gains one line for each annotation of the pod that is not applied, with the reason,
+/// and for what the sidecar does to this pod.
+Settings settle(const pods::Pod& pod, const configuration::Configuration& configuration,
                 std::vector<std::string>& warnings);
 
 }  // namespace sidetap::injection

@@ -3,12 +3,10 @@
 #include <array>
 #include <charconv>
 
-namespace sidetap::admission {
+namespace sidetap::json {
 namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
-constexpr std::string_view kBase64 =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 bool is_plain(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; }
 
@@ -46,21 +44,6 @@ void append_escaped(std::string& out, std::string_view text) {
     done = i + 1;
   }
   out.append(text, done);
-}
-
-void append_base64(std::string& out, std::string_view bytes) {
-  const auto byte = [&](std::size_t i) -> std::uint32_t {
-    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0;
-  };
-  std::size_t at = out.size();
-  out.resize(at + (bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    out[at++] = kBase64[group >> 18];
-    out[at++] = kBase64[group >> 12 & 63];
-    out[at++] = i + 1 < bytes.size() ? kBase64[group >> 6 & 63] : '=';
-    out[at++] = i + 2 < bytes.size() ? kBase64[group & 63] : '=';
-  }
 }
 
 std::string pointer_step(std::string_view key) {
@@ -124,4 +107,4 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
   return *this;
 }
 
-}  // namespace sidetap::admission
+}  // namespace sidetap::json

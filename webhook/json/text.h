@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace sidetap::admission {
+namespace sidetap::json {
 
 /// Appends to a string that it does not own. The caller keeps the grammar (a key before each value
 /// of an object, every begin with its end); commas and escapes come by themselves. Texts must be
@@ -40,9 +40,7 @@ class JsonWriter {
 
 /// Appends `text` with JSON's escapes, without quotes around it.
 void append_escaped(std::string& out, std::string_view text);
-/// Appends the standard Base64 (RFC 4648, padded) of `bytes`.
-void append_base64(std::string& out, std::string_view bytes);
 /// One step of a JSON pointer (RFC 6901): "~" and "/" escaped.
 std::string pointer_step(std::string_view key);
 
-}  // namespace sidetap::admission
+}  // namespace sidetap::json

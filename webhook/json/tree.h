@@ -1,18 +1,20 @@
 // Reading a parsed document without surprises: what is missing or of another kind is nothing.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
 #include <simdjson.h>
 
-namespace sidetap::admission {
+namespace sidetap::json {
 
 /// A value of a parsed document. Valid, as all texts that come out of it, while the document lives.
 using Value = simdjson::dom::element;
 
 /// The member `key` of an object; nothing when there is none, when it is null, or when `value` is
-/// no object.
+/// no object. Of members with the same key the first counts.
 inline std::optional<Value> find(Value value, std::string_view key) {
   simdjson::dom::object object;
   Value member;
@@ -23,14 +25,41 @@ inline std::optional<Value> find(const std::optional<Value>& value, std::string_
   return value ? find(*value, key) : std::nullopt;
 }
 
+/// Several members at once, each as find() gives it, in one pass over the object:
+/// `const auto [name, ports] = pick(container, "name", "ports");`
+template <typename... Keys>
+std::array<std::optional<Value>, sizeof...(Keys)> pick(const std::optional<Value>& value,
+                                                       const Keys&... keys) {
+  const std::array<std::string_view, sizeof...(Keys)> wanted = {std::string_view(keys)...};
+  std::array<std::optional<Value>, sizeof...(Keys)> members;
+  std::array<bool, sizeof...(Keys)> seen{};
+  std::size_t missing = wanted.size();
+  simdjson::dom::object object;
+  if (!value || value->get(object)) return members;
+  for (const auto field : object) {
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (field.key != wanted[i] || seen[i]) continue;
+      seen[i] = true;
+      if (!field.value.is_null()) members[i] = field.value;
+      --missing;
+    }
+    if (missing == 0) break;
+  }
+  return members;
+}
+
 inline std::optional<std::string_view> as_text(const std::optional<Value>& value) {
   std::string_view text;
   if (!value || value->get(text)) return std::nullopt;
   return text;
 }
+/// Empty when it is not there or no text.
+inline std::string_view text_or_empty(const std::optional<Value>& value) {
+  return as_text(value).value_or(std::string_view());
+}
 /// The text of a member; empty when it is not there or no text.
 inline std::string_view text_of(const std::optional<Value>& value, std::string_view key) {
-  return as_text(find(value, key)).value_or(std::string_view());
+  return text_or_empty(find(value, key));
 }
 inline bool is_true(const std::optional<Value>& value) {
   bool flag = false;
@@ -41,6 +70,11 @@ inline std::optional<simdjson::dom::array> as_array(const std::optional<Value>& 
   simdjson::dom::array array;
   if (!value || value->get(array)) return std::nullopt;
   return array;
+}
+/// How many elements an array has; 0 when it is none. Stops counting at 16,777,215.
+inline std::size_t size_of(const std::optional<Value>& value) {
+  const auto array = as_array(value);
+  return array ? array->size() : 0;
 }
 
 /// Calls `visit(key, value)` for each member of an object.
@@ -57,4 +91,4 @@ void each_element(const std::optional<Value>& value, Visit&& visit) {
     for (const Value element : *array) visit(element);
 }
 
-}  // namespace sidetap::admission
+}  // namespace sidetap::json

@@ -15,25 +15,25 @@ void add(std::vector<std::string>& resources, const std::string& resource) {
 }
 
 /// Without a metric the API server puts CPU there.
-std::vector<std::string> summed_by_metrics(Tree* spec) {
+std::vector<std::string> summed_by_metrics(const Tree& spec) {
   std::vector<std::string> resources;
-  Tree* const metrics = member(spec, "metrics");
-  if (metrics == nullptr || !metrics->is_array() || metrics->empty()) return {"cpu"};
-  for (Tree& metric : *metrics)
-    if (text_of(&metric, "type") == "Resource")
-      add(resources, text_of(member(&metric, "resource"), "name"));
+  const Tree& metrics = member(spec, "metrics");
+  if (!metrics.is_array() || metrics.empty()) return {"cpu"};
+  for (const Tree& metric : metrics)
+    if (text_of(metric, "type") == "Resource")
+      add(resources, text_of(member(metric, "resource"), "name"));
   return resources;
 }
 
 /// KEDA makes a HorizontalPodAutoscaler of it.
-std::vector<std::string> summed_by_triggers(Tree* spec) {
+std::vector<std::string> summed_by_triggers(const Tree& spec) {
   std::vector<std::string> resources;
-  Tree* const triggers = member(spec, "triggers");
-  if (triggers == nullptr || !triggers->is_array()) return resources;
-  for (Tree& trigger : *triggers) {
-    const std::string type = text_of(&trigger, "type");
+  const Tree& triggers = member(spec, "triggers");
+  if (!triggers.is_array()) return resources;
+  for (const Tree& trigger : triggers) {
+    const std::string type = text_of(trigger, "type");
     if ((type == "cpu" || type == "memory") &&
-        text_of(member(&trigger, "metadata"), "containerName").empty())
+        text_of(member(trigger, "metadata"), "containerName").empty())
       add(resources, type);
   }
   return resources;
@@ -43,18 +43,18 @@ std::vector<std::string> summed_by_triggers(Tree* spec) {
 
 std::vector<Autoscaler> summing_autoscalers(std::vector<Tree>& documents) {
   std::vector<Autoscaler> all;
-  const auto collect = [&](Tree& object, const std::string& kind) {
+  const auto collect = [&](const Tree& object, const std::string& kind) {
     const bool keda = kind == "ScaledObject";
     if (!keda && kind != "HorizontalPodAutoscaler") return;
-    Tree* const spec = member(&object, "spec");
+    const Tree& spec = member(object, "spec");
     auto resources = keda ? summed_by_triggers(spec) : summed_by_metrics(spec);
     if (resources.empty()) return;
-    Tree* const target = member(spec, "scaleTargetRef");
+    const Tree& target = member(spec, "scaleTargetRef");
     std::string target_kind = text_of(target, "kind");
     if (target_kind.empty() && keda) target_kind = "Deployment";
     all.push_back({.kind = kind,
                    .name = name_of(object),
-                   .namespace_name = text_of(member(&object, "metadata"), "namespace"),
+                   .namespace_name = text_of(member(object, "metadata"), "namespace"),
                    .target_kind = std::move(target_kind),
                    .target_name = text_of(target, "name"),
                    .resources = std::move(resources)});

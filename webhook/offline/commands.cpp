@@ -10,19 +10,19 @@
 #include "shared/config/options.h"
 #include "shared/read_file.h"
 #include "shared/yaml/documents.h"
-#include "webhook/admission/policy.h"
 #include "webhook/configuration/configuration_file.h"
 #include "webhook/offline/autoscalers.h"
 #include "webhook/offline/documents.h"
 #include "webhook/offline/objects.h"
 #include "webhook/offline/remedies.h"
+#include "webhook/pods/keys.h"
 
 namespace sidetap::offline {
 namespace {
 
-using admission::Decision;
+using admission::Action;
+using admission::Entry;
 using admission::Reason;
-using admission::Rule;
 using configuration::Configuration;
 
 struct Options {
@@ -98,7 +98,7 @@ struct Job {
     const auto found = namespaces.find(namespace_name);
     if (found != namespaces.end()) return {found->second};
     if (options.labels) return {*options.labels};
-    return {{{std::string(admission::kInjectKey), "enabled"}}, false};
+    return {{{std::string(pods::kInjectKey), "enabled"}}, false};
   }
 };
 
@@ -177,7 +177,7 @@ void print(const Job& job) {
 
 void tell_fault(Job& job, std::size_t i) {
   yaml::Document& document = job.documents[i];
-  std::string title = text_of(&document.tree, "kind");
+  std::string title = text_of(document.tree, "kind");
   if (const std::string name = name_of(document.tree); !name.empty())
     title += (title.empty() ? "" : " ") + name;
   tell(job, i, (title.empty() ? "" : title + ": ") + document.fault);
@@ -224,18 +224,18 @@ void line(std::string_view name, std::string_view text) {
   if (!text.empty()) std::cout << "  " << name << ": " << text << '\n';
 }
 
-void print_calls(bool known, Rule rule, Reason reason) {
-  if (rule == Rule::kNamespace && reason == Reason::kPodOptOut)
+void print_calls(bool known, Entry entry, Reason reason) {
+  if (entry == Entry::kNamespace && reason == Reason::kPodOptOut)
     line("called by",
          "nothing: sidetap.io/inject: \"false\" on the pod keeps the API server from asking; as a "
          "label it does so whatever the annotation says");
-  else if (rule == Rule::kNamespace)
+  else if (entry == Entry::kNamespace)
     line("called by", known ? "namespace.inject: the namespace is labelled "
                               "sidetap.io/inject=enabled"
                             : "namespace.inject, if the namespace is labelled "
                               "sidetap.io/inject=enabled; its labels are not known "
                               "(--namespace-labels)");
-  else if (rule == Rule::kDisabled)
+  else if (entry == Entry::kDisabled)
     line("called by", "nothing: the namespace's label sidetap.io/inject is not \"enabled\"");
   else if (reason == Reason::kNotRequested || reason == Reason::kPodOptOut)
     line("called by", "nothing: neither namespace nor pod asks");
@@ -246,12 +246,12 @@ void print_calls(bool known, Rule rule, Reason reason) {
 void explain(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
   const auto [labels, known] = job.labels_of(namespace_name);
-  const auto [unasked, outcome] = admit_place(place, namespace_name, labels, job.configuration);
-  const bool injected = outcome.decision == Decision::kInject;
+  const auto [unasked, answer] = admit_place(place, namespace_name, labels, job.configuration);
+  const bool injected = answer.action == Action::kInject;
   std::cout << title(place, namespace_name) << ": "
-            << (injected                                 ? "would be injected"
-                : outcome.decision == Decision::kRestore ? "would be repaired"
-                                                         : "would not be injected")
+            << (injected                            ? "would be injected"
+                : answer.action == Action::kRestore ? "would be repaired"
+                                                    : "would not be injected")
             << '\n';
   if (unasked != Unasked::kNo) {
     const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
@@ -259,15 +259,15 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
     line("to have it injected, set", nobody.remedy);
     return;
   }
-  print_calls(known, rule_of(labels), outcome.reason);
-  line("reason", std::string(admission::reason_name(outcome.reason)) + ": " +
-                     std::string(admission::reason_text(outcome.reason)));
-  for (const std::string& warning : outcome.warnings) line("warning", warning);
-  line("to have it injected, set", remedy(outcome, namespace_name, job.configuration));
+  print_calls(known, entry_of(labels), answer.reason);
+  line("reason", std::string(admission::reason_name(answer.reason)) + ": " +
+                     std::string(admission::reason_text(answer.reason)));
+  for (const std::string& warning : answer.warnings) line("warning", warning);
+  line("to have it injected, set", remedy(answer, namespace_name, job.configuration));
   if (!injected) return;
   for (const std::string& warning : autoscaler_warnings(place, job)) line("warning", warning);
   Tree pod = *place.pod;
-  if (const auto applied = apply(outcome, pod); !applied) {
+  if (const auto applied = apply(answer, pod); !applied) {
     tell(job, document, title(place, namespace_name) + ": " + applied.error().text);
     job.status = 1;
     return;
@@ -282,7 +282,7 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
 void inject(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
   const Labels labels = job.labels_of(namespace_name).labels;
-  const auto [unasked, outcome] = admit_place(place, namespace_name, labels, job.configuration);
+  const auto [unasked, answer] = admit_place(place, namespace_name, labels, job.configuration);
   const auto warn = [&](const std::string& warning) {
     tell(job, document, title(place, namespace_name) + ": " + warning);
   };
@@ -290,10 +290,10 @@ void inject(std::size_t document, const PodPlace& place, Job& job) {
     const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
     warn("sidetap: not injected: " + nobody.why + "; to have it injected, set " + nobody.remedy);
   }
-  for (const std::string& warning : outcome.warnings) warn(warning);
-  if (outcome.decision == Decision::kInject)
+  for (const std::string& warning : answer.warnings) warn(warning);
+  if (answer.action == Action::kInject)
     for (const std::string& warning : autoscaler_warnings(place, job)) warn(warning);
-  if (const auto applied = apply(outcome, *place.pod); !applied) {
+  if (const auto applied = apply(answer, *place.pod); !applied) {
     warn(applied.error().text);
     job.status = 1;
   }

@@ -4,8 +4,9 @@
 #include <array>
 #include <utility>
 
-#include "webhook/admission/policy.h"
+#include "webhook/admission/admit.h"
 #include "webhook/offline/objects.h"
+#include "webhook/pods/keys.h"
 
 namespace sidetap::offline {
 namespace {
@@ -31,24 +32,24 @@ Tree* pod_of(Tree& document, const std::string& kind) {
   const auto way = way_to_pod(kind);
   if (!way.empty()) {
     Tree* at = &document;
-    for (const std::string_view step : way) at = member(at, step);
+    for (const std::string_view step : way) at = find_member(at, step);
     return at;
   }
-  Tree* const pod = member(member(&document, "spec"), "template");
-  const Tree* const containers = member(member(pod, "spec"), "containers");
-  return containers != nullptr && containers->is_array() ? pod : nullptr;
+  Tree* const pod = find_member(find_member(&document, "spec"), "template");
+  const bool known = pod != nullptr && member(member(*pod, "spec"), "containers").is_array();
+  return known ? pod : nullptr;
 }
 
 /// Another API may have a Job of its own, whose pods stand elsewhere.
-bool is_of_kubernetes(Tree& document) {
-  const std::string version = text_of(&document, "apiVersion");
+bool is_of_kubernetes(const Tree& document) {
+  const std::string version = text_of(document, "apiVersion");
   return version == "v1" || version.starts_with("apps/") || version.starts_with("batch/");
 }
 
 void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& into,
              std::vector<WithoutPod>* without) {
   Tree* const pod = pod_of(document, kind);
-  const std::string namespace_name = text_of(member(&document, "metadata"), "namespace");
+  const std::string namespace_name = text_of(member(document, "metadata"), "namespace");
   if (pod == nullptr || !pod->is_object()) {
     const auto way = way_to_pod(kind);
     if (without == nullptr || way.empty() || !is_of_kubernetes(document)) return;
@@ -65,38 +66,38 @@ void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& int
                   .of_job = kind == "Job" || kind == "CronJob"});
 }
 
-void add_labels(Tree& document, std::map<std::string, Labels>& all) {
-  Tree* const metadata = member(&document, "metadata");
+void add_labels(const Tree& document, std::map<std::string, Labels>& all) {
+  const Tree& metadata = member(document, "metadata");
   Labels& labels = all[text_of(metadata, "name")];
-  Tree* const given = member(metadata, "labels");
-  if (given == nullptr || !given->is_object()) return;
-  for (const auto& [key, value] : given->items())
+  const Tree& given = member(metadata, "labels");
+  if (!given.is_object()) return;
+  for (const auto& [key, value] : given.items())
     if (value.is_string()) labels[key] = value.get<std::string>();
 }
 
 /// What the pod says of itself in its "labels" or "annotations"; null: nothing.
 Tree* said_in(Tree* pod, std::string_view map) {
-  return member(member(member(pod, "metadata"), map), admission::kInjectKey);
+  return find_member(find_member(find_member(pod, "metadata"), map), pods::kInjectKey);
 }
 
 /// An entry that selects pods by their label keeps the API server from asking about these, whatever
 /// their annotation says: the chart's for enabled namespaces, and on an old server the other too.
-bool label_declines(Tree* pod, admission::Rule rule, const configuration::Configuration& by) {
+bool label_declines(Tree* pod, admission::Entry entry, const configuration::Configuration& by) {
   const Tree* const said = said_in(pod, "labels");
   return said != nullptr && *said == "false" &&
-         (rule == admission::Rule::kNamespace ||
-          (rule == admission::Rule::kPod && !sees_annotations(by)));
+         (entry == admission::Entry::kNamespace ||
+          (entry == admission::Entry::kPod && !sees_annotations(by)));
 }
 
-Unasked unasked(Tree* pod, admission::Rule rule, const Labels& labels,
+Unasked unasked(Tree* pod, admission::Entry entry, const Labels& labels,
                 const configuration::Configuration& by) {
   const Tree* const label = said_in(pod, "labels");
   const Tree* const annotation = said_in(pod, "annotations");
   const Tree* const said = annotation != nullptr ? annotation : label;
-  const bool wanted = said != nullptr ? *said != "false" : rule == admission::Rule::kNamespace;
-  if (!wanted || rule == admission::Rule::kDisabled) return Unasked::kNo;
+  const bool wanted = said != nullptr ? *said != "false" : entry == admission::Entry::kNamespace;
+  if (!wanted || entry == admission::Entry::kDisabled) return Unasked::kNo;
   if (refuses_tap(labels, by)) return Unasked::kPodSecurity;
-  if (rule == admission::Rule::kPod && label == nullptr && !sees_annotations(by))
+  if (entry == admission::Entry::kPod && label == nullptr && !sees_annotations(by))
     return Unasked::kAnnotation;
   return Unasked::kNo;
 }
@@ -120,10 +121,10 @@ std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents) {
   return all;
 }
 
-admission::Rule rule_of(const Labels& labels) {
-  const auto found = labels.find("sidetap.io/inject");
-  if (found == labels.end()) return admission::Rule::kPod;
-  return found->second == "enabled" ? admission::Rule::kNamespace : admission::Rule::kDisabled;
+admission::Entry entry_of(const Labels& labels) {
+  const auto found = labels.find(std::string(pods::kInjectKey));
+  if (found == labels.end()) return admission::Entry::kPod;
+  return found->second == "enabled" ? admission::Entry::kNamespace : admission::Entry::kDisabled;
 }
 
 bool refuses_tap(const Labels& labels, const configuration::Configuration& configuration) {
@@ -141,18 +142,18 @@ bool sees_annotations(const configuration::Configuration& configuration) {
 
 Fate admit_place(const PodPlace& place, const std::string& namespace_name, const Labels& labels,
                  const configuration::Configuration& configuration) {
-  const admission::Rule rule = rule_of(labels);
+  const admission::Entry entry = entry_of(labels);
   Fate fate;
-  if (label_declines(place.pod, rule, configuration)) {
-    fate.outcome.reason = admission::Reason::kPodOptOut;
+  if (label_declines(place.pod, entry, configuration)) {
+    fate.answer.reason = admission::Reason::kPodOptOut;
     return fate;
   }
-  fate.unasked = unasked(place.pod, rule, labels, configuration);
+  fate.unasked = unasked(place.pod, entry, labels, configuration);
   if (fate.unasked != Unasked::kNo) return fate;
   Tree pod = *place.pod;
   yaml::as_json_numbers(pod);
-  const Tree* const metadata = member(&pod, "metadata");
-  if (place.of_job && (metadata == nullptr || metadata->is_null() || metadata->is_object())) {
+  const Tree& metadata = member(pod, "metadata");
+  if (place.of_job && (metadata.is_null() || metadata.is_object())) {
     // What the Job controller will write. Metadata of another kind admission refuses.
     pod["metadata"]["ownerReferences"] = Tree::array({{{"apiVersion", "batch/v1"},
                                                        {"kind", "Job"},
@@ -167,17 +168,17 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
                          {"operation", "CREATE"},
                          {"namespace", namespace_name},
                          {"object", std::move(pod)}}}};
-  fate.outcome =
-      admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), rule, configuration);
+  fate.answer = admission::admit(review.dump(-1, ' ', false, Tree::error_handler_t::replace), entry,
+                                 configuration);
   return fate;
 }
 
-Result<void> apply(const Outcome& outcome, Tree& pod) {
-  if (outcome.patch.empty()) return {};
+Result<void> apply(const admission::Answer& answer, Tree& pod) {
+  if (answer.patch.empty()) return {};
   try {
     // A template may do without metadata, which admission saw if a Job's owner had to be written.
     if (!pod.contains("metadata") || pod["metadata"].is_null()) pod["metadata"] = Tree::object();
-    Tree patch = Tree::parse(outcome.patch);
+    Tree patch = Tree::parse(answer.patch);
     for (Tree& operation : patch) {
       if (operation["path"] != "/metadata") continue;
       operation["path"] = "/metadata/annotations";

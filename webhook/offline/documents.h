@@ -10,7 +10,7 @@
 
 #include "shared/result.h"
 #include "shared/yaml/tree.h"
-#include "webhook/admission/admit.h"
+#include "webhook/admission/answer.h"
 #include "webhook/configuration/configuration.h"
 
 namespace sidetap::offline {
@@ -43,7 +43,7 @@ std::vector<PodPlace> find_pods(Tree& document, std::vector<WithoutPod>* without
 std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents);
 
 /// Which webhook entry would call for pods of a namespace with these labels.
-admission::Rule rule_of(const Labels& labels);
+admission::Entry entry_of(const Labels& labels);
 
 /// Why the API server asks nobody, though namespace or pod asks for a tap.
 enum class Unasked : std::uint8_t {
@@ -63,14 +63,14 @@ bool sees_annotations(const configuration::Configuration& configuration);
 /// What becomes of the creation of a pod.
 struct Fate {
   Unasked unasked = Unasked::kNo;
-  Outcome outcome = {};  ///< What the webhook answers; no injection where it is not asked.
+  admission::Answer answer = {};  ///< What the webhook answers; no injection where it is not asked.
 };
 
 /// `labels`: those of the pod's namespace.
 Fate admit_place(const PodPlace& place, const std::string& namespace_name, const Labels& labels,
                  const configuration::Configuration& configuration);
 
-/// The outcome's patch, done. Error: the pod is not built as the patch needs it.
-Result<void> apply(const Outcome& outcome, Tree& pod);
+/// The answer's patch, done. Error: the pod is not built as the patch needs it.
+Result<void> apply(const admission::Answer& answer, Tree& pod);
 
 }  // namespace sidetap::offline

@@ -1,32 +1,27 @@
-// Objects in manifests, and their members where they are of the kind that they should be.
+// Objects in manifests: their names, and those that a List holds.
 #pragma once
 
 #include <string>
 #include <string_view>
 
+#include "shared/json_members.h"
 #include "shared/yaml/tree.h"
 
 namespace sidetap::offline {
 
 using yaml::Tree;
 
-/// The member of an object; null when there is none.
-inline Tree* member(Tree* tree, std::string_view key) {
+/// The member of an object, to be changed; null when there is none.
+inline Tree* find_member(Tree* tree, std::string_view key) {
   if (tree == nullptr || !tree->is_object()) return nullptr;
   const auto found = tree->find(std::string(key));
   return found == tree->end() ? nullptr : &*found;
 }
 
-/// Empty: there is none, or it is no text.
-inline std::string text_of(Tree* tree, std::string_view key) {
-  const Tree* const value = member(tree, key);
-  return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
-}
-
 /// Its name, or what its name is generated from.
-inline std::string name_of(Tree& object) {
-  Tree* const metadata = member(&object, "metadata");
-  const std::string name = text_of(metadata, "name");
+inline std::string name_of(const Tree& object) {
+  const Tree& metadata = member(object, "metadata");
+  std::string name = text_of(metadata, "name");
   return name.empty() ? text_of(metadata, "generateName") : name;
 }
 
@@ -37,9 +32,9 @@ void each_object(Tree& document, Visit&& visit, const std::string& assumed = {},
                  unsigned depth = 0) {
   constexpr unsigned kDeepestList = 8;
   if (!document.is_object() || depth > kDeepestList) return;
-  std::string kind = text_of(&document, "kind");
+  std::string kind = text_of(document, "kind");
   if (kind.empty()) kind = assumed;
-  Tree* const items = member(&document, "items");
+  Tree* const items = find_member(&document, "items");
   if (items == nullptr || !items->is_array() || !kind.ends_with("List")) {
     visit(document, kind);
     return;

@@ -15,9 +15,9 @@ std::string to_be_asked_about(const std::string& namespace_name,
 
 }  // namespace
 
-std::string remedy(const Outcome& outcome, const std::string& namespace_name,
+std::string remedy(const admission::Answer& answer, const std::string& namespace_name,
                    const Configuration& configuration) {
-  switch (outcome.reason) {
+  switch (answer.reason) {
     case Reason::kNotRequested:
       return to_be_asked_about(namespace_name, configuration);
     case Reason::kPodOptOut:
@@ -29,7 +29,7 @@ std::string remedy(const Outcome& outcome, const std::string& namespace_name,
     case Reason::kBadValue:
       return "sidetap.io/inject: \"true\" or \"false\" on the pod";
     case Reason::kAlreadyInjected:
-      return outcome.warnings.empty() ? "" : "no annotation sidetap.io/status on the pod";
+      return answer.warnings.empty() ? "" : "no annotation sidetap.io/status on the pod";
     case Reason::kNameTaken:
       return "another name for the pod's container, or another sidecar.name in the configuration";
     case Reason::kJobWithoutNative:

@@ -8,7 +8,7 @@
 namespace sidetap::offline {
 
 /// After the webhook's answer; empty: nothing helps.
-std::string remedy(const Outcome& outcome, const std::string& namespace_name,
+std::string remedy(const admission::Answer& answer, const std::string& namespace_name,
                    const configuration::Configuration& configuration);
 
 /// Why the API server asks nobody, and what a user may do about it.

@@ -9,6 +9,7 @@
 #include <prometheus/histogram.h>
 
 #include "shared/async/tuple.h"
+#include "shared/json_members.h"
 #include "webhook/registry/metrics.h"
 
 namespace sidetap::webhook::registry {
@@ -32,19 +33,11 @@ std::string namespace_of(const std::string& user) {
 
 std::vector<net::IpAddress> addresses_in(const nlohmann::json& pod, const std::string& uid) {
   std::vector<net::IpAddress> found;
-  const auto text = [](const nlohmann::json& object, const char* key) {
-    const auto member = object.is_object() ? object.find(key) : object.end();
-    return object.is_object() && member != object.end() && member->is_string()
-               ? member->get<std::string>()
-               : std::string();
-  };
   // A pod of the same name may have come after the token's.
-  if (!pod.is_object() || !pod.contains("metadata") || text(pod["metadata"], "uid") != uid ||
-      !pod.contains("status") || !pod["status"].is_object() || !pod["status"].contains("podIPs")) {
-    return found;
-  }
-  for (const auto& item : pod["status"]["podIPs"]) {
-    if (const auto address = net::IpAddress::parse(text(item, "ip"))) found.push_back(*address);
+  const auto& metadata = member(pod, "metadata");
+  if (metadata.is_null() || text_of(metadata, "uid") != uid) return found;
+  for (const auto& item : member(member(pod, "status"), "podIPs")) {
+    if (const auto address = net::IpAddress::parse(text_of(item, "ip"))) found.push_back(*address);
   }
   return found;
 }
@@ -137,40 +130,40 @@ void Authenticator::forget_some() {
 
 asio::awaitable<Authenticator::TokenAnswer> Authenticator::identify(Asker asker,
                                                                     std::string token) {
-  using Outcome = TokenAnswer::Outcome;
+  using Kind = TokenAnswer::Kind;
   const std::string key = digest(token);
-  if (const auto* known = recall(key)) co_return TokenAnswer{Outcome::kAnswered, *known};
+  if (const auto* known = recall(key)) co_return TokenAnswer{Kind::kAnswered, *known};
   const Turn turn = co_await wait_for_turn(asker);
-  if (turn.crowded_out) co_return TokenAnswer{Outcome::kCrowdedOut};
+  if (turn.crowded_out) co_return TokenAnswer{Kind::kCrowdedOut};
   if (!turn.client || !asker.wanted()) co_return TokenAnswer();
   // Another connection of the same tap may have asked meanwhile.
-  if (const auto* known = recall(key)) co_return TokenAnswer{Outcome::kAnswered, *known};
+  if (const auto* known = recall(key)) co_return TokenAnswer{Kind::kAnswered, *known};
   auto identity = co_await kube::review_token(*turn.client, std::move(token), config_.audience);
-  if (!identity) co_return TokenAnswer{Outcome::kFailed, {}, identity.error().text};
+  if (!identity) co_return TokenAnswer{Kind::kFailed, {}, identity.error().text};
   remember(key, *identity);
-  co_return TokenAnswer{Outcome::kAnswered, std::move(*identity)};
+  co_return TokenAnswer{Kind::kAnswered, std::move(*identity)};
 }
 
 asio::awaitable<Authenticator::AddressesAnswer> Authenticator::addresses_of(
     Asker asker, kube::TokenIdentity identity) {
-  using Outcome = AddressesAnswer::Outcome;
+  using Kind = AddressesAnswer::Kind;
   const std::string name_space = namespace_of(identity.user);
   if (name_space.empty() || identity.pod_name.empty()) {
-    co_return AddressesAnswer{Outcome::kAnswered};
+    co_return AddressesAnswer{Kind::kAnswered};
   }
   const Turn turn = co_await wait_for_turn(asker);
-  if (turn.crowded_out) co_return AddressesAnswer{Outcome::kCrowdedOut};
+  if (turn.crowded_out) co_return AddressesAnswer{Kind::kCrowdedOut};
   if (!turn.client || !asker.wanted()) co_return AddressesAnswer();
   std::string path = "/api/v1/namespaces/" + name_space + "/pods/" + identity.pod_name;
   const auto read = co_await turn.client->get(std::move(path));
-  if (!read) co_return AddressesAnswer{Outcome::kFailed, {}, read.error().text};
+  if (!read) co_return AddressesAnswer{Kind::kFailed, {}, read.error().text};
   if (read->status == 401 || read->status == 403 || read->status == 404) {
-    co_return AddressesAnswer{Outcome::kAnswered};
+    co_return AddressesAnswer{Kind::kAnswered};
   }
   if (!read->ok()) {
-    co_return AddressesAnswer{Outcome::kFailed, {}, "status " + std::to_string(read->status)};
+    co_return AddressesAnswer{Kind::kFailed, {}, "status " + std::to_string(read->status)};
   }
-  co_return AddressesAnswer{Outcome::kAnswered, addresses_in(read->body, identity.pod_uid)};
+  co_return AddressesAnswer{Kind::kAnswered, addresses_in(read->body, identity.pod_uid)};
 }
 
 }  // namespace sidetap::webhook::registry

@@ -39,28 +39,29 @@ struct Asker {
   std::function<bool()> wanted;
 };
 
+/// What came of a question to the API server.
 template <typename T>
-struct Answer {
-  enum class Outcome {
+struct ApiAnswer {
+  enum class Kind {
     kAnswered,
     kUnwanted,    ///< Nobody waits for it any more, or stop() was called.
     kCrowdedOut,  ///< Too many wait, and most of all from this source.
     kFailed,      ///< The API server does not answer.
   };
-  Outcome outcome = Outcome::kUnwanted;
+  Kind kind = Kind::kUnwanted;
   T value{};             ///< Of kAnswered.
   std::string reason{};  ///< Of kFailed.
 
-  bool is(Outcome other) const { return outcome == other; }
+  bool is(Kind other) const { return kind == other; }
 };
 
 /// Few questions are asked at once; the others wait in a FairQueue. One strand.
 class Authenticator {
  public:
-  using TokenAnswer = Answer<kube::TokenIdentity>;
+  using TokenAnswer = ApiAnswer<kube::TokenIdentity>;
   /// Nothing: the API server does not tell (the right to get pods is not required), or the pod is
   /// no more.
-  using AddressesAnswer = Answer<std::optional<std::vector<net::IpAddress>>>;
+  using AddressesAnswer = ApiAnswer<std::optional<std::vector<net::IpAddress>>>;
 
   /// `metrics` outlives this object.
   Authenticator(boost::asio::any_io_executor executor, const kube::Credentials& credentials,
@@ -89,7 +90,7 @@ class Authenticator {
   };
   /// Comes back by itself, whatever the question ends with.
   using Borrowed = std::unique_ptr<kube::Client, GiveBack>;
-  /// Without a client: the outcome says why.
+  /// Without a client: the kind says why.
   struct Turn {
     Borrowed client;
     bool crowded_out = false;

@@ -149,10 +149,10 @@ struct Server::Impl {
     }
     Asker asker{session.source(), [&session] { return !session.has_ended(); }};
     const auto answer = co_await authenticator->identify(std::move(asker), std::move(token));
-    using Outcome = Authenticator::TokenAnswer::Outcome;
-    if (stopping || answer.is(Outcome::kUnwanted)) co_return std::nullopt;
-    if (!answer.is(Outcome::kAnswered)) {
-      const bool crowded_out = answer.is(Outcome::kCrowdedOut);
+    using Kind = Authenticator::TokenAnswer::Kind;
+    if (stopping || answer.is(Kind::kUnwanted)) co_return std::nullopt;
+    if (!answer.is(Kind::kAnswered)) {
+      const bool crowded_out = answer.is(Kind::kCrowdedOut);
       refused(crowded_out ? "crowded-out" : "api-server");
       if (!crowded_out) {
         if (const auto kept_back = token_faults.admit())
@@ -183,12 +183,12 @@ struct Server::Impl {
   /// be about to tell the API server of them, and that may be away: so it is asked again.
   asio::awaitable<void> prove(const std::shared_ptr<Connection> tap) {
     async::Backoff backoff({config.proof_wait, kMostProofWait});
-    using Outcome = Authenticator::AddressesAnswer::Outcome;
+    using Kind = Authenticator::AddressesAnswer::Kind;
     const Asker asker{tap->session->source(), [tap] { return !tap->ended; }};
     for (int answers = 0; !tap->ended && tap->claim.wants_proof();) {
       const auto known = co_await authenticator->addresses_of(asker, tap->identity);
-      if (tap->ended || known.is(Outcome::kUnwanted)) co_return;
-      if (known.is(Outcome::kAnswered)) {
+      if (tap->ended || known.is(Kind::kUnwanted)) co_return;
+      if (known.is(Kind::kAnswered)) {
         tap->claim.prove(known.value.value_or(wire::Addresses()));
         apply(*tap);
         if (!known.value || ++answers == kMostAnswers) tap->claim.give_up();

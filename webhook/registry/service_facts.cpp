@@ -2,24 +2,12 @@
 
 #include <algorithm>
 
-#include <nlohmann/json.hpp>
+#include "shared/json_members.h"
 
 namespace sidetap::webhook::registry {
 namespace {
 
 using nlohmann::json;
-
-const json& member_of(const json& object, const char* key) {
-  static const json kNothing;
-  if (!object.is_object()) return kNothing;
-  const auto found = object.find(key);
-  return found == object.end() ? kNothing : *found;
-}
-
-std::string text_of(const json& object, const char* key) {
-  const json& value = member_of(object, key);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
 
 std::optional<net::IpAddress> address_of(const json& value) {
   if (!value.is_string()) return std::nullopt;
@@ -35,13 +23,13 @@ ObjectName name_of(const json& metadata, const std::string& name) {
 }
 
 void read_endpoint(const json& endpoint, SliceFacts& facts) {
-  const json& conditions = member_of(endpoint, "conditions");
-  const json& ready = member_of(conditions, "ready");
-  const json& terminating = member_of(conditions, "terminating");
+  const json& conditions = member(endpoint, "conditions");
+  const json& ready = member(conditions, "ready");
+  const json& terminating = member(conditions, "terminating");
   Endpoint one;
   one.ready = !ready.is_boolean() || ready.get<bool>();
   one.terminating = terminating.is_boolean() && terminating.get<bool>();
-  const json& addresses = member_of(endpoint, "addresses");
+  const json& addresses = member(endpoint, "addresses");
   facts.unreadable |= !addresses.is_array() || addresses.empty();
   for (const json& item : addresses) {
     const auto address = address_of(item);
@@ -58,12 +46,12 @@ void read_endpoint(const json& endpoint, SliceFacts& facts) {
 }  // namespace
 
 std::optional<ServiceFacts> read_service(const json& object) {
-  const json& metadata = member_of(object, "metadata");
+  const json& metadata = member(object, "metadata");
   ServiceFacts facts{name_of(metadata, text_of(metadata, "name")), {}};
   if (facts.name.empty()) return std::nullopt;
-  const json& spec = member_of(object, "spec");
+  const json& spec = member(object, "spec");
   // "None" (headless) and "" (ExternalName) are no addresses.
-  const json& several = member_of(spec, "clusterIPs");
+  const json& several = member(spec, "clusterIPs");
   if (several.is_array() && !several.empty()) {
     for (const json& item : several) {
       const auto address = address_of(item);
@@ -71,23 +59,23 @@ std::optional<ServiceFacts> read_service(const json& object) {
       if (address && std::find(all.begin(), all.end(), *address) == all.end())
         all.push_back(*address);
     }
-  } else if (const auto address = address_of(member_of(spec, "clusterIP"))) {
+  } else if (const auto address = address_of(member(spec, "clusterIP"))) {
     facts.addresses.push_back(*address);
   }
   return facts;
 }
 
 std::optional<SliceFacts> read_slice(const json& object) {
-  const json& metadata = member_of(object, "metadata");
+  const json& metadata = member(object, "metadata");
   SliceFacts facts;
   facts.name = name_of(metadata, text_of(metadata, "name"));
   facts.service =
-      name_of(metadata, text_of(member_of(metadata, "labels"), "kubernetes.io/service-name"));
+      name_of(metadata, text_of(member(metadata, "labels"), "kubernetes.io/service-name"));
   if (facts.name.empty() || facts.service.empty()) return std::nullopt;
   const std::string type = text_of(object, "addressType");
   facts.v4 = type != "IPv6";
   facts.v6 = type != "IPv4";
-  for (const json& endpoint : member_of(object, "endpoints")) read_endpoint(endpoint, facts);
+  for (const json& endpoint : member(object, "endpoints")) read_endpoint(endpoint, facts);
   return facts;
 }
 

@@ -13,7 +13,7 @@
 #include "shared/config/options.h"
 #include "shared/kube/client.h"
 #include "shared/kube/credentials.h"
-#include "webhook/selftest/verdict.h"
+#include "webhook/selftest/diagnosis.h"
 
 namespace sidetap::selftest {
 namespace {
@@ -71,30 +71,32 @@ config::ParseResult parse(std::span<const char* const> arguments, Options& into)
   return options.parse(arguments, config::process_environment);
 }
 
-asio::awaitable<Verdict> ask_once(kube::Client& client, const Setting& setting) {
+asio::awaitable<Diagnosis> ask_once(kube::Client& client, const Setting& setting) {
   const auto start = Clock::now();
   auto answer = co_await client.create(
       "/api/v1/namespaces/" + setting.pod_namespace + "/pods?dryRun=All", trial_pod());
   const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
   if (!answer) {
-    co_return Verdict{false, true, "The API server cannot be asked: " + answer.error().text + "\n"};
+    co_return Diagnosis{false, true,
+                        "The API server cannot be asked: " + answer.error().text + "\n"};
   }
-  Verdict verdict = judge(*answer, taken, setting);
-  if (verdict.injected || !verdict.may_settle || setting.webhook_service.empty()) co_return verdict;
+  Diagnosis diagnosis = diagnose(*answer, taken, setting);
+  if (diagnosis.injected || !diagnosis.may_settle || setting.webhook_service.empty())
+    co_return diagnosis;
   const auto slices = co_await client.get(
       "/apis/discovery.k8s.io/v1/namespaces/" + setting.webhook_namespace +
       "/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D" + setting.webhook_service);
-  auto not_ready = slices ? judge_endpoints(*slices, setting) : std::nullopt;
-  co_return not_ready ? std::move(*not_ready) : std::move(verdict);
+  auto not_ready = slices ? diagnose_endpoints(*slices, setting) : std::nullopt;
+  co_return not_ready ? std::move(*not_ready) : std::move(diagnosis);
 }
 
-asio::awaitable<Verdict> ask(kube::Client& client, const Setting& setting,
-                             std::chrono::seconds wait) {
+asio::awaitable<Diagnosis> ask(kube::Client& client, const Setting& setting,
+                               std::chrono::seconds wait) {
   const auto executor = co_await asio::this_coro::executor;
   const auto end = Clock::now() + wait;
   for (;;) {
-    Verdict verdict = co_await ask_once(client, setting);
-    if (verdict.injected || !verdict.may_settle || Clock::now() >= end) co_return verdict;
+    Diagnosis diagnosis = co_await ask_once(client, setting);
+    if (diagnosis.injected || !diagnosis.may_settle || Clock::now() >= end) co_return diagnosis;
     co_await async::sleep(executor, std::chrono::seconds(1), nullptr);
   }
 }
@@ -124,13 +126,13 @@ int command(std::span<const char* const> arguments) {
   const Setting setting{options.pod_namespace, options.webhook_port,
                         std::chrono::seconds(options.timeout_seconds), options.webhook_namespace,
                         options.webhook_service};
-  Verdict verdict;
+  Diagnosis diagnosis;
   const auto test = [&]() -> asio::awaitable<void> {
-    verdict = co_await ask(client, setting, std::chrono::seconds(options.wait_seconds));
+    diagnosis = co_await ask(client, setting, std::chrono::seconds(options.wait_seconds));
   };
   async::run_to_end(context, test());
-  (verdict.injected ? std::cout : std::cerr) << verdict.text << std::flush;
-  return verdict.injected ? 0 : 1;
+  (diagnosis.injected ? std::cout : std::cerr) << diagnosis.text << std::flush;
+  return diagnosis.injected ? 0 : 1;
 }
 
 }  // namespace sidetap::selftest

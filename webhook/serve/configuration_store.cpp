@@ -106,13 +106,13 @@ std::string ConfigurationStore::registry_ca() const {
   return registry_ca_;
 }
 
-Outcome ConfigurationStore::review(std::string_view review, Entry called) const {
+admission::Answer ConfigurationStore::review(std::string_view review, Route route) const {
   std::shared_ptr<const ReviewFunction> function;
   {
     const std::lock_guard lock(mutex_);
     function = current_;
   }
-  return (*function)(review, called);
+  return (*function)(review, route);
 }
 
 }  // namespace sidetap::webhook

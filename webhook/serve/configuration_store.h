@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "webhook/serve/serve.h"
+#include "webhook/serve/review_factory.h"
 
 namespace sidetap::webhook {
 
@@ -33,7 +33,7 @@ class ConfigurationStore {
   /// The same from a file. One that cannot be read or is empty is a failure too.
   Result<void> reload_registry_ca(const std::string& path);
 
-  Outcome review(std::string_view review, Entry called) const;
+  admission::Answer review(std::string_view review, Route route) const;
   /// 1 for the first configuration, one more for each that took its place.
   std::uint64_t generation() const { return generation_; }
   std::uint64_t failures() const { return failures_; }

@@ -66,17 +66,17 @@ HttpAnswer refuse(unsigned status, std::string text) {
 }
 
 /// By the path of a request.
-std::optional<Entry> entry_of(std::string_view path) {
+std::optional<Route> route_of(std::string_view path) {
   constexpr std::string_view kBaseline = "/baseline";
-  Entry entry;
-  entry.baseline = path.ends_with(kBaseline);
-  if (entry.baseline) path.remove_suffix(kBaseline.size());
+  Route route;
+  route.baseline = path.ends_with(kBaseline);
+  if (route.baseline) path.remove_suffix(kBaseline.size());
   if (path == "/inject/namespace") {
-    entry.rule = admission::Rule::kNamespace;
+    route.entry = admission::Entry::kNamespace;
   } else if (path != "/inject/pod") {
     return std::nullopt;
   }
-  return entry;
+  return route;
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -98,15 +98,15 @@ class ReviewService::Reviews {
  public:
   explicit Reviews(telemetry::MetricsRegistry& metrics) : metrics_(metrics) {}
 
-  void count(admission::Rule rule, admission::Decision decision, admission::Reason reason) {
-    const std::size_t place = (static_cast<std::size_t>(rule) * admission::kDecisionCount +
-                               static_cast<std::size_t>(decision)) *
+  void count(admission::Entry entry, admission::Action action, admission::Reason reason) {
+    const std::size_t place = (static_cast<std::size_t>(entry) * admission::kActionCount +
+                               static_cast<std::size_t>(action)) *
                                   admission::kReasonCount +
                               static_cast<std::size_t>(reason);
     prometheus::Counter* counter = counters_.at(place).load(std::memory_order_acquire);
     if (counter == nullptr) {
-      counter = &metrics_.counter(kReviews, {{"rule", std::string(rule_name(rule))},
-                                             {"decision", std::string(decision_name(decision))},
+      counter = &metrics_.counter(kReviews, {{"rule", std::string(entry_name(entry))},
+                                             {"decision", std::string(action_name(action))},
                                              {"reason", std::string(reason_name(reason))}});
       counters_.at(place).store(counter, std::memory_order_release);
     }
@@ -114,10 +114,10 @@ class ReviewService::Reviews {
   }
 
  private:
-  static constexpr std::size_t kRuleCount = 3;
+  static constexpr std::size_t kEntryCount = 3;
   telemetry::MetricsRegistry& metrics_;
   std::array<std::atomic<prometheus::Counter*>,
-             kRuleCount * admission::kDecisionCount * admission::kReasonCount>
+             kEntryCount * admission::kActionCount * admission::kReasonCount>
       counters_{};
 };
 
@@ -131,7 +131,7 @@ ReviewService::ReviewService(ReviewFunction review, telemetry::MetricsRegistry& 
 ReviewService::~ReviewService() = default;
 
 HttpAnswer ReviewService::operator()(const HttpRequest& request) {
-  HttpAnswer answer = route(request);
+  HttpAnswer answer = dispatch(request);
   if (answer.status >= 400) {
     const std::lock_guard lock(mutex_);
     auto& counter = errors_[answer.status];
@@ -143,10 +143,10 @@ HttpAnswer ReviewService::operator()(const HttpRequest& request) {
   return answer;
 }
 
-HttpAnswer ReviewService::route(const HttpRequest& request) {
+HttpAnswer ReviewService::dispatch(const HttpRequest& request) {
   // API servers add "?timeout=3s".
-  const auto entry = entry_of(request.target.substr(0, request.target.find('?')));
-  if (!entry) {
+  const auto route = route_of(request.target.substr(0, request.target.find('?')));
+  if (!route) {
     return refuse(404, "there are /inject/namespace and /inject/pod, each also with /baseline");
   }
   if (request.method != boost::beast::http::verb::post) {
@@ -155,28 +155,28 @@ HttpAnswer ReviewService::route(const HttpRequest& request) {
     return answer;
   }
   if (!is_json(request.content_type)) return refuse(415, "Content-Type is not application/json");
-  return review(request.body, *entry);
+  return review(request.body, *route);
 }
 
-HttpAnswer ReviewService::review(std::string_view body, Entry called) {
+HttpAnswer ReviewService::review(std::string_view body, Route route) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  Outcome outcome = review_(body, called);
+  admission::Answer answer = review_(body, route);
   const std::chrono::duration<double> taken = Clock::now() - start;
-  reviews_->count(called.rule, outcome.decision, outcome.reason);
+  reviews_->count(route.entry, answer.action, answer.reason);
   seconds_.Observe(taken.count());
-  if (!outcome.patch.empty()) patch_bytes_.Observe(static_cast<double>(outcome.patch.size()));
-  telemetry::log(outcome.status == 200 ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarn,
+  if (!answer.patch.empty()) patch_bytes_.Observe(static_cast<double>(answer.patch.size()));
+  telemetry::log(answer.status == 200 ? telemetry::LogLevel::kInfo : telemetry::LogLevel::kWarn,
                  "review",
-                 {{"uid", outcome.uid},
-                  {"rule", rule_name(called.rule)},
-                  {"namespace", outcome.namespace_name},
-                  {"owner", outcome.owner},
-                  {"decision", decision_name(outcome.decision)},
-                  {"reason", reason_name(outcome.reason)},
-                  {"dry_run", outcome.dry_run},
+                 {{"uid", answer.uid},
+                  {"rule", entry_name(route.entry)},
+                  {"namespace", answer.namespace_name},
+                  {"owner", answer.owner},
+                  {"decision", action_name(answer.action)},
+                  {"reason", reason_name(answer.reason)},
+                  {"dry_run", answer.dry_run},
                   {"milliseconds", taken.count() * 1000}});
-  return {outcome.status, outcome.content_type, {}, std::move(outcome.body)};
+  return {answer.status, answer.content_type, {}, std::move(answer.body)};
 }
 
 void expose_server(telemetry::MetricsRegistry& metrics, const http::ServerCounters& counters,

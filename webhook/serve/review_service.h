@@ -21,21 +21,22 @@
 
 #include "shared/http/https_server.h"
 #include "shared/telemetry/metrics.h"
-#include "webhook/admission/admit.h"
+#include "webhook/admission/answer.h"
 #include "webhook/admission/reason.h"
 
 namespace sidetap::webhook {
 
-/// Which entry of the MutatingWebhookConfiguration calls.
-struct Entry {
-  admission::Rule rule = admission::Rule::kPod;
+/// What the path of a request says.
+struct Route {
+  /// Which entry of the MutatingWebhookConfiguration calls.
+  admission::Entry entry = admission::Entry::kPod;
   /// The namespace may enforce the Pod Security level "baseline": an injected pod must pass it.
   bool baseline = false;
-  friend bool operator==(const Entry&, const Entry&) = default;
+  friend bool operator==(const Route&, const Route&) = default;
 };
 
 /// The decision about one review, with the configuration in force. Any thread.
-using ReviewFunction = std::function<Outcome(std::string_view review, Entry called)>;
+using ReviewFunction = std::function<admission::Answer(std::string_view review, Route route)>;
 
 /// The HttpHandler of the webhook. Any thread.
 class ReviewService {
@@ -48,8 +49,8 @@ class ReviewService {
   http::HttpAnswer operator()(const http::HttpRequest& request);
 
  private:
-  http::HttpAnswer route(const http::HttpRequest& request);
-  http::HttpAnswer review(std::string_view body, Entry called);
+  http::HttpAnswer dispatch(const http::HttpRequest& request);
+  http::HttpAnswer review(std::string_view body, Route route);
 
   ReviewFunction review_;
   telemetry::MetricsRegistry& metrics_;

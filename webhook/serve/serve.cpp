@@ -88,7 +88,7 @@ class Webhook {
         configuration_(options.configuration, factory,
                        [this](const std::string& ca) { return verifies_registry(ca); }),
         service_([this](std::string_view review,
-                        Entry called) { return configuration_.review(review, called); },
+                        Route route) { return configuration_.review(review, route); },
                  metrics_) {}
 
   int run() {

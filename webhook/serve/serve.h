@@ -1,21 +1,10 @@
 // The running webhook: server, status server, files that are followed, and the orderly end.
 #pragma once
 
-#include <functional>
-#include <optional>
-#include <string>
-
-#include "shared/result.h"
-#include "webhook/serve/review_service.h"
+#include "webhook/serve/review_factory.h"
 #include "webhook/serve/serve_options.h"
 
 namespace sidetap::webhook {
-
-/// Makes the decision's function from the text of a configuration file; from none: with the
-/// built-in defaults. `registry_ca`, where not empty, is whom taps trust as registry unless the
-/// configuration says. Errors name the fault in the text.
-using ReviewFactory = std::function<Result<ReviewFunction>(
-    const std::optional<std::string>& configuration, const std::string& registry_ca)>;
 
 /// Serves until SIGTERM or SIGINT; the exit code: 2 when the configuration is wrong. After the
 /// signal it drains: it serves as before, each answer the last of its connection, for drain_seconds

@@ -11,9 +11,9 @@
 namespace sidetap {
 namespace {
 
-using admission::Decision;
+using admission::Action;
+using admission::Entry;
 using admission::Reason;
-using admission::Rule;
 using test::admit_pod;
 using test::Json;
 using test::pod;
@@ -26,16 +26,16 @@ using testing::IsEmpty;
 
 constexpr auto kInject = "sidetap.io/inject";
 
-void expect_skip(const Outcome& outcome, Reason reason, bool warned) {
-  EXPECT_EQ(outcome.decision, Decision::kSkip);
+void expect_skip(const admission::Answer& outcome, Reason reason, bool warned) {
+  EXPECT_EQ(outcome.action, Action::kSkip);
   EXPECT_EQ(admission::reason_name(outcome.reason), admission::reason_name(reason));
   EXPECT_THAT(outcome.patch, IsEmpty());
   EXPECT_EQ(outcome.warnings.size(), warned ? 1U : 0U);
   for (const std::string& warning : outcome.warnings) EXPECT_LE(warning.size(), 120U) << warning;
 }
 
-void expect_injected(const Outcome& outcome, Reason reason) {
-  EXPECT_EQ(outcome.decision, Decision::kInject)
+void expect_injected(const admission::Answer& outcome, Reason reason) {
+  EXPECT_EQ(outcome.action, Action::kInject)
       << admission::reason_name(outcome.reason) << " " << Json(outcome.warnings);
   EXPECT_EQ(admission::reason_name(outcome.reason), admission::reason_name(reason));
   EXPECT_FALSE(outcome.patch.empty());
@@ -45,18 +45,18 @@ TEST(OptIn, FollowsThePrecedence) {
   const PodBuilder silent = pod();
   const PodBuilder asks = pod().annotation(kInject, "true");
   const PodBuilder declines = pod().annotation(kInject, "false");
-  expect_skip(admit_pod(declines, Rule::kNamespace), Reason::kPodOptOut, false);
-  expect_skip(admit_pod(declines, Rule::kDisabled), Reason::kPodOptOut, false);
-  expect_skip(admit_pod(asks, Rule::kDisabled), Reason::kNamespaceDisabled, false);
-  expect_skip(admit_pod(silent, Rule::kDisabled), Reason::kNamespaceDisabled, false);
-  expect_injected(admit_pod(asks, Rule::kPod), Reason::kPodOptIn);
-  expect_injected(admit_pod(asks, Rule::kNamespace), Reason::kPodOptIn);
-  expect_injected(admit_pod(silent, Rule::kNamespace), Reason::kNamespaceEnabled);
-  expect_skip(admit_pod(silent, Rule::kPod), Reason::kNotRequested, false);
+  expect_skip(admit_pod(declines, Entry::kNamespace), Reason::kPodOptOut, false);
+  expect_skip(admit_pod(declines, Entry::kDisabled), Reason::kPodOptOut, false);
+  expect_skip(admit_pod(asks, Entry::kDisabled), Reason::kNamespaceDisabled, false);
+  expect_skip(admit_pod(silent, Entry::kDisabled), Reason::kNamespaceDisabled, false);
+  expect_injected(admit_pod(asks, Entry::kPod), Reason::kPodOptIn);
+  expect_injected(admit_pod(asks, Entry::kNamespace), Reason::kPodOptIn);
+  expect_injected(admit_pod(silent, Entry::kNamespace), Reason::kNamespaceEnabled);
+  expect_skip(admit_pod(silent, Entry::kPod), Reason::kNotRequested, false);
 }
 
 TEST(OptIn, TakesTheLabelLikeTheAnnotation) {
-  expect_injected(admit_pod(pod().label(kInject, "true"), Rule::kPod), Reason::kPodOptIn);
+  expect_injected(admit_pod(pod().label(kInject, "true"), Entry::kPod), Reason::kPodOptIn);
   expect_skip(admit_pod(pod().label(kInject, "false")), Reason::kPodOptOut, false);
 }
 
@@ -69,22 +69,24 @@ TEST(OptIn, LetsTheAnnotationWin) {
 
 TEST(OptIn, RefusesAnotherValueByName) {
   for (const std::string value : {"maybe", "True", "yes", "", "enabled"}) {
-    const Outcome outcome = admit_pod(pod().annotation(kInject, value));
+    const admission::Answer outcome = admit_pod(pod().annotation(kInject, value));
     expect_skip(outcome, Reason::kBadValue, true);
     EXPECT_THAT(outcome.warnings, ElementsAre(HasSubstr('"' + value + '"')));
   }
   expect_skip(admit_pod(pod().annotation(kInject, "maybe").label(kInject, "true")),
               Reason::kBadValue, true);
-  expect_skip(admit_pod(pod().label(kInject, "maybe"), Rule::kPod), Reason::kBadValue, true);
+  expect_skip(admit_pod(pod().label(kInject, "maybe"), Entry::kPod), Reason::kBadValue, true);
 }
 
 TEST(OptIn, KeepsAWarningShortAndPrintable) {
-  const Outcome outcome = admit_pod(pod().annotation(kInject, std::string(500, 'x') + "\n\x01"));
+  const admission::Answer outcome =
+      admit_pod(pod().annotation(kInject, std::string(500, 'x') + "\n\x01"));
   expect_skip(outcome, Reason::kBadValue, true);
-  const Outcome control = admit_pod(pod().annotation(kInject, "a\nb\x01"));
+  const admission::Answer control = admit_pod(pod().annotation(kInject, "a\nb\x01"));
   EXPECT_THAT(control.warnings, ElementsAre(HasSubstr("\"a?b?\"")));
   // U+0080 to U+009F; U+00A0 is none of them.
-  const Outcome second_set = admit_pod(pod().annotation(kInject, "a\xc2\x80\xc2\x9f\xc2\xa0"));
+  const admission::Answer second_set =
+      admit_pod(pod().annotation(kInject, "a\xc2\x80\xc2\x9f\xc2\xa0"));
   EXPECT_THAT(second_set.warnings, ElementsAre(HasSubstr("\"a??\xc2\xa0\"")));
   std::string umlauts;
   for (int i = 0; i < 300; ++i) umlauts += "\xc3\xa4";
@@ -154,7 +156,7 @@ TEST(Never, ATermForWindowsNodesBesideOneForLinuxIsWarnedOf) {
                {"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["windows"]}]}])",
           R"([{"matchExpressions":[{"key":"kubernetes.io/os","operator":"In","values":["linux","windows"]}]}])",
       }) {
-    const Outcome outcome = admit_pod(with_affinity(terms));
+    const admission::Answer outcome = admit_pod(with_affinity(terms));
     expect_injected(outcome, Reason::kNamespaceEnabled);
     EXPECT_THAT(outcome.warnings, ElementsAre(HasSubstr("require kubernetes.io/os=linux")));
     const auto settled =
@@ -190,15 +192,15 @@ TEST(Never, ProtectedNamespaces) {
   configuration.injection.excluded_namespaces = {"monitoring"};
   for (const std::string name :
        {"kube-system", "kube-public", "kube-node-lease", "sidetap", "monitoring"}) {
-    expect_skip(admit_pod(pod().in(name), Rule::kNamespace, configuration),
+    expect_skip(admit_pod(pod().in(name), Entry::kNamespace, configuration),
                 Reason::kProtectedNamespace, true);
     // The object's own namespace may be anything, or missing.
-    expect_skip(admit_pod(pod().in(name).set("/metadata/namespace", "shop"), Rule::kNamespace,
+    expect_skip(admit_pod(pod().in(name).set("/metadata/namespace", "shop"), Entry::kNamespace,
                           configuration),
                 Reason::kProtectedNamespace, true);
   }
   expect_injected(
-      admit_pod(pod().set("/metadata/namespace", "kube-system"), Rule::kNamespace, configuration),
+      admit_pod(pod().set("/metadata/namespace", "kube-system"), Entry::kNamespace, configuration),
       Reason::kNamespaceEnabled);
 }
 
@@ -210,7 +212,7 @@ TEST(Never, PodsUnderTheExclusionSelector) {
       {{"zone", Operator::kNotIn, {"a"}}, {"app", Operator::kDoesNotExist, {}}},
   };
   const auto with = [&](const PodBuilder& one) {
-    return admit_pod(one, Rule::kNamespace, configuration);
+    return admit_pod(one, Entry::kNamespace, configuration);
   };
   expect_skip(with(pod().label("app", "probe").label("tier", "")), Reason::kExcludedPod, true);
   expect_injected(with(pod().label("app", "probe")), Reason::kNamespaceEnabled);
@@ -238,25 +240,25 @@ TEST(Never, PodsThatClaimToHaveTheSidecar) {
 
 TEST(Never, PodsOfJobsAsPlainContainer) {
   auto configuration = test_configuration();
-  expect_injected(admit_pod(pod().of_job(), Rule::kNamespace, configuration),
+  expect_injected(admit_pod(pod().of_job(), Entry::kNamespace, configuration),
                   Reason::kNamespaceEnabled);
   configuration.sidecar.native = configuration::Native::kNever;
-  expect_skip(admit_pod(pod().of_job(), Rule::kNamespace, configuration), Reason::kJobWithoutNative,
-              true);
+  expect_skip(admit_pod(pod().of_job(), Entry::kNamespace, configuration),
+              Reason::kJobWithoutNative, true);
   configuration.injection.force_jobs = true;
-  expect_injected(admit_pod(pod().of_job(), Rule::kNamespace, configuration),
+  expect_injected(admit_pod(pod().of_job(), Entry::kNamespace, configuration),
                   Reason::kNamespaceEnabled);
 }
 
 TEST(Never, WithoutASensor) {
   auto configuration = test_configuration();
   configuration.sensor.clear();
-  expect_skip(admit_pod(pod(), Rule::kNamespace, configuration), Reason::kNoSensor, true);
-  expect_injected(admit_pod(pod().annotation("sidetap.io/sensor", "192.0.2.1"), Rule::kNamespace,
+  expect_skip(admit_pod(pod(), Entry::kNamespace, configuration), Reason::kNoSensor, true);
+  expect_injected(admit_pod(pod().annotation("sidetap.io/sensor", "192.0.2.1"), Entry::kNamespace,
                             configuration),
                   Reason::kNamespaceEnabled);
   configuration.sidecar.env["PASSIVE_LISTEN"] = ":2002";
-  expect_injected(admit_pod(pod(), Rule::kNamespace, configuration), Reason::kNamespaceEnabled);
+  expect_injected(admit_pod(pod(), Entry::kNamespace, configuration), Reason::kNamespaceEnabled);
 }
 
 TEST(Never, WhatIsNoPod) {
@@ -272,9 +274,9 @@ TEST(Never, WhatIsNoPod) {
 }
 
 TEST(Never, StaysSilentTowardsThoseWhoDidNotAsk) {
-  expect_skip(admit_pod(pod().set("/spec/hostNetwork", true), Rule::kPod), Reason::kNotRequested,
+  expect_skip(admit_pod(pod().set("/spec/hostNetwork", true), Entry::kPod), Reason::kNotRequested,
               false);
-  expect_skip(admit_pod(pod().in("kube-system"), Rule::kPod), Reason::kNotRequested, false);
+  expect_skip(admit_pod(pod().in("kube-system"), Entry::kPod), Reason::kNotRequested, false);
 }
 
 TEST(Reasons, HaveNamesThatDiffer) {

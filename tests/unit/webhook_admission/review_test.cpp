@@ -8,23 +8,23 @@
 namespace sidetap {
 namespace {
 
-using admission::Decision;
+using admission::Action;
+using admission::Entry;
 using admission::Reason;
-using admission::Rule;
 using test::Json;
 using test::plain_pod;
 using test::review_of;
 using test::test_configuration;
 using testing::HasSubstr;
 
-Outcome admit_text(std::string_view text) {
-  return admit(text, Rule::kNamespace, test_configuration());
+admission::Answer admit_text(std::string_view text) {
+  return admit(text, Entry::kNamespace, test_configuration());
 }
-Outcome admit_json(const Json& review) { return admit_text(review.dump()); }
+admission::Answer admit_json(const Json& review) { return admit_text(review.dump()); }
 
-void expect_rejected(const Outcome& outcome, const std::string& why) {
+void expect_rejected(const admission::Answer& outcome, const std::string& why) {
   EXPECT_EQ(outcome.status, 400U);
-  EXPECT_EQ(outcome.decision, Decision::kReject);
+  EXPECT_EQ(outcome.action, Action::kReject);
   EXPECT_EQ(outcome.reason, Reason::kBadReview);
   EXPECT_THAT(outcome.body, HasSubstr(why));
   EXPECT_TRUE(outcome.body.ends_with('\n'));
@@ -32,7 +32,7 @@ void expect_rejected(const Outcome& outcome, const std::string& why) {
 }
 
 TEST(Review, IsAnsweredWithItsUidAndABase64Patch) {
-  const Outcome outcome = admit_json(review_of(plain_pod()));
+  const admission::Answer outcome = admit_json(review_of(plain_pod()));
   EXPECT_EQ(outcome.status, 200U);
   EXPECT_EQ(outcome.content_type, "application/json");
   const Json answer = Json::parse(outcome.body);
@@ -63,12 +63,12 @@ TEST(Review, TellsTheLogWhoseItIs) {
   Json pod = plain_pod();
   Json review = review_of(pod);
   review["request"]["dryRun"] = true;
-  Outcome outcome = admit_json(review);
+  admission::Answer outcome = admit_json(review);
   EXPECT_EQ(outcome.uid, "11111111-2222");
   EXPECT_EQ(outcome.namespace_name, "shop");
   EXPECT_EQ(outcome.owner, "web-7d4b9-");
   EXPECT_TRUE(outcome.dry_run);
-  EXPECT_EQ(outcome.decision, Decision::kInject);
+  EXPECT_EQ(outcome.action, Action::kInject);
 
   pod["metadata"]["name"] = "web-0";
   EXPECT_EQ(admit_json(review_of(pod)).owner, "web-0");
@@ -81,7 +81,7 @@ TEST(Review, OfAnotherOperationOrKindIsAllowedUnchanged) {
   const auto changed = [](const char* pointer, const Json& value) {
     Json review = review_of(plain_pod());
     review[Json::json_pointer(pointer)] = value;
-    const Outcome outcome = admit_json(review);
+    const admission::Answer outcome = admit_json(review);
     EXPECT_EQ(outcome.status, 200U) << outcome.body;
     EXPECT_EQ(outcome.reason, Reason::kNotPodCreation) << pointer;
     EXPECT_TRUE(outcome.patch.empty());
@@ -104,7 +104,7 @@ TEST(Review, OfADeletionHasNoObject) {
 }
 
 TEST(Review, WithoutAPodIsAllowedWithAWarning) {
-  const Outcome outcome = admit_json(review_of(nullptr));
+  const admission::Answer outcome = admit_json(review_of(nullptr));
   EXPECT_EQ(outcome.status, 200U);
   EXPECT_EQ(outcome.reason, Reason::kUnusablePod);
   EXPECT_EQ(outcome.warnings.size(), 1U);
@@ -163,7 +163,7 @@ TEST(Review, MayNestAsDeeplyAsPodsDo) {
   Json nest = 1;
   for (int i = 0; i < 200; ++i) nest = Json{{"a", nest}};
   pod["spec"]["invented"] = nest;
-  EXPECT_EQ(admit_json(review_of(pod)).decision, Decision::kInject);
+  EXPECT_EQ(admit_json(review_of(pod)).action, Action::kInject);
 }
 
 TEST(Review, OfEveryLengthOfATruncatedOneIsAnswered) {
@@ -175,7 +175,7 @@ TEST(Review, OfEveryLengthOfATruncatedOneIsAnswered) {
 TEST(Review, WithoutKindIsTakenByItsObject) {
   Json review = review_of(plain_pod());
   review["request"].erase("kind");
-  EXPECT_EQ(admit_json(review).decision, Decision::kInject);
+  EXPECT_EQ(admit_json(review).action, Action::kInject);
   review["request"]["object"]["kind"] = "Deployment";
   EXPECT_EQ(admit_json(review).reason, Reason::kNotPodCreation);
 }
@@ -184,8 +184,8 @@ TEST(Review, OfAVeryLargePodIsAnswered) {
   Json pod = plain_pod();
   for (int i = 0; i < 1000; ++i)
     pod["metadata"]["annotations"]["a" + std::to_string(i)] = std::string(1000, 'x');
-  const Outcome outcome = admit_json(review_of(pod));
-  EXPECT_EQ(outcome.decision, Decision::kInject);
+  const admission::Answer outcome = admit_json(review_of(pod));
+  EXPECT_EQ(outcome.action, Action::kInject);
   EXPECT_LT(outcome.patch.size(), 5000U);
 }
 

@@ -13,7 +13,7 @@
 namespace sidetap {
 namespace {
 
-using admission::Decision;
+using admission::Action;
 using test::Json;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -26,14 +26,14 @@ std::string read_seed(const std::string& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-Outcome outcome_of(const std::string& seed) {
+admission::Answer outcome_of(const std::string& seed) {
   return admit(test::review_of(Json::parse(read_seed("patch_builder/" + seed))).dump(),
-               admission::Rule::kNamespace, fuzz::webhook_configuration());
+               admission::Entry::kNamespace, fuzz::webhook_configuration());
 }
 
 std::string patch_of(const std::string& seed) {
-  const Outcome outcome = outcome_of(seed);
-  EXPECT_EQ(outcome.decision, Decision::kInject) << seed;
+  const admission::Answer outcome = outcome_of(seed);
+  EXPECT_EQ(outcome.action, Action::kInject) << seed;
   return outcome.patch;
 }
 
@@ -46,11 +46,11 @@ TEST(FuzzCorpus, ReachesEveryPartOfAPatch) {
   EXPECT_THAT(patch_of("nothing_there"), HasSubstr(R"("path":"/metadata")"));
   EXPECT_THAT(patch_of("guaranteed"), HasSubstr(R"("requests":{"cpu":"500m","memory":"64Mi"})"));
   EXPECT_THAT(patch_of("pod_level"), HasSubstr(R"("limits":{"memory":"64Mi"})"));
-  EXPECT_EQ(outcome_of("restore").decision, Decision::kRestore);
+  EXPECT_EQ(outcome_of("restore").action, Action::kRestore);
 }
 
 TEST(FuzzCorpus, ReachesEveryOverride) {
-  const Outcome good = outcome_of("overrides");
+  const admission::Answer good = outcome_of("overrides");
   EXPECT_THAT(good.warnings, SizeIs(0)) << Json(good.warnings);
   for (const char* part :
        {"192.0.2.1:2003,[2001:db8::1]:7", R"("128")", "2e-1", "96Mi", "eth0,net1", R"("debug")",
@@ -63,9 +63,10 @@ TEST(FuzzCorpus, OfTheDecoderReachesInjection) {
   for (const auto& entry : std::filesystem::directory_iterator(kFolder + "patch_builder")) {
     const std::string name = entry.path().filename();
     if (!std::filesystem::exists(kFolder + "review_decoder/" + name)) continue;
-    const Outcome outcome = admit(read_seed("review_decoder/" + name), admission::Rule::kNamespace,
-                                  fuzz::webhook_configuration());
-    EXPECT_EQ(outcome.decision, outcome_of(name).decision) << name;
+    const admission::Answer outcome =
+        admit(read_seed("review_decoder/" + name), admission::Entry::kNamespace,
+              fuzz::webhook_configuration());
+    EXPECT_EQ(outcome.action, outcome_of(name).action) << name;
   }
 }
 

@@ -24,6 +24,8 @@ int main(int argc, char** argv) {
   }
   std::ifstream file(base + ".review.json", std::ios::binary);
   const std::string review{std::istreambuf_iterator<char>(file), {}};
-  std::cout << sidetap::admit(review, sidetap::admission::Rule::kNamespace, *configuration).body;
+  std::cout << sidetap::admission::admit(review, sidetap::admission::Entry::kNamespace,
+                                         *configuration)
+                   .body;
   return 0;
 }

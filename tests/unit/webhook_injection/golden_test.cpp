@@ -47,7 +47,8 @@ class Golden : public testing::TestWithParam<std::string> {
   }
   const configuration::Configuration configuration_ = load();
   Json review_ = Json::parse(read(kFolder + GetParam() + ".review.json"));
-  const Outcome outcome_ = admit(review_.dump(), admission::Rule::kNamespace, configuration_);
+  const admission::Answer outcome_ =
+      admit(review_.dump(), admission::Entry::kNamespace, configuration_);
 
   Json patched() const {
     const Json& pod = review_["request"]["object"];
@@ -85,9 +86,10 @@ TEST_P(Golden, NothingIsLost) {
 TEST_P(Golden, ThePatchOfThePatchedPodIsEmpty) {
   Json again = review_;
   again["request"]["object"] = patched();
-  const Outcome second = admit(again.dump(), admission::Rule::kNamespace, configuration_);
+  const admission::Answer second =
+      admit(again.dump(), admission::Entry::kNamespace, configuration_);
   EXPECT_EQ(second.patch, "");
-  if (outcome_.decision == admission::Decision::kInject) {
+  if (outcome_.action == admission::Action::kInject) {
     EXPECT_EQ(second.reason, admission::Reason::kAlreadyInjected);
     EXPECT_TRUE(second.warnings.empty());
   }

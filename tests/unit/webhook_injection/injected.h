@@ -6,8 +6,8 @@
 namespace sidetap::test {
 
 inline Json patched(const Json& before, const configuration::Configuration& configuration) {
-  const Outcome outcome =
-      admit(review_of(before).dump(), admission::Rule::kNamespace, configuration);
+  const admission::Answer outcome =
+      admit(review_of(before).dump(), admission::Entry::kNamespace, configuration);
   return outcome.patch.empty() ? before : before.patch(Json::parse(outcome.patch));
 }
 inline Json patched(const PodBuilder& before,

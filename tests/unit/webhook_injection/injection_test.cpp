@@ -8,9 +8,9 @@
 namespace sidetap {
 namespace {
 
-using admission::Decision;
+using admission::Action;
+using admission::Entry;
 using admission::Reason;
-using admission::Rule;
 using configuration::Configuration;
 using configuration::Native;
 using configuration::Version;
@@ -74,9 +74,9 @@ TEST(NativeSidecar, GetsItsRestartPolicyBack) {
   stripped["spec"]["initContainers"].insert(stripped["spec"]["initContainers"].begin(),
                                             Json{{"name", "mesh-init"}});
   stripped["spec"]["initContainers"][1].erase("restartPolicy");
-  const Outcome outcome =
-      admit(test::review_of(stripped).dump(), Rule::kNamespace, test_configuration());
-  EXPECT_EQ(outcome.decision, Decision::kRestore);
+  const admission::Answer outcome =
+      admit(test::review_of(stripped).dump(), Entry::kNamespace, test_configuration());
+  EXPECT_EQ(outcome.action, Action::kRestore);
   EXPECT_EQ(outcome.reason, Reason::kRestartPolicyRemoved);
   EXPECT_EQ(Json::parse(outcome.patch),
             Json::parse(R"([{"op":"add","path":"/spec/initContainers/1/restartPolicy",
@@ -92,9 +92,9 @@ TEST(PlainContainer, IsTheLastAndHasNoRestartPolicy) {
 }
 
 TEST(PlainContainer, WarnsWhereThePodIsMeantToEnd) {
-  const auto outcome =
-      admit_pod(pod().set("/spec/restartPolicy", "Never"), Rule::kNamespace, with_version({1, 28}));
-  EXPECT_EQ(outcome.decision, Decision::kInject);
+  const auto outcome = admit_pod(pod().set("/spec/restartPolicy", "Never"), Entry::kNamespace,
+                                 with_version({1, 28}));
+  EXPECT_EQ(outcome.action, Action::kInject);
   EXPECT_THAT(outcome.warnings, ElementsAre(HasSubstr("from finishing")));
 }
 
@@ -302,8 +302,8 @@ TEST(Annotations, AreMadeWhereThereAreNone) {
   }
   Json bare = test::plain_pod();
   bare.erase("metadata");
-  const Outcome outcome =
-      admit(test::review_of(bare).dump(), Rule::kNamespace, test_configuration());
+  const admission::Answer outcome =
+      admit(test::review_of(bare).dump(), Entry::kNamespace, test_configuration());
   EXPECT_TRUE(bare.patch(Json::parse(outcome.patch))["metadata"]["annotations"].contains(
       "sidetap.io/status"));
 }
@@ -325,7 +325,7 @@ TEST(Sidecar, MayBearAnotherName) {
   configuration.sidecar.name = "packet-tap";
   const Json after = patched(pod(), configuration);
   EXPECT_EQ(after["spec"]["initContainers"][0]["name"], "packet-tap");
-  EXPECT_EQ(admit(test::review_of(after).dump(), Rule::kNamespace, configuration).reason,
+  EXPECT_EQ(admit(test::review_of(after).dump(), Entry::kNamespace, configuration).reason,
             Reason::kAlreadyInjected);
 }
 

@@ -6,7 +6,7 @@
 namespace sidetap {
 namespace {
 
-using admission::Rule;
+using admission::Entry;
 using configuration::Configuration;
 using configuration::Override;
 using test::admit_pod;
@@ -25,7 +25,7 @@ class Overridden {
   Overridden(const std::string& name, const std::string& value,
              const Configuration& configuration = test_configuration())
       : before_(pod().annotation("sidetap.io/" + name, value)),
-        outcome_(admit_pod(before_, Rule::kNamespace, configuration)),
+        outcome_(admit_pod(before_, Entry::kNamespace, configuration)),
         after_(before_.json().patch(Json::parse(outcome_.patch))) {}
 
   const std::vector<std::string>& warnings() const { return outcome_.warnings; }
@@ -43,7 +43,7 @@ class Overridden {
 
  private:
   PodBuilder before_;
-  Outcome outcome_;
+  admission::Answer outcome_;
   Json after_;
 };
 
@@ -152,16 +152,16 @@ TEST(Override, ToNativeIsRefusedWhereItWouldBlockThePod) {
 TEST(Override, SparesAJobsPodTheSkip) {
   Configuration configuration = test_configuration();
   configuration.injection.server_version = configuration::Version{1, 30};
-  EXPECT_EQ(admit_pod(pod().of_job(), Rule::kNamespace, configuration).reason,
+  EXPECT_EQ(admit_pod(pod().of_job(), Entry::kNamespace, configuration).reason,
             admission::Reason::kJobWithoutNative);
-  EXPECT_EQ(admit_pod(pod().of_job().annotation("sidetap.io/native", "true"), Rule::kNamespace,
+  EXPECT_EQ(admit_pod(pod().of_job().annotation("sidetap.io/native", "true"), Entry::kNamespace,
                       configuration)
-                .decision,
-            admission::Decision::kInject);
+                .action,
+            admission::Action::kInject);
 }
 
 TEST(Override, SaysNothingToPodsThatAreNotInjected) {
-  EXPECT_THAT(admit_pod(pod().annotation("sidetap.io/snaplen", "9"), Rule::kPod).warnings,
+  EXPECT_THAT(admit_pod(pod().annotation("sidetap.io/snaplen", "9"), Entry::kPod).warnings,
               IsEmpty());
 }
 

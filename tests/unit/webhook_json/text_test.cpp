@@ -3,30 +3,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace sidetap::admission {
+namespace sidetap::json {
 namespace {
-
-std::string base64(std::string_view bytes) {
-  std::string text;
-  append_base64(text, bytes);
-  return text;
-}
-
-TEST(Base64, IsPaddedAsRfc4648Says) {
-  EXPECT_EQ(base64(""), "");
-  EXPECT_EQ(base64("f"), "Zg==");
-  EXPECT_EQ(base64("fo"), "Zm8=");
-  EXPECT_EQ(base64("foo"), "Zm9v");
-  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
-  EXPECT_EQ(base64("\xff\xfe\xfd"), "//79");
-  EXPECT_EQ(base64("\xfb\xef\xbe"), "++++");
-}
-
-TEST(Base64, AppendsBehindWhatIsThere) {
-  std::string text = "x";
-  append_base64(text, "foo");
-  EXPECT_EQ(text, "xZm9v");
-}
 
 TEST(JsonPointer, EscapesTildeBeforeSlash) {
   EXPECT_EQ(pointer_step("sidetap.io/status"), "sidetap.io~1status");
@@ -48,4 +26,4 @@ TEST(JsonWriter, WritesWhatAParserReadsBack) {
 }
 
 }  // namespace
-}  // namespace sidetap::admission
+}  // namespace sidetap::json

@@ -78,10 +78,10 @@ TEST(Documents, TellTheLabelsOfTheirNamespaces) {
 }
 
 TEST(Documents, AskTheEntryThatTheNamespacesLabelSays) {
-  EXPECT_EQ(rule_of({}), admission::Rule::kPod);
-  EXPECT_EQ(rule_of({{"sidetap.io/inject", "enabled"}}), admission::Rule::kNamespace);
-  EXPECT_EQ(rule_of({{"sidetap.io/inject", "disabled"}}), admission::Rule::kDisabled);
-  EXPECT_EQ(rule_of({{"sidetap.io/inject", "true"}}), admission::Rule::kDisabled);
+  EXPECT_EQ(entry_of({}), admission::Entry::kPod);
+  EXPECT_EQ(entry_of({{"sidetap.io/inject", "enabled"}}), admission::Entry::kNamespace);
+  EXPECT_EQ(entry_of({{"sidetap.io/inject", "disabled"}}), admission::Entry::kDisabled);
+  EXPECT_EQ(entry_of({{"sidetap.io/inject", "true"}}), admission::Entry::kDisabled);
 }
 
 TEST(Documents, SeeATemplateOfAJobAsItsPodsWillBe) {
@@ -93,13 +93,13 @@ TEST(Documents, SeeATemplateOfAJobAsItsPodsWillBe) {
   ASSERT_EQ(places.size(), 1U);
   const Tree before = job;
   const Labels enabled = {{"sidetap.io/inject", "enabled"}};
-  EXPECT_EQ(admit_place(places[0], "shop", enabled, configuration).outcome.reason,
+  EXPECT_EQ(admit_place(places[0], "shop", enabled, configuration).answer.reason,
             admission::Reason::kJobWithoutNative);
   configuration.injection.force_jobs = true;
-  const auto outcome = admit_place(places[0], "shop", enabled, configuration).outcome;
-  EXPECT_EQ(outcome.decision, admission::Decision::kInject);
+  const auto answer = admit_place(places[0], "shop", enabled, configuration).answer;
+  EXPECT_EQ(answer.action, admission::Action::kInject);
   EXPECT_EQ(job, before) << "the owner is invented for the review only";
-  ASSERT_TRUE(apply(outcome, *places[0].pod));
+  ASSERT_TRUE(apply(answer, *places[0].pod));
   const Tree& pod = job["spec"]["template"];
   EXPECT_EQ(pod["spec"]["containers"].size(), 2U);
   EXPECT_TRUE(pod["metadata"]["annotations"].contains("sidetap.io/status"));

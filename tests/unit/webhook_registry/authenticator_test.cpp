@@ -14,7 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::SizeIs;
-using Outcome = Authenticator::TokenAnswer::Outcome;
+using Kind = Authenticator::TokenAnswer::Kind;
 
 class AuthenticatorTest : public RegistryServer {
  protected:
@@ -30,11 +30,11 @@ class AuthenticatorTest : public RegistryServer {
   }
   void ask(Asker by, const std::string& token) {
     const auto work = [](Authenticator& authenticator, Asker asker, std::string text,
-                         std::vector<Outcome>& outcomes) -> asio::awaitable<void> {
+                         std::vector<Kind>& kinds) -> asio::awaitable<void> {
       const auto answer = co_await authenticator.identify(std::move(asker), std::move(text));
-      outcomes.push_back(answer.outcome);
+      kinds.push_back(answer.kind);
     };
-    asio::co_spawn(context_, work(*authenticator_, std::move(by), token, outcomes_),
+    asio::co_spawn(context_, work(*authenticator_, std::move(by), token, kinds_),
                    [this](const std::exception_ptr& fault) { failed_ += fault != nullptr; });
   }
   void run() {
@@ -44,7 +44,7 @@ class AuthenticatorTest : public RegistryServer {
 
   asio::io_context context_;
   std::optional<Authenticator> authenticator_;
-  std::vector<Outcome> outcomes_;
+  std::vector<Kind> kinds_;
   int failed_ = 0;
 };
 
@@ -54,7 +54,7 @@ TEST_F(AuthenticatorTest, ATokenThatIsGoodForNothingIsNotRememberedForLong) {
     ask("10.0.0.1", token);
     run();
   }
-  EXPECT_EQ(outcomes_, std::vector(6, Outcome::kAnswered));
+  EXPECT_EQ(kinds_, std::vector(6, Kind::kAnswered));
   EXPECT_EQ(api_requests_, 5);
 }
 
@@ -82,7 +82,7 @@ TEST_F(AuthenticatorTest, ManyTokensOfOneAddressDoNotDelayAnothersOne) {
   for (int i = 1; i <= 5; ++i) ask("10.0.0.67", "evil-" + std::to_string(i));
   ask("10.0.0.1", "good");
   run();
-  EXPECT_THAT(outcomes_, SizeIs(11));
+  EXPECT_THAT(kinds_, SizeIs(11));
   EXPECT_THAT(tokens_asked_for_, ElementsAre("bad-1", "bad-2", "evil-1", "good", "bad-3", "evil-2",
                                              "bad-4", "evil-3", "bad-5", "evil-4", "evil-5"));
 }
@@ -93,8 +93,8 @@ TEST_F(AuthenticatorTest, WhoHasMostWaitingIsCrowdedOutWhenTooManyWait) {
   ask("10.0.0.1", "good");
   run();
   EXPECT_THAT(tokens_asked_for_, ElementsAre("bad-1", "bad-2", "good", "bad-3"));
-  EXPECT_THAT(outcomes_, SizeIs(6));
-  EXPECT_EQ(std::count(outcomes_.begin(), outcomes_.end(), Outcome::kCrowdedOut), 2);
+  EXPECT_THAT(kinds_, SizeIs(6));
+  EXPECT_EQ(std::count(kinds_.begin(), kinds_.end(), Kind::kCrowdedOut), 2);
   EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_checks_waiting 0"));
   EXPECT_THAT(metrics_.text(), HasSubstr("sidetap_registry_check_wait_seconds_count 4"));
 }
@@ -106,7 +106,7 @@ TEST_F(AuthenticatorTest, TheEndLeavesNobodyWaiting) {
   asio::post(context_, [this] { authenticator_->stop(); });
   run();
   token_hangs_ = false;
-  EXPECT_THAT(outcomes_, SizeIs(5));
+  EXPECT_THAT(kinds_, SizeIs(5));
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ class ConfigurationStoreTest : public testing::Test {
               ++made_;
               const std::string name = text.value_or("defaults") + registry_ca;
               if (name.starts_with("bad")) return Error{"it is bad"};
-              return ReviewFunction([name](std::string_view, Entry) {
-                Outcome outcome;
+              return ReviewFunction([name](std::string_view, Route) {
+                admission::Answer outcome;
                 outcome.body = name;
                 return outcome;
               });
@@ -33,7 +33,7 @@ class ConfigurationStoreTest : public testing::Test {
             }};
   }
   static std::string answer(const ConfigurationStore& store) {
-    return store.review("", Entry{}).body;
+    return store.review("", Route{}).body;
   }
   const std::string ca_ = testing_support::make_ca("registry").certificate;
   std::string signs_ = ca_;  // the registry's certificate

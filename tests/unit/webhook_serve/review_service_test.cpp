@@ -16,17 +16,17 @@ class ReviewServiceTest : public testing::Test {
     return service_(http::HttpRequest{method, target, type, std::move(body)});
   }
 
-  Outcome outcome_ = [] {
-    Outcome outcome;
+  admission::Answer outcome_ = [] {
+    admission::Answer outcome;
     outcome.body = "{\"answer\":1}";
-    outcome.decision = admission::Decision::kInject;
+    outcome.action = admission::Action::kInject;
     outcome.reason = admission::Reason::kPodOptIn;
     return outcome;
   }();
-  Entry called_{.rule = admission::Rule::kDisabled};
+  Route called_{.entry = admission::Entry::kDisabled};
   std::string body_seen_;
   telemetry::MetricsRegistry metrics_;
-  ReviewService service_{[this](std::string_view body, Entry called) {
+  ReviewService service_{[this](std::string_view body, Route called) {
                            called_ = called;
                            body_seen_ = body;
                            return outcome_;
@@ -39,17 +39,17 @@ TEST_F(ReviewServiceTest, EachPathIsARuleOfTheConfiguration) {
   EXPECT_EQ(answer.status, 200u);
   EXPECT_EQ(answer.content_type, "application/json");
   EXPECT_EQ(answer.body, "{\"answer\":1}");
-  EXPECT_EQ(called_, (Entry{admission::Rule::kNamespace, false}));
+  EXPECT_EQ(called_, (Route{admission::Entry::kNamespace, false}));
   EXPECT_EQ(body_seen_, "a review");
   EXPECT_EQ(ask(verb::post, "/inject/pod?timeout=3s").status, 200u);
-  EXPECT_EQ(called_, (Entry{admission::Rule::kPod, false}));
+  EXPECT_EQ(called_, (Route{admission::Entry::kPod, false}));
 }
 
 TEST_F(ReviewServiceTest, ThePathSaysWhichLevelTheEntryLetsThrough) {
   EXPECT_EQ(ask(verb::post, "/inject/namespace/baseline").status, 200u);
-  EXPECT_EQ(called_, (Entry{admission::Rule::kNamespace, true}));
+  EXPECT_EQ(called_, (Route{admission::Entry::kNamespace, true}));
   EXPECT_EQ(ask(verb::post, "/inject/pod/baseline?timeout=3s").status, 200u);
-  EXPECT_EQ(called_, (Entry{admission::Rule::kPod, true}));
+  EXPECT_EQ(called_, (Route{admission::Entry::kPod, true}));
   for (const char* path : {"/baseline", "/inject/baseline", "/inject/pod/restricted",
                            "/inject/pod/baseline/baseline", "/inject/pod/baseline/"}) {
     EXPECT_EQ(ask(verb::post, path).status, 404u) << path;
@@ -78,7 +78,7 @@ TEST_F(ReviewServiceTest, TakesJsonWithParametersInAnyCase) {
 TEST_F(ReviewServiceTest, WhatIsNoReviewIsA400WithTheReason) {
   outcome_.status = 400;
   outcome_.body = "request.uid is missing";
-  outcome_.decision = admission::Decision::kReject;
+  outcome_.action = admission::Action::kReject;
   outcome_.reason = admission::Reason::kBadReview;
   const auto answer = ask(verb::post, "/inject/pod");
   EXPECT_EQ(answer.status, 400u);

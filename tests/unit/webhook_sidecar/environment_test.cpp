@@ -28,7 +28,7 @@ Configuration read(const std::string& text) {
 
 /// The tap of an injected pod, native or plain.
 Json tap_of(const PodBuilder& before, const Configuration& configuration) {
-  const Outcome outcome = admit_pod(before, admission::Rule::kNamespace, configuration);
+  const admission::Answer outcome = admit_pod(before, admission::Entry::kNamespace, configuration);
   EXPECT_TRUE(outcome.warnings.empty()) << Json(outcome.warnings);
   const Json spec = before.json().patch(Json::parse(outcome.patch))["spec"];
   return spec.contains("initContainers") ? spec["initContainers"][0] : spec["containers"][1];

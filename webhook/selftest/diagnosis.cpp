@@ -1,28 +1,23 @@
-#include "webhook/selftest/verdict.h"
+#include "webhook/selftest/diagnosis.h"
 
+#include <algorithm>
 #include <string_view>
+
+#include "shared/json_members.h"
 
 namespace sidetap::selftest {
 namespace {
 
 using nlohmann::json;
 
-/// A text of an object, or nothing.
-std::string text_of(const json& object, const char* key) {
-  const auto value = object.find(key);
-  return value != object.end() && value->is_string() ? value->get<std::string>() : std::string();
-}
-
 /// The tap among the containers of one kind, or nothing.
 const json* find_tap(const json& pod, const char* kind) {
-  const auto spec = pod.find("spec");
-  if (spec == pod.end() || !spec->is_object()) return nullptr;
-  const auto containers = spec->find(kind);
-  if (containers == spec->end() || !containers->is_array()) return nullptr;
-  for (const json& container : *containers) {
-    if (container.is_object() && text_of(container, "name") == "sidetap") return &container;
-  }
-  return nullptr;
+  const json& containers = member(member(pod, "spec"), kind);
+  if (!containers.is_array()) return nullptr;
+  const auto found = std::find_if(containers.begin(), containers.end(), [](const json& container) {
+    return text_of(container, "name") == "sidetap";
+  });
+  return found == containers.end() ? nullptr : &*found;
 }
 
 std::string firewall(const Setting& setting) {
@@ -45,7 +40,7 @@ bool mentions(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-Verdict judge_refusal(const std::string& said, const Setting& setting) {
+Diagnosis diagnose_refusal(const std::string& said, const Setting& setting) {
   if (mentions(said, "violates PodSecurity")) {
     return {false, false,
             "Injected, and then refused by Pod Security: " + said + "\nNamespace " +
@@ -98,9 +93,9 @@ json trial_pod() {
                 {{"allowPrivilegeEscalation", false}, {"capabilities", {{"drop", {"ALL"}}}}}}}}}}}};
 }
 
-Verdict judge(const kube::Response& answer, std::chrono::milliseconds taken,
-              const Setting& setting) {
-  if (!answer.ok()) return judge_refusal(answer.describe(), setting);
+Diagnosis diagnose(const kube::Response& answer, std::chrono::milliseconds taken,
+                   const Setting& setting) {
+  if (!answer.ok()) return diagnose_refusal(answer.describe(), setting);
   const json* native = find_tap(answer.body, "initContainers");
   const json* tap = native != nullptr ? native : find_tap(answer.body, "containers");
   if (tap != nullptr) {
@@ -124,26 +119,23 @@ Verdict judge(const kube::Response& answer, std::chrono::milliseconds taken,
           "enforces a Pod Security level that refuses taps.\n"};
 }
 
-std::optional<Verdict> judge_endpoints(const kube::Response& slices, const Setting& setting) {
+std::optional<Diagnosis> diagnose_endpoints(const kube::Response& slices, const Setting& setting) {
   if (!slices.ok() || !slices.body.is_object()) return std::nullopt;
-  const auto items = slices.body.find("items");
-  if (items == slices.body.end() || !items->is_array()) return std::nullopt;
-  for (const json& slice : *items) {
-    const json endpoints = slice.is_object() ? slice.value("endpoints", json()) : json();
-    for (const json& endpoint : endpoints) {
-      const json conditions = endpoint.is_object() ? endpoint.value("conditions", json()) : json();
+  const json& items = member(slices.body, "items");
+  if (!items.is_array()) return std::nullopt;
+  for (const json& slice : items) {
+    for (const json& endpoint : member(slice, "endpoints")) {
       // Without a word it counts as ready.
-      if (!conditions.is_object() || conditions.value("ready", json(true)) != false)
-        return std::nullopt;
+      if (member(member(endpoint, "conditions"), "ready") != false) return std::nullopt;
     }
   }
   const std::string pods = " -l app.kubernetes.io/component=webhook\n";
   const std::string kubectl = "  kubectl -n " + setting.webhook_namespace;
-  return Verdict{false, true,
-                 "No pod of the webhook is ready (Service " + setting.webhook_service +
-                     " has no endpoint), so nothing answers the API server. To see why:\n" +
-                     kubectl + " get pods" + pods + kubectl + " describe pods" + pods + kubectl +
-                     " logs --all-containers" + pods};
+  return Diagnosis{false, true,
+                   "No pod of the webhook is ready (Service " + setting.webhook_service +
+                       " has no endpoint), so nothing answers the API server. To see why:\n" +
+                       kubectl + " get pods" + pods + kubectl + " describe pods" + pods + kubectl +
+                       " logs --all-containers" + pods};
 }
 
 }  // namespace sidetap::selftest

@@ -20,7 +20,7 @@ struct Setting {
   std::string webhook_service{};
 };
 
-struct Verdict {
+struct Diagnosis {
   bool injected = false;
   bool may_settle = false;  ///< Right after an installation it may: ask again.
   std::string text;         ///< One or more lines for the operator.
@@ -31,12 +31,12 @@ struct Verdict {
 nlohmann::json trial_pod();
 
 /// `answer`: to the creation of trial_pod() with dryRun=All, which took `taken`.
-Verdict judge(const kube::Response& answer, std::chrono::milliseconds taken,
-              const Setting& setting);
+Diagnosis diagnose(const kube::Response& answer, std::chrono::milliseconds taken,
+                   const Setting& setting);
 
-/// `slices`: the EndpointSlices of the webhook's Service. A verdict where no pod of the webhook is
-/// ready: then neither firewall nor certificate is at fault. Nothing where one is, or where the
+/// `slices`: the EndpointSlices of the webhook's Service. A diagnosis where no pod of the webhook
+/// is ready: then neither firewall nor certificate is at fault. Nothing where one is, or where the
 /// answer does not say.
-std::optional<Verdict> judge_endpoints(const kube::Response& slices, const Setting& setting);
+std::optional<Diagnosis> diagnose_endpoints(const kube::Response& slices, const Setting& setting);
 
 }  // namespace sidetap::selftest

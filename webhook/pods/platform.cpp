@@ -1,10 +1,20 @@
-#include "webhook/admission/platform.h"
+#include "webhook/pods/platform.h"
 
 #include <optional>
 #include <string_view>
 
-namespace sidetap::admission {
+namespace sidetap::pods {
 namespace {
+
+using json::as_array;
+using json::as_text;
+using json::each_element;
+using json::each_member;
+using json::find;
+using json::text_of;
+using json::Value;
+using MaybeValue = std::optional<Value>;
+using Terms = std::optional<simdjson::dom::array>;
 
 constexpr std::string_view kLinux = "linux";
 constexpr std::string_view kWindows = "windows";
@@ -21,7 +31,7 @@ Label label_of_nodes(std::string_view key, std::string_view system) {
   return {};
 }
 
-bool is_listed(const std::optional<Value>& values, std::string_view wanted) {
+bool is_listed(const MaybeValue& values, std::string_view wanted) {
   bool listed = false;
   each_element(values, [&](Value value) { listed = listed || as_text(value) == wanted; });
   return listed;
@@ -54,13 +64,13 @@ bool may_match(Value term, std::string_view system) {
   return all && (any || (fields && fields->size() > 0));
 }
 
-std::optional<simdjson::dom::array> required_terms(Value spec) {
-  const auto node_affinity = find(find(spec, "affinity"), "nodeAffinity");
+Terms required_terms(const MaybeValue& affinity) {
+  const auto node_affinity = find(affinity, "nodeAffinity");
   const auto required = find(node_affinity, "requiredDuringSchedulingIgnoredDuringExecution");
   return as_array(find(required, "nodeSelectorTerms"));
 }
 
-bool selector_refuses(const std::optional<Value>& selector, std::string_view system) {
+bool selector_refuses(const MaybeValue& selector, std::string_view system) {
   bool refuses = false;
   each_member(selector, [&](std::string_view key, Value value) {
     const Label label = label_of_nodes(key, system);
@@ -70,61 +80,62 @@ bool selector_refuses(const std::optional<Value>& selector, std::string_view sys
   return refuses;
 }
 
-bool names_system(Value spec) {
-  const auto selector = find(spec, "nodeSelector");
+bool names_system(const MaybeValue& selector, const Terms& terms) {
   if (find(selector, "kubernetes.io/os") || find(selector, "beta.kubernetes.io/os")) return true;
+  if (!terms) return false;
   bool names = false;
-  if (const auto terms = required_terms(spec))
-    for (const Value term : *terms)
-      each_element(find(term, "matchExpressions"), [&](Value requirement) {
-        names = names || label_of_nodes(text_of(requirement, "key"), kLinux).known;
-      });
+  for (const Value term : *terms)
+    each_element(find(term, "matchExpressions"), [&](Value requirement) {
+      names = names || label_of_nodes(text_of(requirement, "key"), kLinux).known;
+    });
   return names;
 }
 
-bool has_windows_options(const std::optional<Value>& holder) {
-  bool has = false;
-  each_member(find(find(holder, "securityContext"), "windowsOptions"),
-              [&](std::string_view, Value value) { has = has || !value.is_null(); });
-  return has;
-}
-
-bool any_windows_options(Value spec) {
-  bool any = has_windows_options(spec);
-  for (const std::string_view list : {"containers", "initContainers"})
-    each_element(find(spec, list), [&](Value one) { any = any || has_windows_options(one); });
-  return any;
-}
-
-}  // namespace
-
-bool is_kept_from_linux(Value spec) {
-  if (const auto name = as_text(find(find(spec, "os"), "name"))) return *name != kLinux;
-  if (selector_refuses(find(spec, "nodeSelector"), kLinux)) return true;
-  if (const auto terms = required_terms(spec); terms && terms->size() > 0) {
+bool is_kept_from_linux(const PlatformHints& hints, const Terms& terms) {
+  if (const auto name = as_text(find(hints.os, "name"))) return *name != kLinux;
+  if (selector_refuses(hints.node_selector, kLinux)) return true;
+  if (terms && terms->size() > 0) {
     bool any = false;
     for (const Value term : *terms) any = any || may_match(term, kLinux);
     if (!any) return true;
   }
-  return !names_system(spec) && any_windows_options(spec);
+  return hints.windows_options && !names_system(hints.node_selector, terms);
 }
 
-bool is_offered_to_windows(Value spec) {
-  if (as_text(find(find(spec, "os"), "name")) == kLinux ||
-      selector_refuses(find(spec, "nodeSelector"), kWindows))
+/// Does a requirement of the term name Windows?
+bool asks_for_windows(Value term) {
+  bool asks = false;
+  each_element(find(term, "matchExpressions"), [&](Value requirement) {
+    asks = asks || (text_of(requirement, "operator") == "In" &&
+                    label_of_nodes(text_of(requirement, "key"), kWindows).value == kWindows &&
+                    is_listed(find(requirement, "values"), kWindows));
+  });
+  return asks;
+}
+
+bool is_offered_to_windows(const PlatformHints& hints, const Terms& terms) {
+  if (!terms || as_text(find(hints.os, "name")) == kLinux ||
+      selector_refuses(hints.node_selector, kWindows))
     return false;
   bool offered = false;
-  if (const auto terms = required_terms(spec))
-    for (const Value term : *terms) {
-      bool asks = false;
-      each_element(find(term, "matchExpressions"), [&](Value requirement) {
-        asks = asks || (text_of(requirement, "operator") == "In" &&
-                        label_of_nodes(text_of(requirement, "key"), kWindows).value == kWindows &&
-                        is_listed(find(requirement, "values"), kWindows));
-      });
-      offered = offered || (asks && may_match(term, kWindows));
-    }
+  for (const Value term : *terms)
+    offered = offered || (asks_for_windows(term) && may_match(term, kWindows));
   return offered;
 }
 
-}  // namespace sidetap::admission
+}  // namespace
+
+Platform platform_of(const PlatformHints& hints) {
+  const Terms terms = required_terms(hints.affinity);
+  return {.kept_from_linux = is_kept_from_linux(hints, terms),
+          .offered_to_windows = is_offered_to_windows(hints, terms)};
+}
+
+bool has_windows_options(const MaybeValue& security_context) {
+  bool has = false;
+  each_member(find(security_context, "windowsOptions"),
+              [&](std::string_view, Value value) { has = has || !value.is_null(); });
+  return has;
+}
+
+}  // namespace sidetap::pods

@@ -1,0 +1,16 @@
+// Standard Base64 (RFC 4648, padded).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sidetap {
+
+/// Appends the Base64 of `bytes`.
+void append_base64(std::string& out, std::string_view bytes);
+
+/// Line ends are skipped. Nothing: it is no Base64.
+std::optional<std::string> decode_base64(std::string_view text);
+
+}  // namespace sidetap

@@ -1,0 +1,31 @@
+// What admit() says about a review.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "webhook/admission/reason.h"
+
+namespace sidetap::admission {
+
+struct Answer {
+  /// 200 with an AdmissionReview, or 400 with one sentence that says what is wrong with the input.
+  unsigned status = 200;
+  std::string_view content_type = "application/json";
+  std::string body;
+
+  Action action = Action::kSkip;
+  Reason reason = Reason::kNotPodCreation;
+  std::string patch;                  ///< JSON Patch (RFC 6902) as text; empty: no change.
+  std::vector<std::string> warnings;  ///< As the user reads them; also in the body.
+
+  // For the log: shortened; empty where the review does not say. Nothing of the pod's contents is
+  // here.
+  std::string uid;
+  std::string namespace_name;
+  std::string owner;  ///< "ReplicaSet/web-7d4b9", else the pod's name or generateName.
+  bool dry_run = false;
+};
+
+}  // namespace sidetap::admission

@@ -1,0 +1,40 @@
+#include "webhook/pods/warning.h"
+
+namespace sidetap::pods {
+namespace {
+
+constexpr std::size_t kMaxQuoted = 24;
+
+/// Characters, not bytes: where the last one of `limit` ends.
+std::size_t cut_at(std::string_view text, std::size_t limit) {
+  std::size_t characters = 0;
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80 && ++characters > limit) return i;
+  return text.size();
+}
+
+}  // namespace
+
+std::string shortened(std::string_view text, std::size_t limit) {
+  if (cut_at(text, limit) == text.size()) return std::string(text);
+  return std::string(text.substr(0, cut_at(text, limit - 3))) + "...";
+}
+
+std::string warning(std::string_view text) {
+  const std::string whole = shortened("sidetap: " + std::string(text), kMaxWarning);
+  std::string clean;
+  clean.reserve(whole.size());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(whole[i]);
+    // In UTF-8 the control characters from U+0080 on are C2 80 to C2 9F.
+    const bool two =
+        byte == 0xc2 && i + 1 < whole.size() && static_cast<unsigned char>(whole[i + 1]) < 0xa0;
+    clean += two || byte < 0x20 || byte == 0x7f ? '?' : whole[i];
+    if (two) ++i;
+  }
+  return clean;
+}
+
+std::string in_quotes(std::string_view value) { return '"' + shortened(value, kMaxQuoted) + '"'; }
+
+}  // namespace sidetap::pods
