@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <optional>
+
+#include "shared/net/text.h"
 
 namespace sidetap::net {
 namespace {
@@ -33,23 +34,13 @@ IpAddress block_of(IpAddress address) {
 
 const IpAddress kHighest = IpAddress::v6(~0ULL, ~0ULL);
 
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
-/// Calls `each` with every item of a comma list; stops at its first error.
+/// Calls `each` with every item of a comma list that is not empty; stops at its first error.
 template <typename Each>
 std::optional<Error> for_each_item(std::string_view text, Each each) {
-  while (!text.empty()) {
-    const auto comma = text.find(',');
-    const std::string_view item = trimmed(text.substr(0, comma));
-    if (!item.empty()) {
-      if (auto error = each(item)) return error;
-    }
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
+  for (const std::string_view padded : Items(text)) {
+    const std::string_view item = trimmed(padded);
+    if (item.empty()) continue;
+    if (auto error = each(item)) return error;
   }
   return std::nullopt;
 }
@@ -71,12 +62,9 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   const auto address = IpAddress::parse(text.substr(0, slash));
   if (!address) return Error{"\"" + std::string(text) + "\" is not an address or CIDR"};
   if (slash == std::string_view::npos) return host(*address);
-  const std::string_view digits = text.substr(slash + 1);
-  unsigned length = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-  if (error != std::errc{} || end != digits.data() + digits.size()) {
-    return Error{"\"" + std::string(text) + "\" has no prefix length after the slash"};
-  }
+  const auto digits = whole_number<unsigned>(text.substr(slash + 1));
+  if (!digits) return Error{"\"" + std::string(text) + "\" has no prefix length after the slash"};
+  unsigned length = *digits;
   // The text's family counts: "::ffff:10.0.0.0/104" is written in IPv6's.
   if (address->is_v4() && text.find(':') != std::string_view::npos) {
     if (length < 96)

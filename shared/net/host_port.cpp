@@ -1,9 +1,10 @@
 #include "shared/net/host_port.h"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 
 #include "shared/net/ip_address.h"
+#include "shared/net/text.h"
 
 namespace sidetap::net {
 namespace {
@@ -58,12 +59,10 @@ const char* check_host(std::string& host) {
   return is_name(host) ? nullptr : "has no host name: letters, digits, '-', '_' and '.'";
 }
 
-/// Nothing where it is no port; 0 is left to the caller.
-bool read_port(std::string_view text, std::uint16_t& port) {
-  if (text.empty() || (text.size() > 1 && text[0] == '0')) return false;
-  const char* const end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, port);
-  return error == std::errc() && at == end;
+/// Without leading zeros; 0 is left to the caller.
+std::optional<std::uint16_t> read_port(std::string_view text) {
+  if (text.size() > 1 && text[0] == '0') return std::nullopt;
+  return whole_number<std::uint16_t>(text);
 }
 
 struct Parts {
@@ -112,9 +111,11 @@ Result<HostPort> parse(std::string_view text, std::uint16_t default_port, bool l
     if (const char* const why = check_host(result.host)) return bad(why);
   }
   if (parts.has_port) {
-    if (!read_port(parts.port, result.port) || (result.port == 0 && !listen))
+    const auto port = read_port(parts.port);
+    if (!port || (*port == 0 && !listen))
       return bad(listen ? "has no port from 0 to 65535 after the colon"
                         : "has no port from 1 to 65535 after the colon");
+    result.port = *port;
   } else if (default_port == 0) {
     return bad("has no port");
   }

@@ -1,7 +1,6 @@
 #include "sidecar/commands/explain.h"
 
 #include <algorithm>
-#include <charconv>
 #include <iomanip>
 #include <iostream>
 #include <memory>
@@ -10,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/net/text.h"
 #include "sidecar/capture/capture_file.h"
 #include "sidecar/ownership/engine.h"
 
@@ -278,12 +278,9 @@ config::Parser<std::array<std::byte, 6>> mac_address() {
     if (text.size() != 17) return wrong;
     std::array<std::byte, 6> mac{};
     for (std::size_t i = 0; i < mac.size(); ++i) {
-      const char* const digits = text.data() + i * 3;
-      std::uint8_t value = 0;
-      const auto [end, error] = std::from_chars(digits, digits + 2, value, 16);
-      if (error != std::errc{} || end != digits + 2) return wrong;
-      if (i + 1 < mac.size() && digits[2] != ':') return wrong;
-      mac[i] = std::byte{value};
+      const auto value = net::whole_number<std::uint8_t>(text.substr(i * 3, 2), 16);
+      if (!value || (i > 0 && text[i * 3 - 1] != ':')) return wrong;
+      mac[i] = std::byte{*value};
     }
     return mac;
   };
@@ -291,12 +288,10 @@ config::Parser<std::array<std::byte, 6>> mac_address() {
 
 config::Parser<ownership::PortRange> port_range() {
   return [](std::string_view text) -> Result<ownership::PortRange> {
-    ownership::PortRange range;
-    const char* const end = text.data() + text.size();
-    const auto first = std::from_chars(text.data(), end, range.first);
-    if (first.ec == std::errc{} && first.ptr != end && *first.ptr == '-') {
-      const auto last = std::from_chars(first.ptr + 1, end, range.last);
-      if (last.ec == std::errc{} && last.ptr == end && range.first <= range.last) return range;
+    const auto first = net::take_number<std::uint16_t>(text);
+    if (first && text.starts_with('-')) {
+      const auto last = net::whole_number<std::uint16_t>(text.substr(1));
+      if (last && *first <= *last) return ownership::PortRange{*first, *last};
     }
     return Error{"FIRST-LAST, as in 32768-60999"};
   };

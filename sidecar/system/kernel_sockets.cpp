@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -17,6 +16,7 @@
 #include <sys/time.h>
 
 #include "shared/net/netlink.h"
+#include "shared/net/text.h"
 
 namespace sidetap {
 namespace {
@@ -119,9 +119,9 @@ Result<ownership::PortRange> parse_port_range(std::string_view text) {
     const std::size_t start = text.find_first_not_of(" \t\n");
     if (start == std::string_view::npos) return error;
     text.remove_prefix(start);
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), port);
-    if (code != std::errc()) return error;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    const auto number = net::take_number<std::uint16_t>(text);
+    if (!number) return error;
+    port = *number;
   }
   if (text.find_first_not_of(" \t\n") != std::string_view::npos || ports[0] > ports[1]) {
     return error;

@@ -1,7 +1,6 @@
 #include "sidecar/system/port_marks.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -12,6 +11,8 @@
 #include <net/if.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+
+#include "shared/net/text.h"
 
 namespace sidetap {
 namespace {
@@ -34,8 +35,9 @@ std::string_view next_word(std::string_view& line) {
 
 template <typename T>
 bool read_number(std::string_view word, T& into, int base = 10) {
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), into, base);
-  return !word.empty() && error == std::errc() && end == word.data() + word.size();
+  const auto number = net::whole_number<T>(word, base);
+  into = number.value_or(into);
+  return number.has_value();
 }
 
 void take_nothing(int socket) {

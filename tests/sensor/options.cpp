@@ -1,18 +1,12 @@
 #include "tests/sensor/options.h"
 
-#include <charconv>
 #include <iostream>
 #include <string_view>
 
+#include "shared/net/text.h"
+
 namespace sidetap::sensor {
 namespace {
-
-std::optional<std::uint32_t> number_in(std::string_view text) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 config::Parser<std::chrono::seconds> seconds() {
   return [parse = config::number<std::uint32_t>(0, 86'400, "seconds")](
@@ -28,8 +22,8 @@ config::Parser<Fault> fault() {
     Fault fault;
     const std::size_t sign = text.find('=');
     const std::string_view kind = text.substr(0, sign);
-    const auto value =
-        sign == text.npos ? std::optional<std::uint32_t>() : number_in(text.substr(sign + 1));
+    const auto value = sign == text.npos ? std::optional<std::uint32_t>()
+                                         : net::whole_number<std::uint32_t>(text.substr(sign + 1));
     if (text == "refuse") {
       fault.refuse = true;
     } else if (text == "stop-reading") {
@@ -51,8 +45,8 @@ config::Parser<Fault> fault() {
 config::Parser<rpcap::Sampling> sampling() {
   return [](std::string_view text) -> Result<rpcap::Sampling> {
     const std::size_t sign = text.find('=');
-    const auto value =
-        sign == text.npos ? std::optional<std::uint32_t>() : number_in(text.substr(sign + 1));
+    const auto value = sign == text.npos ? std::optional<std::uint32_t>()
+                                         : net::whole_number<std::uint32_t>(text.substr(sign + 1));
     if (value && text.starts_with("one-in="))
       return rpcap::Sampling{rpcap::SamplingMethod::kOneInN, *value};
     if (value && text.starts_with("per-ms="))

@@ -1,7 +1,8 @@
 #include "webhook/certificates/options.h"
 
-#include <algorithm>
 #include <utility>
+
+#include "shared/net/text.h"
 
 namespace sidetap::certificates {
 namespace {
@@ -10,15 +11,12 @@ namespace {
 Result<std::vector<std::string>> parse_names(std::string_view text) {
   const Error accepted{"names of lower case letters, digits, '-' and '.', separated by commas"};
   std::vector<std::string> names;
-  for (std::size_t start = 0; start <= text.size();) {
-    const std::size_t end = std::min(text.find(',', start), text.size());
-    const std::string_view name = text.substr(start, end - start);
+  for (const std::string_view name : net::Items(text)) {
     if (name.empty() || name.size() > 253 ||
         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") != name.npos) {
       return accepted;
     }
     names.emplace_back(name);
-    start = end + 1;
   }
   return names;
 }

@@ -1,0 +1,62 @@
+// The kinds of values that options have, each read by one rule wherever it is written: on a command
+// line, in the environment, in a configuration file or in an annotation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shared/net/cidr.h"
+#include "shared/net/host_port.h"
+#include "shared/result.h"
+
+namespace sidetap::config {
+
+/// Turns an option's text into its value. On failure the Error's text says what is accepted, for
+/// example "a number from 64 to 262144 (bytes)"; whoever reports it puts the place and the
+/// value before it.
+template <typename T>
+using Parser = std::function<Result<T>(std::string_view)>;
+
+Parser<std::string> any_text();
+Parser<std::string> one_of(std::vector<std::string> accepted);
+/// One of the words, as what it stands for.
+template <typename T>
+Parser<T> word(std::vector<std::pair<std::string, T>> words) {
+  return [words = std::move(words)](std::string_view text) -> Result<T> {
+    std::string accepted;
+    for (const auto& [name, value] : words) {
+      if (text == name) return value;
+      accepted += (accepted.empty() ? "" : ", ") + name;
+    }
+    return Error{accepted};
+  };
+}
+/// Decimal; `unit` is named in the error line.
+template <typename T>
+Parser<T> number(T least, T most, std::string unit);
+/// "64K", "8M", "1G" (powers of 1024) or plain bytes.
+Parser<std::uint64_t> byte_size(std::uint64_t least, std::uint64_t most);
+/// "250ms", "10s", "5m", "1h"; a bare number is seconds. In milliseconds.
+Parser<std::int64_t> duration_ms(std::int64_t least, std::int64_t most);
+Parser<std::vector<net::Cidr>> cidr_list();
+Parser<std::vector<net::IpAddress>> address_list();
+/// Where to dial. A default port of 0: the port is required.
+Parser<net::HostPort> host_port(std::uint16_t default_port = 0);
+/// Where to listen: no host stands for every address.
+Parser<net::HostPort> listen_address(std::uint16_t default_port = 0);
+/// The same, for an option that has no value unless it is given.
+Parser<std::optional<net::HostPort>> optional_listen_address();
+/// Places to dial, as they are written: repetitions too.
+Parser<std::vector<net::HostPort>> host_port_list(std::uint16_t default_port, std::size_t most);
+/// Names of network interfaces, separated by commas; each once. At most 256.
+Parser<std::vector<std::string>> interface_names();
+/// A file that exists and can be read. The value is its path.
+Parser<std::string> readable_file();
+
+}  // namespace sidetap::config

@@ -1,0 +1,97 @@
+// Texts taken apart, by one rule each for whoever reads a flag, a variable, a configuration or a
+// file of the kernel: whole numbers, and lists with commas.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sidetap::net {
+
+/// Takes the number that `text` begins with; an unsigned T takes no sign. Nothing, and `text` as it
+/// was, where it begins with none or with one that T does not hold.
+template <typename T>
+std::optional<T> take_number(std::string_view& text, int base = 10) {
+  T value{};
+  const char* const begin = text.data();
+  const auto [end, error] = std::from_chars(begin, begin + text.size(), value, base);
+  if (error != std::errc()) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - begin));
+  return value;
+}
+
+/// The number that the whole text is.
+template <typename T>
+std::optional<T> whole_number(std::string_view text, int base = 10) {
+  const auto value = take_number<T>(text, base);
+  return text.empty() ? value : std::nullopt;
+}
+
+/// `text` without these characters at both ends.
+constexpr std::string_view trimmed(std::string_view text, std::string_view ends = " \t\r\n") {
+  const auto begin = text.find_first_not_of(ends);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(ends) - begin + 1);
+}
+
+/// The items of "a,b,c", to be walked through by a range-based for. They are as they stand there:
+/// blanks stay, and an item may be empty. A text without a comma is one item, an empty text too.
+class Items {
+ public:
+  /// `list` must outlive the object and what it gives.
+  explicit constexpr Items(std::string_view list) : list_(list) {}
+  /// Of a list that may also be empty, and may end in a comma.
+  static constexpr Items if_any(std::string_view list) {
+    Items items(list.ends_with(',') ? list.substr(0, list.size() - 1) : list);
+    items.none_ = list.empty();
+    return items;
+  }
+
+  class Iterator {
+   public:
+    constexpr Iterator(std::string_view rest, bool at_end)
+        : rest_(rest), item_(first_of(rest)), at_end_(at_end) {}
+    constexpr std::string_view operator*() const { return item_; }
+    constexpr Iterator& operator++() {
+      at_end_ = item_.size() == rest_.size();
+      if (at_end_) return *this;
+      rest_.remove_prefix(item_.size() + 1);
+      item_ = first_of(rest_);
+      return *this;
+    }
+    constexpr bool operator==(std::default_sentinel_t) const { return at_end_; }
+
+   private:
+    static constexpr std::string_view first_of(std::string_view rest) {
+      return rest.substr(0, rest.find(','));
+    }
+    std::string_view rest_;
+    std::string_view item_;
+    bool at_end_;
+  };
+
+  constexpr Iterator begin() const { return {list_, none_}; }
+  constexpr std::default_sentinel_t end() const { return {}; }
+
+ private:
+  std::string_view list_;
+  bool none_ = false;
+};
+
+/// The texts of a range as one.
+template <typename Texts>
+std::string joined(const Texts& texts, std::string_view between = ",") {
+  std::string all;
+  bool first = true;
+  for (const auto& text : texts) {
+    if (!first) all += between;
+    first = false;
+    all += text;
+  }
+  return all;
+}
+
+}  // namespace sidetap::net
