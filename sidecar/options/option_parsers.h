@@ -1,7 +1,6 @@
 // How a tap reads the values that only it has.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "shared/config/options.h"
 #include "shared/net/host_port.h"
+#include "shared/net/text.h"
 #include "sidecar/session/sessions.h"
 
 namespace sidetap {
@@ -21,19 +21,14 @@ config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> 
   return
       [parse = config::word<T>(std::move(words))](std::string_view text) -> Result<std::vector<T>> {
         std::vector<T> values;
-        for (;;) {
-          const std::size_t comma = std::min(text.find(','), text.size());
-          auto value = parse(text.substr(0, comma));
+        for (const std::string_view item : net::Items(text)) {
+          auto value = parse(item);
           if (!value) return Error{value.error().text + "; several separated by commas"};
           values.push_back(*value);
-          if (comma == text.size()) return values;
-          text.remove_prefix(comma + 1);
         }
+        return values;
       };
 }
-
-/// Names of network interfaces, separated by commas; each once.
-config::Parser<std::vector<std::string>> name_list();
 
 /// At most 10, repetitions among them, which check() takes out: the list of IPv6 families goes by
 /// what was written. The port where none is given: RPCAP's.

@@ -3,6 +3,8 @@
 #include <iostream>
 #include <utility>
 
+#include "shared/tap/assigned.h"
+#include "shared/tap/settings.h"
 #include "sidecar/options/option_parsers.h"
 
 namespace sidetap {
@@ -10,13 +12,7 @@ namespace {
 
 void declare_sensor(config::OptionSet& options, RunOptions& into) {
   session::SessionsConfig& sessions = into.sessions;
-  options.add<std::vector<session::Sensor>>(
-      {.flag = "--sensor",
-       .env = "SENSOR",
-       .value = "HOST[:PORT],...",
-       .help = "sensors to forward to, at most 10; the port where none is given: 2003, with "
-               "--output vxlan 4789"},
-      sensor_list(), sessions.sensors);
+  options.add<std::vector<session::Sensor>>(tap::kSensor.option, sensor_list(), sessions.sensors);
   options.add<OutputKind>(
       {.flag = "--output",
        .env = "OUTPUT",
@@ -77,12 +73,7 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .help = "capture files of an interface; then the first is written anew"},
       config::number<std::uint32_t>(1, 10'000, "files"), into.output.files.files);
   options.add<session::SensorMode>(
-      {.flag = "--sensor-mode",
-       .env = "SENSOR_MODE",
-       .value = "MODE",
-       .fallback = "replicate",
-       .help = "replicate: every sensor gets every packet; failover: the first that works gets "
-               "every packet; balance: each flow goes to one sensor"},
+      tap::kSensorMode.option,
       config::word<session::SensorMode>({{"replicate", session::SensorMode::kReplicate},
                                          {"failover", session::SensorMode::kFailover},
                                          {"balance", session::SensorMode::kBalance}}),
@@ -107,12 +98,8 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
       config::word<session::UdpFormat>(
           {{"udpstr", session::UdpFormat::kUdpstr}, {"plain", session::UdpFormat::kPlain}}),
       sessions.udp_format);
-  options.add<std::uint32_t>({.flag = "--data-mtu",
-                              .env = "DATA_MTU",
-                              .value = "BYTES",
-                              .fallback = "0",
-                              .help = "largest IP packet on the way to the sensor; 0: the route's"},
-                             config::number<std::uint32_t>(0, 65'535, "bytes"), sessions.data_mtu);
+  options.add<std::uint32_t>(tap::kDataMtu.option, tap::number<std::uint32_t>(tap::kDataMtu),
+                             sessions.data_mtu);
   options.add<std::vector<rpcap::Ipv6Family>>(
       {.flag = "--ipv6-family",
        .env = "IPV6_FAMILY",
@@ -188,19 +175,9 @@ void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
 }
 
 void declare_capture(config::OptionSet& options, RunOptions& into) {
-  options.add<std::vector<std::string>>(
-      {.flag = "--interface",
-       .env = "INTERFACE",
-       .value = "NAME,...",
-       .help = "interfaces to capture on, one RPCAP session each; none: the one that holds the "
-               "pod's address"},
-      name_list(), into.interfaces);
-  options.add<std::uint32_t>({.flag = "--snaplen",
-                              .env = "SNAPLEN",
-                              .value = "BYTES",
-                              .fallback = "262144",
-                              .help = "bytes kept of each packet; the sensor may ask for fewer"},
-                             config::number<std::uint32_t>(64, 262'144, "bytes"),
+  options.add<std::vector<std::string>>(tap::kInterface.option, config::interface_names(),
+                                        into.interfaces);
+  options.add<std::uint32_t>(tap::kSnaplen.option, tap::number<std::uint32_t>(tap::kSnaplen),
                              into.sessions.snaplen);
   options.add<capture::CaptureMethod>(
       {.flag = "--capture",
@@ -214,12 +191,8 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
                                             {"ring", capture::CaptureMethod::kRing},
                                             {"libpcap", capture::CaptureMethod::kLibpcap}}),
       into.capture_method);
-  options.add<std::uint64_t>({.flag = "--buffer-size",
-                              .env = "BUFFER_SIZE",
-                              .value = "BYTES",
-                              .fallback = "2M",
-                              .help = "size of the capture ring of each interface"},
-                             config::byte_size(512U << 10, 1U << 30), into.buffer_size);
+  options.add<std::uint64_t>(tap::kBufferSize.option, tap::size(tap::kBufferSize),
+                             into.buffer_size);
   options.add<std::uint64_t>(
       {.flag = "--buffer-max",
        .env = "BUFFER_MAX",
@@ -281,30 +254,14 @@ void declare_load(config::OptionSet& options, RunOptions& into) {
 }
 
 void declare_pod(config::OptionSet& options, RunOptions& into) {
-  options.add<std::string>({.flag = "--pod-name",
-                            .env = "POD_NAME",
-                            .value = "NAME",
-                            .help = "the pod's name, told to the sensor"},
-                           config::any_text(), into.pod_name);
-  options.add<std::string>({.flag = "--pod-namespace",
-                            .env = "POD_NAMESPACE",
-                            .value = "NAME",
-                            .help = "the pod's namespace, told to the sensor"},
-                           config::any_text(), into.pod_namespace);
-  options.add<std::string>({.flag = "--node-name",
-                            .env = "NODE_NAME",
-                            .value = "NAME",
-                            .help = "the node's name, for the log"},
-                           config::any_text(), into.node_name);
+  options.add<std::string>(tap::kPodName, config::any_text(), into.pod_name);
+  options.add<std::string>(tap::kPodNamespace, config::any_text(), into.pod_namespace);
+  options.add<std::string>(tap::kNodeName, config::any_text(), into.node_name);
 }
 
 void declare_process(config::OptionSet& options, RunOptions& into) {
-  options.add<std::optional<net::HostPort>>(
-      {.flag = "--status-listen",
-       .env = "STATUS_LISTEN",
-       .value = "[HOST]:PORT",
-       .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
-      config::optional_listen_address(), into.status_listen);
+  options.add<std::optional<net::HostPort>>(tap::kStatusPort.option,
+                                            config::optional_listen_address(), into.status_listen);
   options.add<bool>(
       {.flag = "--sandbox",
        .env = "SANDBOX",
@@ -314,20 +271,12 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
                "more once the interfaces are open"},
       config::word<bool>({{"on", true}, {"off", false}}), into.sandbox);
   options.add<telemetry::LogFormat>(
-      {.flag = "--log-format",
-       .env = "LOG_FORMAT",
-       .value = "FORMAT",
-       .fallback = "text",
-       .help = "text or json, one line an event"},
+      tap::kLogFormat.option,
       config::word<telemetry::LogFormat>(
           {{"text", telemetry::LogFormat::kText}, {"json", telemetry::LogFormat::kJson}}),
       into.log_format);
   options.add<telemetry::LogLevel>(
-      {.flag = "--log-level",
-       .env = "LOG_LEVEL",
-       .value = "LEVEL",
-       .fallback = "info",
-       .help = "debug, info, warn or error"},
+      tap::kLogLevel.option,
       config::word<telemetry::LogLevel>({{"debug", telemetry::LogLevel::kDebug},
                                          {"info", telemetry::LogLevel::kInfo},
                                          {"warn", telemetry::LogLevel::kWarn},

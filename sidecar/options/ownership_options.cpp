@@ -1,8 +1,11 @@
 #include "sidecar/options/ownership_options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
+
+#include "shared/net/text.h"
+#include "shared/tap/assigned.h"
+#include "shared/tap/settings.h"
 
 namespace sidetap {
 namespace {
@@ -20,75 +23,35 @@ config::Parser<TappedPeersOption> tapped_peers() {
   };
 }
 
-config::Parser<ownership::ServiceView> service_view() {
-  return [](std::string_view text) -> Result<ownership::ServiceView> {
-    if (text == "auto") return ownership::ServiceView::kAuto;
-    if (text == "never") return ownership::ServiceView::kNever;
-    if (text == "always") return ownership::ServiceView::kAlways;
-    return Error{"auto, never, always"};
-  };
-}
-
 }  // namespace
 
 config::Parser<std::vector<std::uint16_t>> port_list() {
   return [](std::string_view text) -> Result<std::vector<std::uint16_t>> {
     std::vector<std::uint16_t> ports;
-    while (!text.empty()) {
-      std::uint16_t port = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-      text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-      if (error != std::errc() || port == 0 || (!text.empty() && text.front() != ','))
-        return Error{"ports from 1 to 65535, separated by commas"};
+    for (const std::string_view item : net::Items::if_any(text)) {
+      const auto port = net::whole_number<std::uint16_t>(item).value_or(0);
+      if (port == 0) return Error{"ports from 1 to 65535, separated by commas"};
       ports.push_back(port);
-      if (!text.empty()) text.remove_prefix(1);
     }
     return ports;
   };
 }
 
 void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
-  options.add<std::vector<net::IpAddress>>(
-      {.flag = "--pod-ips",
-       .env = "POD_IPS",
-       .value = "ADDRESS,...",
-       .help = "the pod's addresses; those of its interfaces count as well"},
-      config::address_list(), into.pod_ips);
-  options.add<std::vector<net::Cidr>>({.flag = "--pod-subnets",
-                                       .env = "PODNET",
-                                       .value = "CIDR,...",
-                                       .help = "where pods have their addresses, IPv4 and IPv6"},
-                                      config::cidr_list(), into.pod_subnets);
-  options.add<std::vector<net::Cidr>>(
-      {.flag = "--service-subnets",
-       .env = "SVCNET",
-       .value = "CIDR,...",
-       .help = "where Services have their cluster IPs, IPv4 and IPv6"},
-      config::cidr_list(), into.service_subnets);
-  options.add<TappedPeersOption>(
-      {.flag = "--tapped-peers",
-       .env = "TAPPED_PEERS",
-       .value = "all|none|CIDR,...",
-       .fallback = "none",
-       .help = "peers whose taps forward too; all: every address in the pod subnets; none may "
-               "duplicate packets between tapped pods and never loses one; the longest prefix "
-               "decides, !PREFIX takes addresses out; a gateway of the pod counts only when it is "
-               "named itself"},
-      tapped_peers(), into.tapped_peers);
+  options.add<std::vector<net::IpAddress>>(tap::kPodIps, config::address_list(), into.pod_ips);
+  options.add<std::vector<net::Cidr>>(tap::kPodSubnets.option, config::cidr_list(),
+                                      into.pod_subnets);
+  options.add<std::vector<net::Cidr>>(tap::kServiceSubnets.option, config::cidr_list(),
+                                      into.service_subnets);
+  options.add<TappedPeersOption>(tap::kTappedPeers.option, tapped_peers(), into.tapped_peers);
   options.add<ownership::ServiceView>(
-      {.flag = "--service-view",
-       .env = "SERVICE_VIEW",
-       .value = "auto|never|always",
-       .fallback = "auto",
-       .help = "forward packets as the client sees them, with a Service's cluster IP; auto: only "
-               "while no peer is tapped"},
-      service_view(), into.service_view);
-  options.add<std::vector<net::Cidr>>(
-      {.flag = "--untapped-services",
-       .env = "UNTAPPED_SERVICES",
-       .value = "CIDR,...",
-       .help = "cluster IPs whose backends are not tapped: forwarded whatever --service-view says"},
-      config::cidr_list(), into.untapped_services);
+      tap::kServiceView.option,
+      config::word<ownership::ServiceView>({{"auto", ownership::ServiceView::kAuto},
+                                            {"never", ownership::ServiceView::kNever},
+                                            {"always", ownership::ServiceView::kAlways}}),
+      into.service_view);
+  options.add<std::vector<net::Cidr>>(tap::kUntappedServices.option, config::cidr_list(),
+                                      into.untapped_services);
   options.add<std::vector<std::uint16_t>>(
       {.flag = "--server-ports",
        .env = "SERVER_PORTS",

@@ -3,11 +3,13 @@
 #include <fstream>
 #include <iterator>
 
+#include "shared/tap/assigned.h"
+
 namespace sidetap {
 namespace {
 
 config::Parser<std::optional<net::HostPort>> registry_address() {
-  return [parse = config::host_port(kRegistryPort)](
+  return [parse = config::host_port(tap::kRegistryPort)](
              std::string_view text) -> Result<std::optional<net::HostPort>> {
     auto address = parse(text);
     if (!address) return address.error();
@@ -29,30 +31,15 @@ config::Parser<std::string> pem_text_or_file() {
 }  // namespace
 
 void declare_registry(config::OptionSet& options, RegistryOptions& into) {
-  options.add<std::optional<net::HostPort>>(
-      {.flag = "--registry",
-       .env = "REGISTRY",
-       .value = "HOST[:PORT]",
-       .help = "asks there which peers run taps that forward, instead of --tapped-peers; port 8444 "
-               "where none is given"},
-      registry_address(), into.address);
-  options.add<std::string>({.flag = "--registry-ca",
-                            .env = "REGISTRY_CA",
-                            .value = "PEM|FILE",
-                            .help = "CA that must have signed the registry's certificate"},
-                           pem_text_or_file(), into.ca);
+  options.add<std::optional<net::HostPort>>(tap::kRegistry, registry_address(), into.address);
+  options.add<std::string>(tap::kRegistryCa, pem_text_or_file(), into.ca);
   options.add<std::string>(
       {.flag = "--registry-name",
        .env = "REGISTRY_NAME",
        .value = "NAME",
        .help = "name that the registry's certificate must bear; none: its host"},
       config::any_text(), into.server_name);
-  options.add<std::string>({.flag = "--registry-token-file",
-                            .env = "REGISTRY_TOKEN_FILE",
-                            .value = "FILE",
-                            .help = "token that proves which pod this is, read at each connection; "
-                                    "none: no token is sent"},
-                           config::any_text(), into.token_file);
+  options.add<std::string>(tap::kRegistryTokenFile, config::any_text(), into.token_file);
   options.add<std::int64_t>({.flag = "--registry-grace",
                              .env = "REGISTRY_GRACE",
                              .value = "TIME",
@@ -60,14 +47,8 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                              .help = "how long the registry's last word holds while none of its "
                                      "replicas answers; then every peer counts as untapped"},
                             config::duration_ms(0, 600'000), into.grace_ms);
-  options.add<bool>(
-      {.flag = "--native-sidecar",
-       .env = "NATIVE_SIDECAR",
-       .value = "on|off",
-       .fallback = "off",
-       .help = "on: the tap's container is told to end only after the pod's others have "
-               "ended; the registry then knows that the pod answers nobody any more"},
-      config::word<bool>({{"on", true}, {"off", false}}), into.native_sidecar);
+  options.add<bool>(tap::kNativeSidecar, config::word<bool>({{"on", true}, {"off", false}}),
+                    into.native_sidecar);
 }
 
 Result<void> check_registry(const RegistryOptions& options) {

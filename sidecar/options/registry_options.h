@@ -10,9 +10,6 @@
 
 namespace sidetap {
 
-/// The registry's port in the webhook's container.
-inline constexpr std::uint16_t kRegistryPort = 8444;
-
 struct RegistryOptions {
   std::optional<net::HostPort> address;  ///< Nothing: no registry; --tapped-peers holds.
   std::string ca;                        ///< PEM text.

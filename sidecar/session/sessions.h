@@ -31,8 +31,7 @@ class MetricsRegistry;
 
 namespace sidetap::session {
 
-/// The port on which sensors wait for taps, and taps for clients.
-inline constexpr std::uint16_t kActivePort = 2003;
+/// The port on which taps wait for clients.
 inline constexpr std::uint16_t kPassivePort = 2002;
 
 enum class UdpFormat : std::uint8_t { kUdpstr, kPlain };

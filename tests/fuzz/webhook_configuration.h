@@ -9,8 +9,8 @@ namespace sidetap::fuzz {
 /// whatever it can hold.
 inline configuration::Configuration webhook_configuration() {
   configuration::Configuration configuration;
-  configuration.sensor = "10.10.10.10:2003";
-  configuration.pod_subnets = "10.244.0.0/16";
+  configuration.taps[tap::kSensor] = "10.10.10.10:2003";
+  configuration.taps[tap::kPodSubnets] = "10.244.0.0/16";
   configuration.injection.server_version = configuration::Version{1, 36};
   configuration.sidecar.image_pull_secrets = {"regcred", "shared"};
   configuration.sidecar.overrides.set();

@@ -75,9 +75,9 @@ inline PodBuilder pod() { return {}; }
 /// With a sensor, and native sidecars unless a test says otherwise.
 inline configuration::Configuration test_configuration() {
   configuration::Configuration configuration;
-  configuration.sensor = "10.10.10.10:2003";
-  configuration.pod_subnets = "10.244.0.0/16";
-  configuration.service_subnets = "10.96.0.0/12";
+  configuration.taps[tap::kSensor] = "10.10.10.10:2003";
+  configuration.taps[tap::kPodSubnets] = "10.244.0.0/16";
+  configuration.taps[tap::kServiceSubnets] = "10.96.0.0/12";
   configuration.injection.own_namespace = "sidetap";
   configuration.injection.server_version = configuration::Version{1, 36};
   return configuration;

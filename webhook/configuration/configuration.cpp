@@ -1,6 +1,7 @@
 #include "webhook/configuration/configuration.h"
 
-#include <charconv>
+#include "shared/net/text.h"
+#include "shared/tap/assigned.h"
 
 namespace sidetap::configuration {
 namespace {
@@ -34,20 +35,18 @@ OverrideSet default_overrides() {
 
 std::optional<Version> parse_version(std::string_view text) {
   if (text.starts_with('v')) text.remove_prefix(1);
-  Version version;
-  const char* const end = text.data() + text.size();
-  const auto major = std::from_chars(text.data(), end, version.major);
-  if (major.ec != std::errc() || major.ptr == end || *major.ptr != '.') return std::nullopt;
-  const auto minor = std::from_chars(major.ptr + 1, end, version.minor);
-  if (minor.ec != std::errc()) return std::nullopt;
-  if (minor.ptr != end && *minor.ptr != '.' && *minor.ptr != '+' && *minor.ptr != '-')
-    return std::nullopt;
-  return version;
+  const auto major = net::take_number<unsigned>(text);
+  if (!major || !text.starts_with('.')) return std::nullopt;
+  text.remove_prefix(1);
+  const auto minor = net::take_number<unsigned>(text);
+  const bool ends_well = text.empty() || text[0] == '.' || text[0] == '+' || text[0] == '-';
+  if (!minor || !ends_well) return std::nullopt;
+  return Version{*major, *minor};
 }
 
 bool lacks_registry_ca(const Configuration& configuration) {
   return !configuration.registry.address.empty() && configuration.registry.ca.empty() &&
-         !configuration.sidecar.env.contains("REGISTRY_CA");
+         !configuration.sidecar.env.contains(tap::kRegistryCa.env);
 }
 
 bool native_by_default(const Configuration& configuration) {

@@ -7,11 +7,14 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "shared/tap/settings.h"
 
 namespace sidetap::configuration {
 
@@ -73,17 +76,8 @@ struct Sidecar {
   Capabilities capabilities = Capabilities::kExplicit;
   Amounts requests{.cpu = "10m", .memory = "32Mi"};
   Amounts limits{.cpu = "500m", .memory = "64Mi"};
-  std::uint32_t snaplen = 262'144;     ///< Bytes kept of a packet.
-  std::string interface;               ///< Comma list. Empty: the one that holds the pod's address.
-  std::string buffer_size;             ///< "2M". Empty: the program's own default.
-  std::uint32_t data_mtu = 0;          ///< 0: from the route.
-  std::string tapped_peers = "none";   ///< all, none or prefixes.
-  std::string service_view = "auto";   ///< auto, never or always.
-  std::string untapped_services;       ///< Comma list of prefixes.
-  std::uint16_t status_port = 15'920;  ///< Health and metrics.
-  std::string log_level = "info";
-  std::string log_format = "json";
-  std::map<std::string, std::string> env;  ///< More variables; they win over the built-in ones.
+  /// More variables; they win over the built-in ones.
+  std::map<std::string, std::string, std::less<>> env;
   /// Fields of the container as JSON text, by name; they take the place of the built-in ones.
   std::map<std::string, std::string> fields;
   OverrideSet overrides = default_overrides();
@@ -117,10 +111,8 @@ struct Registry {
 };
 
 struct Configuration {
-  std::string sensor;                     ///< HOST:PORT[,HOST:PORT...]. Empty: nothing is injected.
-  std::string sensor_mode = "replicate";  ///< replicate, failover or balance.
-  std::string pod_subnets;                ///< Comma list of prefixes.
-  std::string service_subnets;            ///< Comma list of prefixes.
+  /// What taps are told, whatever section has it. Without a sensor nothing is injected.
+  tap::Values taps;
   Sidecar sidecar;
   Injection injection;
   Registry registry;

@@ -1,13 +1,14 @@
 #include "webhook/configuration/configuration_file.h"
 
-#include <charconv>
 #include <filesystem>
 #include <functional>
 #include <utility>
 
-#include "shared/net/cidr.h"
 #include "shared/net/host_port.h"
+#include "shared/net/text.h"
 #include "shared/read_file.h"
+#include "shared/tap/assigned.h"
+#include "shared/tap/settings.h"
 #include "shared/yaml/documents.h"
 #include "webhook/configuration/container_template.h"
 #include "webhook/configuration/quantity.h"
@@ -17,21 +18,7 @@
 namespace sidetap::configuration {
 namespace {
 
-constexpr std::uint16_t kSensorPort = 2003;
-constexpr std::uint16_t kRegistryPort = 8444;
 constexpr std::uintmax_t kMaxFile = 4U << 20;
-
-Result<std::string> check_prefixes(std::string_view text) {
-  const auto prefixes = net::parse_cidr_list(text);
-  if (!prefixes) return Error{"prefixes such as 10.244.0.0/16 (" + prefixes.error().text + ")"};
-  return net::to_string(*prefixes);
-}
-
-Result<std::string> check_tapped_peers(std::string_view text) {
-  if (text == "all" || text == "none") return std::string(text);
-  if (!net::CidrSet::parse(text)) return Error{"all, none, or prefixes such as 10.244.0.0/16"};
-  return std::string(text);
-}
 
 /// Room is left for what is derived from it, the token volume's name.
 Result<std::string> check_container_name(std::string_view text) {
@@ -40,37 +27,9 @@ Result<std::string> check_container_name(std::string_view text) {
   return std::string(text);
 }
 
-Result<std::string> check_buffer_size(std::string_view text) {
-  if (text.empty()) return std::string();
-  std::uint64_t unit = 1;
-  std::string_view digits = text;
-  switch (text.back()) {
-    case 'K':
-      unit = 1U << 10;
-      break;
-    case 'M':
-      unit = 1U << 20;
-      break;
-    case 'G':
-      unit = 1U << 30;
-      break;
-    default:
-      break;
-  }
-  if (unit > 1) digits.remove_suffix(1);
-  std::uint64_t count = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [at, code] = std::from_chars(digits.data(), end, count);
-  const std::uint64_t most = 1U << 30;
-  if (code != std::errc() || at != end || count > most || count * unit > most ||
-      count * unit < 512U << 10)
-    return Error{"bytes, from 512K to 1G, such as 2M"};
-  return std::string(text);
-}
-
 Result<std::string> check_registry(std::string_view text) {
   if (text.empty()) return std::string();
-  const auto address = net::parse_host_port(text, kRegistryPort);
+  const auto address = net::parse_host_port(text, tap::kRegistryPort);
   if (!address) return Error{"HOST[:PORT] (" + address.error().text + ")"};
   return address->to_string();
 }
@@ -81,20 +40,49 @@ Result<std::string> check_pem(std::string_view text) {
   return std::string(text);
 }
 
-void read_sensor(Section section, Configuration& into) {
-  std::uint32_t port = kSensorPort;
+void read_setting(const tap::Setting& setting, std::string_view key, Section& section,
+                  std::string& into) {
+  const Check check = [&](std::string_view text) { return tap::check(setting, text); };
+  switch (setting.form) {
+    case tap::Form::kNumber: {
+      auto number = net::whole_number<std::uint32_t>(into).value_or(0);
+      section.number(key, number, static_cast<std::uint32_t>(setting.least),
+                     static_cast<std::uint32_t>(setting.most));
+      into = std::to_string(number);
+      return;
+    }
+    case tap::Form::kSize:
+    case tap::Form::kWord:
+    case tap::Form::kText:
+      return section.text(key, into, check);
+    case tap::Form::kTexts:
+    case tap::Form::kPrefixes:
+      return section.list(key, into, check);
+  }
+}
+
+/// The settings of taps that stand in the section of this name.
+void read_settings(std::string_view name, Section& section, tap::Values& into) {
+  for (const tap::Setting& setting : tap::kSettings) {
+    const std::size_t dot = setting.key.find('.');
+    if (setting.key.substr(0, dot) != name || &setting == &tap::kSensor) continue;
+    read_setting(setting, setting.key.substr(dot + 1), section, into[setting]);
+  }
+}
+
+void read_sensor(Section section, tap::Values& into) {
+  std::uint32_t port = tap::kSensorPort;
   section.number("port", port, 1, 65'535);
-  section.list("address", into.sensor, [&](std::string_view text) -> Result<std::string> {
+  section.list("address", into[tap::kSensor], [&](std::string_view text) -> Result<std::string> {
     if (text.empty()) return std::string();
     return check_sensor(text, static_cast<std::uint16_t>(port));
   });
-  section.text("mode", into.sensor_mode, one_of({"replicate", "failover", "balance"}));
+  read_settings("sensor", section, into);
   section.finish();
 }
 
-void read_subnets(Section section, Configuration& into) {
-  section.list("pods", into.pod_subnets, check_prefixes);
-  section.list("services", into.service_subnets, check_prefixes);
+void read_subnets(Section section, tap::Values& into) {
+  read_settings("subnets", section, into);
   section.finish();
 }
 
@@ -148,7 +136,7 @@ void read_overrides(Section& section, Sidecar& into) {
   }
 }
 
-void read_sidecar(Section section, Sidecar& into) {
+void read_sidecar(Section section, Sidecar& into, tap::Values& taps) {
   section.text("name", into.name, check_container_name);
   section.text("image", into.image, check_image);
   section.text("imagePullPolicy", into.image_pull_policy,
@@ -164,18 +152,7 @@ void read_sidecar(Section section, Sidecar& into) {
   section.text("capabilities", word, one_of({"explicit", "runtimeDefault"}));
   into.capabilities = word == "explicit" ? Capabilities::kExplicit : Capabilities::kRuntimeDefault;
   if (auto part = section.section("resources")) read_resources(*part, into);
-  section.number("snaplen", into.snaplen, 64, 262'144);
-  section.text("interface", into.interface, check_interface);
-  section.text("bufferSize", into.buffer_size, check_buffer_size);
-  section.number("dataMtu", into.data_mtu, 0, 65'535);
-  section.list("tappedPeers", into.tapped_peers, check_tapped_peers);
-  section.text("serviceView", into.service_view, one_of({"auto", "never", "always"}));
-  section.list("untappedServices", into.untapped_services, check_prefixes);
-  std::uint32_t port = into.status_port;
-  section.number("statusPort", port, 1, 65'535);
-  into.status_port = static_cast<std::uint16_t>(port);
-  section.text("logLevel", into.log_level, check_log_level);
-  section.text("logFormat", into.log_format, one_of({"json", "text"}));
+  read_settings("sidecar", section, taps);
   if (auto part = section.section("env")) read_env(*part, into);
   if (auto part = section.section("container")) into.fields = read_container_template(*part);
   read_overrides(section, into);
@@ -244,9 +221,10 @@ void read_registry(Section section, Registry& into) {
 
 Configuration read(Section section) {
   Configuration configuration;
-  if (auto part = section.section("sensor")) read_sensor(*part, configuration);
-  if (auto part = section.section("subnets")) read_subnets(*part, configuration);
-  if (auto part = section.section("sidecar")) read_sidecar(*part, configuration.sidecar);
+  if (auto part = section.section("sensor")) read_sensor(*part, configuration.taps);
+  if (auto part = section.section("subnets")) read_subnets(*part, configuration.taps);
+  if (auto part = section.section("sidecar"))
+    read_sidecar(*part, configuration.sidecar, configuration.taps);
   if (auto part = section.section("injection")) read_injection(*part, configuration.injection);
   if (auto part = section.section("registry")) read_registry(*part, configuration.registry);
   section.finish();

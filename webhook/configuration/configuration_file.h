@@ -18,16 +18,7 @@
 //     resources:
 //       requests: {cpu: 10m, memory: 32Mi}
 //       limits: {cpu: 500m, memory: 64Mi}
-//     snaplen: 262144             # bytes
-//     interface: ""
-//     bufferSize: 2M
-//     dataMtu: 0
-//     tappedPeers: none           # all, none, prefixes
-//     serviceView: auto           # auto, never, always
-//     untappedServices: []
-//     statusPort: 15920
-//     logLevel: info
-//     logFormat: json
+//     snaplen: 262144             # and the other settings of a tap: shared/tap/settings.h
 //     env: {FLUSH_INTERVAL: 20ms}
 //     container: {}               # fields of the container, in place of the built-in ones
 //     overrides: [sensor, snaplen, cpu-limit, memory-limit, interface, log-level, native]

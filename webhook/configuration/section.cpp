@@ -5,22 +5,11 @@
 
 namespace sidetap::configuration {
 
-Check one_of(std::vector<std::string_view> words) {
-  return [words = std::move(words)](std::string_view text) -> Result<std::string> {
-    std::string accepted;
-    for (const std::string_view word : words) {
-      if (text == word) return std::string(text);
-      accepted += (accepted.empty() ? "" : ", ") + std::string(word);
-    }
-    return Error{accepted};
-  };
-}
-
 Section::Section(const Tree& tree, std::string file, std::string path, const yaml::Lines* lines)
     : tree_(&tree), file_(std::move(file)), path_(std::move(path)), lines_(lines) {
   if (!tree.is_object())
-    throw Fault{file_ + ": " + (path_.empty() ? "" : path_ + ": ") + shown(tree) +
-                line_of(path_) + ": accepted: a mapping of keys to values"};
+    throw Fault{file_ + ": " + (path_.empty() ? "" : path_ + ": ") + shown(tree) + line_of(path_) +
+                ": accepted: a mapping of keys to values"};
 }
 
 std::string Section::place(std::string_view key) const {
@@ -142,7 +131,8 @@ void Section::finish() {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     std::string accepted;
     for (const std::string& known : known_) accepted += (accepted.empty() ? "" : ", ") + known;
-    throw Fault{file_ + ": " + place(key) + ": unknown key" + line_of(place(key)) + "; accepted: " + accepted};
+    throw Fault{file_ + ": " + place(key) + ": unknown key" + line_of(place(key)) +
+                "; accepted: " + accepted};
   }
 }
 

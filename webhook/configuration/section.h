@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shared/config/parsers.h"
 #include "shared/result.h"
 #include "shared/yaml/documents.h"
 
@@ -22,10 +23,8 @@ struct Fault {
 };
 
 /// Gives the value to keep, or what would be accepted.
-using Check = std::function<Result<std::string>(std::string_view)>;
-
-/// Accepts these words; they must be literals.
-Check one_of(std::vector<std::string_view> words);
+using Check = config::Parser<std::string>;
+using config::one_of;
 
 /// Reads the keys of a mapping into targets that keep their defaults where a key is missing or
 /// null. Throws Fault at the first value that is not accepted. finish() finds keys that nobody

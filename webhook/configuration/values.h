@@ -1,5 +1,6 @@
 // Checks of single values, for the configuration file and for a pod's own annotations alike. Each
-// gives what is accepted when the value is not, and agrees with the tap's own options.
+// gives what is accepted when the value is not. Those of what a tap reads are in
+// shared/tap/settings.h, but for the sensors.
 #pragma once
 
 #include <optional>
@@ -13,10 +14,6 @@ namespace sidetap::configuration {
 /// HOST[:PORT],... , at most 10; those without a port get `default_port`. The value is normalised,
 /// and names each sensor once.
 Result<std::string> check_sensor(std::string_view text, std::uint16_t default_port);
-Result<std::uint32_t> check_snaplen(std::string_view text);
-/// A comma list of interface names, of which the value names each once; empty is accepted.
-Result<std::string> check_interface(std::string_view text);
-Result<std::string> check_log_level(std::string_view text);
 /// An image reference: [REGISTRY[:PORT]/]NAME[:TAG][@DIGEST].
 Result<std::string> check_image(std::string_view text);
 /// From 1m, the smallest that Kubernetes tells apart, to 1024.

@@ -1,5 +1,6 @@
 #include "webhook/injection/container.h"
 
+#include "shared/tap/assigned.h"
 #include "webhook/json/text.h"
 
 namespace sidetap::injection {
@@ -11,19 +12,15 @@ using json::JsonWriter;
 /// The environment, in which the operator's own variables win.
 class Environment {
  public:
-  Environment(JsonWriter& json, const std::map<std::string, std::string>& extra)
-      : json_(json), extra_(extra) {}
+  using Extra = decltype(configuration::Sidecar::env);
+  Environment(JsonWriter& json, const Extra& extra) : json_(json), extra_(extra) {}
 
-  void text(const std::string& name, std::string_view value) {
+  void text(std::string_view name, std::string_view value) {
     if (extra_.contains(name)) return;
     json_.begin_object().member("name", name).member("value", value).end_object();
   }
-  void text_unless_empty(const std::string& name, std::string_view value) {
-    if (!value.empty()) text(name, value);
-  }
-  void number(const std::string& name, std::uint64_t value) { text(name, std::to_string(value)); }
   /// By the downward API: the node fills it in when the pod starts.
-  void field(const std::string& name, std::string_view path) {
+  void field(std::string_view name, std::string_view path) {
     if (extra_.contains(name)) return;
     json_.begin_object().member("name", name).key("valueFrom").begin_object();
     json_.key("fieldRef").begin_object().member("apiVersion", "v1").member("fieldPath", path);
@@ -36,38 +33,39 @@ class Environment {
 
  private:
   JsonWriter& json_;
-  const std::map<std::string, std::string>& extra_;
+  const Extra& extra_;
 };
+
+void write_settings(Environment& env, const Settings& settings,
+                    const Configuration& configuration) {
+  for (const tap::Setting& setting : tap::kSettings) {
+    const std::string_view value = settings.told(setting, configuration);
+    if (value == setting.implied) continue;
+    if (setting.before.empty()) {
+      env.text(setting.option.env, value);
+    } else {
+      env.text(setting.option.env, std::string(setting.before).append(value));
+    }
+  }
+}
 
 void write_environment(JsonWriter& json, const Settings& settings,
                        const Configuration& configuration) {
-  const configuration::Sidecar& sidecar = configuration.sidecar;
-  Environment env(json, sidecar.env);
-  env.field("POD_NAME", "metadata.name");
-  env.field("POD_NAMESPACE", "metadata.namespace");
-  env.field("NODE_NAME", "spec.nodeName");
-  env.field("POD_IPS", "status.podIPs");
-  env.text_unless_empty("SENSOR", settings.sensor);
-  if (configuration.sensor_mode != "replicate") env.text("SENSOR_MODE", configuration.sensor_mode);
-  env.text_unless_empty("PODNET", configuration.pod_subnets);
-  env.text_unless_empty("SVCNET", configuration.service_subnets);
-  env.text("TAPPED_PEERS", sidecar.tapped_peers);
-  env.text("SERVICE_VIEW", sidecar.service_view);
-  env.text_unless_empty("UNTAPPED_SERVICES", sidecar.untapped_services);
-  env.text_unless_empty("INTERFACE", settings.interface);
-  env.number("SNAPLEN", settings.snaplen);
-  env.text_unless_empty("BUFFER_SIZE", sidecar.buffer_size);
-  env.number("DATA_MTU", sidecar.data_mtu);
-  env.text("STATUS_LISTEN", ":" + std::to_string(settings.status_port));
-  env.text("LOG_LEVEL", settings.log_level);
-  env.text("LOG_FORMAT", sidecar.log_format);
-  env.text_unless_empty("REGISTRY", configuration.registry.address);
+  Environment env(json, configuration.sidecar.env);
+  env.field(tap::kPodName.env, "metadata.name");
+  env.field(tap::kPodNamespace.env, "metadata.namespace");
+  env.field(tap::kNodeName.env, "spec.nodeName");
+  env.field(tap::kPodIps.env, "status.podIPs");
+  write_settings(env, settings, configuration);
   if (!configuration.registry.address.empty()) {
-    env.text_unless_empty("REGISTRY_CA", configuration.registry.ca);
-    if (settings.form == Form::kNative) env.text("NATIVE_SIDECAR", "on");
+    env.text(tap::kRegistry.env, configuration.registry.address);
+    if (!configuration.registry.ca.empty())
+      env.text(tap::kRegistryCa.env, configuration.registry.ca);
+    if (settings.form == Form::kNative) env.text(tap::kNativeSidecar.env, "on");
   }
   if (has_token(configuration))
-    env.text("REGISTRY_TOKEN_FILE", std::string(kTokenDirectory) + "/" + std::string(kTokenFile));
+    env.text(tap::kRegistryTokenFile.env,
+             std::string(kTokenDirectory) + "/" + std::string(kTokenFile));
   env.rest();
 }
 

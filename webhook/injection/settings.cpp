@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "shared/net/text.h"
+#include "shared/tap/assigned.h"
 #include "webhook/configuration/quantity.h"
 #include "webhook/configuration/values.h"
 #include "webhook/pods/warning.h"
@@ -16,13 +18,17 @@ using configuration::Override;
 using pods::Pod;
 using pods::warning;
 
-constexpr std::uint16_t kSensorPort = 2003;
-
 /// Puts the value where it belongs, or says what would be accepted.
 template <typename Target, typename T>
 Result<void> put(Target& target, Result<T> checked) {
   if (!checked) return checked.error();
   target = std::move(*checked);
+  return {};
+}
+
+Result<void> tell(Settings& settings, const tap::Setting& setting, Result<std::string> checked) {
+  if (!checked) return checked.error();
+  settings.tell(setting, std::move(*checked));
   return {};
 }
 
@@ -41,17 +47,17 @@ Result<void> apply(Override item, std::string_view text, const Configuration& co
                    Settings& settings) {
   switch (item) {
     case Override::kSensor:
-      return put(settings.sensor, configuration::check_sensor(text, kSensorPort));
+      return tell(settings, tap::kSensor, configuration::check_sensor(text, tap::kSensorPort));
     case Override::kSnaplen:
-      return put(settings.snaplen, configuration::check_snaplen(text));
+      return tell(settings, tap::kSnaplen, tap::check(tap::kSnaplen, text));
     case Override::kCpuLimit:
       return put(settings.limits.cpu, configuration::check_cpu(text));
     case Override::kMemoryLimit:
       return put(settings.limits.memory, configuration::check_memory(text));
     case Override::kInterface:
-      return put(settings.interface, configuration::check_interface(text));
+      return tell(settings, tap::kInterface, tap::check(tap::kInterface, text));
     case Override::kLogLevel:
-      return put(settings.log_level, configuration::check_log_level(text));
+      return tell(settings, tap::kLogLevel, tap::check(tap::kLogLevel, text));
     case Override::kImage:
       return put(settings.image, configuration::check_image(text));
     case Override::kNative:
@@ -112,6 +118,14 @@ std::uint16_t free_status_port(const Pod& pod, std::uint16_t wanted) {
   return port;
 }
 
+void settle_status_port(const Pod& pod, const Configuration& configuration, Settings& settings) {
+  const std::string& wanted = configuration.taps[tap::kStatusPort];
+  settings.status_port =
+      free_status_port(pod, net::whole_number<std::uint16_t>(wanted).value_or(0));
+  if (auto free = std::to_string(settings.status_port); free != wanted)
+    settings.tell(tap::kStatusPort, std::move(free));
+}
+
 void settle_resources(const Pod& pod, Settings& settings) {
   lower(settings.requests.cpu, settings.limits.cpu);
   lower(settings.requests.memory, settings.limits.memory);
@@ -124,6 +138,22 @@ void settle_resources(const Pod& pod, Settings& settings) {
 
 }  // namespace
 
+void Settings::tell(const tap::Setting& setting, std::string value) {
+  for (auto& [known, text] : own) {
+    if (known != &setting) continue;
+    text = std::move(value);
+    return;
+  }
+  own.emplace_back(&setting, std::move(value));
+}
+
+std::string_view Settings::told(const tap::Setting& setting,
+                                const Configuration& configuration) const {
+  for (const auto& [known, text] : own)
+    if (known == &setting) return text;
+  return configuration.taps[setting];
+}
+
 Form form_of(const Pod& pod, const Configuration& configuration) {
   Form form = default_form(configuration);
   each_override(pod, Override::kNative, configuration, [&](std::string_view text) {
@@ -133,15 +163,15 @@ Form form_of(const Pod& pod, const Configuration& configuration) {
 }
 
 bool has_sensor(const Pod& pod, const Configuration& configuration) {
-  constexpr std::array<std::string_view, 3> kInstead = {"SENSOR", "EXTRAHOP_SENSOR_IP",
-                                                        "PASSIVE_LISTEN"};
-  bool has = !configuration.sensor.empty() ||
+  constexpr std::array<std::string_view, 3> kInstead = {tap::kSensor.option.env,
+                                                        "EXTRAHOP_SENSOR_IP", "PASSIVE_LISTEN"};
+  bool has = !configuration.taps[tap::kSensor].empty() ||
              std::any_of(kInstead.begin(), kInstead.end(), [&](std::string_view name) {
-               return configuration.sidecar.env.contains(std::string(name));
+               return configuration.sidecar.env.contains(name);
              });
   if (has) return true;
   each_override(pod, Override::kSensor, configuration, [&](std::string_view text) {
-    has = has || configuration::check_sensor(text, kSensorPort);
+    has = has || configuration::check_sensor(text, tap::kSensorPort);
   });
   return has;
 }
@@ -151,17 +181,13 @@ Settings settle(const Pod& pod, const Configuration& configuration,
   const configuration::Sidecar& sidecar = configuration.sidecar;
   Settings settings;
   settings.form = default_form(configuration);
-  settings.sensor = configuration.sensor;
   settings.image = sidecar.image;
-  settings.interface = sidecar.interface;
-  settings.log_level = sidecar.log_level;
-  settings.snaplen = sidecar.snaplen;
   settings.requests = sidecar.requests;
   settings.limits = sidecar.limits;
   for (const pods::Annotation& annotation : pod.overrides)
     apply_or_warn(annotation, configuration, settings, warnings);
   settle_resources(pod, settings);
-  settings.status_port = free_status_port(pod, sidecar.status_port);
+  settle_status_port(pod, configuration, settings);
   if (settings.form == Form::kContainer && pod.ends)
     warnings.push_back(warning("as a plain container the sidecar keeps this pod from finishing"));
   if (pod.platform.offered_to_windows)

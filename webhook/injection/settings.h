@@ -3,8 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "shared/tap/settings.h"
 #include "webhook/configuration/configuration.h"
 #include "webhook/pods/pod.h"
 
@@ -15,14 +18,17 @@ enum class Form : bool { kContainer, kNative };
 
 struct Settings {
   Form form = Form::kContainer;
-  std::string sensor;
   std::string image;
-  std::string interface;
-  std::string log_level;
-  std::uint32_t snaplen = 0;
   std::uint16_t status_port = 0;
   configuration::Amounts requests;  ///< An amount that is empty is not written; as of limits.
   configuration::Amounts limits;
+  /// What this pod's tap is told in place of the configuration's.
+  std::vector<std::pair<const tap::Setting*, std::string>> own;
+
+  void tell(const tap::Setting& setting, std::string value);
+  /// What the tap is told. Valid while `configuration` and this object are.
+  std::string_view told(const tap::Setting& setting,
+                        const configuration::Configuration& configuration) const;
 };
 
 // What decides whether there is a sidecar at all.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "shared/config/options.h"
+#include "shared/net/text.h"
 #include "shared/read_file.h"
 #include "shared/yaml/documents.h"
 #include "webhook/configuration/configuration_file.h"
@@ -35,13 +36,10 @@ struct Options {
 config::Parser<std::optional<Labels>> label_list() {
   return [](std::string_view text) -> Result<std::optional<Labels>> {
     Labels labels;
-    while (!text.empty()) {
-      const std::size_t comma = std::min(text.find(','), text.size());
-      const std::string_view item = text.substr(0, comma);
+    for (const std::string_view item : net::Items::if_any(text)) {
       const std::size_t equals = item.find('=');
       if (equals == item.npos || equals == 0) return Error{"KEY=VALUE, separated by commas"};
       labels[std::string(item.substr(0, equals))] = std::string(item.substr(equals + 1));
-      text.remove_prefix(std::min(comma + 1, text.size()));
     }
     return std::optional(std::move(labels));
   };
@@ -273,7 +271,7 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
     return;
   }
   line("sidecar", pod["metadata"]["annotations"]["sidetap.io/status"].get<std::string>());
-  if (job.configuration.pod_subnets.empty())
+  if (job.configuration.taps[tap::kPodSubnets].empty())
     line("attention",
          "subnets.pods is not set in the configuration: the tap cannot tell pods from "
          "other hosts, and packets between tapped pods arrive twice");

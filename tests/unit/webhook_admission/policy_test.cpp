@@ -252,7 +252,7 @@ TEST(Never, PodsOfJobsAsPlainContainer) {
 
 TEST(Never, WithoutASensor) {
   auto configuration = test_configuration();
-  configuration.sensor.clear();
+  configuration.taps[tap::kSensor].clear();
   expect_skip(admit_pod(pod(), Entry::kNamespace, configuration), Reason::kNoSensor, true);
   expect_injected(admit_pod(pod().annotation("sidetap.io/sensor", "192.0.2.1"), Entry::kNamespace,
                             configuration),

@@ -72,10 +72,11 @@ registry:
   auth: none
   tokenExpirationSeconds: 600
 )");
-  EXPECT_EQ(configuration.sensor, "a:2005,b:7");
-  EXPECT_EQ(configuration.sensor_mode, "balance");
-  EXPECT_EQ(configuration.pod_subnets, "10.244.0.0/16,fd00::/56");
-  EXPECT_EQ(configuration.service_subnets, "10.96.0.0/12");
+  const tap::Values& taps = configuration.taps;
+  EXPECT_EQ(taps[tap::kSensor], "a:2005,b:7");
+  EXPECT_EQ(taps[tap::kSensorMode], "balance");
+  EXPECT_EQ(taps[tap::kPodSubnets], "10.244.0.0/16,fd00::/56");
+  EXPECT_EQ(taps[tap::kServiceSubnets], "10.96.0.0/12");
   const Sidecar& sidecar = configuration.sidecar;
   EXPECT_EQ(sidecar.name, "packet-tap");
   EXPECT_EQ(sidecar.image, "registry.example.com:5000/tap:1");
@@ -87,16 +88,16 @@ registry:
   EXPECT_EQ(sidecar.requests.memory, "20Mi");
   EXPECT_EQ(sidecar.limits.cpu, "1");
   EXPECT_EQ(sidecar.limits.memory, "128Mi");
-  EXPECT_EQ(sidecar.snaplen, 128U);
-  EXPECT_EQ(sidecar.interface, "eth0,net1");
-  EXPECT_EQ(sidecar.buffer_size, "4M");
-  EXPECT_EQ(sidecar.data_mtu, 1400U);
-  EXPECT_EQ(sidecar.tapped_peers, "10.0.0.0/8");
-  EXPECT_EQ(sidecar.service_view, "always");
-  EXPECT_EQ(sidecar.untapped_services, "10.96.7.0/24");
-  EXPECT_EQ(sidecar.status_port, 16'000);
-  EXPECT_EQ(sidecar.log_level, "debug");
-  EXPECT_EQ(sidecar.log_format, "text");
+  EXPECT_EQ(taps[tap::kSnaplen], "128");
+  EXPECT_EQ(taps[tap::kInterface], "eth0,net1");
+  EXPECT_EQ(taps[tap::kBufferSize], "4M");
+  EXPECT_EQ(taps[tap::kDataMtu], "1400");
+  EXPECT_EQ(taps[tap::kTappedPeers], "10.0.0.0/8");
+  EXPECT_EQ(taps[tap::kServiceView], "always");
+  EXPECT_EQ(taps[tap::kUntappedServices], "10.96.7.0/24");
+  EXPECT_EQ(taps[tap::kStatusPort], "16000");
+  EXPECT_EQ(taps[tap::kLogLevel], "debug");
+  EXPECT_EQ(taps[tap::kLogFormat], "text");
   EXPECT_THAT(sidecar.env,
               ElementsAre(Pair("FLUSH_INTERVAL", "20ms"), Pair("MAX_PACKET_RATE", "5")));
   EXPECT_THAT(sidecar.fields, ElementsAre(Pair("workingDir", "\"/\"")));
@@ -121,9 +122,9 @@ TEST(ConfigurationFile, KeepsTheDefaultsOfWhatItDoesNotSay) {
   for (const char* text : {"", "---\n", "# nothing\n", "{}", "sidecar: {}\nregistry:\n"}) {
     const Configuration configuration = read(text);
     const Configuration defaults;
-    EXPECT_EQ(configuration.sensor, "");
+    EXPECT_EQ(configuration.taps[tap::kSensor], "");
     EXPECT_EQ(configuration.sidecar.limits.cpu, defaults.sidecar.limits.cpu);
-    EXPECT_EQ(configuration.sidecar.status_port, defaults.sidecar.status_port);
+    EXPECT_EQ(configuration.taps[tap::kStatusPort], defaults.taps[tap::kStatusPort]);
     EXPECT_EQ(configuration.sidecar.overrides, default_overrides());
     EXPECT_TRUE(configuration.registry.token);
   }
@@ -220,7 +221,7 @@ TEST(ConfigurationFile, IsReadFromDisk) {
   std::ofstream(path) << "sensor: {address: a}\n";
   const auto configuration = load_configuration(path);
   ASSERT_TRUE(configuration);
-  EXPECT_EQ(configuration->sensor, "a:2003");
+  EXPECT_EQ(configuration->taps[tap::kSensor], "a:2003");
   std::filesystem::resize_file(path, (4U << 20) + 1);
   EXPECT_THAT(load_configuration(path).error().text, HasSubstr("larger than 4 MiB"));
   std::remove(path.c_str());

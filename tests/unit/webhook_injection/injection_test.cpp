@@ -123,10 +123,10 @@ TEST(Container, LearnsAboutItsPodFromTheDownwardApi) {
 
 TEST(Container, IsToldWhatTheOperatorConfigured) {
   Configuration configuration = test_configuration();
-  configuration.sensor_mode = "failover";
-  configuration.sidecar.interface = "eth0";
-  configuration.sidecar.buffer_size = "4M";
-  configuration.sidecar.data_mtu = 1400;
+  configuration.taps[tap::kSensorMode] = "failover";
+  configuration.taps[tap::kInterface] = "eth0";
+  configuration.taps[tap::kBufferSize] = "4M";
+  configuration.taps[tap::kDataMtu] = "1400";
   configuration.sidecar.env = {{"EXTRA", "x"}, {"LOG_LEVEL", "debug"}};
   const Json tap = sidecar(pod(), configuration);
   EXPECT_EQ(variable(tap, "SENSOR"), "10.10.10.10:2003");
@@ -180,13 +180,13 @@ TEST(StatusPort, EvadesThePortsOfThePod) {
 TEST(StatusPort, IsNeverOneOfIstios) {
   Configuration configuration = test_configuration();
   const auto port = [&](int wanted) {
-    configuration.sidecar.status_port = static_cast<std::uint16_t>(wanted);
+    configuration.taps[tap::kStatusPort] = std::to_string(wanted);
     return sidecar(pod(), configuration)["ports"][0]["containerPort"].get<int>();
   };
   EXPECT_EQ(port(14'999), 14'999);
   for (const int wanted : {15'000, 15'020, 15'021, 15'090, 15'099})
     EXPECT_EQ(port(wanted), 15'100) << wanted;
-  configuration.sidecar.status_port = 14'999;
+  configuration.taps[tap::kStatusPort] = "14999";
   const Json tap =
       sidecar(pod().set("/spec/containers/0/ports/0", {{"containerPort", 14'999}}), configuration);
   EXPECT_EQ(tap["ports"][0]["containerPort"], 15'100);

@@ -3,10 +3,15 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "shared/net/text.h"
+#include "shared/tap/assigned.h"
+#include "shared/tap/settings.h"
 #include "sidecar/options/options.h"
 #include "support/review_builder.h"
 #include "webhook/configuration/configuration_file.h"
@@ -179,24 +184,102 @@ injection: {serverVersion: v1.36.0}
   EXPECT_FALSE(options.fidelity.checksums);
 }
 
-TEST(Environment, TakesEachWordThatTheConfigurationTakes) {
-  const auto with = [](const std::string& part) {
-    return options_of(pod(), std::string(kLeast) + part);
-  };
-  for (const char* mode : {"replicate", "failover", "balance"})
-    options_of(pod(), "sensor: {address: a, mode: " + std::string(mode) +
-                          "}\ninjection: {serverVersion: v1.36.0}\n");
-  for (const char* peers : {"all", "none", "10.0.0.0/8"})
-    with("sidecar: {tappedPeers: " + std::string(peers) + "}");
-  for (const char* view : {"auto", "never", "always"})
-    with("sidecar: {serviceView: " + std::string(view) + "}");
-  for (const char* level : {"debug", "info", "warn", "error"})
-    with("sidecar: {logLevel: " + std::string(level) + "}");
-  for (const char* size : {"512K", "1G", "4194304"})
-    with("sidecar: {bufferSize: " + std::string(size) + "}");
-  for (const char* bytes : {"64", "262144"}) with("sidecar: {snaplen: " + std::string(bytes) + "}");
-  for (const char* bytes : {"0", "65535"}) with("sidecar: {dataMtu: " + std::string(bytes) + "}");
-  for (const char* port : {"1", "65535"}) with("sidecar: {statusPort: " + std::string(port) + "}");
+/// A configuration in which this setting has this value.
+std::string with(const tap::Setting& setting, const std::string& value) {
+  const auto dot = setting.key.find('.');
+  Json file = Json::parse(R"({"sensor": {"address": "10.10.10.10"},
+                              "injection": {"serverVersion": "v1.36.0"}})");
+  Json& at =
+      file[std::string(setting.key.substr(0, dot))][std::string(setting.key.substr(dot + 1))];
+  if (setting.form == tap::Form::kNumber)
+    at = std::stoull(value);
+  else
+    at = value;
+  return file.dump();
+}
+
+struct Samples {
+  std::vector<std::string> good;
+  std::vector<std::string> bad;
+};
+/// The edges of what a setting takes, as its row says it, and what lies beyond.
+Samples samples_of(const tap::Setting& setting) {
+  Samples samples;
+  switch (setting.form) {
+    case tap::Form::kNumber:
+    case tap::Form::kSize:
+      samples = {{std::to_string(setting.least), std::to_string(setting.most)},
+                 {std::to_string(setting.most + 1)}};
+      if (setting.least > 0) samples.bad.push_back(std::to_string(setting.least - 1));
+      break;
+    case tap::Form::kWord:
+      for (const std::string_view word : net::Items(setting.words)) samples.good.emplace_back(word);
+      samples.bad = {"None of the words"};
+      break;
+    case tap::Form::kText:
+    case tap::Form::kTexts:
+    case tap::Form::kPrefixes:
+      break;
+  }
+  if (setting.form == tap::Form::kSize)
+    for (const char* text : {"4M", "4Mi", "4MB"})
+      (std::string_view(text) == "4MB" ? samples.bad : samples.good).emplace_back(text);
+  if (setting.form == tap::Form::kPrefixes)
+    samples = {{"10.0.0.0/8", "10.0.0.0/8,fd00::/56"}, {"10.0.0.0/33", "pods"}};
+  if (&setting == &tap::kTappedPeers)
+    samples = {{"all", "none", "10.0.0.0/8,!10.1.0.0/16"}, {"some", "!"}};
+  if (&setting == &tap::kInterface)
+    samples = {{"eth0", "eth0,net1"}, {"a/b", "a b", "sixteen-letters-x", "a,,b"}};
+  if (&setting == &tap::kSensor) samples = {{"a", "[fd00::1]:7,b"}, {"a b", "a:0", "http://a"}};
+  return samples;
+}
+
+/// Is this declaration among the options, and no other with its variable?
+bool binds(const config::OptionSet& options, const config::OptionSpec& wanted) {
+  std::vector<config::OptionSpec> found;
+  for (const config::OptionSpec& spec : options.specs())
+    if (spec.env == wanted.env) found.push_back(spec);
+  return found == std::vector{wanted};
+}
+
+TEST(Environment, OfWhatTheWebhookFindsOutIsReadAsItIsDeclared) {
+  config::OptionSet known("", "");
+  RunOptions unused;
+  declare(known, unused);
+  for (const config::OptionSpec* option : tap::kAssigned)
+    EXPECT_TRUE(binds(known, *option)) << option->flag;
+}
+
+/// The tie that no compiler sees: each row's variable is one that the tap reads, under the row's
+/// own declaration, and both programs take the same values of it.
+TEST(Environment, OfEachSettingIsReadByTheTapAsTheTableSays) {
+  config::OptionSet known("", "");
+  RunOptions unused;
+  declare(known, unused);
+  for (const tap::Setting& setting : tap::kSettings) {
+    SCOPED_TRACE(setting.key);
+    EXPECT_TRUE(binds(known, setting.option)) << "bind it in sidecar/options";
+    const Samples samples = samples_of(setting);
+    EXPECT_FALSE(samples.good.empty()) << "give it samples";
+    EXPECT_FALSE(samples.bad.empty());
+    for (const std::string& value : samples.good) {
+      const Json tap = tap_of(pod(), read(with(setting, value)));
+      EXPECT_TRUE(environment_of(tap).contains(std::string(setting.option.env)) ||
+                  value == setting.implied)
+          << value;
+      options_of(tap);
+    }
+    for (const std::string& value : samples.bad) {
+      EXPECT_FALSE(configuration::parse_configuration(with(setting, value), "c.yaml")) << value;
+      const auto environment = [&](const std::string& name) -> std::optional<std::string> {
+        if (name == setting.option.env) return std::string(setting.before) + value;
+        return std::nullopt;
+      };
+      // Port 0 is any free one: of use to who starts a tap by hand.
+      const bool of_the_tap_alone = &setting == &tap::kStatusPort && value == "0";
+      EXPECT_EQ(known.try_parse({}, environment).has_value(), of_the_tap_alone) << value;
+    }
+  }
 }
 
 TEST(Environment, LeadsToTheRegistry) {

@@ -1,0 +1,65 @@
+// The options of a tap that the webhook sets by itself, from the pod and from where the registry
+// is: no key of the configuration stands for them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "shared/config/options.h"
+
+namespace sidetap::tap {
+
+/// RPCAP's, where an address names none.
+inline constexpr std::uint16_t kSensorPort = 2003;
+/// The registry's in the webhook's container.
+inline constexpr std::uint16_t kRegistryPort = 8444;
+
+inline constexpr config::OptionSpec kPodName = {.flag = "--pod-name",
+                                                .env = "POD_NAME",
+                                                .value = "NAME",
+                                                .help = "the pod's name, told to the sensor"};
+inline constexpr config::OptionSpec kPodNamespace = {
+    .flag = "--pod-namespace",
+    .env = "POD_NAMESPACE",
+    .value = "NAME",
+    .help = "the pod's namespace, told to the sensor"};
+inline constexpr config::OptionSpec kNodeName = {.flag = "--node-name",
+                                                 .env = "NODE_NAME",
+                                                 .value = "NAME",
+                                                 .help = "the node's name, for the log"};
+inline constexpr config::OptionSpec kPodIps = {
+    .flag = "--pod-ips",
+    .env = "POD_IPS",
+    .value = "ADDRESS,...",
+    .help = "the pod's addresses; those of its interfaces count as well"};
+inline constexpr config::OptionSpec kRegistry = {
+    .flag = "--registry",
+    .env = "REGISTRY",
+    .value = "HOST[:PORT]",
+    .help =
+        "asks there which peers run taps that forward, instead of --tapped-peers; port 8444 "
+        "where none is given"};
+inline constexpr config::OptionSpec kRegistryCa = {
+    .flag = "--registry-ca",
+    .env = "REGISTRY_CA",
+    .value = "PEM|FILE",
+    .help = "CA that must have signed the registry's certificate"};
+inline constexpr config::OptionSpec kRegistryTokenFile = {
+    .flag = "--registry-token-file",
+    .env = "REGISTRY_TOKEN_FILE",
+    .value = "FILE",
+    .help = "token that proves which pod this is, read at each connection; none: no token is sent"};
+inline constexpr config::OptionSpec kNativeSidecar = {
+    .flag = "--native-sidecar",
+    .env = "NATIVE_SIDECAR",
+    .value = "on|off",
+    .fallback = "off",
+    .help =
+        "on: the tap's container is told to end only after the pod's others have ended; the "
+        "registry then knows that the pod answers nobody any more"};
+
+inline constexpr std::array kAssigned = {
+    &kPodName,  &kPodNamespace, &kNodeName,          &kPodIps,
+    &kRegistry, &kRegistryCa,   &kRegistryTokenFile, &kNativeSidecar};
+
+}  // namespace sidetap::tap

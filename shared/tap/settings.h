@@ -1,0 +1,240 @@
+// The settings of a tap that have a key in the webhook's configuration: each declared once, for
+// both programs.
+//
+// From a row of kSettings follow the tap's option (the sidecar binds it to its target), how the
+// webhook reads the key and a pod's annotation, the variable that the webhook writes into the tap's
+// container, the chart's schema and templates, and the operator's table of options.
+//
+// To add a setting, add its row and bind it in the sidecar's options; the test `option_texts` then
+// says how to bring the chart and the pages up to date. An option of the tap that needs no key is
+// declared by the sidecar alone: operators set its variable by sidecar.env.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "shared/config/options.h"
+#include "shared/result.h"
+
+namespace sidetap::tap {
+
+/// How the configuration writes a setting.
+enum class Form : std::uint8_t {
+  kNumber,    ///< From `least` to `most`.
+  kSize,      ///< Bytes as text, "4M", from `least` to `most`. Empty: the tap's own default.
+  kWord,      ///< One of `words`.
+  kText,      ///< A text that `check` takes.
+  kTexts,     ///< A list of texts, or one text with commas, that `check` takes as one text.
+  kPrefixes,  ///< The same, of CIDRs.
+};
+
+/// Gives the value to keep, or what would be accepted.
+using Check = Result<std::string> (*)(std::string_view);
+
+struct Setting {
+  std::string_view key;  ///< Where the configuration and the chart's values have it.
+  config::OptionSpec option;
+  Form form = Form::kText;
+  std::uint64_t least = 0;
+  std::uint64_t most = 0;
+  std::string_view unit = {};     ///< Of a number, for error lines.
+  std::string_view words = {};    ///< "auto,never,always".
+  Check check = nullptr;          ///< None for the sensors, whose port is a key of its own.
+  std::string_view initial = {};  ///< What holds where the operator says nothing.
+  std::string_view implied = {};  ///< A value that is not written: the tap assumes it anyway.
+  std::string_view before = {};   ///< Stands before the value in the variable.
+};
+
+/// Empty, or names of network interfaces; each once.
+Result<std::string> check_interfaces(std::string_view text);
+/// In their usual form.
+Result<std::string> check_prefixes(std::string_view text);
+Result<std::string> check_tapped_peers(std::string_view text);
+
+/// In the order in which the container's environment has them.
+inline constexpr auto kSettings = std::to_array<Setting>({
+    {.key = "sensor.address",
+     .option = {.flag = "--sensor",
+                .env = "SENSOR",
+                .value = "HOST[:PORT],...",
+                .help = "sensors to forward to, at most 10; the port where none is given: 2003, "
+                        "with --output vxlan 4789"},
+     .form = Form::kTexts},
+    {.key = "sensor.mode",
+     .option = {.flag = "--sensor-mode",
+                .env = "SENSOR_MODE",
+                .value = "MODE",
+                .fallback = "replicate",
+                .help = "replicate: every sensor gets every packet; failover: the first that works "
+                        "gets every packet; balance: each flow goes to one sensor"},
+     .form = Form::kWord,
+     .words = "replicate,failover,balance",
+     .initial = "replicate",
+     .implied = "replicate"},
+    {.key = "subnets.pods",
+     .option = {.flag = "--pod-subnets",
+                .env = "PODNET",
+                .value = "CIDR,...",
+                .help = "where pods have their addresses, IPv4 and IPv6"},
+     .form = Form::kPrefixes,
+     .check = check_prefixes},
+    {.key = "subnets.services",
+     .option = {.flag = "--service-subnets",
+                .env = "SVCNET",
+                .value = "CIDR,...",
+                .help = "where Services have their cluster IPs, IPv4 and IPv6"},
+     .form = Form::kPrefixes,
+     .check = check_prefixes},
+    {.key = "sidecar.tappedPeers",
+     .option = {.flag = "--tapped-peers",
+                .env = "TAPPED_PEERS",
+                .value = "all|none|CIDR,...",
+                .fallback = "none",
+                .help = "peers whose taps forward too; all: every address in the pod subnets; none "
+                        "may duplicate packets between tapped pods and never loses one; the "
+                        "longest prefix decides, !PREFIX takes addresses out; a gateway of the pod "
+                        "counts only when it is named itself"},
+     .form = Form::kTexts,
+     .check = check_tapped_peers,
+     .initial = "none"},
+    {.key = "sidecar.serviceView",
+     .option = {.flag = "--service-view",
+                .env = "SERVICE_VIEW",
+                .value = "auto|never|always",
+                .fallback = "auto",
+                .help = "forward packets as the client sees them, with a Service's cluster IP; "
+                        "auto: only while no peer is tapped"},
+     .form = Form::kWord,
+     .words = "auto,never,always",
+     .initial = "auto"},
+    {.key = "sidecar.untappedServices",
+     .option = {.flag = "--untapped-services",
+                .env = "UNTAPPED_SERVICES",
+                .value = "CIDR,...",
+                .help = "cluster IPs whose backends are not tapped: forwarded whatever "
+                        "--service-view says"},
+     .form = Form::kPrefixes,
+     .check = check_prefixes},
+    {.key = "sidecar.interface",
+     .option = {.flag = "--interface",
+                .env = "INTERFACE",
+                .value = "NAME,...",
+                .help = "interfaces to capture on, one RPCAP session each; none: the one that "
+                        "holds the pod's address"},
+     .form = Form::kText,
+     .check = check_interfaces},
+    {.key = "sidecar.snaplen",
+     .option = {.flag = "--snaplen",
+                .env = "SNAPLEN",
+                .value = "BYTES",
+                .fallback = "262144",
+                .help = "bytes kept of each packet; the sensor may ask for fewer"},
+     .form = Form::kNumber,
+     .least = 64,
+     .most = 262'144,
+     .unit = "bytes",
+     .initial = "262144"},
+    {.key = "sidecar.bufferSize",
+     .option = {.flag = "--buffer-size",
+                .env = "BUFFER_SIZE",
+                .value = "BYTES",
+                .fallback = "2M",
+                .help = "size of the capture ring of each interface"},
+     .form = Form::kSize,
+     .least = 512U << 10,
+     .most = 1U << 30},
+    {.key = "sidecar.dataMtu",
+     .option = {.flag = "--data-mtu",
+                .env = "DATA_MTU",
+                .value = "BYTES",
+                .fallback = "0",
+                .help = "largest IP packet on the way to the sensor; 0: the route's"},
+     .form = Form::kNumber,
+     .most = 65'535,
+     .unit = "bytes",
+     .initial = "0"},
+    {.key = "sidecar.statusPort",
+     .option = {.flag = "--status-listen",
+                .env = "STATUS_LISTEN",
+                .value = "[HOST]:PORT",
+                .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
+     .form = Form::kNumber,
+     .least = 1,
+     .most = 65'535,
+     .initial = "15920",
+     .before = ":"},
+    {.key = "sidecar.logLevel",
+     .option = {.flag = "--log-level",
+                .env = "LOG_LEVEL",
+                .value = "LEVEL",
+                .fallback = "info",
+                .help = "debug, info, warn or error"},
+     .form = Form::kWord,
+     .words = "debug,info,warn,error",
+     .initial = "info"},
+    {.key = "sidecar.logFormat",
+     .option = {.flag = "--log-format",
+                .env = "LOG_FORMAT",
+                .value = "FORMAT",
+                .fallback = "text",
+                .help = "text or json, one line an event"},
+     .form = Form::kWord,
+     .words = "json,text",
+     .initial = "json"},
+});
+
+/// The setting of this variable; without one, the call does not compile.
+consteval const Setting& setting_of(std::string_view variable) {
+  for (const Setting& setting : kSettings)
+    if (setting.option.env == variable) return setting;
+  throw "no setting has this variable";
+}
+inline constexpr const Setting& kSensor = setting_of("SENSOR");
+inline constexpr const Setting& kSensorMode = setting_of("SENSOR_MODE");
+inline constexpr const Setting& kPodSubnets = setting_of("PODNET");
+inline constexpr const Setting& kServiceSubnets = setting_of("SVCNET");
+inline constexpr const Setting& kTappedPeers = setting_of("TAPPED_PEERS");
+inline constexpr const Setting& kServiceView = setting_of("SERVICE_VIEW");
+inline constexpr const Setting& kUntappedServices = setting_of("UNTAPPED_SERVICES");
+inline constexpr const Setting& kInterface = setting_of("INTERFACE");
+inline constexpr const Setting& kSnaplen = setting_of("SNAPLEN");
+inline constexpr const Setting& kBufferSize = setting_of("BUFFER_SIZE");
+inline constexpr const Setting& kDataMtu = setting_of("DATA_MTU");
+inline constexpr const Setting& kStatusPort = setting_of("STATUS_LISTEN");
+inline constexpr const Setting& kLogLevel = setting_of("LOG_LEVEL");
+inline constexpr const Setting& kLogFormat = setting_of("LOG_FORMAT");
+
+/// The value to keep, or what would be accepted. Not for the sensors.
+Result<std::string> check(const Setting& setting, std::string_view text);
+
+/// How the tap reads a number, and a size.
+template <typename T>
+config::Parser<T> number(const Setting& setting) {
+  return config::number<T>(static_cast<T>(setting.least), static_cast<T>(setting.most),
+                           std::string(setting.unit));
+}
+inline config::Parser<std::uint64_t> size(const Setting& setting) {
+  return config::byte_size(setting.least, setting.most);
+}
+
+/// A value for each setting, checked; at first the one that holds where the operator says nothing.
+class Values {
+ public:
+  Values() {
+    for (std::size_t i = 0; i < kSettings.size(); ++i) texts_[i] = kSettings[i].initial;
+  }
+  /// `setting` is one of kSettings, not a copy.
+  std::string& operator[](const Setting& setting) { return texts_[index_of(setting)]; }
+  const std::string& operator[](const Setting& setting) const { return texts_[index_of(setting)]; }
+
+ private:
+  static std::size_t index_of(const Setting& setting) {
+    return static_cast<std::size_t>(&setting - kSettings.data());
+  }
+  std::array<std::string, kSettings.size()> texts_;
+};
+
+}  // namespace sidetap::tap
