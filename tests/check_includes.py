@@ -64,6 +64,7 @@ ALLOWED = {
 # the beginnings of their paths. Nor may what they include.
 PURE = [
     "shared/registry/",
+    "shared/tap/",
     "sidecar/ownership/",
     "sidecar/packet/",
     "sidecar/capture/source_keeper.",

@@ -142,11 +142,7 @@ void declare_log(config::OptionSet& options, ServeOptions& into) {
 
 }  // namespace
 
-config::ParseResult parse_serve_options(std::span<const char* const> arguments,
-                                        const config::OptionSet::Environment& environment,
-                                        ServeOptions& into) {
-  config::OptionSet options("sidetap-webhook serve",
-                            "Answers the admission reviews of API servers over HTTPS.");
+void declare(config::OptionSet& options, ServeOptions& into) {
   declare_addresses(options, into);
   declare_tls(options, into);
   certificates::declare_self_managed(options, into.self_managed);
@@ -160,6 +156,14 @@ config::ParseResult parse_serve_options(std::span<const char* const> arguments,
   declare_registry(options, into.registry);
   declare_limits(options, into);
   declare_log(options, into);
+}
+
+config::ParseResult parse_serve_options(std::span<const char* const> arguments,
+                                        const config::OptionSet::Environment& environment,
+                                        ServeOptions& into) {
+  config::OptionSet options("sidetap-webhook serve",
+                            "Answers the admission reviews of API servers over HTTPS.");
+  declare(options, into);
   const auto result = options.parse(arguments, environment);
   if (result == config::ParseResult::kRun && !into.self_managed.enabled &&
       (into.tls.certificate.empty() || into.tls.key.empty())) {

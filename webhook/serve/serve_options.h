@@ -39,6 +39,9 @@ struct ServeOptions {
   telemetry::LogLevel log_level = telemetry::LogLevel::kInfo;
 };
 
+/// Declares the options; `into` must outlive the set.
+void declare(config::OptionSet& options, ServeOptions& into);
+
 /// Prints help or an error line itself, as OptionSet::parse.
 config::ParseResult parse_serve_options(std::span<const char* const> arguments,
                                         const config::OptionSet::Environment& environment,

@@ -17,16 +17,7 @@ sidecar:
   capabilities: {{ .Values.sidecar.capabilities | quote }}
   resources:
     {{- toYaml .Values.sidecar.resources | nindent 4 }}
-  snaplen: {{ int .Values.sidecar.snaplen }}
-  interface: {{ .Values.sidecar.interface | quote }}
-  bufferSize: {{ .Values.sidecar.bufferSize | quote }}
-  dataMtu: {{ int .Values.sidecar.dataMtu }}
-  tappedPeers: {{ .Values.sidecar.tappedPeers | quote }}
-  serviceView: {{ .Values.sidecar.serviceView | quote }}
-  untappedServices: {{ toJson .Values.sidecar.untappedServices }}
-  statusPort: {{ int .Values.sidecar.statusPort }}
-  logLevel: {{ .Values.sidecar.logLevel | quote }}
-  logFormat: {{ .Values.sidecar.logFormat | quote }}
+  {{- include "sidetap.tapSettings" . | nindent 2 }}
   env: {{ toJson .Values.sidecar.env }}
   container: {{ toJson .Values.sidecar.container }}
   overrides: {{ toJson .Values.sidecar.overrides }}

@@ -1,0 +1,13 @@
+{{/* Written by tests/options/texts.py from shared/tap/settings.h: settings of taps, as the webhook reads them. */}}
+{{- define "sidetap.tapSettings" -}}
+snaplen: {{ int .Values.sidecar.snaplen }}
+interface: {{ .Values.sidecar.interface | quote }}
+bufferSize: {{ .Values.sidecar.bufferSize | quote }}
+dataMtu: {{ int .Values.sidecar.dataMtu }}
+tappedPeers: {{ .Values.sidecar.tappedPeers | quote }}
+serviceView: {{ .Values.sidecar.serviceView | quote }}
+untappedServices: {{ toJson .Values.sidecar.untappedServices }}
+statusPort: {{ int .Values.sidecar.statusPort }}
+logLevel: {{ .Values.sidecar.logLevel | quote }}
+logFormat: {{ .Values.sidecar.logFormat | quote }}
+{{- end -}}
