@@ -12,7 +12,8 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these inside its own and Boost's inlined headers, on correct code.
   target_compile_options(sidetap_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict
-    -Wno-array-bounds -Wno-stringop-overflow -Wno-dangling-pointer -Wno-mismatched-new-delete)
+    -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-dangling-pointer
+    -Wno-mismatched-new-delete)
   if(CMAKE_UNITY_BUILD)
     # Takes a source that is compiled together with others for a header.
     target_compile_options(sidetap_options INTERFACE -Wno-subobject-linkage)
