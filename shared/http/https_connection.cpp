@@ -120,6 +120,7 @@ struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
   asio::steady_timer timer;
   std::optional<Parser> parser;
   std::string unparsed;
+  bool opened = false;
   bool under_way = false;
   bool late = false;
   bool cut = false;
@@ -152,6 +153,12 @@ struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
    private:
     Impl& impl_;
   };
+
+  bool reusable() const {
+    return !cut && parser && parser->is_done() && parser->keep_alive() && unparsed.empty();
+  }
+  /// What is left of the last answer must not be taken for one to the next request.
+  bool can_ask() const { return opened && !under_way && (!parser || reusable()); }
 
   void end() {
     ErrorCode ignored;
@@ -204,6 +211,7 @@ asio::awaitable<Result<void>> HttpsConnection::Impl::open(std::shared_ptr<Impl> 
   operation.expires_after(limit);
   error = co_await self->tls->handshake();
   if (error || self->cut) co_return self->failed("TLS handshake", error);
+  self->opened = true;
   co_return Result<void>{};
 }
 
@@ -212,8 +220,7 @@ asio::awaitable<Result<unsigned>> HttpsConnection::Impl::ask(std::shared_ptr<Imp
                                                              std::optional<std::uint64_t> most_body,
                                                              Milliseconds limit) {
   if (!text) co_return text.error();
-  if (self->under_way || !self->tls)
-    co_return Error{"write: not open, or another request is under way"};
+  if (!self->can_ask()) co_return Error{"write: not open, or the last answer is not complete"};
   Operation operation(*self);
   self->answered = false;
   self->parser.emplace();
@@ -305,10 +312,7 @@ asio::awaitable<Result<BodyPiece>> HttpsConnection::read(Milliseconds limit) {
 }
 
 bool HttpsConnection::unanswered() const { return !impl_->answered && !impl_->late && !impl_->cut; }
-bool HttpsConnection::reusable() const {
-  return !impl_->cut && impl_->parser && impl_->parser->is_done() && impl_->parser->keep_alive() &&
-         impl_->unparsed.empty();
-}
+bool HttpsConnection::reusable() const { return impl_->reusable(); }
 void HttpsConnection::cut() {
   impl_->cut = true;
   impl_->end();

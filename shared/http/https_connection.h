@@ -59,7 +59,8 @@ class HttpsConnection {
                                             std::shared_ptr<const TlsTrust> trust, std::string name,
                                             Milliseconds limit);
 
-  /// Sends a request and reads the head of its answer, which tells the status; each within `limit`.
+  /// The first, or after an answer that left the connection reusable(). Sends a request and reads
+  /// the head of its answer, which tells the status; each within `limit`.
   /// A head of more than 8 KiB is an error, and so is a body of more than `most_body` bytes, here
   /// where the head tells the length. Errors begin with "request", where a field cannot be sent as
   /// it is, "write" or "read".

@@ -110,11 +110,11 @@ class Load {
     lowest.expires_after(std::chrono::seconds(60));
     const tcp::endpoint server(asio::ip::address_v4::loopback(),
                                options_.ports[number % replicas()]);
-    auto [connect_error] = co_await lowest.async_connect(server, async::kTuple);
+    auto [connect_error] = co_await lowest.async_connect(server, sidetap::async::kTuple);
     if (connect_error) co_return false;
     lowest.socket().set_option(tcp::no_delay(true));
     auto [tls_error] = co_await stream->next_layer().async_handshake(asio::ssl::stream_base::client,
-                                                                     async::kTuple);
+                                                                     sidetap::async::kTuple);
     if (tls_error) co_return false;
     lowest.expires_never();
     if (options_.api_port != 0) {
@@ -123,10 +123,12 @@ class Load {
             request.set(beast::http::field::authorization, "Bearer tap-" + std::to_string(tap));
           }));
     }
-    auto [upgrade_error] = co_await stream->async_handshake("registry", "/v1/taps", async::kTuple);
+    auto [upgrade_error] =
+        co_await stream->async_handshake("registry", "/v1/taps", sidetap::async::kTuple);
     if (upgrade_error) co_return false;
     const std::string hello = text("hello", tap, true);
-    auto [write_error, size] = co_await stream->async_write(asio::buffer(hello), async::kTuple);
+    auto [write_error, size] =
+        co_await stream->async_write(asio::buffer(hello), sidetap::async::kTuple);
     co_return !write_error;
   }
 
@@ -134,7 +136,7 @@ class Load {
     const std::shared_ptr<Stream> stream = connections_[number];
     beast::flat_buffer buffer;
     for (;;) {
-      auto [error, size] = co_await stream->async_read(buffer, async::kTuple);
+      auto [error, size] = co_await stream->async_read(buffer, sidetap::async::kTuple);
       if (error) break;
       const auto bytes = buffer.cdata();
       const std::string_view said(static_cast<const char*>(bytes.data()), bytes.size());
@@ -159,7 +161,7 @@ class Load {
         if (stream && stream->is_open()) stream->async_ping({}, [stream](const auto&) {});
       }
       timer.expires_at(timer.expiry() + kPingStep);
-      co_await timer.async_wait(async::kTuple);
+      co_await timer.async_wait(sidetap::async::kTuple);
     }
   }
 
@@ -190,14 +192,14 @@ class Load {
         continue;
       }
       pause.expires_after(std::chrono::milliseconds(1));
-      co_await pause.async_wait(async::kTuple);
+      co_await pause.async_wait(sidetap::async::kTuple);
     }
   }
 
   asio::awaitable<void> sleep(double seconds) {
     asio::steady_timer timer(context_, std::chrono::duration_cast<Clock::duration>(
                                            std::chrono::duration<double>(seconds)));
-    co_await timer.async_wait(async::kTuple);
+    co_await timer.async_wait(sidetap::async::kTuple);
   }
 
   /// One tap forwards no more: how long until every tap has been told of it by every replica?
@@ -208,7 +210,8 @@ class Load {
     changed_at_ = Clock::now();
     for (std::size_t i = 0; i < replicas(); ++i) {
       auto& stream = connections_[tap * replicas() + i];
-      auto [error, size] = co_await stream->async_write(asio::buffer(state), async::kTuple);
+      auto [error, size] =
+          co_await stream->async_write(asio::buffer(state), sidetap::async::kTuple);
       if (error) ++failures_;
     }
     while (heard_.size() < connected_ && seconds_since(changed_at_) < 30) co_await sleep(0.005);

@@ -33,6 +33,7 @@
 #include "shared/net/unique_fd.h"
 #include "sidecar/capture/device.h"
 #include "sidecar/capture/growing_ring.h"
+#include "sidecar/capture/interface_sight.h"
 #include "sidecar/capture/pcap_source.h"
 #include "sidecar/fidelity/restorer.h"
 

@@ -92,7 +92,7 @@ class CaptureLoopTest : public testing::Test {
     CaptureLoopConfig config;
     config.pipeline.outage_buffer = outage_buffer;
     config.interface = "eth0";
-    config.engine.self.addresses = {test::ip("10.0.0.1")};
+    config.engine.self.addresses = {ip("10.0.0.1")};
     // The capture thread answers by itself: the test waits for each answer.
     config.reply = [](const CommandQueue::Task& task) { task(); };
     config.on_change = [this] {

@@ -12,8 +12,6 @@
 namespace sidetap {
 namespace {
 
-using sidetap::test::ip;
-
 struct Listener {
   net::UniqueFd fd;
   std::uint16_t port = 0;

@@ -18,10 +18,10 @@ using test::Json;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-const std::string kFolder = std::string(SIDETAP_SOURCE_DIR) + "/tests/fuzz/corpus/";
+const std::string kCorpora = std::string(SIDETAP_SOURCE_DIR) + "/tests/fuzz/corpus/";
 
 std::string read_seed(const std::string& file) {
-  std::ifstream stream(kFolder + file, std::ios::binary);
+  std::ifstream stream(kCorpora + file, std::ios::binary);
   EXPECT_TRUE(stream) << file;
   return {std::istreambuf_iterator<char>(stream), {}};
 }
@@ -60,9 +60,9 @@ TEST(FuzzCorpus, ReachesEveryOverride) {
 }
 
 TEST(FuzzCorpus, OfTheDecoderReachesInjection) {
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder + "patch_builder")) {
+  for (const auto& entry : std::filesystem::directory_iterator(kCorpora + "patch_builder")) {
     const std::string name = entry.path().filename();
-    if (!std::filesystem::exists(kFolder + "review_decoder/" + name)) continue;
+    if (!std::filesystem::exists(kCorpora + "review_decoder/" + name)) continue;
     const admission::Answer outcome =
         admit(read_seed("review_decoder/" + name), admission::Entry::kNamespace,
               fuzz::webhook_configuration());
