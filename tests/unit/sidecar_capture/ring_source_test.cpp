@@ -646,7 +646,7 @@ TEST_F(RingSource, TcpComesApartBySegmentsOfTheConnectionNotOfTheMtu) {
     ready.set_value();
     const net::UniqueFd peer(accept(listener.get(), nullptr, nullptr));
     char buffer[65'536];
-    for (ssize_t got = 0; (got = read(peer.get(), buffer, sizeof buffer)) > 0;)
+    for (ssize_t got = 0; (got = ::read(peer.get(), buffer, sizeof buffer)) > 0;)
       received += static_cast<std::size_t>(got);
     finished.set_value();
     // With this thread its namespace goes, and with that both ends of the link.
