@@ -31,9 +31,10 @@ std::vector<Certificate> read_certificates(const std::string& pem) {
   return found;
 }
 
-Key read_key(const std::string& pem) {
+Result<Key> read_key(const std::string& pem) {
   const Bio bio = reader_of(pem);
   Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
+  if (!key) return openssl_error("no unencrypted PEM key");
   ERR_clear_error();
   return key;
 }

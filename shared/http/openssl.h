@@ -37,9 +37,9 @@ Certificate next_certificate(BIO* pem);
 /// cannot be read.
 std::vector<Certificate> read_certificates(const std::string& pem);
 
-/// The first key of `pem`. Null where there is none. A key with a passphrase counts as none:
-/// OpenSSL would ask for the passphrase at the terminal.
-Key read_key(const std::string& pem);
+/// The first key of `pem`. A key with a passphrase counts as none: OpenSSL would ask for the
+/// passphrase at the terminal. The error gives OpenSSL's reason.
+Result<Key> read_key(const std::string& pem);
 
 /// "WHAT: REASON", with the reason of OpenSSL's last failure on this thread where there is one.
 Error openssl_error(const std::string& what);

@@ -43,8 +43,9 @@ Result<void> use_certificate(SSL_CTX* context, const std::vector<Certificate>& c
 }
 
 Result<void> use_key(SSL_CTX* context, const std::string& text) {
-  const Key key = read_key(text);
-  if (!key) return Error{"private key: no unencrypted PEM key"};
+  const auto read = read_key(text);
+  if (!read) return Error{"private key: " + read.error().text};
+  const Key& key = *read;
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
     return openssl_error("private key does not belong to the certificate");
   }

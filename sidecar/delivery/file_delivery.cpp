@@ -41,6 +41,8 @@ struct FileDelivery::Impl : std::enable_shared_from_this<Impl> {
           const auto self = weak.lock();
           if (!self) return;
           self->begun = true;
+          telemetry::info("writing capture files",
+                          {{"folder", self->options.folder}, {"prefix", self->prefix}});
           self->changed();
         });
   }
@@ -88,7 +90,6 @@ Result<void> FileDelivery::start() {
   if (::access(folder.c_str(), W_OK | X_OK) != 0)
     return Error{"--pcap-dir " + folder + ": " + std::strerror(errno)};
   impl_->begin();
-  telemetry::info("writing capture files", {{"folder", folder}, {"prefix", impl_->prefix}});
   return {};
 }
 

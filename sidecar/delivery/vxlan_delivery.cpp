@@ -100,11 +100,20 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     receiver.is_self = own != found.end();
     if (receiver.is_self) {
       for (Receiver& each : receivers) end(each);
+      // What the log says is so by then.
+      co_await settle();
       report(receiver, kSelf, own->address().to_string() + " is an address of this pod");
       co_return;
     }
     if (is_sensor()) co_return end(receiver);
     co_await take(receiver, found);
+  }
+
+  /// Until the capture thread has done all that it was asked for.
+  asio::awaitable<void> settle() {
+    const async::Arrival settled(executor);
+    loop.settle(settled.callback());
+    co_await settled.wait();
   }
 
   /// What arrives in a sensor's pod has been forwarded already.
@@ -249,10 +258,7 @@ asio::awaitable<void> VxlanDelivery::stop() {
   for (Impl::Receiver& receiver : impl->receivers) {
     if (receiver.capture) impl->loop.stop(*std::exchange(receiver.capture, std::nullopt), {});
   }
-  // All that came before is done then.
-  const async::Arrival stopped(impl->executor);
-  impl->loop.settle(stopped.callback());
-  co_await stopped.wait();
+  co_await impl->settle();
 }
 
 bool VxlanDelivery::forwarding() const { return impl_->forwarding(); }

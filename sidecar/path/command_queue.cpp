@@ -28,16 +28,18 @@ void CommandQueue::post(Task command, Task done) {
     const std::lock_guard lock(mutex_);
     waiting_.push_back({std::move(command), std::move(done)});
   }
-  due_.store(true, std::memory_order_release);
+  // Announced before it is due, and in run() the other way round: who sees that it is due reads the
+  // announcement, and none stays behind to wake a worker that has nothing to do.
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = write(wake_.get(), &one, sizeof one);
+  due_.store(true, std::memory_order_release);
 }
 
 void CommandQueue::run() {
+  // Before they are taken: one that comes in between is due again rather than forgotten.
+  due_.store(false, std::memory_order_seq_cst);
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = read(wake_.get(), &count, sizeof count);
-  // Before they are taken: one that comes in between is due again rather than forgotten.
-  due_.store(false, std::memory_order_relaxed);
   std::vector<Command> commands;
   {
     const std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 #include "sidecar/tap/run.h"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -13,7 +14,9 @@
 #include <boost/asio/signal_set.hpp>
 
 #include "shared/async/answer.h"
+#include "shared/async/interruption.h"
 #include "shared/async/task_group.h"
+#include "shared/async/waiting.h"
 #include "shared/http/status_server.h"
 #include "shared/resident_memory.h"
 #include "shared/telemetry/log.h"
@@ -35,6 +38,10 @@ namespace sidetap {
 namespace {
 
 namespace asio = boost::asio;
+
+// A capture thread answers within a few hundred milliseconds. Where one hangs, /metrics shows what
+// it counted last.
+constexpr std::chrono::milliseconds kRefreshLimit{2'000};
 
 class Tap {
  public:
@@ -166,9 +173,9 @@ class Tap {
   }
 
   asio::awaitable<void> refresh_metrics() {
-    const async::Arrival refreshed(context_.get_executor());
-    metrics_view_->refresh(refreshed.callback());
-    co_await refreshed.wait();
+    const auto refreshed = std::make_shared<async::Interruption>();
+    metrics_view_->refresh([refreshed] { refreshed->request(); });
+    co_await async::sleep(context_.get_executor(), kRefreshLimit, refreshed.get());
   }
 
   void stop() {

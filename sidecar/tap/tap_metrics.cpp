@@ -171,6 +171,7 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
 TapMetrics::~TapMetrics() = default;
 
 void TapMetrics::refresh(std::function<void()> done) {
+  if (rows_.empty()) return done();
   const auto left = std::make_shared<std::size_t>(rows_.size());
   for (const auto& row : rows_) {
     row->loop->counts([row = row.get(), left, done](LoopCounts counts) {

@@ -226,6 +226,14 @@ class Abuse(unittest.TestCase):
         for sock in slow:
             sock.close()
 
+    def test_a_pod_of_millions_of_containers_does_not_take_the_memory(self):
+        start, end = (b'{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u","operation":"CREATE",'
+                      b'"object":{"spec":{"containers":[0', b"]}}}}")
+        client = live.Client(self.webhook.port, self.context)
+        client.post(start + b",0" * (((10 << 20) - len(start + end)) // 2) + end)
+        client.close()
+        self.assertLess(self.webhook.resident_peak_bytes(), 300 << 20)
+
     def test_a_refusal_is_logged_with_its_reason(self):
         webhook = live.Webhook(self.secret)
         self.addCleanup(webhook.close)

@@ -107,7 +107,7 @@ Result<Pair> make_authority(const std::string& name, TimePoint now, std::chrono:
 Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& dns_names,
                         TimePoint now, std::chrono::seconds life) {
   const Certificate issuer = parse_certificate(authority.certificate);
-  const Key issuer_key = http::read_key(authority.key);
+  const auto issuer_key = http::read_key(authority.key);
   if (!issuer || !issuer_key) return Error{"the authority cannot be read"};
   const Key key(EVP_EC_gen("P-256"));
   if (!key) return openssl_error("cannot make a key");
@@ -124,7 +124,7 @@ Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& d
       !add(raw, issuer.get(), NID_subject_alt_name, names) ||
       !add(raw, issuer.get(), NID_subject_key_identifier, "hash") ||
       !add(raw, issuer.get(), NID_authority_key_identifier, "keyid:always") ||
-      X509_sign(raw, issuer_key.get(), EVP_sha256()) == 0) {
+      X509_sign(raw, issuer_key->get(), EVP_sha256()) == 0) {
     return openssl_error("cannot issue a certificate");
   }
   return to_text(raw, key.get());
@@ -132,7 +132,7 @@ Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& d
 
 Result<std::string> cross_sign(const Pair& signer, const std::string& authority, TimePoint now) {
   const Certificate issuer = parse_certificate(signer.certificate);
-  const Key issuer_key = http::read_key(signer.key);
+  const auto issuer_key = http::read_key(signer.key);
   const Certificate subject = parse_certificate(authority);
   if (!issuer || !issuer_key || !subject) return Error{"an authority cannot be read"};
   const TimePoint end = std::min(time_point(X509_get0_notAfter(issuer.get())),
@@ -147,7 +147,7 @@ Result<std::string> cross_sign(const Pair& signer, const std::string& authority,
       !add(raw, issuer.get(), NID_key_usage, "critical,keyCertSign,cRLSign") ||
       !add(raw, issuer.get(), NID_subject_key_identifier, "hash") ||
       !add(raw, issuer.get(), NID_authority_key_identifier, "keyid:always") ||
-      X509_sign(raw, issuer_key.get(), EVP_sha256()) == 0) {
+      X509_sign(raw, issuer_key->get(), EVP_sha256()) == 0) {
     return openssl_error("cannot sign an authority");
   }
   return pem_of(certificate.get());
@@ -187,8 +187,9 @@ std::optional<Facts> read_facts(const std::string& text) {
 
 bool key_fits(const Pair& pair) {
   const Certificate certificate = parse_certificate(pair.certificate);
-  const Key key = http::read_key(pair.key);
-  const bool fits = certificate && key && X509_check_private_key(certificate.get(), key.get()) == 1;
+  const auto key = http::read_key(pair.key);
+  const bool fits =
+      certificate && key && X509_check_private_key(certificate.get(), key->get()) == 1;
   ERR_clear_error();
   return fits;
 }

@@ -32,7 +32,8 @@ Result<std::string> check_sensor(std::string_view text, std::uint16_t default_po
       return net::same_place(other, *sensor);
     });
     if (known) continue;
-    if (sensors.size() == kMostSensors) return refused("more are given");
+    if (sensors.size() == kMostSensors)
+      return refused("\"" + sensor->to_string() + "\" is one more");
     sensors.push_back(std::move(*sensor));
   }
   std::vector<std::string> texts;

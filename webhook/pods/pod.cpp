@@ -24,6 +24,16 @@ struct Lists {
   MaybeValue secrets;
 };
 
+/// Far more than a pod has that an API server can store. An element of two bytes of JSON becomes a
+/// container of many times its size, so that a review of nothing else would take all memory.
+constexpr std::size_t kMostElements = 65'536;
+
+bool any_too_long(const Lists& lists) {
+  const auto too_long = [](const MaybeValue& list) { return json::size_of(list) > kMostElements; };
+  return too_long(lists.containers) || too_long(lists.init_containers) || too_long(lists.volumes) ||
+         too_long(lists.secrets);
+}
+
 std::string_view fault_of_shape(Value object, const MaybeValue& metadata,
                                 const MaybeValue& annotations, const Lists& lists) {
   if (!object.is_object()) return "the object is not a pod";
@@ -33,6 +43,7 @@ std::string_view fault_of_shape(Value object, const MaybeValue& metadata,
   if (!is_missing_or_array(lists.init_containers)) return "spec.initContainers is not a list";
   if (!is_missing_or_array(lists.volumes)) return "spec.volumes is not a list";
   if (!is_missing_or_array(lists.secrets)) return "spec.imagePullSecrets is not a list";
+  if (any_too_long(lists)) return "a list in the pod's spec is longer than a pod can have";
   return {};
 }
 
@@ -131,6 +142,8 @@ Lists read_spec(const MaybeValue& spec, Pod& pod) {
   pod.host_network = json::is_true(host_network);
   pod.mounts_api_token = !automount || json::is_true(automount);
 
+  const Lists lists{containers, init_containers, volumes, secrets};
+  if (any_too_long(lists)) return lists;  // A fault: nothing else of it counts.
   pod.all_containers.reserve(json::size_of(containers) + json::size_of(init_containers));
   const bool in_containers = read_containers(containers, pod);
   pod.application_count = pod.all_containers.size();
@@ -145,7 +158,7 @@ Lists read_spec(const MaybeValue& spec, Pod& pod) {
   read_bounds(resources, pod);
   pod.volumes = read_names(volumes);
   pod.image_pull_secrets = read_names(secrets);
-  return {containers, init_containers, volumes, secrets};
+  return lists;
 }
 
 struct Sums {

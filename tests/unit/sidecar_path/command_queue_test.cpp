@@ -45,6 +45,35 @@ TEST_F(CommandQueueTest, RunsAndAnswersAtOnceWithoutAWorker) {
   EXPECT_FALSE(queue_.due());
 }
 
+/// Else the worker's poll() returns at once, again and again, and nobody reads the descriptor.
+TEST_F(CommandQueueTest, LeavesNothingReadableThatIsNotDue) {
+  constexpr std::size_t kRounds = 5'000;
+  constexpr std::size_t kBurst = 3;
+  queue_.open();
+  std::atomic<std::size_t> begun{0};
+  std::atomic<std::size_t> given{0};
+  std::size_t ran = 0;
+  std::thread giver([&] {
+    for (std::size_t round = 0; round < kRounds; ++round) {
+      while (begun.load() == round) std::this_thread::yield();
+      for (std::size_t i = 0; i < kBurst; ++i) queue_.post([&ran] { ++ran; });
+      given.store(round + 1);
+    }
+  });
+  std::size_t left_behind = 0;
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    begun.store(round + 1);
+    while (ran != kBurst * (round + 1)) {
+      if (queue_.due()) queue_.run();
+    }
+    while (given.load() == round) std::this_thread::yield();
+    if (queue_.due()) queue_.run();
+    left_behind += is_readable();
+  }
+  giver.join();
+  EXPECT_EQ(left_behind, 0U);
+}
+
 TEST_F(CommandQueueTest, RunsInOrderWhenTheWorkerComesBy) {
   queue_.open();
   queue_.post(note("first"));

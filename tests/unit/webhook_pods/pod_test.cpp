@@ -51,6 +51,18 @@ TEST(Pod, NamesTheFirstFaultOfItsShape) {
   EXPECT_EQ(with_spec(R"("imagePullSecrets":"x")")->fault, "spec.imagePullSecrets is not a list");
 }
 
+TEST(Pod, OfMoreContainersThanAPodCanHaveTakesNoMemory) {
+  std::string numbers(2 * 65'536 + 1, '0');
+  for (std::size_t i = 1; i < numbers.size(); i += 2) numbers[i] = ',';
+  const std::string list = "[" + numbers + "]";
+  for (const char* key : {"initContainers", "volumes", "imagePullSecrets"}) {
+    const Document pod = with_spec("\"" + std::string(key) + "\":" + list);
+    EXPECT_EQ(pod->fault, "a list in the pod's spec is longer than a pod can have") << key;
+    EXPECT_TRUE(pod->all_containers.empty());
+    EXPECT_TRUE(pod->volumes.all.empty());
+  }
+}
+
 TEST(Pod, TellsAListThatIsEmptyFromNone) {
   const Document empty = with_spec(R"("initContainers":[],"volumes":[],"imagePullSecrets":[])");
   EXPECT_TRUE(empty->has_init_containers && empty->volumes.there &&
