@@ -1,34 +1,27 @@
 #include "shared/async/answer.h"
 
-#include <boost/asio/steady_timer.hpp>
-
-#include "shared/async/tuple.h"
+#include "shared/async/waiting.h"
 
 namespace sidetap::async {
 
 namespace asio = boost::asio;
 
-struct Arrival::State {
-  explicit State(const asio::any_io_executor& executor)
-      : timer(executor, asio::steady_timer::time_point::max()) {}
-  bool here = false;
-  asio::steady_timer timer;  // for the coroutine to wait at
-};
-
-Arrival::Arrival(const asio::any_io_executor& executor)
-    : state_(std::make_shared<State>(executor)) {}
+Arrival::Arrival(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
 std::function<void()> Arrival::callback() const {
-  return [state = state_] {
-    state->here = true;
-    state->timer.cancel();
-  };
+  return [here = here_] { here->request(); };
 }
 
 asio::awaitable<void> Arrival::wait() const {
-  const auto state = state_;
-  // A wait that ends for a cancelled task comes before the one that throws.
-  while (!state->here) co_await state->timer.async_wait(kTuple);
+  const auto here = here_;
+  const auto executor = executor_;
+  // Any pause does. A wait that ends for a cancelled task comes before the one that throws.
+  while (!here->requested()) co_await sleep(executor, std::chrono::hours(1), here.get());
+}
+
+asio::awaitable<void> Arrival::wait(std::chrono::milliseconds limit) const {
+  const auto here = here_;
+  co_await sleep(executor_, limit, here.get());
 }
 
 }  // namespace sidetap::async

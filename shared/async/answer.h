@@ -1,6 +1,7 @@
 // What another part of the program brings by a callback, for a coroutine to wait for.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,22 +10,26 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/async/interruption.h"
+
 namespace sidetap::async {
 
 /// That something has happened. One strand: the callback is called there, once, and one coroutine
-/// waits. The callback may outlive this object, and the coroutine.
+/// waits. The callback and the wait may outlive this object, and the callback the wait.
 class Arrival {
  public:
-  explicit Arrival(const boost::asio::any_io_executor& executor);
+  explicit Arrival(boost::asio::any_io_executor executor);
 
   /// Whoever is asked calls it, at once or later.
   std::function<void()> callback() const;
   /// Returns once it has been called. Throws when the coroutine's task is cancelled.
   boost::asio::awaitable<void> wait() const;
+  /// The same, but waits no longer than `limit`.
+  boost::asio::awaitable<void> wait(std::chrono::milliseconds limit) const;
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  boost::asio::any_io_executor executor_;
+  std::shared_ptr<Interruption> here_ = std::make_shared<Interruption>();
 };
 
 /// The same with a value.

@@ -14,9 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 
 #include "shared/async/answer.h"
-#include "shared/async/interruption.h"
 #include "shared/async/task_group.h"
-#include "shared/async/waiting.h"
 #include "shared/http/status_server.h"
 #include "shared/resident_memory.h"
 #include "shared/telemetry/log.h"
@@ -173,9 +171,9 @@ class Tap {
   }
 
   asio::awaitable<void> refresh_metrics() {
-    const auto refreshed = std::make_shared<async::Interruption>();
-    metrics_view_->refresh([refreshed] { refreshed->request(); });
-    co_await async::sleep(context_.get_executor(), kRefreshLimit, refreshed.get());
+    const async::Arrival refreshed(context_.get_executor());
+    metrics_view_->refresh(refreshed.callback());
+    co_await refreshed.wait(kRefreshLimit);
   }
 
   void stop() {

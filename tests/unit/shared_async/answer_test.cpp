@@ -36,6 +36,15 @@ TEST_F(AnswerTest, IsWaitedFor) {
   EXPECT_EQ(got_, "late");
 }
 
+TEST_F(AnswerTest, NeedNotBeWaitedForWithoutEnd) {
+  const Arrival arrival(context_.get_executor());
+  bool ended = false;
+  tasks_.spawn("wait", arrival.wait(std::chrono::milliseconds(1)),
+               [&](const Result<void>& outcome) { ended = outcome.has_value(); });
+  context_.run();
+  EXPECT_TRUE(ended);
+}
+
 TEST_F(AnswerTest, MayComeBeforeAnybodyWaits) {
   const Answer<std::string> answer(context_.get_executor());
   answer.callback()("early");
