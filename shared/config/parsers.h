@@ -37,6 +37,7 @@ Parser<T> word(std::vector<std::pair<std::string, T>> words) {
     return Error{accepted};
   };
 }
+inline Parser<bool> on_off() { return word<bool>({{"on", true}, {"off", false}}); }
 /// Decimal; `unit` is named in the error line.
 template <typename T>
 Parser<T> number(T least, T most, std::string unit);

@@ -6,6 +6,7 @@
 #include "shared/async/caught.h"
 #include "shared/async/resolve.h"
 #include "shared/http/https_connection.h"
+#include "shared/json_members.h"
 #include "shared/read_file.h"
 #include "shared/read_json.h"
 
@@ -25,12 +26,6 @@ std::string_view media_type(PatchType type) {
       return "application/apply-patch+yaml";
   }
   return {};
-}
-
-std::string text_of(const nlohmann::json& object, const char* key) {
-  if (!object.is_object()) return {};
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 /// What was said elsewhere may be part of it, a token for instance, and need not be UTF-8.
@@ -265,13 +260,6 @@ asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string 
       co_await client.create("/apis/authentication.k8s.io/v1/tokenreviews", std::move(review));
   if (!response) co_return response.error();
   if (!response->ok()) co_return Error{"TokenReview: " + response->describe()};
-  const nlohmann::json empty = nlohmann::json::object();
-  const auto member = [&empty](const nlohmann::json& object,
-                               const char* key) -> const nlohmann::json& {
-    if (!object.is_object()) return empty;
-    const auto found = object.find(key);
-    return found == object.end() ? empty : *found;
-  };
   const auto& status = member(response->body, "status");
   TokenIdentity identity;
   // A server that does not know audiences leaves them out: such a token proves nothing to us.
@@ -285,9 +273,7 @@ asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string 
   const auto& extra = member(user, "extra");
   const auto first = [&](const char* key) {
     const auto& values = member(extra, key);
-    return values.is_array() && !values.empty() && values[0].is_string()
-               ? values[0].get<std::string>()
-               : std::string();
+    return values.is_array() && !values.empty() ? text_or_empty(values[0]) : std::string();
   };
   identity.pod_name = first("authentication.kubernetes.io/pod-name");
   identity.pod_uid = first("authentication.kubernetes.io/pod-uid");

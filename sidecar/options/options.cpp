@@ -250,7 +250,7 @@ void declare_load(config::OptionSet& options, RunOptions& into) {
                      .value = "on|off",
                      .fallback = "on",
                      .help = "fill in checksums that were left to the network card"},
-                    config::word<bool>({{"on", true}, {"off", false}}), into.fidelity.checksums);
+                    config::on_off(), into.fidelity.checksums);
 }
 
 void declare_pod(config::OptionSet& options, RunOptions& into) {
@@ -269,7 +269,7 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .fallback = "on",
        .help = "give up every capability and every system call that is not needed any "
                "more once the interfaces are open"},
-      config::word<bool>({{"on", true}, {"off", false}}), into.sandbox);
+      config::on_off(), into.sandbox);
   options.add<telemetry::LogFormat>(
       tap::kLogFormat.option,
       config::word<telemetry::LogFormat>(

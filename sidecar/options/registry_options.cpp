@@ -47,8 +47,7 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                              .help = "how long the registry's last word holds while none of its "
                                      "replicas answers; then every peer counts as untapped"},
                             config::duration_ms(0, 600'000), into.grace_ms);
-  options.add<bool>(tap::kNativeSidecar, config::word<bool>({{"on", true}, {"off", false}}),
-                    into.native_sidecar);
+  options.add<bool>(tap::kNativeSidecar, config::on_off(), into.native_sidecar);
 }
 
 Result<void> check_registry(const RegistryOptions& options) {

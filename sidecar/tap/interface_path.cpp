@@ -75,7 +75,7 @@ CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& 
   set_receivers(options, config);
   config.pipeline.fidelity = options.fidelity;
   const net::Interface* const found = find_interface(addresses.interfaces(), interface);
-  config.pipeline.fidelity.mtu = (found != nullptr ? *found : net::Interface{}).mtu;
+  config.pipeline.fidelity.mtu = found != nullptr ? found->mtu : 0;
   config.pipeline.rate_limit = options.rate_limit;
   config.pipeline.outage_buffer = options.outage_buffer;
   config.engine = make_engine_config(

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/net/text.h"
+
 namespace sidetap::configuration {
 
 Section::Section(const Tree& tree, std::string file, std::string path, const yaml::Lines* lines)
@@ -129,10 +131,8 @@ void Section::each(const std::function<void(const std::string&, const Tree&)>& v
 void Section::finish() {
   for (const auto& [key, value] : tree_->items()) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    std::string accepted;
-    for (const std::string& known : known_) accepted += (accepted.empty() ? "" : ", ") + known;
     throw Fault{file_ + ": " + place(key) + ": unknown key" + line_of(place(key)) +
-                "; accepted: " + accepted};
+                "; accepted: " + net::joined(known_, ", ")};
   }
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "shared/net/text.h"
 #include "webhook/admission/admit.h"
 #include "webhook/offline/objects.h"
 #include "webhook/pods/keys.h"
@@ -53,10 +54,9 @@ void collect(Tree& document, const std::string& kind, std::vector<PodPlace>& int
   if (pod == nullptr || !pod->is_object()) {
     const auto way = way_to_pod(kind);
     if (without == nullptr || way.empty() || !is_of_kubernetes(document)) return;
-    std::string path;
-    for (const std::string_view step : way) path += (path.empty() ? "" : ".") + std::string(step);
-    without->push_back({kind, name_of(document), namespace_name,
-                        path + (pod == nullptr ? " is missing" : " is not a mapping")});
+    without->push_back(
+        {kind, name_of(document), namespace_name,
+         net::joined(way, ".") + (pod == nullptr ? " is missing" : " is not a mapping")});
     return;
   }
   into.push_back({.pod = pod,

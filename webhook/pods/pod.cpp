@@ -97,19 +97,33 @@ void read_ports(const MaybeValue& list, Pod& pod) {
   });
 }
 
+/// The amounts of "resources", where they are given.
+struct Amounts {
+  MaybeValue cpu_request;
+  MaybeValue memory_request;
+  MaybeValue cpu_limit;
+  MaybeValue memory_limit;
+};
+
+Amounts amounts_in(const MaybeValue& resources) {
+  const auto [requests, limits] = pick(resources, "requests", "limits");
+  const auto [cpu_request, memory_request] = pick(requests, "cpu", "memory");
+  const auto [cpu_limit, memory_limit] = pick(limits, "cpu", "memory");
+  return {cpu_request, memory_request, cpu_limit, memory_limit};
+}
+
 /// Adds the containers of a list. Has one of them options for Windows?
 bool read_containers(const MaybeValue& list, Pod& pod) {
   bool windows_options = false;
   json::each_element(list, [&](Value one) {
     const auto [name, restart_policy, ports, resources, security_context] =
         pick(one, "name", "restartPolicy", "ports", "resources", "securityContext");
-    const auto [requests, limits] = pick(resources, "requests", "limits");
-    const auto [cpu_request, memory_request] = pick(requests, "cpu", "memory");
-    const auto [cpu_limit, memory_limit] = pick(limits, "cpu", "memory");
-    pod.all_containers.push_back({.name = json::text_or_empty(name),
-                                  .has_restart_policy = restart_policy.has_value(),
-                                  .cpu = {amount_of(cpu_request), amount_of(cpu_limit)},
-                                  .memory = {amount_of(memory_request), amount_of(memory_limit)}});
+    const Amounts given = amounts_in(resources);
+    pod.all_containers.push_back(
+        {.name = json::text_or_empty(name),
+         .has_restart_policy = restart_policy.has_value(),
+         .cpu = {amount_of(given.cpu_request), amount_of(given.cpu_limit)},
+         .memory = {amount_of(given.memory_request), amount_of(given.memory_limit)}});
     read_ports(ports, pod);
     windows_options = windows_options || has_windows_options(security_context);
   });
@@ -124,11 +138,9 @@ Names read_names(const MaybeValue& list) {
 }
 
 void read_bounds(const MaybeValue& resources, Pod& pod) {
-  const auto [requests, limits] = pick(resources, "requests", "limits");
-  const auto [cpu_request, memory_request] = pick(requests, "cpu", "memory");
-  const auto [cpu_limit, memory_limit] = pick(limits, "cpu", "memory");
-  pod.bounds_cpu = cpu_request || cpu_limit;
-  pod.bounds_memory = memory_request || memory_limit;
+  const Amounts given = amounts_in(resources);
+  pod.bounds_cpu = given.cpu_request || given.cpu_limit;
+  pod.bounds_memory = given.memory_request || given.memory_limit;
 }
 
 Lists read_spec(const MaybeValue& spec, Pod& pod) {
