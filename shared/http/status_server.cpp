@@ -82,20 +82,19 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     return target.substr(0, target.find('?'));
   }
 
-  std::string respond(beast::http::verb method, std::string_view target) const {
+  std::string respond(beast::http::verb method, std::string_view path) const {
     constexpr std::string_view kPlain = "text/plain; charset=utf-8";
     const bool body = method != beast::http::verb::head;
     if (body && method != beast::http::verb::get) {
       return answer("405 Method Not Allowed", kPlain, "only GET and HEAD\n", true);
     }
-    target = path_of(target);
-    if (target == "/healthz") return answer("200 OK", kPlain, "ok\n", body);
-    if (target == "/readyz") {
+    if (path == "/healthz") return answer("200 OK", kPlain, "ok\n", body);
+    if (path == "/readyz") {
       const bool ready = !handlers.ready || handlers.ready();
       return ready ? answer("200 OK", kPlain, "ok\n", body)
                    : answer("503 Service Unavailable", kPlain, "not ready\n", body);
     }
-    if (target == "/metrics" && handlers.metrics) {
+    if (path == "/metrics" && handlers.metrics) {
       return answer("200 OK", telemetry::kMetricsContentType, handlers.metrics(), body);
     }
     return answer("404 Not Found", kPlain, "there are /healthz, /readyz and /metrics\n", body);
@@ -113,9 +112,9 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     if (!read_error) {
       const auto& request = parser.get();
       const auto target = request.target();
-      const bool asks_metrics = path_of({target.data(), target.size()}) == "/metrics";
-      if (asks_metrics && handlers.refresh) co_await handlers.refresh();
-      reply = respond(request.method(), {target.data(), target.size()});
+      const std::string_view path = path_of({target.data(), target.size()});
+      if (path == "/metrics" && handlers.refresh) co_await handlers.refresh();
+      reply = respond(request.method(), path);
     } else if (read_error == beast::http::error::end_of_stream || stopped ||
                read_error.category() !=
                    beast::http::make_error_code(beast::http::error::bad_method).category()) {

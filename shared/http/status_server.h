@@ -28,7 +28,7 @@ namespace sidetap::http {
 struct StatusHandlers {
   std::function<bool()> ready;           ///< /readyz: 200 or 503. None: always 200.
   std::function<std::string()> metrics;  ///< /metrics, text format 0.0.4. None: 404.
-  /// Awaited before `metrics`, which others may have to be asked for. None: nothing to wait for.
+  /// Awaited before `metrics` is called: collects what it shows. None: nothing to collect.
   std::function<boost::asio::awaitable<void>()> refresh;
 };
 
