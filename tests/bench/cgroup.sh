@@ -83,7 +83,8 @@ limit_figures() {
   for file in "$last/memory.peak" "$last/memory.max_usage_in_bytes"; do
     [ ! -r "$file" ] || peak=$(($(cat "$file") / 1024))
   done
-  kills=$(cat "$last/memory.events" "$last/memory.oom_control" 2>/dev/null | awk '$1 == "oom_kill" {print $2}' || true)
+  # Each version of cgroups has one of the two, and cat fails for want of the other.
+  kills=$({ cat "$last/memory.events" "$last/memory.oom_control" 2>/dev/null || true; } | awk '$1 == "oom_kill" {print $2}')
   echo "\"throttled_ms\": ${throttled:-0}, \"limited_peak_kib\": $peak, \"oom_kills\": ${kills:-0}"
 }
 
@@ -98,6 +99,7 @@ limit_remove() {
     [ ! -d "$group" ] || echo "left behind: $group" >&2
   done
   limit_groups=()
+  # One that another group has come to use meanwhile stays.
   for controller in "${limit_enabled[@]}"; do
     echo "-$controller" >"$limit_root/cgroup.subtree_control" || true
   done

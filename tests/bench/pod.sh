@@ -11,6 +11,7 @@ interface=eth0
 pod=sidetap-bench-$$-pod
 node=sidetap-bench-$$-node
 
+# Those that are there: it is called at the end too, whatever has come to be by then.
 remove_namespaces() {
   ip netns del "$pod" 2>/dev/null || true
   ip netns del "$node" 2>/dev/null || true
@@ -40,7 +41,8 @@ make_namespaces() {
 }
 
 # The processes of a tap: it leads a session, since some taps fork and some signal their group.
-# Fields by proc(5); the second may hold blanks, so they are counted from behind its parenthesis.
+# Fields by proc(5); the second may hold blanks, so they are counted from behind its parenthesis. Processes that end
+# meanwhile make cat fail.
 all_stats() { { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed 's/.*) //'; }
 cpu_ticks() {  # user and system time, of children that have ended too
   all_stats | awk -v session="$1" '$4 == session {sum += $12 + $13 + $14 + $15} END {print sum + 0}'

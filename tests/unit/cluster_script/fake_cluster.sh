@@ -14,6 +14,7 @@ printf '%s %s\n' "$program" "$line" >>"$state/calls"
 # first_line FILE: sets text, to nothing where there is no such file.
 first_line() {
   text=''
+  # read fails at a last line without an end, which it has read all the same.
   [ ! -e "$state/$1" ] || IFS= read -r text <"$state/$1" || true
 }
 first_line fault
