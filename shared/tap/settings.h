@@ -141,10 +141,21 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .option = {.flag = "--buffer-size",
                 .env = "BUFFER_SIZE",
                 .value = "BYTES",
-                .fallback = "2M",
+                .fallback = "4M",
                 .help = "size of the capture ring of each interface"},
      .form = Form::kSize,
      .least = 512U << 10,
+     .most = 1U << 30},
+    {.key = "sidecar.backlog",
+     .option = {.flag = "--backlog",
+                .env = "BACKLOG",
+                .value = "auto|BYTES",
+                .fallback = "auto",
+                .help = "memory for packets that cannot leave at once: of a burst, while a sensor "
+                        "stalls, before the first session, in an outage; used when needed; auto: "
+                        "64M, or less where the memory limit says so; 0: they are dropped"},
+     .form = Form::kSize,
+     .least = 0,
      .most = 1U << 30},
     {.key = "sidecar.dataMtu",
      .option = {.flag = "--data-mtu",
@@ -202,6 +213,7 @@ inline constexpr const Setting& kUntappedServices = setting_of("UNTAPPED_SERVICE
 inline constexpr const Setting& kInterface = setting_of("INTERFACE");
 inline constexpr const Setting& kSnaplen = setting_of("SNAPLEN");
 inline constexpr const Setting& kBufferSize = setting_of("BUFFER_SIZE");
+inline constexpr const Setting& kBacklog = setting_of("BACKLOG");
 inline constexpr const Setting& kDataMtu = setting_of("DATA_MTU");
 inline constexpr const Setting& kStatusPort = setting_of("STATUS_LISTEN");
 inline constexpr const Setting& kLogLevel = setting_of("LOG_LEVEL");

@@ -9,10 +9,8 @@
 namespace sidetap::capture {
 namespace {
 
-// For so many times the ring is opened again as it was, at two sockets each that cannot be used
-// again, and then with one that can, without growing.
-constexpr std::size_t kFullReopenings = 8;
-constexpr std::size_t kSpareSockets = 2 * kFullReopenings + 1;
+// As many as a source takes, for the case that one of those that come back cannot be used again.
+constexpr std::size_t kSpareSockets = 2;
 
 class SystemDevice final : public Device {
  public:

@@ -36,7 +36,9 @@ class PacketSource {
   /// The interface that it is bound to; 0: every one, or a file; -1: that interface has been
   /// deleted or moved to another network namespace, and nothing comes any more.
   virtual int bound_index() const = 0;
-  /// Packets of so many bytes are to come: makes room for them without losing one, where it can.
+  /// Much of its room is taken by what is not read yet. Never, where it cannot know.
+  virtual bool is_filling() const { return false; }
+  /// Packets of so many bytes are to come.
   virtual void expect(std::size_t /*longest*/) {}
   /// Bytes of packets that it has no room for, as a source that is opened anew for such would have
   /// (DeviceConfig::longest_packet); 0: there is room for all that have come.
@@ -54,8 +56,7 @@ struct DeviceConfig {
   CaptureMethod method = CaptureMethod::kAuto;
   const char* interface = "";
   std::uint32_t snaplen = 262'144;      ///< Bytes kept of each packet.
-  std::size_t buffer_bytes = 2U << 20;  ///< Of the ring shared with the kernel, without load.
-  std::size_t most_buffer_bytes = 0;    ///< Under load; no more than `buffer_bytes`: the same.
+  std::size_t buffer_bytes = 4U << 20;  ///< Of the ring shared with the kernel.
   std::size_t longest_packet = 0;       ///< Bytes; more than the interface says that it has.
   unsigned block_timeout_ms = 5;        ///< A block that is not full is handed over after this.
   /// In force before the ring captures its first packet; libpcap gets it as soon as it captures.

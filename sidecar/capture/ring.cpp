@@ -29,6 +29,7 @@ constexpr unsigned kGsoEcn = 0x80;
 
 constexpr std::size_t kVlanTag = 4;
 constexpr std::size_t kMacs = 12;
+constexpr unsigned kFillingPart = 4;
 
 Error failed(const std::string& what) { return {what + ": " + std::strerror(errno)}; }
 
@@ -112,9 +113,7 @@ Result<void> Ring::start(const RingConfig& config) {
   if (!set_option(descriptor(), PACKET_VNET_HDR, config.offloads ? 1 : 0))
     return failed("packet socket: PACKET_VNET_HDR");
   if (auto attached = attach(descriptor(), {&kNothing, 1}); !attached) return attached;
-  if (config.blocks != 0) {
-    if (auto allocated = allocate(config.block_bytes, config.blocks); !allocated) return allocated;
-  }
+  if (auto allocated = allocate(config); !allocated) return allocated;
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   address.sll_protocol = htons(ETH_P_ALL);
@@ -126,34 +125,26 @@ Result<void> Ring::start(const RingConfig& config) {
 }
 
 Ring::Ring(net::UniqueFd socket, const RingConfig& config)
-    : socket_(std::move(socket)),
-      block_timeout_ms_(config.block_timeout_ms),
-      offloads_(config.offloads) {}
+    : socket_(std::move(socket)), offloads_(config.offloads) {}
 
 Ring::~Ring() { unmap(); }
 
-Result<void> Ring::allocate(std::size_t block_bytes, unsigned blocks) {
+Result<void> Ring::allocate(const RingConfig& config) {
   tpacket_req3 request{};
-  request.tp_block_size = static_cast<unsigned>(block_bytes);
-  request.tp_block_nr = blocks;
+  request.tp_block_size = static_cast<unsigned>(config.block_bytes);
+  request.tp_block_nr = config.blocks;
   // In version 3 frames have the size of their packet; the kernel checks the product all the same.
   request.tp_frame_size = request.tp_block_size;
-  request.tp_frame_nr = blocks;
-  request.tp_retire_blk_tov = block_timeout_ms_;
+  request.tp_frame_nr = config.blocks;
+  request.tp_retire_blk_tov = config.block_timeout_ms;
   if (!set_option(descriptor(), PACKET_RX_RING, request)) return failed("packet ring");
-  void* memory =
-      mmap(nullptr, block_bytes * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor(), 0);
+  void* memory = mmap(nullptr, config.block_bytes * config.blocks, PROT_READ | PROT_WRITE,
+                      MAP_SHARED, descriptor(), 0);
   if (memory == MAP_FAILED) return failed("packet ring");
   memory_ = static_cast<std::byte*>(memory);
-  block_bytes_ = block_bytes;
-  blocks_ = blocks;
+  block_bytes_ = config.block_bytes;
+  blocks_ = config.blocks;
   return {};
-}
-
-void Ring::release() {
-  unmap();
-  // Only a ring that is mapped cannot be given back.
-  (void)set_option(descriptor(), PACKET_RX_RING, tpacket_req3{});
 }
 
 void Ring::unmap() {
@@ -163,44 +154,9 @@ void Ring::unmap() {
   left_ = block_ = blocks_ = 0;
 }
 
-Result<void> Ring::found_group() {
-  constexpr unsigned kAnyFreeNumber = PACKET_FANOUT_FLAG_UNIQUEID;
-  if (!set_option(descriptor(), PACKET_FANOUT, (PACKET_FANOUT_CBPF | kAnyFreeNumber) << 16))
-    return failed("packet socket: PACKET_FANOUT");
-  in_group_ = true;
-  return {};
-}
-
-Result<void> Ring::join_group(const Ring& founder) {
-  unsigned group = 0;
-  socklen_t size = sizeof group;
-  if (getsockopt(founder.descriptor(), SOL_PACKET, PACKET_FANOUT, &group, &size) != 0 ||
-      !set_option(descriptor(), PACKET_FANOUT, group))
-    return failed("packet socket: PACKET_FANOUT");
-  in_group_ = true;
-  return {};
-}
-
-Result<void> Ring::direct_group_to(unsigned member) const {
-  sock_filter answer{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = member};
-  const sock_fprog program{1, &answer};
-  if (!set_option(descriptor(), PACKET_FANOUT_DATA, program))
-    return failed("packet socket: PACKET_FANOUT_DATA");
-  return {};
-}
-
-bool Ring::has_any() const {
-  if (!memory_) return false;
-  std::byte* block = memory_ + block_ * block_bytes_;
-  if ((status_of(block).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0) return true;
-  // The kernel counts while it fills.
-  auto& packets = reinterpret_cast<tpacket_block_desc*>(block)->hdr.bh1.num_pkts;
-  return std::atomic_ref(packets).load(std::memory_order_relaxed) != 0;
-}
-
-bool Ring::is_half_full() const {
-  if (blocks_ < 2) return false;
-  std::byte* last = memory_ + (block_ + blocks_ / 2 - 1) % blocks_ * block_bytes_;
+bool Ring::is_filling() const {
+  if (blocks_ == 0) return false;
+  std::byte* last = memory_ + (block_ + blocks_ / kFillingPart) % blocks_ * block_bytes_;
   return (status_of(last).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0;
 }
 
@@ -213,7 +169,6 @@ std::size_t Ring::read(PacketHandler& handler, std::size_t most) {
       const auto& header = reinterpret_cast<const tpacket_block_desc*>(block)->hdr.bh1;
       left_ = header.num_pkts;
       packet_ = block + header.offset_to_first_pkt;
-      bytes_read_ += header.blk_len;
     }
     for (; left_ != 0 && done < most; --left_, ++done) {
       std::byte* packet = packet_;
@@ -282,7 +237,7 @@ int Ring::bound_index() const { return capture::bound_index(descriptor()); }
 
 net::UniqueFd Ring::give_up_socket() {
   unmap();
-  return in_group_ ? net::UniqueFd() : std::move(socket_);
+  return std::move(socket_);
 }
 
 void Ring::add_counts(SourceCounts& counts) {

@@ -18,7 +18,6 @@
 #include <sys/utsname.h>
 
 #include "shared/net/unique_fd.h"
-#include "sidecar/capture/growing_ring.h"
 #include "sidecar/capture/ring.h"
 
 namespace sidetap::capture {
@@ -28,17 +27,15 @@ namespace {
 constexpr std::uint32_t kEtherType = 12;
 constexpr std::uint32_t kIpv4Protocol = 14 + 9;
 constexpr std::uint32_t kIpv6NextHeader = 14 + 6;
-constexpr std::size_t kMinBlock = 128U << 10;
+// The reader wakes for each block: of small ones it would wake more often than a packet is worth.
+constexpr std::size_t kMinBlock = 256U << 10;
 constexpr std::size_t kMaxBlock = 1U << 20;
-// Of the ring under load: the reader wakes for each block, so large ones, but enough of them that
-// one is free while others are read.
-constexpr std::size_t kLoadedBlock = 512U << 10;
-constexpr std::size_t kLoadedBlocks = 16;
 // The kernel takes a new block whenever one has waited for its time, however little is in it. So a
 // reader that waits for a CPU has as many times the timeout as there are blocks, until packets
 // drop: the ring with few blocks waits longer for each.
-constexpr unsigned kFewestSctpBlocks = 4;
-constexpr unsigned kSctpShare = 4;  // one in so many blocks
+constexpr unsigned kFewestBlocks = 4;
+constexpr unsigned kSctpBlocks = 4;
+constexpr std::size_t kSctpBlock = 128U << 10;
 constexpr unsigned kSctpPatience = 4;
 
 /// `program` behind a test for SCTP right behind an IP header: what it is, or what it is not.
@@ -88,13 +85,15 @@ class InterfaceDrops {
 
 class RingSource final : public PacketSource {
  public:
-  RingSource(std::unique_ptr<GrowingRing> main, std::unique_ptr<Ring> sctp, net::UniqueFd ready,
-             const DeviceConfig& config, std::shared_ptr<SpareSockets> spares)
+  RingSource(std::unique_ptr<Ring> main, std::unique_ptr<Ring> sctp, net::UniqueFd ready,
+             const DeviceConfig& config, std::size_t block_bytes,
+             std::shared_ptr<SpareSockets> spares)
       : main_(std::move(main)),
         sctp_(std::move(sctp)),
         ready_(std::move(ready)),
         drops_(config.interface),
         most_wanted_(std::min<std::size_t>(config.snaplen, kMaxBlock - kBlockOverhead)),
+        room_(block_bytes - kBlockOverhead),
         spares_(std::move(spares)) {}
   ~RingSource() override {
     spares_->give_back(main_->give_up_socket());
@@ -106,11 +105,15 @@ class RingSource final : public PacketSource {
 
   Result<std::size_t> read(PacketHandler& handler, std::size_t most) override {
     const std::size_t done = main_->read(handler, most) + sctp_->read(handler, most);
+    // What the other end of the link hands over may be longer than this end says.
+    if (main_->longest_cut() > longest_) expect(main_->longest_cut());
     if (done != 0) return done;
     if (auto alive = main_->check(); !alive) return alive.error();
     if (auto alive = sctp_->check(); !alive) return alive.error();
     return std::size_t{0};
   }
+
+  bool is_filling() const override { return main_->is_filling(); }
 
   Result<void> set_filter(std::span<const BpfInstruction> program) override {
     if (auto set = main_->set_filter(split(program, false)); !set) return set;
@@ -125,78 +128,55 @@ class RingSource final : public PacketSource {
   }
 
   int bound_index() const override { return main_->bound_index(); }
-  void expect(std::size_t longest) override { main_->expect(std::min(longest, most_wanted_)); }
-  std::size_t outgrown_by() const override { return main_->outgrown_by(); }
+  void expect(std::size_t longest) override { longest_ = std::max(longest_, longest); }
+  std::size_t outgrown_by() const override {
+    return std::min(longest_, most_wanted_) > room_ ? longest_ : 0;
+  }
 
  private:
-  std::unique_ptr<GrowingRing> main_;
+  std::unique_ptr<Ring> main_;
   std::unique_ptr<Ring> sctp_;
   net::UniqueFd ready_;
   InterfaceDrops drops_;
   std::size_t most_wanted_;  // bytes of a packet
+  std::size_t room_;         // for one
+  std::size_t longest_ = 0;  // that there is to be room for
   std::shared_ptr<SpareSockets> spares_;
   SourceCounts counts_;
 };
 
-/// Of the ring without load; `sctp_blocks` are the second ring's.
-struct Sizes {
-  std::size_t block_bytes = 0;
-  unsigned blocks = 0;
-  unsigned sctp_blocks = 0;
-  GrowthConfig growth;
-};
-
-Sizes sizes_for(const DeviceConfig& config, const LinkFacts& facts) {
-  Sizes sizes;
+std::size_t block_bytes_for(const DeviceConfig& config, const LinkFacts& facts) {
   const std::size_t longest = std::max<std::size_t>(facts.longest_packet, config.longest_packet);
-  sizes.block_bytes =
-      std::clamp(std::bit_ceil(std::min<std::size_t>(longest, config.snaplen) + kBlockOverhead),
-                 kMinBlock, kMaxBlock);
-  const unsigned blocks = std::max(static_cast<unsigned>(config.buffer_bytes / sizes.block_bytes),
-                                   2 * kFewestSctpBlocks);
-  sizes.sctp_blocks = std::max(blocks / kSctpShare, kFewestSctpBlocks);
-  sizes.blocks = blocks - sizes.sctp_blocks;
-  // The small ring leaves a part to SCTP, so that its size alone does not tell whether it may grow.
-  const std::size_t most =
-      config.most_buffer_bytes > config.buffer_bytes ? config.most_buffer_bytes : 0;
-  sizes.growth.block_bytes =
-      std::max(std::min(std::bit_floor(most / kLoadedBlocks), kLoadedBlock), sizes.block_bytes);
-  sizes.growth.blocks = static_cast<unsigned>(most / sizes.growth.block_bytes);
-  return sizes;
+  return std::clamp(std::bit_ceil(std::min<std::size_t>(longest, config.snaplen) + kBlockOverhead),
+                    kMinBlock, kMaxBlock);
 }
 
 /// Those of one source, until they are taken: what is left goes back.
 struct Sockets {
   explicit Sockets(SpareSockets& from) : spares(from) {}
   ~Sockets() {
-    for (net::UniqueFd* left : {&main, &sctp, &growth}) spares.give_back(std::move(*left));
+    for (net::UniqueFd* left : {&main, &sctp}) spares.give_back(std::move(*left));
   }
   Sockets(const Sockets&) = delete;
   Sockets& operator=(const Sockets&) = delete;
 
-  /// The two that a source cannot do without come first.
-  Result<void> take(bool may_grow) {
+  Result<void> take() {
     for (net::UniqueFd* needed : {&main, &sctp}) {
       auto taken = spares.take();
       if (!taken) return taken.error();
       *needed = std::move(*taken);
     }
-    if (!may_grow) return {};
-    if (auto taken = spares.take(); taken) growth = std::move(*taken);
-    if (growth && !spares.is_older(main, growth)) std::swap(main, growth);
     return {};
   }
 
   SpareSockets& spares;
   net::UniqueFd main;
   net::UniqueFd sctp;
-  net::UniqueFd growth;
 };
 
 Result<net::UniqueFd> make_ready(std::initializer_list<int> descriptors) {
   net::UniqueFd ready(epoll_create1(EPOLL_CLOEXEC));
   for (const int descriptor : descriptors) {
-    if (descriptor < 0) continue;
     epoll_event event{};
     event.events = EPOLLIN;
     if (epoll_ctl(ready.get(), EPOLL_CTL_ADD, descriptor, &event) != 0)
@@ -225,37 +205,45 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config, cons
   };
   if (facts.hardware_type != ARPHRD_ETHER) return failed({"it is not Ethernet"});
 
-  const Sizes sizes = sizes_for(config, facts);
   RingConfig ring;
   ring.interface_index = facts.index;
-  ring.block_bytes = sizes.block_bytes;
-  ring.blocks = sizes.blocks;
+  ring.block_bytes = block_bytes_for(config, facts);
+  ring.blocks =
+      std::max(static_cast<unsigned>(config.buffer_bytes / ring.block_bytes), kFewestBlocks);
   ring.block_timeout_ms = config.block_timeout_ms;
   Sockets sockets(*spares);
-  if (auto taken = sockets.take(GrowingRing::may_grow(ring, sizes.growth)); !taken)
-    return failed(taken.error());
+  if (auto taken = sockets.take(); !taken) return failed(taken.error());
 
   constexpr BpfInstruction kEverything{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = kMaxBlock};
   const auto program =
       config.filter.empty() ? std::span<const BpfInstruction>(&kEverything, 1) : config.filter;
   const auto without_sctp = split(program, false);
   ring.filter = without_sctp;
-  auto main = GrowingRing::open(ring, sizes.growth, sockets.main, sockets.growth);
+  auto main = Ring::open(ring, sockets.main);
   if (!main) return failed(main.error());
 
   const auto only_sctp = split(program, true);
-  ring.filter = only_sctp;
-  ring.blocks = sizes.sctp_blocks;
-  ring.block_timeout_ms = config.block_timeout_ms * kSctpPatience;
-  ring.offloads = false;
-  auto sctp = Ring::open(ring, sockets.sctp);
-  if (!sctp) return failed(sctp.error());
+  RingConfig small = ring;
+  small.filter = only_sctp;
+  small.block_bytes = kSctpBlock;
+  small.blocks = kSctpBlocks;
+  small.block_timeout_ms = config.block_timeout_ms * kSctpPatience;
+  small.offloads = false;
+  auto sctp = Ring::open(small, sockets.sctp);
+  if (!sctp) {
+    sockets.main = (*main)->give_up_socket();
+    return failed(sctp.error());
+  }
 
-  auto ready =
-      make_ready({(*main)->descriptor(), (*main)->second_descriptor(), (*sctp)->descriptor()});
-  if (!ready) return failed(ready.error());
-  return std::unique_ptr<PacketSource>(std::make_unique<RingSource>(
-      std::move(*main), std::move(*sctp), std::move(*ready), config, std::move(spares)));
+  auto ready = make_ready({(*main)->descriptor(), (*sctp)->descriptor()});
+  if (!ready) {
+    sockets.main = (*main)->give_up_socket();
+    sockets.sctp = (*sctp)->give_up_socket();
+    return failed(ready.error());
+  }
+  return std::unique_ptr<PacketSource>(
+      std::make_unique<RingSource>(std::move(*main), std::move(*sctp), std::move(*ready), config,
+                                   ring.block_bytes, std::move(spares)));
 }
 
 }  // namespace sidetap::capture

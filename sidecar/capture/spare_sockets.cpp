@@ -1,6 +1,5 @@
 #include "sidecar/capture/spare_sockets.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -33,36 +32,24 @@ bool reset(int descriptor) {
          getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &error_size) == 0;
 }
 
-}  // namespace
-
-net::UniqueFd SpareSockets::make() {
+net::UniqueFd make_socket() {
   // Protocol 0: nothing is captured until bind().
-  net::UniqueFd made(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (made) {
-    std::erase(made_, made.get());  // one that was closed had this number
-    made_.push_back(made.get());
-  }
-  return made;
+  return net::UniqueFd(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-bool SpareSockets::is_older(const net::UniqueFd& first, const net::UniqueFd& second) const {
-  const auto age = [this](const net::UniqueFd& socket) {
-    return std::find(made_.begin(), made_.end(), socket.get());
-  };
-  return age(first) < age(second);
-}
+}  // namespace
 
 void SpareSockets::reserve(std::size_t count) {
   most_ = count + kOfOneSource;
   while (kept_.size() < count) {
-    net::UniqueFd made = make();
+    net::UniqueFd made = make_socket();
     if (!made) return;
     kept_.push_back(std::move(made));
   }
 }
 
 Result<net::UniqueFd> SpareSockets::take() {
-  net::UniqueFd made = make();
+  net::UniqueFd made = make_socket();
   if (made) return made;
   const int code = errno;
   if (kept_.empty()) {

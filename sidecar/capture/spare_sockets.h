@@ -1,7 +1,6 @@
 // Packet sockets kept for the day when the interface comes back and the right to make one is gone.
 //
-// Only CAP_NET_RAW makes a packet socket, but whoever has one may bind it to another interface. A
-// socket that was in a fanout group (growing_ring.h) cannot be bound again; every other is used
+// Only CAP_NET_RAW makes a packet socket, but whoever has one may bind it to another interface,
 // again and again.
 #pragma once
 
@@ -25,16 +24,10 @@ class SpareSockets {
   /// For a socket that nobody reads any more, or none. Gives its ring back, and nothing is captured
   /// for it.
   void give_back(net::UniqueFd socket);
-  /// Of two that take() gave, whether the first was made before the second.
-  bool is_older(const net::UniqueFd& first, const net::UniqueFd& second) const;
-
   std::size_t size() const { return kept_.size(); }
 
  private:
-  net::UniqueFd make();
-
   std::vector<net::UniqueFd> kept_;
-  std::vector<int> made_;  // descriptors, the oldest first; some may be closed
   std::size_t most_ = 0;
 };
 

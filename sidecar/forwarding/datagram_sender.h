@@ -56,6 +56,9 @@ class DatagramSender {
   /// The first `datagrams` of a run, in which so many packets ended, were sent.
   void count_sent(const net::DatagramRun& run, std::size_t datagrams, std::uint32_t packets);
 
+  /// Nothing more can be sent: `on_fault` has been called.
+  bool is_dead() const { return dead_; }
+
   /// Datagrams that were sent were too large for the path: UDP payload bytes that fit it now, which
   /// may be more than they have by now; 0: no news. Reading resets it.
   std::size_t take_smaller_size() { return std::exchange(smaller_size_, 0); }

@@ -64,6 +64,8 @@ class Output {
   virtual void finish() { flush(); }
   /// A socket whose writability would let flush() go on; -1: none.
   virtual int blocked_descriptor() const { return -1; }
+  /// What is added now is on its way soon. Otherwise it waits for the socket, or is dropped.
+  virtual bool takes_more() const { return true; }
   const OutputCounts& counts() const { return counts_; }
 
  protected:

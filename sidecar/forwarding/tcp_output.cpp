@@ -14,8 +14,9 @@
 namespace sidetap::forwarding {
 namespace {
 
-// Room for a few of the largest packets there are (BIG TCP) and for a short stall of the sensor.
-constexpr std::size_t kCapacity = 1U << 20;
+// Room for what comes before a stall of the sensor is noticed, and for a few of the largest packets
+// there are (BIG TCP).
+constexpr std::size_t kCapacity = 2U << 20;
 // What is gathered before the socket is asked, so that one system call carries many packets.
 constexpr std::size_t kWriteBytes = 64 * 1024;
 
@@ -76,6 +77,7 @@ class TcpOutput final : public Output {
   }
 
   int blocked_descriptor() const override { return blocked_ ? socket_.get() : -1; }
+  bool takes_more() const override { return !blocked_ && !dead_; }
 
  private:
   long write_plain() {

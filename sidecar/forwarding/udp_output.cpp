@@ -24,6 +24,7 @@ class UdpstrOutput final : public Output {
     packer_.finish();
     send();
   }
+  bool takes_more() const override { return !sender_.is_dead(); }
 
  private:
   void send() {
@@ -90,6 +91,7 @@ class PlainUdpOutput final : public Output {
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
       datagram_size_ = std::clamp(smaller, rpcap::kMinUdpstrDatagram, datagram_size_);
   }
+  bool takes_more() const override { return !sender_.is_dead(); }
 
  private:
   /// Its packet as by a smaller snaplen. One that fills a datagram of the size `before` was cut,

@@ -174,6 +174,17 @@ void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
       config::any_text(), tls.server_name);
 }
 
+/// Bytes, or "auto".
+config::Parser<std::optional<std::uint64_t>> backlog_size() {
+  return [bytes = tap::size(tap::kBacklog)](
+             std::string_view text) -> Result<std::optional<std::uint64_t>> {
+    if (text == "auto") return std::optional<std::uint64_t>();
+    auto size = bytes(text);
+    if (!size) return Error{"auto, or " + size.error().text};
+    return std::optional<std::uint64_t>(*size);
+  };
+}
+
 void declare_capture(config::OptionSet& options, RunOptions& into) {
   options.add<std::vector<std::string>>(tap::kInterface.option, config::interface_names(),
                                         into.interfaces);
@@ -193,14 +204,7 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
       into.capture_method);
   options.add<std::uint64_t>(tap::kBufferSize.option, tap::size(tap::kBufferSize),
                              into.buffer_size);
-  options.add<std::uint64_t>(
-      {.flag = "--buffer-max",
-       .env = "BUFFER_MAX",
-       .value = "BYTES",
-       .fallback = "8M",
-       .help = "what the ring grows to under load, for as long as that lasts; no more than "
-               "--buffer-size: it does not grow"},
-      config::byte_size(0, 1U << 30), into.buffer_max);
+  options.add<std::optional<std::uint64_t>>(tap::kBacklog.option, backlog_size(), into.backlog);
   options.add<std::int64_t>({.flag = "--flush-interval",
                              .env = "FLUSH_INTERVAL",
                              .value = "TIME",
@@ -225,14 +229,6 @@ void declare_load(config::OptionSet& options, RunOptions& into) {
                               .help = "packets per second that are forwarded at most; 0: no bound"},
                              config::number<std::uint64_t>(0, 1'000'000'000, "packets per second"),
                              into.rate_limit.packets_per_second);
-  options.add<std::uint64_t>(
-      {.flag = "--outage-buffer",
-       .env = "OUTAGE_BUFFER",
-       .value = "BYTES",
-       .fallback = "0",
-       .help = "memory for packets that come while no sensor at all has a session, sent when one "
-               "has; 0: they are dropped"},
-      config::byte_size(0, 1U << 30), into.outage_buffer);
   options.add<fidelity::SegmentMode>(
       {.flag = "--segment",
        .env = "SEGMENT",

@@ -37,11 +37,11 @@ struct RunOptions {
   std::vector<std::string> interfaces;  ///< Empty: the one that holds the pod's address.
   capture::CaptureMethod capture_method = capture::CaptureMethod::kAuto;
   std::uint64_t buffer_size = 0;
-  std::uint64_t buffer_max = 0;
   std::int64_t flush_interval_ms = 0;
   fidelity::RestorerConfig fidelity;
   forwarding::RateLimit rate_limit;
-  std::uint64_t outage_buffer = 0;  ///< Bytes.
+  /// Bytes, of all interfaces together. Nothing: what the memory limit leaves.
+  std::optional<std::uint64_t> backlog;
 
   bool sandbox = true;
   std::optional<net::HostPort> status_listen;

@@ -232,6 +232,21 @@ Decision Engine::decide(const PacketView& packet, Moment moment) {
   return packet.fragment ? decide_fragment(packet, flow) : decide_whole(packet, flow);
 }
 
+bool Engine::is_left_to_peer(const PacketView& packet) {
+  if (has_pending_.load(std::memory_order_acquire)) adopt_pending();
+  if (in_the_past_) choose_peers(kNow);
+  // Of what goes to several only those know who are on the link.
+  if (packet.depth == Depth::kNothing || packet.depth == Depth::kLink || packet.link_group)
+    return false;
+  const AddressFacts source = facts_of(packet.source);
+  const AddressFacts destination = facts_of(packet.destination);
+  if (source.self == destination.self || destination.group) return false;
+  const AddressFacts peer = source.self ? destination : source;
+  if (peer.service) return !peer.service_kept;
+  return peer.tapped || (!peer.gateway && is_tapped_by_mac(packet, !source.self) == Tapped::kYes &&
+                         (source.self ? packet.destination : packet.source).is_link_local());
+}
+
 Decision Engine::decide_service(AddressFacts peer) const {
   return {peer.service_kept, peer.service_kept ? Rule::kServiceViewKept : Rule::kServiceView};
 }

@@ -55,8 +55,9 @@ struct EngineConfig {
   std::uint64_t hash_seed = 0x9e3779b97f4a7c15ULL;  ///< Random in production: peers choose ports.
 };
 
-/// decide(), forget_peers_before() and counters are for one thread, the packet path; the setters
-/// may be called from any thread and take effect with the next packet, each in one step.
+/// decide(), is_left_to_peer(), forget_peers_before() and counters are for one thread, the packet
+/// path; the setters may be called from any thread and take effect with the next packet, each in
+/// one step.
 class Engine {
  public:
   /// `listening` must outlive the engine and is called on the thread of decide().
@@ -64,6 +65,10 @@ class Engine {
 
   /// `moment`: when the packet passed. It counts only while looks_back().
   Decision decide(const capture::PacketView& packet, Moment moment = kNow);
+
+  /// Does the other end's tap forward this packet while this pod's tap does not? By the newest
+  /// peers. For whole packets and fragments that decide() has called owned; thread as there.
+  bool is_left_to_peer(const capture::PacketView& packet);
 
   void set_self(Self self);
   void set_gateways(std::vector<net::IpAddress> gateways);

@@ -221,6 +221,15 @@ void CaptureLoop::set_tapped_peers(std::shared_ptr<const ownership::TappedPeers>
   });
 }
 
+void CaptureLoop::know_peers() {
+  impl_->commands.post([impl = impl_.get()] { impl->loop.pipeline().know_peers(); });
+}
+
+void CaptureLoop::set_relied_on(bool relied_on) {
+  impl_->commands.post(
+      [impl = impl_.get(), relied_on] { impl->loop.pipeline().set_relied_on(relied_on); });
+}
+
 bool CaptureLoop::is_open() const { return impl_->loop.slot().is_open(); }
 bool CaptureLoop::is_working() const { return impl_->loop.slot().is_working(); }
 const std::string& CaptureLoop::name() const { return impl_->config().interface; }

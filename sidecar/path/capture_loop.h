@@ -27,7 +27,7 @@ class CaptureLoop final : public session::CaptureControl {
   void run();
   /// `done` is called when the thread has done all that came before.
   void settle(Done done);
-  /// Sends what is kept of an outage to the captures that run, for two seconds at most.
+  /// Sends what waits in the backlog to the captures that run, for two seconds at most.
   void hand_over(Done done);
   /// Does all that came before, reads what the kernel holds, sends what is packed, and ends the
   /// thread. Returns when it has ended: within a tenth of a second where nothing came before.
@@ -63,6 +63,11 @@ class CaptureLoop final : public session::CaptureControl {
   /// peers before. `unowned`: as in the configuration.
   void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers,
                         std::vector<net::Cidr> unowned);
+
+  /// Those are the peers from the tap's start on: what came before can be judged by them.
+  void know_peers();
+  /// Do peers leave packets to this tap, whether it forwards now or not? False at first.
+  void set_relied_on(bool relied_on);
 
   /// The interface is open. Any thread.
   bool is_open() const;

@@ -15,8 +15,7 @@ constexpr unsigned kBlockTimeoutMs = 8;
 constexpr std::uint32_t kLongestPacket = 540'000;
 // Of the link layer, IP with extension headers, a tunnel or a quoted packet, and ports.
 constexpr std::uint32_t kHeaderBytes = 256;
-// Between two pieces of what was kept during an outage, while nothing else is to be done: UDP says
-// not when it is too much.
+// Between two trains of what waits, while nothing else is to be done: see Pacer.
 constexpr int kReplayPause = 1;
 constexpr std::chrono::seconds kHandOver{2};
 // For a sensor that has stopped reading to take what is packed for it.
@@ -27,7 +26,6 @@ capture::DeviceConfig device_config(const CaptureLoopConfig& config) {
   device.method = config.method;
   device.snaplen = captured_bytes(config);
   device.buffer_bytes = config.buffer_bytes;
-  device.most_buffer_bytes = config.most_buffer_bytes;
   device.block_timeout_ms = kBlockTimeoutMs;
   return device;
 }
@@ -91,6 +89,7 @@ std::size_t PacketLoop::read_source() {
     engine_.forget_peers_before(Clock::now() - config_.longest_backlog);
     pipeline_.set_stamp_offset(capture::StampOffset::now());
   }
+  pipeline_.begin_read(Clock::now(), slot_.is_filling());
   return slot_.read(pipeline_, kPacketsPerRead);
 }
 
@@ -117,9 +116,12 @@ void PacketLoop::run() {
     if (commands_.due()) commands_.run();
     if (stopping_) break;  // one of the commands says so
     const Clock::time_point now = Clock::now();
-    if (now >= slot_.next_look()) keep_source();
+    if (now >= slot_.next_look()) {
+      keep_source();
+      pipeline_.trim();
+    }
     const std::size_t got = read_source();
-    pipeline_.replay(got);
+    if (!slot_.is_filling()) pipeline_.replay();
     if (!hand_overs_.empty()) end_hand_overs(false);
     if (got == 0) {
       // Nothing more is there now: what is packed need not wait for company.
@@ -143,7 +145,7 @@ void PacketLoop::hand_over(std::function<void()> done) {
 }
 
 void PacketLoop::end_hand_overs(bool all) {
-  const bool over = all || !slot_.is_open() || !pipeline_.can_replay();
+  const bool over = all || !slot_.is_open() || !pipeline_.has_left();
   const Clock::time_point now = Clock::now();
   std::erase_if(hand_overs_, [&](HandOver& each) {
     if (!over && now < each.deadline) return false;
@@ -166,15 +168,25 @@ Result<void> PacketLoop::set_sensor_filter(std::uint64_t id, forwarding::SensorF
   return {};
 }
 
+/// For as long as its output takes it.
+void PacketLoop::send_what_waits(const forwarding::Output& output, Clock::time_point deadline) {
+  while (pipeline_.can_replay() && output.takes_more() && Clock::now() < deadline) {
+    const std::size_t got = read_source();
+    pipeline_.replay();
+    if (got == 0) poll(nullptr, 0, kReplayPause);
+  }
+}
+
 void PacketLoop::end(std::uint64_t id) {
   const CaptureRegister::Capture* capture = captures_.find(id);
   if (capture == nullptr) return;
   const std::shared_ptr<Forwarder> forwarder = capture->forwarder;
   slot_.drain(pipeline_);
-  pipeline_.remove(forwarder.get());
   forwarding::Output& output = forwarder->output();
-  output.flush();
   const auto deadline = Clock::now() + kFinish;
+  send_what_waits(output, deadline);
+  pipeline_.remove(forwarder.get());
+  output.flush();
   while (output.blocked_descriptor() >= 0 && Clock::now() < deadline) {
     if (read_source() == 0) {
       pipeline_.flush();

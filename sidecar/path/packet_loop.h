@@ -35,8 +35,7 @@ struct CaptureLoopConfig {
   std::vector<net::Cidr> unowned_peers;
   std::uint32_t snaplen = 262'144;  ///< Bytes that are forwarded of each packet at most.
   capture::CaptureMethod method = capture::CaptureMethod::kAuto;
-  std::size_t buffer_bytes = 2U << 20;
-  std::size_t most_buffer_bytes = 0;             ///< As of capture::DeviceConfig.
+  std::size_t buffer_bytes = 4U << 20;
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
   /// What is read later than that after it passed is decided by what holds then.
   std::chrono::milliseconds longest_backlog{2'000};
@@ -75,9 +74,9 @@ class PacketLoop {
   void run();
   void stop() { stopping_ = true; }
 
-  /// `done` is called on the control thread when nothing is left that a capture would take of
-  /// what was kept during an outage, in two seconds at the latest. The loop goes on meanwhile, and
-  /// what comes goes behind what is kept.
+  /// `done` is called on the control thread when nothing is left in the backlog that a capture
+  /// would take, in two seconds at the latest. The loop goes on meanwhile, and what comes goes
+  /// behind what waits.
   void hand_over(std::function<void()> done);
 
   void add(std::uint64_t id, CaptureRegister::Capture capture);
@@ -104,6 +103,7 @@ class PacketLoop {
   void give_up_rights();
   void keep_source();
   std::size_t read_source();
+  void send_what_waits(const forwarding::Output& output, Clock::time_point deadline);
   int until_next_look() const;
   void wait(int timeout_ms);
   void end_hand_overs(bool all);

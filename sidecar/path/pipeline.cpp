@@ -6,8 +6,9 @@
 namespace sidetap {
 namespace {
 
-// Given to sensors in one go: what their sockets have room for.
-constexpr std::size_t kReplayBytes = 64 * 1024;
+// For the registry's first word, at the tap's start.
+constexpr std::chrono::milliseconds kPeersUnknown{1000};
+constexpr std::chrono::seconds kIdle{1};
 
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   std::uint64_t h = (a ^ b) * 0x9e3779b97f4a7c15ULL;
@@ -45,20 +46,6 @@ std::uint64_t flow_hash(const capture::PacketView& view) {
   return mix(source + destination, 1);  // a sum is the same in both directions
 }
 
-/// What was kept during an outage is owned already, and within the rate.
-class Pipeline::Replay final : public capture::PacketHandler {
- public:
-  explicit Replay(Pipeline& pipeline) : pipeline_(pipeline) {}
-  void on_packet(const capture::CapturedPacket& packet) override {
-    pipeline_.ledger_.released.add();
-    const auto view = capture::parse_packet(pipeline_.config_.link, packet.bytes);
-    pipeline_.take(packet, view, flow_hash(view), false);
-  }
-
- private:
-  Pipeline& pipeline_;
-};
-
 Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
     : config_(std::move(config)),
       engine_(engine),
@@ -66,10 +53,12 @@ Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
       all_run_(expected_.empty()),
       restorer_(config_.fidelity),
       limiter_(config_.rate_limit),
-      outage_(config_.outage_buffer) {}
+      backlog_(config_.backlog) {}
 
 void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
                    Part part) {
+  if (part == Part::kTaker && takers_.empty() && config_.peers_stand_in)
+    held_until_ = now_ + kPeersUnknown;
   (part == Part::kTaker ? takers_ : copies_).push_back({std::move(forwarder), hash_of(key), key});
   wanting_.reserve(takers_.size() + copies_.size());
   taking_.reserve(wanting_.capacity());
@@ -92,7 +81,23 @@ void Pipeline::note_who_runs() {
   }
   only_ = takers_.size() == 1 && copies_.empty() ? takers_.front().forwarder.get() : nullptr;
   all_run_ = std::all_of(expected_.begin(), expected_.end(), [](const auto& e) { return e.runs; });
+  straight_ = !takers_.empty();
 }
+
+void Pipeline::begin_read(Clock::time_point now, bool filling) {
+  now_ = now;
+  pacer_.advance(now);
+  straight_ = !filling && takes_more();
+}
+
+/// The fastest sets the pace: it must lose nothing because another stands still.
+bool Pipeline::takes_more() const {
+  return std::any_of(takers_.begin(), takers_.end(),
+                     [](const Target& target) { return target.forwarder->output().takes_more(); });
+}
+
+/// Peers count this pod as untapped, so their taps forward all that passes between it and them.
+bool Pipeline::is_alone() const { return config_.peers_stand_in && takers_.empty() && !relied_on_; }
 
 void Pipeline::count_each_missed() {
   for (Expected& expected : expected_) {
@@ -118,7 +123,9 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     ledger_.rate_limited.add();
     return;
   }
-  if (!takers_.empty() && outage_.packets() == 0) {
+  pacer_.arrive(packet.bytes.size());
+  if (straight_ && backlog_.packets() == 0 && pacer_.may_send()) {
+    pacer_.spend(packet.bytes.size());
     take(packet, view, flow, true);
     return;
   }
@@ -136,13 +143,20 @@ bool Pipeline::within_rate(const capture::CapturedPacket& packet, const capture:
 /// What comes while older packets wait goes behind them, so that every flow stays in order.
 void Pipeline::keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
                             std::uint64_t flow) {
-  while (!outage_.keep(packet)) {
+  const bool alone = is_alone();
+  if (alone && engine_.is_left_to_peer(view)) {
+    ledger_.left_to_peers.add();
+    return;
+  }
+  last_kept_ = now_;
+  const bool may_keep = config_.keep_without_capture || !takers_.empty();
+  while (!may_keep || !backlog_.keep(packet, alone)) {
     if (takers_.empty()) {
       ledger_.no_session.add();
       count_missed();
       return;
     }
-    if (outage_.packets() == 0) {
+    if (backlog_.packets() == 0) {
       take(packet, view, flow, false);
       return;
     }
@@ -152,35 +166,38 @@ void Pipeline::keep_or_take(const capture::CapturedPacket& packet, const capture
 }
 
 bool Pipeline::can_replay() const {
-  // The fastest sets the pace: it must lose nothing because another stands still.
-  return outage_.packets() != 0 &&
-         std::any_of(takers_.begin(), takers_.end(), [](const Target& target) {
-           return target.forwarder->output().blocked_descriptor() < 0;
-         });
+  return backlog_.packets() != 0 && (peers_known_ || now_ >= held_until_) && takes_more();
 }
 
+/// It is owned already, and within the rate.
 void Pipeline::replay_oldest() {
-  Replay replay(*this);
-  outage_.take_oldest(replay);
+  const auto [packet, alone] = backlog_.oldest();
+  ledger_.released.add();
+  const auto view = capture::parse_packet(config_.link, packet.bytes);
+  if (alone && engine_.is_left_to_peer(view)) {
+    ledger_.left_to_peers.add();
+  } else {
+    pacer_.spend(packet.bytes.size());
+    take(packet, view, flow_hash(view), false);
+  }
+  backlog_.drop_oldest();
 }
 
-void Pipeline::replay(std::size_t read) {
-  // Faster than packets come, so that it ends.
-  const std::size_t least_packets = 2 * read;
-  const std::size_t before = outage_.bytes();
-  for (std::size_t done = 0; can_replay(); ++done) {
-    if (done >= least_packets && before - outage_.bytes() >= kReplayBytes) return;
-    replay_oldest();
-  }
+void Pipeline::replay() {
+  while (pacer_.may_send() && can_replay()) replay_oldest();
 }
 
 void Pipeline::abandon() {
-  while (outage_.packets() != 0) {
-    outage_.drop_oldest();
+  while (backlog_.packets() != 0) {
+    backlog_.drop_oldest();
     ledger_.released.add();
     ledger_.no_session.add();
     count_missed();
   }
+}
+
+void Pipeline::trim() {
+  if (now_ - last_kept_ >= kIdle) backlog_.trim();
 }
 
 /// With `copies` also to those who look on: so it is split only once.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -12,8 +13,9 @@
 
 #include "sidecar/capture/stamp_offset.h"
 #include "sidecar/fidelity/restorer.h"
+#include "sidecar/forwarding/backlog.h"
 #include "sidecar/forwarding/forwarder.h"
-#include "sidecar/forwarding/outage_buffer.h"
+#include "sidecar/forwarding/pacer.h"
 #include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/ownership/engine.h"
 #include "sidecar/packet/captured_packet.h"
@@ -22,7 +24,7 @@ namespace sidetap {
 
 /// What became of the packets that the process has read; written by the packet path, read by any
 /// thread. With what the forwarders count it balances:
-///   read = not owned + rate limited + no session + (kept - released) + taken
+///   read = not owned + rate limited + no session + left to peers + (kept - released) + taken
 ///   taken + segments = filtered + sampled + forwarded + dropped   (with one capture; of several,
 ///   each counts for itself)
 /// Captures that get copies have no part in it.
@@ -32,12 +34,14 @@ struct Ledger {
   std::array<telemetry::HotCounter, ownership::kRuleCount> not_owned;
   telemetry::HotCounter rate_limited;
   telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
-  telemetry::HotCounter kept;        ///< Owned, and put into the outage buffer.
-  telemetry::HotCounter released;    ///< From there: `taken`, or at the end `no_session`.
-  telemetry::HotCounter taken;       ///< Owned, and handed to the captures that ran.
-  telemetry::HotCounter segments;    ///< Packets more than were captured, by splitting large ones.
-  telemetry::HotCounter unsplit;     ///< Taken as they were, though they left in several segments.
-  telemetry::HotCounter cut;         ///< Taken without their end: the capture had no room for it.
+  telemetry::HotCounter kept;        ///< Owned, and put into the backlog.
+  telemetry::HotCounter released;    ///< From there: `taken`, `left_to_peers`, or `no_session`.
+  /// Owned by a tap that forwards, which this one did not when they passed: a peer's tap did.
+  telemetry::HotCounter left_to_peers;
+  telemetry::HotCounter taken;     ///< Owned, and handed to the captures that ran.
+  telemetry::HotCounter segments;  ///< Packets more than were captured, by splitting large ones.
+  telemetry::HotCounter unsplit;   ///< Taken as they were, though they left in several segments.
+  telemetry::HotCounter cut;       ///< Taken without their end: the capture had no room for it.
 
   std::uint64_t owned_total() const { return sum(owned); }
   std::uint64_t not_owned_total() const { return sum(not_owned); }
@@ -53,7 +57,10 @@ struct PipelineConfig {
   fidelity::RestorerConfig fidelity;
   forwarding::RateLimit rate_limit;
   std::uint32_t captured_bytes = 0;  ///< Of each packet as much is asked of the source. 0: any.
-  std::size_t outage_buffer = 0;     ///< Bytes for packets that come while no capture runs.
+  std::size_t backlog = 0;           ///< Bytes for packets that cannot leave at once.
+  bool keep_without_capture = true;  ///< Those too that come while no capture runs.
+  /// Peers learn whether this tap forwards, and while it does not, they do.
+  bool peers_stand_in = false;
   /// Keys of the captures of which each is to get every packet: where one does not run while
   /// another does, what it misses is counted.
   std::vector<std::string> expected;
@@ -69,8 +76,13 @@ enum class Part : std::uint8_t {
 class Pipeline final : public capture::PacketHandler {
  public:
   /// `engine` outlives the pipeline.
+  using Clock = std::chrono::steady_clock;
+
   Pipeline(PipelineConfig config, ownership::Engine& engine);
 
+  /// Before packets are read. `filling`: the source runs out of room, so that reading it goes
+  /// before everything else: what comes waits in the backlog.
+  void begin_read(Clock::time_point now, bool filling);
   void on_packet(const capture::CapturedPacket& packet) override;
 
   /// `key` names the capture's sensor in balance mode: the same flow stays with it however others
@@ -78,13 +90,20 @@ class Pipeline final : public capture::PacketHandler {
   void add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
            Part part = Part::kTaker);
   void remove(const forwarding::Forwarder* forwarder);
-  /// Hands over some of what the outage buffer holds, more than `read` packets; the rest waits for
-  /// the next call, so that reading and sending go on meanwhile.
-  void replay(std::size_t read);
-  /// The buffer holds something, and a capture runs that takes more now.
+  /// Hands over of what waits in the backlog as much as may leave now.
+  void replay();
+  /// Something waits, and a capture runs that takes more now or in a moment.
   bool can_replay() const;
-  /// Nobody comes any more for what the outage buffer holds.
+  /// Something waits, and a capture runs.
+  bool has_left() const { return backlog_.packets() != 0 && !takers_.empty(); }
+  /// Who is tapped is known from now on, so that what came before can be judged.
+  void know_peers() { peers_known_ = true; }
+  /// Do peers leave packets to this tap, whether it forwards now or not? False at first.
+  void set_relied_on(bool relied_on) { relied_on_ = relied_on; }
+  /// Nobody comes any more for what waits in the backlog.
   void abandon();
+  /// Gives back memory that has not been needed for a while.
+  void trim();
   /// Sends what is packed for every capture.
   void flush();
   /// Sockets that must take more before flush() goes on.
@@ -109,8 +128,9 @@ class Pipeline final : public capture::PacketHandler {
     bool runs = false;
   };
   using Forwarders = std::span<forwarding::Forwarder* const>;
-  class Replay;
   void replay_oldest();
+  bool takes_more() const;
+  bool is_alone() const;
   bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
                    std::uint64_t flow);
   void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
@@ -150,7 +170,14 @@ class Pipeline final : public capture::PacketHandler {
   std::vector<std::byte> segment_;               // the one at hand, in one piece for filters
   fidelity::Restorer restorer_;
   forwarding::RateLimiter limiter_;
-  forwarding::OutageBuffer outage_;
+  forwarding::Backlog backlog_;
+  forwarding::Pacer pacer_;
+  Clock::time_point now_;         // of the read at hand
+  bool straight_ = false;         // what comes need not wait, if nothing does
+  bool peers_known_ = false;      // see know_peers()
+  bool relied_on_ = false;        // see set_relied_on()
+  Clock::time_point held_until_;  // nothing is replayed before, unless the peers are known
+  Clock::time_point last_kept_;
   Ledger ledger_;
 };
 

@@ -39,6 +39,8 @@ class SourceSlot {
 
   /// As of PacketSource; 0 without a source.
   std::size_t read(capture::PacketHandler& handler, std::size_t most);
+  /// As of PacketSource.
+  bool is_filling() const { return source_ && source_->is_filling(); }
   /// Reads what was captured up to now, for a tenth of a second at most.
   void drain(capture::PacketHandler& handler);
   /// From now on, and for every source that is opened; for links of this type only.

@@ -251,16 +251,26 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       metrics->gauge(kReplicasMetric).Set(static_cast<double>(view.replicas()));
     }
     left.request();
-    const bool news = peers.update(view, own.addresses, steady_clock::now());
+    if (peers.update(view, own.addresses, steady_clock::now())) tell_peers(peers.now());
     watch_settling();
-    if (!news) return;
-    const std::shared_ptr<const Peers> now = peers.now();
+    if (!peers.due() && view.replicas() != 0) {
+      if (const auto tell = std::exchange(callbacks.on_first_word, nullptr)) tell();
+    }
+    note_reliance();
+  }
+
+  void tell_peers(const std::shared_ptr<const Peers>& now) {
     if (metrics != nullptr) {
       metrics->gauge(kPeersMetric).Set(static_cast<double>(now->tapped.size()));
       metrics->gauge(kTappedServicesMetric)
           .Set(now->services ? static_cast<double>(now->services->size()) : 0);
     }
     if (callbacks.on_peers) callbacks.on_peers(now);
+  }
+
+  void note_reliance() {
+    const bool now = vouched ? !unlisted() : view.lists_any(own.addresses);
+    if (std::exchange(relied_on, now) != now && callbacks.on_relied_on) callbacks.on_relied_on(now);
   }
 
   void watch_settling() {
@@ -287,6 +297,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       vouched = vouched || forwarding();
       replica.link->send(encode(state()));
     }
+    note_reliance();
   }
 
   /// No replica that there is lists this tap. One that does not answer may.
@@ -327,6 +338,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   async::Interruption resolving;
   async::Interruption left;  // asked for whenever the view may have changed
   Own own;
+  bool relied_on = false;
   bool pod_ended = false;  // but for this tap
   bool vouched = false;    // a replica was told that this tap forwards
   bool stopping = false;

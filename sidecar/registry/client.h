@@ -65,6 +65,11 @@ struct ClientCallbacks {
   std::function<boost::asio::awaitable<Result<std::vector<session::Endpoint>>>()> resolve{};
   /// Called on the executor's thread whenever they change.
   std::function<void(std::shared_ptr<const Peers>)> on_peers{};
+  /// Called once: the peers that the first replica has named count now.
+  std::function<void()> on_first_word{};
+  /// Called when it changes: do peers leave packets to this tap? False at first. True whenever a
+  /// replica lists it, or may.
+  std::function<void(bool)> on_relied_on{};
   /// Connections of `owner` that must not be captured; as CaptureControl::exclude_own_traffic.
   std::function<std::chrono::milliseconds(const std::string& owner,
                                           std::vector<capture::OwnEndpoint>)>

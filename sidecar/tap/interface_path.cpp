@@ -68,7 +68,7 @@ std::string pod_description(const RunOptions& options) {
 }
 
 CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& addresses,
-                                 const std::string& interface) {
+                                 const std::string& interface, std::size_t backlog) {
   CaptureLoopConfig config;
   config.interface = interface;
   config.description = pod_description(options);
@@ -77,7 +77,10 @@ CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& 
   const net::Interface* const found = find_interface(addresses.interfaces(), interface);
   config.pipeline.fidelity.mtu = found != nullptr ? found->mtu : 0;
   config.pipeline.rate_limit = options.rate_limit;
-  config.pipeline.outage_buffer = options.outage_buffer;
+  config.pipeline.backlog = backlog;
+  config.pipeline.keep_without_capture =
+      !options.sessions.sensors.empty() || options.output.kind != OutputKind::kRpcap;
+  config.pipeline.peers_stand_in = options.registry.address.has_value();
   config.engine = make_engine_config(
       options.ownership, make_self(options.ownership, addresses.interfaces(), interface),
       addresses.gateways());
@@ -89,7 +92,6 @@ CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& 
   config.snaplen = options.sessions.snaplen;
   config.method = options.capture_method;
   config.buffer_bytes = options.buffer_size;
-  config.most_buffer_bytes = options.buffer_max;
   config.flush_interval = std::chrono::milliseconds(options.flush_interval_ms);
   return config;
 }

@@ -2,6 +2,7 @@
 // want it.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -19,9 +20,9 @@ namespace sidetap {
 /// "NAMESPACE/POD", as far as it is known.
 std::string pod_description(const RunOptions& options);
 
-/// Without what is called back. Reads the range of ephemeral ports.
+/// Without what is called back. Reads the range of ephemeral ports. `backlog`: bytes.
 CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& addresses,
-                                 const std::string& interface);
+                                 const std::string& interface, std::size_t backlog);
 
 /// All of it outlives the deliveries.
 struct DeliveryParts {

@@ -70,6 +70,14 @@ PeerFeed::PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions&
       client_(std::move(executor), client_config(options),
               {.resolve = {},
                .on_peers = [this](const auto& peers) { adopt(*peers); },
+               .on_first_word =
+                   [this] {
+                     for (CaptureLoop* loop : loops_) loop->know_peers();
+                   },
+               .on_relied_on =
+                   [this](bool relied_on) {
+                     for (CaptureLoop* loop : loops_) loop->set_relied_on(relied_on);
+                   },
                .exclude =
                    [&exclusion](const std::string& owner,
                                 const std::vector<capture::OwnEndpoint>& endpoints) {

@@ -22,7 +22,9 @@
 #include "sidecar/capture/device.h"
 #include "sidecar/path/capture_loop.h"
 #include "sidecar/system/kernel_sockets.h"
+#include "sidecar/system/memory_limit.h"
 #include "sidecar/system/scheduling.h"
+#include "sidecar/tap/backlog_size.h"
 #include "sidecar/tap/exclusion.h"
 #include "sidecar/tap/interface_choice.h"
 #include "sidecar/tap/interface_path.h"
@@ -76,7 +78,11 @@ class Tap {
     const auto names = choose_interfaces(options_, addresses_.interfaces());
     exclusion_ = std::make_unique<Exclusion>(context_.get_executor(),
                                              most_connections(options_, names.size()));
-    for (const std::string& name : names) add_interface(name);
+    const BacklogSize backlog = backlog_size(options_.backlog, memory_limit(), names.size());
+    if (backlog.reduced)
+      telemetry::warn("the backlog is smaller than --backlog says, because of the memory limit",
+                      {{"bytes_of_each_interface", backlog.each}});
+    for (const std::string& name : names) add_interface(name, backlog.each);
     exclusion_->watch();
 
     metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops());
@@ -113,8 +119,8 @@ class Tap {
     return loops;
   }
 
-  void add_interface(const std::string& name) {
-    CaptureLoopConfig config = capture_config(options_, addresses_, name);
+  void add_interface(const std::string& name, std::size_t backlog) {
+    CaptureLoopConfig config = capture_config(options_, addresses_, name, backlog);
     config.reply = [this](CommandQueue::Task task) { asio::post(context_, std::move(task)); };
     config.give_up_rights = [this] { sandbox_.drop_rights(); };
     config.on_change = [this] {

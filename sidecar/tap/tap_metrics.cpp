@@ -47,7 +47,13 @@ const MetricSpec kCopied{"sidetap_copied_packets_total", MetricType::kCounter,
 const MetricSpec kCopiesDropped{"sidetap_copied_packets_dropped_total", MetricType::kCounter,
                                 "Packets that such a client was too slow for"};
 const MetricSpec kWaiting{"sidetap_packets_waiting", MetricType::kGauge,
-                          "Packets in the outage buffer, until a sensor takes them"};
+                          "Packets in the backlog, until they can leave"};
+const MetricSpec kDelayed{"sidetap_packets_delayed_total", MetricType::kCounter,
+                          "Owned packets that could not leave at once, and were put into the "
+                          "backlog"};
+const MetricSpec kLeftToPeers{"sidetap_packets_left_to_peers_total", MetricType::kCounter,
+                              "Owned packets of a time without a session that a peer's tap has "
+                              "forwarded instead"};
 const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
                            "Captures that sensors have started and not ended"};
 const MetricSpec kOpen{"sidetap_interface_open", MetricType::kGauge,
@@ -136,6 +142,9 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
     show(kTruncated, interface,
          [](const Row& x) { return x.counts.truncated + x.loop->ledger().cut.value(); });
     show(kWaiting, interface, [](const Row& x) { return waiting(x.loop->ledger()); });
+    show(kDelayed, interface, [](const Row& x) { return x.loop->ledger().kept.value(); });
+    show(kLeftToPeers, interface,
+         [](const Row& x) { return x.loop->ledger().left_to_peers.value(); });
     for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
       show(kDropped,
            with("cause", forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
@@ -198,7 +207,9 @@ void TapMetrics::log_summary() {
                 {"owned", ledger.owned_total()},
                 {"copied", row->counts.copies.forwarded},
                 {"dropped_kernel_ring", row->counts.source.dropped},
-                {"dropped_rate_limit", ledger.rate_limited.value()}},
+                {"dropped_rate_limit", ledger.rate_limited.value()},
+                {"delayed", ledger.kept.value()},
+                {"left_to_peers", ledger.left_to_peers.value()}},
                row->counts, ledger.no_session.value());
   }
 }
