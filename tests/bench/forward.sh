@@ -24,6 +24,7 @@ Runs each kind of traffic past each tap, one after the other, and prints a table
                      away: the same, while the sensor comes --seconds late.
                      KIND+busy: a busy process for each CPU beside it
   --data udp|tcp     how packets go to the sensor (default: udp)
+  --receive-buffer N bytes of the sensor's UDP socket, SO_RCVBUF (default: 64 MB)
   --limits           run each tap in a cgroup with the chart's default limits of CPU and memory
   --args 'TEXT'      more arguments for sidetap-sidecar run
   --also 'NAME=TEXT' measure sidetap-sidecar once more with other arguments, such as
@@ -54,6 +55,7 @@ seconds=10
 runs=1
 kinds=udp1400,udp18,tcp,mixed,low
 data=udp
+receive_buffer=
 arguments=
 taps=()
 also=()
@@ -69,7 +71,7 @@ while [ $# -gt 0 ]; do
     --only) own=no; shift; continue ;;
     --limits) limits=yes; shift; continue ;;
     --smoke) smoke=yes; shift; continue ;;
-    --bin|--seconds|--runs|--kinds|--data|--args|--also|--tap|--results|--keep)
+    --bin|--seconds|--runs|--kinds|--data|--receive-buffer|--args|--also|--tap|--results|--keep)
       [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 2; }
       case "$1" in
         --bin) bin=$2 ;;
@@ -77,6 +79,7 @@ while [ $# -gt 0 ]; do
         --runs) runs=$2 ;;
         --kinds) kinds=$2 ;;
         --data) data=$2 ;;
+        --receive-buffer) receive_buffer=$2 ;;
         --args) arguments=$2 ;;
         --also) also+=("$2") ;;
         --tap) taps+=("$2") ;;
@@ -88,8 +91,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-for number in "$seconds" "$runs"; do
-  [[ $number =~ ^[1-9][0-9]*$ ]] || { echo "--seconds and --runs take whole numbers" >&2; exit 2; }
+for number in "$seconds" "$runs" "${receive_buffer:-1}"; do
+  [[ $number =~ ^[1-9][0-9]*$ ]] || { echo "--seconds, --runs and --receive-buffer take whole numbers" >&2; exit 2; }
 done
 for kind in ${kinds//,/ }; do
   [[ ${kind%+busy} =~ ^(udp1400|udp18|tcp|mixed|low|soak|conns|flows|startup|life|away|burst[1-9][0-9]*x[1-9][0-9]*)$ ]] ||
@@ -198,6 +201,7 @@ start_receivers() {
 start_sensor() {
   local options=(--data "$data" --stats-every 1 --json "$run/sensor.json")
   [ "$data" = tcp ] || options+=(--udp-port "$data_port")
+  [ -z "$receive_buffer" ] || options+=(--receive-buffer "$receive_buffer")
   ip netns exec "$node" "$bin/sidetap-sensor" active --listen "$sensor:$port" "${options[@]}" >"$run/sensor.log" 2>&1 &
   collector=$!
   running+=("$collector")

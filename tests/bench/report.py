@@ -201,8 +201,9 @@ def measure(arguments):
     results = os.path.join(arguments.out, "results.jsonl")
     command = [os.path.join(HERE, "forward.sh"), "--limits", "--runs", str(arguments.rounds), "--seconds",
                str(arguments.seconds), "--kinds", arguments.kinds, "--results", results, "--also", "libpcap=--capture libpcap"]
-    if arguments.bin:
-        command += ["--bin", arguments.bin]
+    for name in ("bin", "receive_buffer"):
+        if getattr(arguments, name):
+            command += ["--" + name.replace("_", "-"), getattr(arguments, name)]
     for tap in arguments.tap:
         command += ["--tap", tap]
     subprocess.run(command, check=True)
@@ -219,6 +220,7 @@ def main():
     measuring.add_argument("--kinds", default=",".join(BURSTS + PODS + STEADY), help="default: all that the report shows")
     measuring.add_argument("--tap", action="append", default=[], metavar="NAME=COMMAND", help="as in forward.sh; may be repeated")
     measuring.add_argument("--bin", metavar="DIR", help="where the programs are (default build/release/bin)")
+    measuring.add_argument("--receive-buffer", metavar="BYTES", help="as in forward.sh")
     writing = what.add_parser("write", help="write tables and charts")
     writing.add_argument("results", help="what forward.sh --results has written")
     writing.add_argument("--out", required=True, metavar="DIR", help="where they go")

@@ -60,7 +60,7 @@ class Sensor {
     if (options_.data == DataMode::kUdp && options_.data_port != 0) {
       common_.udp = std::make_shared<UdpPort>(
           context_.get_executor(), asio::ip::udp::endpoint(endpoint.address(), options_.data_port),
-          common_.batch);
+          common_.batch, options_.receive_buffer);
       if (!options_.fault.stop_reading) common_.udp->start();
     }
     std::cout << "listening " << acceptor_.local_endpoint() << std::endl;

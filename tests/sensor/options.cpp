@@ -65,6 +65,11 @@ void declare_data(config::OptionSet& set, Options& o, std::string& data) {
                           .value = "PORT",
                           .help = "data port, the same for all taps; none: one for each"},
                          config::number<std::uint16_t>(0, 65'535, "a port"), o.data_port);
+  set.add<std::uint32_t>({.flag = "--receive-buffer",
+                          .value = "BYTES",
+                          .fallback = "67108864",
+                          .help = "SO_RCVBUF of the UDP socket, as far as the system allows"},
+                         config::number<std::uint32_t>(4096, 1U << 30, "bytes"), o.receive_buffer);
   set.add<std::string>({.flag = "--filter-bpf",
                         .value = "EXPRESSION",
                         .help = "tcpdump expression that the taps are to filter by"},

@@ -34,7 +34,8 @@ struct Options {
   bool active = true;
   net::HostPort address;  ///< To listen on (active) or to dial (passive).
   DataMode data = DataMode::kUdp;
-  std::uint16_t data_port = 0;  ///< One for all sessions; 0: any, one for each.
+  std::uint16_t data_port = 0;               ///< One for all sessions; 0: any, one for each.
+  std::uint32_t receive_buffer = 64U << 20;  ///< SO_RCVBUF of a UDP socket.
   std::string user;
   std::string password;
   std::string filter;  ///< tcpdump expression.

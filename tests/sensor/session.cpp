@@ -190,7 +190,7 @@ asio::awaitable<void> Session::start_udp(rpcap::StartCaptureRequest request) {
   udp_ = common_.udp;
   if (!udp_) {
     udp_ = std::make_shared<UdpPort>(executor_, udp::endpoint(control_->local().address(), 0),
-                                     common_.batch);
+                                     common_.batch, options_.receive_buffer);
     if (!options_.fault.stop_reading) udp_->start();
   }
   udp_->expect(control_->remote().address(), recorder_);

@@ -17,7 +17,6 @@ using asio::ip::udp;
 
 constexpr std::size_t kMessages = 32;
 constexpr std::size_t kMessageBytes = 65'536;
-constexpr int kReceiveBuffer = 64 << 20;
 constexpr int kBatchesATurn = 16;
 constexpr auto kRetirement = std::chrono::seconds(2);
 
@@ -58,16 +57,15 @@ struct UdpPort::Batch {
 std::shared_ptr<UdpPort::Batch> UdpPort::make_batch() { return std::make_shared<Batch>(); }
 
 UdpPort::UdpPort(asio::any_io_executor executor, const udp::endpoint& local,
-                 std::shared_ptr<Batch> batch)
+                 std::shared_ptr<Batch> batch, std::uint32_t receive_buffer)
     : socket_(executor, local), batch_(std::move(batch)) {
   socket_.non_blocking(true);
   const int one = 1;
   setsockopt(socket_.native_handle(), SOL_UDP, UDP_GRO, &one, sizeof one);
-  // A sensor must take bursts; the forced size needs a right, the other is bounded by the system.
-  if (setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUFFORCE, &kReceiveBuffer,
-                 sizeof kReceiveBuffer) != 0)
-    setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer,
-               sizeof kReceiveBuffer);
+  // The forced size needs a right, the other is bounded by the system.
+  const int size = static_cast<int>(receive_buffer);
+  if (setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+    setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 }
 
 std::uint16_t UdpPort::port() const { return socket_.local_endpoint().port(); }

@@ -21,9 +21,10 @@ class UdpPort : public std::enable_shared_from_this<UdpPort> {
   struct Batch;
   static std::shared_ptr<Batch> make_batch();
 
-  /// Throws when the address cannot be bound.
+  /// Asks for `receive_buffer` bytes (SO_RCVBUF) for what is not read yet. Throws when the address
+  /// cannot be bound.
   UdpPort(boost::asio::any_io_executor executor, const boost::asio::ip::udp::endpoint& local,
-          std::shared_ptr<Batch> batch);
+          std::shared_ptr<Batch> batch, std::uint32_t receive_buffer);
 
   void start();
   void close();
