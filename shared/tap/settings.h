@@ -141,7 +141,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .option = {.flag = "--buffer-size",
                 .env = "BUFFER_SIZE",
                 .value = "BYTES",
-                .fallback = "4M",
+                .fallback = "16M",
                 .help = "size of the capture ring of each interface"},
      .form = Form::kSize,
      .least = 512U << 10,

@@ -13,6 +13,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -29,7 +30,6 @@ constexpr unsigned kGsoEcn = 0x80;
 
 constexpr std::size_t kVlanTag = 4;
 constexpr std::size_t kMacs = 12;
-constexpr unsigned kFillingPart = 4;
 
 Error failed(const std::string& what) { return {what + ": " + std::strerror(errno)}; }
 
@@ -138,26 +138,33 @@ Result<void> Ring::allocate(const RingConfig& config) {
   request.tp_frame_nr = config.blocks;
   request.tp_retire_blk_tov = config.block_timeout_ms;
   if (!set_option(descriptor(), PACKET_RX_RING, request)) return failed("packet ring");
-  void* memory = mmap(nullptr, config.block_bytes * config.blocks, PROT_READ | PROT_WRITE,
-                      MAP_SHARED, descriptor(), 0);
-  if (memory == MAP_FAILED) return failed("packet ring");
-  memory_ = static_cast<std::byte*>(memory);
   block_bytes_ = config.block_bytes;
   blocks_ = config.blocks;
+  return map();
+}
+
+Result<void> Ring::map() {
+  void* memory =
+      mmap(nullptr, block_bytes_ * blocks_, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor(), 0);
+  if (memory == MAP_FAILED) return failed("packet ring");
+  memory_ = static_cast<std::byte*>(memory);
   return {};
+}
+
+Result<void> Ring::wake() {
+  pollfd filled{descriptor(), POLLIN, 0};
+  return poll(&filled, 1, 0) > 0 ? map() : Result<void>();
 }
 
 void Ring::unmap() {
   if (memory_) munmap(memory_, block_bytes_ * blocks_);
   memory_ = nullptr;
-  packet_ = nullptr;
-  left_ = block_ = blocks_ = 0;
 }
 
 bool Ring::is_filling() const {
-  if (blocks_ == 0) return false;
-  std::byte* last = memory_ + (block_ + blocks_ / kFillingPart) % blocks_ * block_bytes_;
-  return (status_of(last).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0;
+  if (memory_ == nullptr) return false;
+  std::byte* next = memory_ + (block_ + 1) % blocks_ * block_bytes_;
+  return (status_of(next).load(std::memory_order_relaxed) & TP_STATUS_USER) != 0;
 }
 
 std::size_t Ring::read(PacketHandler& handler, std::size_t most) {

@@ -42,8 +42,15 @@ class Ring {
 
   /// Hands over up to `most` packets of the blocks that the kernel has released.
   std::size_t read(PacketHandler& handler, std::size_t most);
-  /// A quarter of the blocks have been filled by the kernel and are not read yet.
+  /// Beside the block being read the kernel has filled another one: it is ahead of the reader.
   bool is_filling() const;
+  /// Takes the memory out of this process; the kernel goes on filling it. For times when nothing
+  /// comes. To be called between blocks only: see is_between_blocks().
+  void doze() { unmap(); }
+  bool is_dozing() const { return memory_ == nullptr; }
+  bool is_between_blocks() const { return packet_ == nullptr; }
+  /// Brings the memory back if the kernel has filled a block meanwhile. Error: it cannot be had.
+  Result<void> wake();
   Result<void> set_filter(std::span<const BpfInstruction> program);
   /// Error: the interface has gone. Takes note that it went down, which it may come back from.
   Result<void> check();
@@ -61,6 +68,7 @@ class Ring {
   Ring(net::UniqueFd socket, const RingConfig& config);
   Result<void> start(const RingConfig& config);
   Result<void> allocate(const RingConfig& config);
+  Result<void> map();
   void unmap();
   void note_cut(const tpacket3_hdr& header);
   void deliver(std::byte* packet, PacketHandler& handler);

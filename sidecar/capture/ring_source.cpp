@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -37,6 +38,7 @@ constexpr unsigned kFewestBlocks = 4;
 constexpr unsigned kSctpBlocks = 4;
 constexpr std::size_t kSctpBlock = 128U << 10;
 constexpr unsigned kSctpPatience = 4;
+constexpr std::chrono::seconds kRest{1};
 
 /// `program` behind a test for SCTP right behind an IP header: what it is, or what it is not.
 std::vector<BpfInstruction> split(std::span<const BpfInstruction> program, bool sctp) {
@@ -104,7 +106,11 @@ class RingSource final : public PacketSource {
   int descriptor() const override { return ready_.get(); }
 
   Result<std::size_t> read(PacketHandler& handler, std::size_t most) override {
+    if (main_->is_dozing()) {
+      if (auto awake = main_->wake(); !awake) return awake.error();
+    }
     const std::size_t done = main_->read(handler, most) + sctp_->read(handler, most);
+    note_rest(done != 0);
     // What the other end of the link hands over may be longer than this end says.
     if (main_->longest_cut() > longest_) expect(main_->longest_cut());
     if (done != 0) return done;
@@ -134,9 +140,26 @@ class RingSource final : public PacketSource {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  /// Where nothing comes, the ring's pages count as this process's for nothing.
+  void note_rest(bool busy) {
+    if (busy) {
+      resting_ = false;
+    } else if (!resting_) {
+      resting_ = true;
+      resting_since_ = Clock::now();
+    } else if (!main_->is_dozing() && main_->is_between_blocks() &&
+               Clock::now() - resting_since_ >= kRest) {
+      main_->doze();
+    }
+  }
+
   std::unique_ptr<Ring> main_;
   std::unique_ptr<Ring> sctp_;
   net::UniqueFd ready_;
+  bool resting_ = false;
+  Clock::time_point resting_since_;
   InterfaceDrops drops_;
   std::size_t most_wanted_;  // bytes of a packet
   std::size_t room_;         // for one

@@ -121,7 +121,7 @@ void PacketLoop::run() {
       pipeline_.trim();
     }
     const std::size_t got = read_source();
-    if (!slot_.is_filling()) pipeline_.replay();
+    if (got == 0) pipeline_.replay();
     if (!hand_overs_.empty()) end_hand_overs(false);
     if (got == 0) {
       // Nothing more is there now: what is packed need not wait for company.

@@ -8,7 +8,7 @@ namespace {
 
 // For the registry's first word, at the tap's start.
 constexpr std::chrono::milliseconds kPeersUnknown{1000};
-constexpr std::chrono::seconds kIdle{1};
+constexpr std::chrono::seconds kIdle{10};
 
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   std::uint64_t h = (a ^ b) * 0x9e3779b97f4a7c15ULL;

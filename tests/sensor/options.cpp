@@ -30,13 +30,16 @@ config::Parser<Fault> fault() {
       fault.stop_reading = true;
     } else if (kind == "close-after" && value) {
       fault.close_after = std::chrono::seconds(*value);
+    } else if (kind == "start-after" && value) {
+      fault.start_after = std::chrono::milliseconds(*value);
     } else if (kind == "hang-after" && value) {
       fault.hang = std::chrono::seconds(*value);
     } else if (kind == "drop-every" && value && *value > 0) {
       fault.drop_every = *value;
     } else {
       return Error{
-          "refuse, stop-reading, close-after=SECONDS, hang-after=SECONDS or drop-every=DATAGRAMS"};
+          "refuse, stop-reading, start-after=MILLISECONDS, close-after=SECONDS, "
+          "hang-after=SECONDS or drop-every=DATAGRAMS"};
     }
     return fault;
   };
@@ -92,6 +95,12 @@ void declare_data(config::OptionSet& set, Options& o, std::string& data) {
                           .fallback = "262144",
                           .help = "bytes wanted of each packet"},
                          config::number<std::uint32_t>(1, 1U << 20, "bytes"), o.snaplen);
+  set.add<std::uint32_t>({.flag = "--read-timeout",
+                          .value = "MILLISECONDS",
+                          .fallback = "1000",
+                          .help = "how long a tap on libpcap may keep packets back"},
+                         config::number<std::uint32_t>(1, 60'000, "milliseconds"),
+                         o.read_timeout_ms);
   set.add<rpcap::Sampling>({.flag = "--sampling",
                             .value = "one-in=N|per-ms=N",
                             .help = "ask the taps to leave packets out"},
@@ -119,8 +128,8 @@ void declare_rest(config::OptionSet& set, Options& o, std::string& tls) {
                        config::any_text(), o.json);
   set.add<Fault>({.flag = "--fault",
                   .value = "KIND",
-                  .help = "misbehave: refuse, stop-reading, close-after=SECONDS, "
-                          "hang-after=SECONDS, drop-every=DATAGRAMS"},
+                  .help = "misbehave: refuse, stop-reading, start-after=MILLISECONDS, "
+                          "close-after=SECONDS, hang-after=SECONDS, drop-every=DATAGRAMS"},
                  fault(), o.fault);
   set.add<std::string>({.flag = "--tls",
                         .value = "off|rpcaps|server",

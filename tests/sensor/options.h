@@ -27,7 +27,8 @@ struct Fault {
   bool stop_reading = false;                 ///< Data is left in the socket.
   std::optional<std::chrono::seconds> hang;  ///< After this, nothing is read or answered.
   std::optional<std::chrono::seconds> close_after;
-  std::uint32_t drop_every = 0;  ///< Every Nth datagram is thrown away unseen.
+  std::chrono::milliseconds start_after{0};  ///< The capture is asked for late.
+  std::uint32_t drop_every = 0;              ///< Every Nth datagram is thrown away unseen.
 };
 
 struct Options {
@@ -43,6 +44,7 @@ struct Options {
   std::chrono::seconds next_filter_after{0};
   std::vector<net::Cidr> interface_rule;  ///< The interface with an address in it is captured.
   std::uint32_t snaplen = 262'144;
+  std::uint32_t read_timeout_ms = 1000;
   rpcap::Sampling sampling;
   std::chrono::seconds stats_every{0};
   std::string output_dir;

@@ -114,6 +114,7 @@ asio::awaitable<void> Session::lead() {
   }
   if (options_.sampling.method != rpcap::SamplingMethod::kNone)
     co_await ask(rpcap::encode_sampling(options_.sampling), rpcap::MessageType::kSetSamplingReply);
+  if (options_.fault.start_after.count() != 0) co_await nap(options_.fault.start_after);
   co_await start_capture(compile(options_.filter));
   std::cout << "capturing " << recorder_->peer() << ' ' << interface.name << std::endl;
   co_await watch();
@@ -178,7 +179,7 @@ rpcap::Filter Session::compile(const std::string& expression) const {
 
 asio::awaitable<void> Session::start_capture(const rpcap::Filter& filter) {
   const rpcap::StartCaptureRequest request{.snaplen = options_.snaplen,
-                                           .read_timeout_ms = 1000,
+                                           .read_timeout_ms = options_.read_timeout_ms,
                                            .flags = 0,
                                            .data_port = 0,
                                            .filter = filter};
