@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "shared/async/after_all.h"
 #include "shared/telemetry/log.h"
 
 namespace sidetap {
@@ -171,12 +172,11 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
 TapMetrics::~TapMetrics() = default;
 
 void TapMetrics::refresh(std::function<void()> done) {
-  if (rows_.empty()) return done();
-  const auto left = std::make_shared<std::size_t>(rows_.size());
+  const auto answered = async::after_all(rows_.size(), std::move(done));
   for (const auto& row : rows_) {
-    row->loop->counts([row = row.get(), left, done](LoopCounts counts) {
+    row->loop->counts([row = row.get(), answered](LoopCounts counts) {
       row->counts = std::move(counts);
-      if (--*left == 0) done();
+      answered();
     });
   }
 }
