@@ -270,18 +270,10 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .help = "give up every capability and every system call that is not needed any "
                "more once the interfaces are open"},
       config::on_off(), into.sandbox);
-  options.add<telemetry::LogFormat>(
-      tap::kLogFormat.option,
-      config::word<telemetry::LogFormat>(
-          {{"text", telemetry::LogFormat::kText}, {"json", telemetry::LogFormat::kJson}}),
-      into.log_format);
-  options.add<telemetry::LogLevel>(
-      tap::kLogLevel.option,
-      config::word<telemetry::LogLevel>({{"debug", telemetry::LogLevel::kDebug},
-                                         {"info", telemetry::LogLevel::kInfo},
-                                         {"warn", telemetry::LogLevel::kWarn},
-                                         {"error", telemetry::LogLevel::kError}}),
-      into.log_level);
+  options.add<telemetry::LogFormat>(tap::kLogFormat.option,
+                                    config::word(telemetry::log_format_words()), into.log_format);
+  options.add<telemetry::LogLevel>(tap::kLogLevel.option,
+                                   config::word(telemetry::log_level_words()), into.log_level);
 }
 
 }  // namespace
