@@ -182,3 +182,7 @@ class Dissection(TapTest):
         if done.returncode != 0:  # older versions find RPCAP by its look alone
             done = subprocess.run(base, capture_output=True, text=True, check=True)
         return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
