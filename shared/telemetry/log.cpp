@@ -59,6 +59,17 @@ void write(LogLevel level, std::string_view message, const Fields& fields) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, LogFormat>> log_format_words() {
+  return {{"text", LogFormat::kText}, {"json", LogFormat::kJson}};
+}
+
+std::vector<std::pair<std::string, LogLevel>> log_level_words() {
+  return {{"debug", LogLevel::kDebug},
+          {"info", LogLevel::kInfo},
+          {"warn", LogLevel::kWarn},
+          {"error", LogLevel::kError}};
+}
+
 void init_log(LogFormat format, LogLevel level) {
   log_format = format;
   auto logger = std::make_shared<spdlog::logger>("sidetap",

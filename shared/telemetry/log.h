@@ -14,6 +14,10 @@ namespace sidetap::telemetry {
 enum class LogFormat { kText, kJson };
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 
+/// The words by which operators name them. In this form, options take them (config::word).
+std::vector<std::pair<std::string, LogFormat>> log_format_words();
+std::vector<std::pair<std::string, LogLevel>> log_level_words();
+
 /// Sets up the process-wide logger; call once, before threads start. Until then text at level info.
 void init_log(LogFormat format, LogLevel level);
 bool log_enabled(LogLevel level);

@@ -10,9 +10,9 @@
 namespace sidetap {
 namespace {
 
-void declare_sensor(config::OptionSet& options, RunOptions& into) {
-  session::SessionsConfig& sessions = into.sessions;
-  options.add<std::vector<session::Sensor>>(tap::kSensor.option, sensor_list(), sessions.sensors);
+// The order of the declarations is that of the help text and of the operator's page.
+
+void declare_output(config::OptionSet& options, OutputOptions& into) {
   options.add<OutputKind>(
       {.flag = "--output",
        .env = "OUTPUT",
@@ -23,13 +23,13 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
       config::word<OutputKind>({{"rpcap", OutputKind::kRpcap},
                                 {"vxlan", OutputKind::kVxlan},
                                 {"pcap", OutputKind::kPcap}}),
-      into.output.kind);
+      into.kind);
   options.add<std::uint32_t>({.flag = "--vxlan-vni",
                               .env = "VXLAN_VNI",
                               .value = "NUMBER",
                               .fallback = "0",
                               .help = "network identifier in the VXLAN header"},
-                             config::number<std::uint32_t>(0, 0xffffff, ""), into.output.vxlan.vni);
+                             config::number<std::uint32_t>(0, 0xffffff, ""), into.vxlan.vni);
   options.add<forwarding::Oversize>(
       {.flag = "--vxlan-oversize",
        .env = "VXLAN_OVERSIZE",
@@ -39,7 +39,7 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
                "IPv6); truncate: cut; drop: leave out and count"},
       config::word<forwarding::Oversize>(
           {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
-      into.output.vxlan.oversize);
+      into.vxlan.oversize);
   options.add<forwarding::Handover>(
       {.flag = "--vxlan-segmentation",
        .env = "VXLAN_SEGMENTATION",
@@ -51,27 +51,33 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
            "(Suricata, Zeek) may see the whole piece"},
       config::word<forwarding::Handover>(
           {{"on", forwarding::Handover::kSegments}, {"off", forwarding::Handover::kSingly}}),
-      into.output.vxlan.handover);
+      into.vxlan.handover);
+}
+
+void declare_files(config::OptionSet& options, FileOptions& into) {
   options.add<std::string>({.flag = "--pcap-dir",
                             .env = "PCAP_DIR",
                             .value = "FOLDER",
                             .help = "where --output pcap writes"},
-                           config::any_text(), into.output.files.folder);
+                           config::any_text(), into.folder);
   options.add<std::uint64_t>({.flag = "--pcap-file-size",
                               .env = "PCAP_FILE_SIZE",
                               .value = "BYTES",
                               .fallback = "100M",
                               .help = "a capture file that would grow beyond is followed by the "
                                       "next; K, M and G are understood"},
-                             config::byte_size(64U << 10, 1ULL << 40),
-                             into.output.files.file_bytes);
+                             config::byte_size(64U << 10, 1ULL << 40), into.file_bytes);
   options.add<std::uint32_t>(
       {.flag = "--pcap-files",
        .env = "PCAP_FILES",
        .value = "NUMBER",
        .fallback = "5",
        .help = "capture files of an interface; then the first is written anew"},
-      config::number<std::uint32_t>(1, 10'000, "files"), into.output.files.files);
+      config::number<std::uint32_t>(1, 10'000, "files"), into.files);
+}
+
+void declare_sessions(config::OptionSet& options, RunOptions& into) {
+  session::SessionsConfig& sessions = into.sessions;
   options.add<session::SensorMode>(
       tap::kSensorMode.option,
       config::word<session::SensorMode>({{"replicate", session::SensorMode::kReplicate},
@@ -116,13 +122,16 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .help = "offer the interface as preselected, so that the sensor does not look "
                "at its addresses"},
       sessions.preselected);
+}
+
+void declare_passive(config::OptionSet& options, RunOptions& into) {
   options.add<std::optional<session::PassiveSettings>>(
       {.flag = "--passive-listen",
        .env = "PASSIVE_LISTEN",
        .value = "HOST[:PORT]",
        .help =
            "also wait for RPCAP clients (libpcap's rpcap://), on port 2002 where none is given"},
-      passive_listen(), sessions.passive);
+      passive_listen(), into.sessions.passive);
   options.add<std::vector<net::Cidr>>(
       {.flag = "--passive-allow",
        .env = "PASSIVE_ALLOW",
@@ -137,6 +146,15 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
        .fallback = "4",
        .help = "clients of --passive-listen at one time; more are turned away"},
       config::number<std::size_t>(1, 100, "clients"), into.passive_sessions);
+}
+
+void declare_sensor(config::OptionSet& options, RunOptions& into) {
+  options.add<std::vector<session::Sensor>>(tap::kSensor.option, sensor_list(),
+                                            into.sessions.sensors);
+  declare_output(options, into.output);
+  declare_files(options, into.output.files);
+  declare_sessions(options, into);
+  declare_passive(options, into);
 }
 
 void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
@@ -266,18 +284,10 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .help = "give up every capability and every system call that is not needed any "
                "more once the interfaces are open"},
       config::on_off(), into.sandbox);
-  options.add<telemetry::LogFormat>(
-      tap::kLogFormat.option,
-      config::word<telemetry::LogFormat>(
-          {{"text", telemetry::LogFormat::kText}, {"json", telemetry::LogFormat::kJson}}),
-      into.log_format);
-  options.add<telemetry::LogLevel>(
-      tap::kLogLevel.option,
-      config::word<telemetry::LogLevel>({{"debug", telemetry::LogLevel::kDebug},
-                                         {"info", telemetry::LogLevel::kInfo},
-                                         {"warn", telemetry::LogLevel::kWarn},
-                                         {"error", telemetry::LogLevel::kError}}),
-      into.log_level);
+  options.add<telemetry::LogFormat>(tap::kLogFormat.option,
+                                    config::word(telemetry::log_format_words()), into.log_format);
+  options.add<telemetry::LogLevel>(tap::kLogLevel.option,
+                                   config::word(telemetry::log_level_words()), into.log_level);
 }
 
 }  // namespace

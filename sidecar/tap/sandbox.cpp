@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "shared/async/after_all.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/privilege/privilege.h"
 
@@ -28,12 +29,8 @@ void Sandbox::reconsider() {
   }
   entered_ = true;
   // The sandbox refuses the calls by which the threads give up their capabilities.
-  unsettled_ = loops_.size();
-  for (CaptureLoop* loop : loops_) {
-    loop->settle([this] {
-      if (--unsettled_ == 0) close();
-    });
-  }
+  const auto settled = async::after_all(loops_.size(), [this] { close(); });
+  for (CaptureLoop* loop : loops_) loop->settle(settled);
 }
 
 void Sandbox::close() const {

@@ -1,7 +1,6 @@
 // What a tap gives up once its interfaces are open, and when.
 #pragma once
 
-#include <cstddef>
 #include <vector>
 
 #include "sidecar/path/capture_loop.h"
@@ -32,7 +31,6 @@ class Sandbox {
   bool writes_;
   std::vector<CaptureLoop*> loops_;
   bool entered_ = false;
-  std::size_t unsettled_ = 0;  // loops
 };
 
 }  // namespace sidetap

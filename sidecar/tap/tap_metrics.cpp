@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "shared/async/after_all.h"
 #include "shared/telemetry/log.h"
 
 namespace sidetap {
@@ -80,6 +81,10 @@ std::uint64_t waiting(const Ledger& ledger) {
   return ledger.kept.value() - released;
 }
 
+std::string_view name_of_cause(unsigned cause) {
+  return forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause));
+}
+
 constexpr std::string_view kDroppedFields[forwarding::kDropCauseCount] = {
     "dropped_socket_full", "dropped_too_large", "dropped_send_error", "dropped_disconnected"};
 
@@ -96,83 +101,99 @@ void log_counts(std::string_view what, std::vector<telemetry::Field> fields,
 
 }  // namespace
 
+/// One interface. It stays where it is: its metrics refer to it.
 struct TapMetrics::Row {
+  telemetry::MetricsRegistry& registry;
   CaptureLoop* loop;
-  LoopCounts counts;
-};
+  LoopCounts counts{};
 
-TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops) {
-  for (CaptureLoop* loop : loops) {
-    auto row = std::make_unique<Row>(Row{loop, {}});
-    Row* r = row.get();
-    loop->counts([r](LoopCounts counts) { r->counts = std::move(counts); });
-    const telemetry::Labels interface {
-      { "interface", loop->name() }
-    };
-    const auto with = [&](const char* key, std::string_view value) {
-      telemetry::Labels labels = interface;
-      labels[key] = value;
-      return labels;
-    };
-    const auto show = [&](const MetricSpec& spec, telemetry::Labels labels, auto read) {
-      registry.expose(spec, std::move(labels), [r, read] { return static_cast<double>(read(*r)); });
-    };
-    show(kSeen, interface, [](const Row& x) { return x.counts.source.accepted; });
-    show(kForwarded, interface, [](const Row& x) { return x.counts.forwarded; });
-    show(kBytes, interface, [](const Row& x) { return x.counts.bytes; });
-    show(kDatagrams, interface, [](const Row& x) { return x.counts.datagrams; });
-    show(kReopened, interface, [](const Row& x) { return x.counts.reopened; });
-    show(kCaptures, interface, [](const Row& x) { return x.counts.captures; });
-    show(kWorking, interface, [](const Row& x) { return x.loop->is_working() ? 1 : 0; });
-    show(kOpen, interface, [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
-    show(kFlows, interface, [](const Row& x) { return x.counts.flows; });
+  telemetry::Labels labels() const { return {{"interface", loop->name()}}; }
+  telemetry::Labels with(const char* key, std::string_view value) const {
+    telemetry::Labels more = labels();
+    more[key] = value;
+    return more;
+  }
+  template <typename Read>
+  void show(const MetricSpec& spec, telemetry::Labels all, Read read) const {
+    registry.expose(spec, std::move(all),
+                    [this, read] { return static_cast<double>(read(*this)); });
+  }
+
+  void show_interface() const {
+    show(kSeen, labels(), [](const Row& x) { return x.counts.source.accepted; });
+    show(kReopened, labels(), [](const Row& x) { return x.counts.reopened; });
+    show(kWorking, labels(), [](const Row& x) { return x.loop->is_working() ? 1 : 0; });
+    show(kOpen, labels(), [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
+    show(kFlows, labels(), [](const Row& x) { return x.counts.flows; });
     for (unsigned state = 0; state < ownership::kFlowPhaseCount; ++state)
       show(kFlowEvictions, with("state", kFlowStates[state]),
            [state](const Row& x) { return x.counts.flow_evictions[state]; });
+  }
+  void show_forwarding() const {
+    show(kForwarded, labels(), [](const Row& x) { return x.counts.forwarded; });
+    show(kBytes, labels(), [](const Row& x) { return x.counts.bytes; });
+    show(kDatagrams, labels(), [](const Row& x) { return x.counts.datagrams; });
+    show(kCaptures, labels(), [](const Row& x) { return x.counts.captures; });
     show(kFiltered, with("by", "filter"), [](const Row& x) { return x.counts.filtered; });
     show(kFiltered, with("by", "sampling"), [](const Row& x) { return x.counts.sampled; });
+    show(kSegments, labels(), [](const Row& x) { return x.loop->ledger().segments.value(); });
+    show(kUnsplit, labels(), [](const Row& x) { return x.loop->ledger().unsplit.value(); });
+    show(kTruncated, labels(),
+         [](const Row& x) { return x.counts.truncated + x.loop->ledger().cut.value(); });
+    show(kWaiting, labels(), [](const Row& x) { return waiting(x.loop->ledger()); });
+    show(kDelayed, labels(), [](const Row& x) { return x.loop->ledger().kept.value(); });
+    show(kLeftToPeers, labels(),
+         [](const Row& x) { return x.loop->ledger().left_to_peers.value(); });
+    show(kCopied, labels(), [](const Row& x) { return x.counts.copies.forwarded; });
+    show(kCopiesDropped, labels(), [](const Row& x) { return x.counts.copies.dropped_total(); });
+  }
+  void show_drops() const {
     show(kDropped, with("cause", "kernel-ring"),
          [](const Row& x) { return x.counts.source.dropped; });
     show(kDropped, with("cause", "no-session"),
          [](const Row& x) { return x.loop->ledger().no_session.value(); });
     show(kDropped, with("cause", "rate-limit"),
          [](const Row& x) { return x.loop->ledger().rate_limited.value(); });
-    show(kSegments, interface, [](const Row& x) { return x.loop->ledger().segments.value(); });
-    show(kUnsplit, interface, [](const Row& x) { return x.loop->ledger().unsplit.value(); });
-    show(kTruncated, interface,
-         [](const Row& x) { return x.counts.truncated + x.loop->ledger().cut.value(); });
-    show(kWaiting, interface, [](const Row& x) { return waiting(x.loop->ledger()); });
-    show(kDelayed, interface, [](const Row& x) { return x.loop->ledger().kept.value(); });
-    show(kLeftToPeers, interface,
-         [](const Row& x) { return x.loop->ledger().left_to_peers.value(); });
     for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
-      show(kDropped,
-           with("cause", forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
+      show(kDropped, with("cause", name_of_cause(cause)),
            [cause](const Row& x) { return x.counts.dropped[cause]; });
-    show(kCopied, interface, [](const Row& x) { return x.counts.copies.forwarded; });
-    show(kCopiesDropped, interface, [](const Row& x) { return x.counts.copies.dropped_total(); });
-    for (std::size_t i = 0; i < loop->sensors().size(); ++i) {
-      const auto result = [&](std::string_view name) {
-        telemetry::Labels labels = with("sensor", loop->sensors()[i]);
-        labels["result"] = name;
-        return labels;
-      };
-      const auto of = [i](const Row& x) -> const CaptureCounts& { return x.counts.sensors[i]; };
-      show(kSensor, result("forwarded"), [of](const Row& x) { return of(x).forwarded; });
-      show(kSensor, result("filtered"),
-           [of](const Row& x) { return of(x).filtered + of(x).sampled; });
-      show(kSensor, result("no-session"), [of](const Row& x) { return of(x).missed; });
-      for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
-        show(kSensor,
-             result(forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause))),
-             [of, cause](const Row& x) { return of(x).dropped[cause]; });
-    }
+  }
+  void show_sensor(std::size_t sensor) const {
+    const auto result = [&](std::string_view name) {
+      telemetry::Labels all = with("sensor", loop->sensors()[sensor]);
+      all["result"] = name;
+      return all;
+    };
+    const auto of = [sensor](const Row& x) -> const CaptureCounts& {
+      return x.counts.sensors[sensor];
+    };
+    show(kSensor, result("forwarded"), [of](const Row& x) { return of(x).forwarded; });
+    show(kSensor, result("filtered"),
+         [of](const Row& x) { return of(x).filtered + of(x).sampled; });
+    show(kSensor, result("no-session"), [of](const Row& x) { return of(x).missed; });
+    for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
+      show(kSensor, result(name_of_cause(cause)),
+           [of, cause](const Row& x) { return of(x).dropped[cause]; });
+  }
+  void show_rules() const {
     for (unsigned rule = 0; rule < ownership::kRuleCount; ++rule) {
-      const auto labels = with("rule", ownership::rule_name(static_cast<ownership::Rule>(rule)));
-      show(kOwned, labels, [rule](const Row& x) { return x.loop->ledger().owned[rule].value(); });
-      show(kNotOwned, labels,
+      const auto named = with("rule", ownership::rule_name(static_cast<ownership::Rule>(rule)));
+      show(kOwned, named, [rule](const Row& x) { return x.loop->ledger().owned[rule].value(); });
+      show(kNotOwned, named,
            [rule](const Row& x) { return x.loop->ledger().not_owned[rule].value(); });
     }
+  }
+};
+
+TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops) {
+  for (CaptureLoop* loop : loops) {
+    auto row = std::make_unique<Row>(Row{registry, loop});
+    loop->counts([r = row.get()](LoopCounts counts) { r->counts = std::move(counts); });
+    row->show_interface();
+    row->show_forwarding();
+    row->show_drops();
+    for (std::size_t i = 0; i < loop->sensors().size(); ++i) row->show_sensor(i);
+    row->show_rules();
     rows_.push_back(std::move(row));
   }
 }
@@ -180,12 +201,11 @@ TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<Capture
 TapMetrics::~TapMetrics() = default;
 
 void TapMetrics::refresh(std::function<void()> done) {
-  if (rows_.empty()) return done();
-  const auto left = std::make_shared<std::size_t>(rows_.size());
+  const auto answered = async::after_all(rows_.size(), std::move(done));
   for (const auto& row : rows_) {
-    row->loop->counts([row = row.get(), left, done](LoopCounts counts) {
+    row->loop->counts([row = row.get(), answered](LoopCounts counts) {
       row->counts = std::move(counts);
-      if (--*left == 0) done();
+      answered();
     });
   }
 }

@@ -233,53 +233,45 @@ begin_together() {  # begin_together KIND COMMAND...
   wait "$sending"
 }
 
-measure() {  # measure NAME KIND RUN COMMAND...
-  local name=$1 full_kind=$2 kind=${2%+busy} number=$3 collector='' tap='' limited='' process
-  local ticks=0 packets=0 bytes=0 wire_packets wire_bytes start end idle=0 died=false early=false
-  shift 3
-  run=$folder/$name.$full_kind.$number
-  mkdir "$run"
-  running=()
-  make_namespaces
-  if [ -n "$limits" ]; then limit_make "$cpu_limit" "$memory_limit" "$group"; fi
-  start_receivers "$kind"
-  case "$kind" in startup|life|away) early=true ;; esac
-  if [ "$early" = false ]; then
-    start_sensor
-    start_tap "$@"
-    wait_for_line capturing "$run/sensor.log"
-    sleep "$settle"
-    idle=$(resident "$tap")
-    ticks=$(cpu_ticks "$tap")
-    read -r packets bytes < <(on_the_wire)
-  fi
-  local busy=()
-  if [ "$full_kind" != "$kind" ]; then
-    for process in $(seq "$(nproc)"); do
-      (while :; do :; done) &
-      busy+=($!)
-    done
-    running+=("${busy[@]}")
-  fi
-  start=$EPOCHREALTIME
-  if [ "$early" = true ]; then begin_together "$kind" "$@"; else send_traffic "$kind"; fi
-  end=$EPOCHREALTIME
-  if [ "$kind" != life ]; then
-    wait_for_line capturing "$run/sensor.log"
-    # A tap on libpcap may keep its last packets for as long as the sensor allows it, a second. Then STATS is asked for.
-    [ -n "$smoke" ] || sleep 1.2
-    wait_until_quiet
-    [ -n "$smoke" ] || sleep 1
-  fi
+# The steps of measure below, which share its variables.
+
+# Sensor and tap are there before the traffic; what the tap has used so far does not count.
+start_before_traffic() {  # start_before_traffic COMMAND...
+  start_sensor
+  start_tap "$@"
+  wait_for_line capturing "$run/sensor.log"
+  sleep "$settle"
+  idle=$(resident "$tap")
+  ticks=$(cpu_ticks "$tap")
+  read -r packets bytes < <(on_the_wire)
+}
+
+keep_cpus_busy() {
+  local worker
+  for worker in $(seq "$(nproc)"); do
+    (while :; do :; done) &
+    running+=($!)
+  done
+}
+
+wait_for_the_last() {
+  wait_for_line capturing "$run/sensor.log"
+  # A tap on libpcap may keep its last packets for as long as the sensor allows it, a second. Then STATS is asked for.
+  [ -n "$smoke" ] || sleep 1.2
+  wait_until_quiet
+  [ -n "$smoke" ] || sleep 1
+}
+
+# Ends all of it, in the order in which each figure can still be read.
+take_down() {
+  local process
   # Only now: connections are still closing when their sender has ended.
   read -r wire_packets wire_bytes < <(on_the_wire)
   ticks=$(($(cpu_ticks "$tap") - ticks))
-  local peak
   peak=$(highest_resident "$tap")
   kill -0 "$tap" 2>/dev/null || { died=true; echo "$name has died: see --keep" >&2; }
   stop "-$tap"
   sleep 0.2
-  local drops=0
   [ "$data" = tcp ] || drops=$(socket_drops "$data_port")
   stop "$collector"
   for process in "${running[@]}"; do [ "$process" = "-$tap" ] || [ "$process" = "$collector" ] || stop "$process"; done
@@ -289,6 +281,9 @@ measure() {  # measure NAME KIND RUN COMMAND...
     limit_remove
   fi
   remove_namespaces
+}
+
+write_figures() {
   cat >"$run/figures.json" <<FIGURES
 {"tap": "$name", "kind": "$full_kind", "run": $number, "machine": "$machine",
  "limits": $limits_told,
@@ -296,6 +291,27 @@ measure() {  # measure NAME KIND RUN COMMAND...
  "ticks": $ticks, "ticks_per_second": $(getconf CLK_TCK), "elapsed": $(awk "BEGIN {print $end - $start}"),
  "idle_kib": $idle, "peak_kib": $peak, "died": $died$limited}
 FIGURES
+}
+
+measure() {  # measure NAME KIND RUN COMMAND...
+  local name=$1 full_kind=$2 kind=${2%+busy} number=$3 collector='' tap='' limited='' peak drops=0
+  local ticks=0 packets=0 bytes=0 wire_packets wire_bytes start end idle=0 died=false early=false
+  shift 3
+  run=$folder/$name.$full_kind.$number
+  mkdir "$run"
+  running=()
+  make_namespaces
+  if [ -n "$limits" ]; then limit_make "$cpu_limit" "$memory_limit" "$group"; fi
+  start_receivers "$kind"
+  case "$kind" in startup|life|away) early=true ;; esac
+  if [ "$early" = false ]; then start_before_traffic "$@"; fi
+  if [ "$full_kind" != "$kind" ]; then keep_cpus_busy; fi
+  start=$EPOCHREALTIME
+  if [ "$early" = true ]; then begin_together "$kind" "$@"; else send_traffic "$kind"; fi
+  end=$EPOCHREALTIME
+  if [ "$kind" != life ]; then wait_for_the_last; fi
+  take_down
+  write_figures
   "$python" -B "$here/forward_table.py" --row "$run" ${results:+--results "$results"}
   # A pod may be gone before there is a session.
   if [ -n "$smoke" ] && [[ $kind != life && $kind != away ]] && grep -q '^  "packets": 0,' "$run/sensor.json"; then

@@ -8,9 +8,9 @@ import unittest
 
 import yaml
 
+import monitoring_test
 import rendering
 import values_table
-import chart_test
 from kube_models import Models
 from rendering import CHART, ROOT
 
@@ -118,7 +118,7 @@ class Commands(unittest.TestCase):
 class Names(unittest.TestCase):
     def test_values_exist(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
-        known = set(chart_test.leaves(schema, schema))
+        known = set(values_table.leaves(schema, schema))
         known |= {leaf.rsplit(".", end)[0] for leaf in known for end in range(1, leaf.count(".") + 1)}
         known |= {f"sidecar.resources.{kind}{what}" for kind in ("limits", "requests") for what in ("", ".cpu", ".memory")}
         container_fields = Models(rendering.tools()["MODELS"]).fields("V1Container")
@@ -138,7 +138,7 @@ class Names(unittest.TestCase):
         for page in PAGES:
             for name in re.findall(r"\bsidetap_[a-z_]+", page.read_text()):
                 with self.subTest(page=page.name):
-                    self.assertTrue(any(metric.startswith(name) for metric in chart_test.Monitoring.declared()), name)
+                    self.assertTrue(any(metric.startswith(name) for metric in monitoring_test.Monitoring.declared()), name)
 
     def test_links_lead_somewhere(self):
         for page in PAGES:

@@ -6,9 +6,8 @@ import subprocess
 import unittest
 
 import rendering
-from chart_test import pod_spec
 from questions import Questions
-from rendering import CHART, NAMESPACE, REQUIRED, documents, of_kind, template
+from rendering import CHART, NAMESPACE, REQUIRED, documents, of_kind, pod_spec, template
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 

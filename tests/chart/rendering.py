@@ -111,6 +111,15 @@ def of_kind(docs, kind):
     return [document for document in docs if document["kind"] == kind]
 
 
+def pod_spec(docs):
+    """Of the webhook's pods."""
+    return of_kind(docs, "Deployment")[0]["spec"]["template"]["spec"]
+
+
+def minor(version):
+    return int(version.split(".")[1])
+
+
 def configuration(docs):
     """The text of the webhook's configuration, as its pods find it in their file."""
     template = of_kind(docs, "Deployment")[0]["spec"]["template"]

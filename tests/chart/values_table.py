@@ -34,6 +34,20 @@ def lookup(values, path):
     return values
 
 
+def leaves(schema, root, prefix=""):
+    """Dotted paths of the values that a schema names; objects with free keys are leaves."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        schema = root["$defs"][name] if name not in ("cpuAndMemory", "resources") else {}
+    for key, value in schema.get("properties", {}).items():
+        if key in ("issuerRef", "resources", "container"):
+            yield f"{prefix}{key}"
+        elif inner := list(leaves(value, root, f"{prefix}{key}.")):
+            yield from inner
+        else:
+            yield f"{prefix}{key}"
+
+
 def table():
     text = (CHART / "values.yaml").read_text()
     values = yaml.safe_load(text)

@@ -13,11 +13,11 @@ import unittest
 import jsonschema
 import yaml
 
-import chart_test
+import program_test
 import rendering
 import values_table
 from kube_models import Models
-from rendering import CHART, REQUIRED, documents, of_kind, template
+from rendering import CHART, REQUIRED, documents, of_kind
 
 HERE = pathlib.Path(__file__).resolve().parent
 GIVEN = {"sensor": {"address": "10.10.10.10"}, "subnets": {"pods": ["10.244.0.0/16"], "services": ["10.96.0.0/12"]}}
@@ -144,7 +144,7 @@ class LikeNumbers(unittest.TestCase):
             with tempfile.TemporaryDirectory() as folder:
                 path = pathlib.Path(folder) / "config.yaml"
                 path.write_text(rendering.configuration(docs))
-                result = subprocess.run([program, "explain", "--config", path, "-f", "-"], input=chart_test.Program.POD,
+                result = subprocess.run([program, "explain", "--config", path, "-f", "-"], input=program_test.Program.POD,
                                         capture_output=True, text=True)
                 self.assertEqual(result.returncode, 0, result.stderr)
 

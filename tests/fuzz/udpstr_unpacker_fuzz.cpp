@@ -73,20 +73,25 @@ struct Sent {
   std::size_t size;
 };
 
-void lossy(Input input) {
+struct Stream {
+  std::vector<Datagram> datagrams;
+  std::vector<Sent> sent;
+};
+
+/// What the input says is packed.
+Stream packed(Input& input) {
   const std::size_t datagram_size = kMinUdpstrDatagram + input.byte();
   UdpstrPacker packer(datagram_size, datagram_size);
-  std::vector<Datagram> datagrams;
+  Stream stream;
   const auto flush = [&] {
     for (const auto& run : packer.runs()) {
       for (std::size_t at = 0; at < run.size; at += run.datagram) {
         const std::byte* begin = packer.data() + run.offset + at;
-        datagrams.emplace_back(begin, begin + std::min(run.datagram, run.size - at));
+        stream.datagrams.emplace_back(begin, begin + std::min(run.datagram, run.size - at));
       }
     }
     packer.clear();
   };
-  std::vector<Sent> sent;
   const std::size_t count = input.byte() % 64;
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::size_t size = input.byte() * 4U;
@@ -99,7 +104,7 @@ void lossy(Input input) {
                std::span(body).first(size / 3), std::span(body).subspan(size / 3), flush);
     // The open datagram before may have held its header; that makes the claim below weaker only.
     const std::size_t first = was_empty || before == 0 ? before : before - 1;
-    sent.push_back({first, packer.next_seqno() - 1, size});
+    stream.sent.push_back({first, packer.next_seqno() - 1, size});
     if (input.byte() % 8 == 0) {
       packer.finish();
       flush();
@@ -107,7 +112,14 @@ void lossy(Input input) {
   }
   packer.finish();
   flush();
+  return stream;
+}
 
+void lossy(Input input) {
+  const Stream stream = packed(input);
+  const std::vector<Datagram>& datagrams = stream.datagrams;
+  const std::vector<Sent>& sent = stream.sent;
+  const std::size_t count = sent.size();
   std::vector<bool> lost(datagrams.size());
   std::vector<bool> delivered(count);
   std::uint32_t last = 0;

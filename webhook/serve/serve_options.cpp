@@ -118,26 +118,18 @@ void declare_limits(config::OptionSet& options, ServeOptions& into) {
 }
 
 void declare_log(config::OptionSet& options, ServeOptions& into) {
-  using telemetry::LogFormat;
-  using telemetry::LogLevel;
-  options.add<LogFormat>(
-      {.flag = "--log-format",
-       .env = "SIDETAP_LOG_FORMAT",
-       .value = "FORMAT",
-       .fallback = "json",
-       .help = "text or json, one line an event"},
-      config::word<LogFormat>({{"text", LogFormat::kText}, {"json", LogFormat::kJson}}),
-      into.log_format);
-  options.add<LogLevel>({.flag = "--log-level",
-                         .env = "SIDETAP_LOG_LEVEL",
-                         .value = "LEVEL",
-                         .fallback = "info",
-                         .help = "debug, info (one line a review), warn or error"},
-                        config::word<LogLevel>({{"debug", LogLevel::kDebug},
-                                                {"info", LogLevel::kInfo},
-                                                {"warn", LogLevel::kWarn},
-                                                {"error", LogLevel::kError}}),
-                        into.log_level);
+  options.add<telemetry::LogFormat>({.flag = "--log-format",
+                                     .env = "SIDETAP_LOG_FORMAT",
+                                     .value = "FORMAT",
+                                     .fallback = "json",
+                                     .help = "text or json, one line an event"},
+                                    config::word(telemetry::log_format_words()), into.log_format);
+  options.add<telemetry::LogLevel>({.flag = "--log-level",
+                                    .env = "SIDETAP_LOG_LEVEL",
+                                    .value = "LEVEL",
+                                    .fallback = "info",
+                                    .help = "debug, info (one line a review), warn or error"},
+                                   config::word(telemetry::log_level_words()), into.log_level);
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "shared/telemetry/log.h"
 
+#include <sstream>
+#include <string>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -30,6 +33,20 @@ TEST(Log, TextKeepsEachEventOnOneLine) {
   EXPECT_THAT(line, testing::HasSubstr("sensor away sensor=\"10.0.0.1:2003\\nforged line\""));
   EXPECT_THAT(line, testing::Not(testing::HasSubstr("not shown")));
   EXPECT_FALSE(log_enabled(LogLevel::kInfo));
+}
+
+TEST(Log, LevelsHaveTheWordsThatItWrites) {
+  testing::internal::CaptureStderr();
+  init_log(LogFormat::kJson, LogLevel::kDebug);
+  const auto words = log_level_words();
+  for (const auto& [word, level] : words) log(level, "an event");
+  std::istringstream lines(testing::internal::GetCapturedStderr());
+  std::string line;
+  for (const auto& [word, level] : words) {
+    ASSERT_TRUE(std::getline(lines, line)) << word;
+    const auto written = nlohmann::json::parse(line)["level"].get<std::string>();
+    EXPECT_THAT(written, testing::StartsWith(word));
+  }
 }
 
 }  // namespace

@@ -1,6 +1,10 @@
 // Two taps and the network between them, without a kernel: whatever two pods say to each other,
 // each packet is owned exactly once.
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -32,6 +36,29 @@ class Model : public testing::TestWithParam<unsigned> {
         .source_mac(mac(from_one ? 1 : 2))
         .destination_mac(mac(from_one ? 2 : 1));
   }
+  /// Of any kind, between the pods; some come in three fragments, one after the other. `number`
+  /// grows by one with each.
+  PacketBuilder next_packet(std::uint32_t number) {
+    if (part_ == 0) {
+      whole_ = between(dice(2) == 0, dice(2) == 0);
+      static constexpr std::uint8_t kPorts[] = {17, 33, 132, 136};
+      switch (dice(6)) {
+        case 0:
+          whole_.tcp(any_port(), any_port(), dice(2) == 0 ? 0x02 : 0x10);
+          break;
+        case 1:
+          whole_.icmp(static_cast<std::uint8_t>(random()));
+          break;
+        default:
+          whole_.ports(kPorts[dice(4)], any_port(), any_port());
+          parts_ = dice(3) == 0 ? 3 : 1;
+      }
+    }
+    PacketBuilder p = whole_;
+    if (parts_ > 1) p.fragment(number - part_, part_, part_ + 1 < parts_);
+    if (++part_ == parts_) part_ = 0, parts_ = 1;
+    return p;
+  }
   void expect_once(const PacketBuilder& p, const char* what) {
     const Bytes bytes = p.ethernet();
     const Decision a = one.sees(bytes);
@@ -43,6 +70,11 @@ class Model : public testing::TestWithParam<unsigned> {
   std::mt19937 random{GetParam()};
   Pod one{1};
   Pod two{2};
+
+ private:
+  PacketBuilder whole_ = packet();
+  unsigned part_ = 0;
+  unsigned parts_ = 1;
 };
 
 TEST_P(Model, StatelessProtocolsAreExactInAnyOrder) {
@@ -259,26 +291,28 @@ TEST_P(Model, UdpThroughAServiceIsExactUnlessTheClientLooksLikeTheServer) {
   EXPECT_GT(lost, 1000U);
 }
 
-/// Pod two's tap comes and goes while both rings of pod one's tap are read late, each by as much as
-/// it happens. Pod one has to decide each packet as if it were read as it passes; then nothing is
-/// lost, and what passes while both agree is forwarded once.
-TEST_P(Model, PeersThatChangeBetweenStampAndReadChangeNothing) {
-  struct Passed {
-    Bytes bytes;
-    Moment moment;
-    Decision prompt;
-    bool two_owns, agreed, is_tcp;
-  };
-  EngineConfig config = pod_config(1);
-  config.tapped_peers = TappedPeers::none();
-  config.peers_change = true;
-  Pod prompt(config);
-  Pod late(config);
-  std::vector<Passed> rings[2];  // SCTP has one of its own
-  const auto read = [&](std::vector<Passed>& ring) {
-    for (const Passed& packet : ring) {
+/// Pod one's tap twice: one decides each packet as it passes, and the other reads its rings late.
+class LateTap {
+ public:
+  /// A packet passes. `two_owns`: pod two's tap forwards it. `agreed`: both know that of each
+  /// other.
+  void pass(const Bytes& bytes, Moment now, bool two_owns, bool agreed) {
+    const std::uint8_t protocol =
+        capture::parse_packet(capture::LinkType::kEthernet, bytes).protocol;
+    rings_[protocol == 132].push_back(
+        {bytes, now, prompt_.sees(bytes), two_owns, agreed, protocol == 6});
+  }
+  void set_tapped_peers(const TappedPeers& peers, Moment now) {
+    const auto shared = std::make_shared<const TappedPeers>(peers);
+    prompt_.engine.set_tapped_peers(shared);
+    late_.engine.set_tapped_peers(shared, now);
+  }
+  bool has_backlog() const { return !rings_[0].empty(); }
+  /// Reads one of the two: it has to decide as if it had read each packet as it passed.
+  void read(std::size_t ring) {
+    for (const Passed& packet : rings_[ring]) {
       const auto view = capture::parse_packet(capture::LinkType::kEthernet, packet.bytes);
-      const Decision decision = late.engine.decide(view, packet.moment);
+      const Decision decision = late_.engine.decide(view, packet.moment);
       ASSERT_EQ(decision, packet.prompt)
           << rule_name(decision.rule) << " instead of " << rule_name(packet.prompt.rule);
       if (packet.is_tcp) continue;  // of which two knows more: it has looked at every handshake
@@ -287,18 +321,39 @@ TEST_P(Model, PeersThatChangeBetweenStampAndReadChangeNothing) {
         ASSERT_NE(decision.owned, packet.two_owns) << "doubled";
       }
     }
-    ring.clear();
-  };
+    rings_[ring].clear();
+  }
 
+ private:
+  struct Passed {
+    Bytes bytes;
+    Moment moment;
+    Decision prompt;
+    bool two_owns, agreed, is_tcp;
+  };
+  static EngineConfig config() {
+    EngineConfig config = pod_config(1);
+    config.tapped_peers = TappedPeers::none();
+    config.peers_change = true;
+    return config;
+  }
+
+  Pod prompt_{config()};
+  Pod late_{config()};
+  std::vector<Passed> rings_[2];  // SCTP has one of its own
+};
+
+/// Pod two's tap comes and goes while both rings of pod one's tap are read late, each by as much as
+/// it happens. Pod one has to decide each packet as if it were read as it passes; then nothing is
+/// lost, and what passes while both agree is forwarded once.
+TEST_P(Model, PeersThatChangeBetweenStampAndReadChangeNothing) {
+  LateTap late;
   Moment now{std::chrono::hours(1)};
   bool forwards = false;  // two's tap,
   bool counted = false;   // and one's leaves packets to it
   std::size_t changes = 0;
   std::size_t changes_in_backlog = 0;
-  PacketBuilder whole = packet();
-  unsigned part = 0;
-  unsigned parts = 1;
-  for (int i = 0; i < 20000; ++i) {
+  for (std::uint32_t i = 0; i < 20000; ++i) {
     now += std::chrono::microseconds(1 + dice(1000));
     if (dice(20) == 0) {
       // It forwards before it is counted on, and until after.
@@ -308,44 +363,20 @@ TEST_P(Model, PeersThatChangeBetweenStampAndReadChangeNothing) {
         forwards = false;
       } else {
         counted = !counted;
-        changes_in_backlog += !rings[0].empty();
-        const auto peers = std::make_shared<const TappedPeers>(counted ? tapped("10.0.0.2,fd00::2")
-                                                                       : TappedPeers::none());
-        prompt.engine.set_tapped_peers(peers);
-        late.engine.set_tapped_peers(peers, now);
+        changes_in_backlog += late.has_backlog();
+        late.set_tapped_peers(counted ? tapped("10.0.0.2,fd00::2") : TappedPeers::none(), now);
         // Of more changes than are remembered none may be waited for.
         if (++changes % PeerHistory::kMostOlder == 0) {
-          for (auto& ring : rings) ASSERT_NO_FATAL_FAILURE(read(ring));
+          for (const std::size_t ring : {0U, 1U}) ASSERT_NO_FATAL_FAILURE(late.read(ring));
         }
       }
     }
-    if (part == 0) {
-      whole = between(dice(2) == 0, dice(2) == 0);
-      static constexpr std::uint8_t kPorts[] = {17, 33, 132, 136};
-      switch (dice(6)) {
-        case 0:
-          whole.tcp(any_port(), any_port(), dice(2) == 0 ? 0x02 : 0x10);
-          break;
-        case 1:
-          whole.icmp(static_cast<std::uint8_t>(random()));
-          break;
-        default:
-          whole.ports(kPorts[dice(4)], any_port(), any_port());
-          parts = dice(3) == 0 ? 3 : 1;
-      }
-    }
-    PacketBuilder p = whole;
-    if (parts > 1) p.fragment(static_cast<std::uint32_t>(i) - part, part, part + 1 < parts);
-    if (++part == parts) part = 0, parts = 1;
-    const Bytes bytes = p.ethernet();
-    const std::uint8_t protocol =
-        capture::parse_packet(capture::LinkType::kEthernet, bytes).protocol;
+    const Bytes bytes = next_packet(i).ethernet();
     const bool two_owns = two.sees(bytes).owned && forwards;
-    rings[protocol == 132].push_back(
-        {bytes, now, prompt.sees(bytes), two_owns, forwards == counted, protocol == 6});
-    for (auto& ring : rings) {
+    late.pass(bytes, now, two_owns, forwards == counted);
+    for (const std::size_t ring : {0U, 1U}) {
       if (dice(40) == 0) {
-        ASSERT_NO_FATAL_FAILURE(read(ring));
+        ASSERT_NO_FATAL_FAILURE(late.read(ring));
       }
     }
   }

@@ -32,8 +32,7 @@ void expect_refused(const std::string& text, const std::string& place,
   EXPECT_EQ(line.find('\n'), line.npos) << line;
 }
 
-TEST(ConfigurationFile, SetsEveryKey) {
-  const Configuration configuration = read(R"(
+constexpr const char* kEveryKey = R"(
 sensor: {address: [a, "b:7"], port: 2005, mode: balance}
 subnets: {pods: [10.244.0.0/16, "fd00::/56"], services: 10.96.0.0/12}
 sidecar:
@@ -71,7 +70,10 @@ registry:
   ca: "-----BEGIN CERTIFICATE-----"
   auth: none
   tokenExpirationSeconds: 600
-)");
+)";
+
+TEST(ConfigurationFile, SetsEveryKey) {
+  const Configuration configuration = read(kEveryKey);
   const tap::Values& taps = configuration.taps;
   EXPECT_EQ(taps[tap::kSensor], "a:2005,b:7");
   EXPECT_EQ(taps[tap::kSensorMode], "balance");

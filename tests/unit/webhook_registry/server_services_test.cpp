@@ -1,8 +1,43 @@
-// What taps hear of Services while their backends end.
+// What taps hear of Services, also while their backends end.
 #include "tests/unit/webhook_registry/server_fixture.h"
 
 namespace sidetap::webhook::registry {
 namespace {
+
+TEST_F(RegistryServer, TapsLearnOfServicesTogetherWithTheirBackends) {
+  serve_with_services([](const http::HttpRequest& request) {
+    const std::string_view target = request.target;
+    std::string body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":
+            {"name":"web","namespace":"shop"},"spec":{"clusterIPs":["10.96.0.1"]}}]})";
+    if (target.find("endpointslices") != target.npos)
+      body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"web-1",
+              "namespace":"shop","labels":{"kubernetes.io/service-name":"web"}},
+              "addressType":"IPv4","endpoints":[{"addresses":["10.0.0.2"]}]}]})";
+    // A watch that tells nothing.
+    if (target.find("watch=1") != target.npos) body.clear();
+    return http::HttpAnswer{200, "application/json", {}, body};
+  });
+  const auto client = tap({ip("10.0.0.1")});
+  const auto backend = tap({ip("10.0.0.2")});
+  EXPECT_TRUE(client->sees({}, Addresses{}));
+  backend->forward(true);
+  EXPECT_TRUE(client->sees({ip("10.0.0.2")}, Addresses{ip("10.96.0.1")}));
+  EXPECT_TRUE(shows("sidetap_registry_services{backends=\"tapped\"} 1"));
+  backend->forward(false);
+  EXPECT_TRUE(client->sees({}, Addresses{}));
+  EXPECT_TRUE(shows("sidetap_registry_services{backends=\"untapped\"} 1"));
+}
+
+TEST_F(RegistryServer, WhatIsNotKnownOfServicesIsAnEmptyList) {
+  serve_with_services([](const http::HttpRequest&) {
+    return http::HttpAnswer{500, "application/json", {}, "{}"};
+  });
+  const auto client = tap({ip("10.0.0.1")});
+  EXPECT_TRUE(client->sees({}, Addresses{}));
+  const auto backend = tap({ip("10.0.0.2")});
+  backend->forward(true);
+  EXPECT_TRUE(client->sees({ip("10.0.0.2")}, Addresses{}));
+}
 
 /// One Service: 10.0.0.2 is ready, 10.0.0.3 has been told to end.
 http::HttpAnswer scaling_down(const http::HttpRequest& request) {

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""What must hold of the objects that the chart makes: certificates, the workload and its rights."""
+import base64
+import itertools
+import re
+import unittest
+
+import yaml
+
+import rendering
+from rendering import CHART, NAMESPACE, REQUIRED, documents, of_kind, pod_spec, template
+
+
+class Certificates(unittest.TestCase):
+    def test_self_managed_says_nothing_of_what_the_webhook_writes(self):
+        docs = documents(template(*REQUIRED))
+        for entry in of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]:
+            self.assertNotIn("caBundle", entry["clientConfig"])
+        secret = of_kind(docs, "Secret")[0]
+        self.assertEqual(set(secret), {"apiVersion", "kind", "metadata", "type"})
+
+    def test_an_existing_ca_is_rendered_and_a_missing_one_is_not(self):
+        authority = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        mode = ["--set", "certificates.mode=existingSecret"]
+        docs = documents(template(*REQUIRED, *mode, "--set", f"certificates.existingSecret.caBundle={authority}"))
+        entry = of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"][0]
+        self.assertEqual(base64.b64decode(entry["clientConfig"]["caBundle"]).decode(), authority)
+        docs = documents(template(*REQUIRED, *mode))
+        self.assertNotIn("caBundle", of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"][0]["clientConfig"])
+        self.assertEqual(of_kind(docs, "Secret"), [])
+
+    def test_cert_manager_names_the_services_and_is_let_inject(self):
+        docs = documents(template(*REQUIRED, "--set", "certificates.mode=certManager",
+                                  "--api-versions", "cert-manager.io/v1"))
+        certificate = [d for d in of_kind(docs, "Certificate") if "dnsNames" in d["spec"]][0]
+        for service in of_kind(docs, "Service"):
+            self.assertIn(f"{service['metadata']['name']}.{NAMESPACE}.svc", certificate["spec"]["dnsNames"])
+        annotation = of_kind(docs, "MutatingWebhookConfiguration")[0]["metadata"]["annotations"]
+        self.assertEqual(annotation["cert-manager.io/inject-ca-from"], f"{NAMESPACE}/{certificate['metadata']['name']}")
+        volume = [v for v in pod_spec(docs)["volumes"] if v["name"] == "tls"][0]
+        self.assertEqual(volume["secret"]["secretName"], certificate["spec"]["secretName"])
+
+
+class Workload(unittest.TestCase):
+    def test_every_pod_passes_the_restricted_level(self):
+        for label, docs in rendering.renderings():
+            specs = [d["spec"]["template"]["spec"] for d in of_kind(docs, "Deployment")]
+            specs += [d["spec"] for d in of_kind(docs, "Pod")]
+            for spec in specs:
+                with self.subTest(label):
+                    self.assertTrue(spec["securityContext"]["runAsNonRoot"])
+                    self.assertGreater(spec["securityContext"]["runAsUser"], 0)
+                    self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+                    for container in spec.get("initContainers", []) + spec["containers"]:
+                        self.assertEqual(container["securityContext"], {
+                            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                            "capabilities": {"drop": ["ALL"]}})
+                    for container in spec["containers"]:
+                        self.assertEqual(container["command"], ["/usr/bin/sidetap-webhook"])
+                    for volume in spec.get("volumes", []):
+                        self.assertLessEqual(set(volume) - {"name"}, {"configMap", "downwardAPI", "secret", "projected", "emptyDir"})
+
+    def test_a_rolling_update_never_has_fewer_pods(self):
+        for label, docs in rendering.renderings():
+            deployment = of_kind(docs, "Deployment")[0]["spec"]
+            # On the node's network a second pod would find its port taken.
+            shared = deployment["template"]["spec"].get("hostNetwork", False)
+            wanted = {"maxSurge": 0, "maxUnavailable": 1} if shared else {"maxSurge": 1, "maxUnavailable": 0}
+            self.assertEqual(deployment["strategy"]["rollingUpdate"], wanted, label)
+
+    def test_the_pods_are_spread_softly(self):
+        for constraint in pod_spec(documents(template(*REQUIRED)))["topologySpreadConstraints"]:
+            self.assertEqual(constraint["whenUnsatisfiable"], "ScheduleAnyway")
+
+    def test_services_budgets_and_policies_find_the_pods(self):
+        for label, docs in rendering.renderings():
+            deployment = of_kind(docs, "Deployment")[0]["spec"]
+            labels = deployment["template"]["metadata"]["labels"]
+            ports = {port["name"] for port in deployment["template"]["spec"]["containers"][0]["ports"]}
+            with self.subTest(label):
+                self.assertTrue(rendering.selector_matches(deployment["selector"], labels))
+                for service in of_kind(docs, "Service"):
+                    self.assertTrue(rendering.selector_matches({"matchLabels": service["spec"]["selector"]}, labels))
+                    self.assertLessEqual({port["targetPort"] for port in service["spec"]["ports"]}, ports)
+                for budget in of_kind(docs, "PodDisruptionBudget"):
+                    self.assertTrue(rendering.selector_matches(budget["spec"]["selector"], labels))
+                for policy in of_kind(docs, "NetworkPolicy"):
+                    self.assertTrue(rendering.selector_matches(policy["spec"]["podSelector"], labels))
+                    allowed = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
+                    self.assertEqual(allowed, ports)
+                services = {service["metadata"]["name"]: service for service in of_kind(docs, "Service")}
+                for entry in of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]:
+                    target = entry["clientConfig"]["service"]
+                    self.assertEqual(target["namespace"], NAMESPACE)
+                    self.assertIn(target["port"], [p["port"] for p in services[target["name"]]["spec"]["ports"]])
+
+    def test_the_port_is_one_that_private_clusters_open(self):
+        ports = pod_spec(documents(template(*REQUIRED)))["containers"][0]["ports"]
+        self.assertIn({"name": "https", "containerPort": 10250}, ports)
+
+    def test_the_grace_period_covers_the_drain(self):
+        for seconds in (0, 10, 120):
+            spec = pod_spec(documents(template(*REQUIRED, "--set", f"webhook.drainSeconds={seconds}")))
+            self.assertGreater(spec["terminationGracePeriodSeconds"], seconds + 5)
+
+    def test_a_stopping_registry_answers_until_taps_have_found_its_successor(self):
+        source = (CHART.parents[2] / "sidecar/registry/client.h").read_text()
+        asks_again = int(re.search(r"resolve_interval\{([0-9']+)\}", source).group(1).replace("'", "")) / 1000
+        repeats_itself = 30  # the cluster DNS, as kubeadm sets it up
+        drain = yaml.safe_load((CHART / "values.yaml").read_text())["webhook"]["drainSeconds"]
+        self.assertGreater(drain, repeats_itself + asks_again)
+
+    def test_images_carry_registry_tag_or_digest(self):
+        def image(*settings):
+            arguments = [part for setting in settings for part in ("--set", setting)]
+            return pod_spec(documents(template(*REQUIRED, *arguments)))["containers"][0]["image"]
+        version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+        self.assertEqual(image(), f"sidetap-webhook:{version}")
+        self.assertEqual(image("image.registry=r.example.com:5000/net/", "image.tag=v7"), "r.example.com:5000/net/sidetap-webhook:v7")
+        digest = "sha256:" + "a" * 64
+        self.assertEqual(image("image.tag=v7", f"image.webhook.digest={digest}"), f"sidetap-webhook@{digest}")
+
+    def test_the_version_is_that_of_the_programs(self):
+        project = (rendering.ROOT / "CMakeLists.txt").read_text()
+        version = re.search(r"project\(sidetap VERSION (\S+)", project).group(1)
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        self.assertEqual(chart["appVersion"], version)
+
+
+class Rights(unittest.TestCase):
+    # What no rule on names can hold: token reviews are created, not read; pods have any name.
+    UNNAMED = {("tokenreviews", "create")}
+    OF_PROOF = {("pods", "get")}
+
+    def test_rules_name_what_they_allow(self):
+        for label, docs in rendering.renderings():
+            for role in of_kind(docs, "Role") + of_kind(docs, "ClusterRole"):
+                if role["metadata"].get("annotations", {}).get("helm.sh/hook"):
+                    continue
+                for rule in role["rules"]:
+                    with self.subTest(label, rule=rule):
+                        self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
+                        if "resourceNames" not in rule:
+                            granted = set(itertools.product(rule["resources"], rule["verbs"]))
+                            proof = self.OF_PROOF if "everything" in label else set()
+                            self.assertLessEqual(granted, self.UNNAMED | proof)
+
+    def test_pods_are_read_only_where_a_connection_may_not_prove_their_addresses(self):
+        def reads(*arguments):
+            docs = documents(template(*REQUIRED, *arguments))
+            return any("pods" in rule["resources"] for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
+        dual = ["--set", "subnets.pods={10.244.0.0/16,fd00::/56}"]
+        self.assertFalse(reads())
+        self.assertTrue(reads(*dual))
+        self.assertFalse(reads(*dual, "--set", "registry.readPods=never"))
+        self.assertFalse(reads(*dual, "--set", "registry.auth=none"))
+        # Pods' traffic to a node may come from another address than the pod's.
+        node = ["--set", "webhook.hostNetwork=true,webhook.port=10260"]
+        self.assertTrue(reads(*node))
+        self.assertFalse(reads(*node, "--set", "registry.readPods=never"))
+        self.assertFalse(reads(*node, "--set", "registry.auth=none"))
+        self.assertTrue(reads("--set", "registry.readPods=always"))
+
+    def test_services_are_watched_where_that_is_asked_for_only(self):
+        def granted(*arguments):
+            docs = documents(template(*REQUIRED, *arguments))
+            rules = [rule for role in of_kind(docs, "ClusterRole") for rule in role["rules"]]
+            watched = {(rule["apiGroups"][0], rule["resources"][0]) for rule in rules if rule["verbs"] == ["list", "watch"]}
+            spec = pod_spec(docs)
+            return watched, "--registry-services=true" in spec["containers"][0]["args"], spec["automountServiceAccountToken"]
+        both = {("", "services"), ("discovery.k8s.io", "endpointslices")}
+        self.assertEqual(granted(), (set(), False, True))
+        self.assertEqual(granted("--set", "registry.services=true"), (both, True, True))
+        self.assertEqual(granted("--set", "registry.services=true", "--set", "registry.auth=none", "--set",
+                                 "certificates.mode=existingSecret"), (both, True, True))
+        self.assertEqual(granted("--set", "registry.services=true", "--set", "registry.enabled=false")[:2], (set(), False))
+
+    def test_the_names_are_those_of_the_objects(self):
+        docs = documents(template(*REQUIRED))
+        named = {(rule["resources"][0], name) for role in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")
+                 for rule in role["rules"] for name in rule.get("resourceNames", [])}
+        secret = of_kind(docs, "Secret")[0]["metadata"]["name"]
+        configuration = of_kind(docs, "MutatingWebhookConfiguration")[0]["metadata"]["name"]
+        self.assertEqual(named, {("secrets", secret), ("mutatingwebhookconfigurations", configuration)})
+
+    def test_without_need_no_token_is_mounted(self):
+        arguments = ["--set", "certificates.mode=existingSecret", "--set", "registry.enabled=false"]
+        docs = documents(template(*REQUIRED, *arguments))
+        self.assertFalse(pod_spec(docs)["automountServiceAccountToken"])
+        roles = [r for r in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")
+                 if not r["metadata"].get("annotations", {}).get("helm.sh/hook")]
+        self.assertEqual(roles, [])
+        self.assertTrue(pod_spec(documents(template(*REQUIRED)))["automountServiceAccountToken"])
+
+    def test_bindings_bind_what_is_there(self):
+        for label, docs in rendering.renderings():
+            roles = {(r["kind"], r["metadata"]["name"]) for r in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")}
+            for binding in of_kind(docs, "RoleBinding") + of_kind(docs, "ClusterRoleBinding"):
+                self.assertIn((binding["roleRef"]["kind"], binding["roleRef"]["name"]), roles, label)
+            accounts = {a["metadata"]["name"] for a in of_kind(docs, "ServiceAccount")}
+            account = pod_spec(docs)["serviceAccountName"]
+            self.assertTrue(account in accounts or account == "default", label)
+
+
+if __name__ == "__main__":
+    rendering.tools()
+    unittest.main(verbosity=2)

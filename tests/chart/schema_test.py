@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""What must hold of values and their schema: what is missing or cannot be is named, and each value is described and used."""
+import json
+import re
+import unittest
+
+import yaml
+
+import rendering
+import values_table
+from rendering import CHART, REQUIRED, documents, template
+from values_table import leaves
+
+
+class Values(unittest.TestCase):
+    def setUp(self):
+        self.values = yaml.safe_load((CHART / "values.yaml").read_text())
+        self.schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def test_missing_values_are_named_with_the_way_to_find_them(self):
+        result = rendering.helm("template", "sidetap", CHART)
+        self.assertNotEqual(result.returncode, 0)
+        for text in ("sensor.address is not set", "subnets.pods is not set", "subnets.services is not set",
+                     "kubectl cluster-info dump | grep -m 1 cluster-cidr",
+                     "kubectl cluster-info dump | grep -m 1 service-cluster-ip-range",
+                     "kubectl --namespace=kube-system get daemonset calico-node",
+                     "--set sensor.address=10.10.10.10"):
+            self.assertIn(text, result.stderr)
+
+    def test_only_the_missing_one_is_named(self):
+        result = rendering.helm("template", "sidetap", CHART, *REQUIRED[:4])
+        self.assertIn("subnets.services is not set", result.stderr)
+        self.assertNotIn("subnets.pods is not set", result.stderr)
+
+    def test_values_that_cannot_be_are_refused(self):
+        for setting, part in {
+            "sensor.adress=1.2.3.4": "adress",
+            "sensor.mode=all": "mode",
+            "subnets.pods={10.244.0.0}": "pods",
+            "subnets.pods={10.244.0.0/33}": "pods",
+            "subnets.services={fd00::/129}": "services",
+            "webhook.port=0": "port",
+            "webhook.timeoutSeconds=31": "timeoutSeconds",
+            "webhook.failurePolicy=ignore": "failurePolicy",
+            "webhook.replicas=0": "replicas",
+            "webhook.hostNetwork=true": "10250",
+            "webhook.statusPort=10250": "must differ",
+            "registry.port=10250": "must differ",
+            "certificates.mode=manual": "mode",
+            "certificates.mode=certManager": "cert-manager.io/v1",
+            "sidecar.native=yes": "native",
+            "sidecar.overrides={sensors}": "overrides",
+            "sidecar.snaplen=10": "snaplen",
+            "sidecar.env.lower=1": "env",
+            "sidecar.resources.limits=null": "limits",
+            "admissionPolicy.actions={Warn,Deny}": "actions",
+            "image.webhook.digest=sha256:12": "digest",
+            "tests.namespace=A_B": "namespace",
+        }.items():
+            with self.subTest(setting):
+                result = rendering.helm("template", "sidetap", CHART, *REQUIRED, "--set", setting)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(part, result.stderr)
+
+    def test_old_servers_are_refused(self):
+        result = rendering.helm("template", "sidetap", CHART, *REQUIRED, "--kube-version", "1.24.17")
+        self.assertIn("incompatible", result.stderr)
+
+    def test_native_sidecars_are_refused_where_the_server_knows_none(self):
+        arguments = ["template", "sidetap", CHART, *REQUIRED, "--set", "sidecar.native=always", "--kube-version"]
+        self.assertIn("sidecar.native", rendering.helm(*arguments, "1.28").stderr)
+        self.assertEqual(rendering.helm(*arguments, "1.29").returncode, 0)
+
+    def test_vendors_version_suffixes_count_as_the_version(self):
+        for version in ("1.30.5-gke.1014001", "v1.30.4-eks-a737599", "1.30.6+rke2r1"):
+            kinds = {d["kind"] for d in documents(template(*REQUIRED, version=version))}
+            self.assertIn("ValidatingAdmissionPolicy", kinds, version)
+
+    def test_each_value_is_in_the_schema_and_described(self):
+        described = dict(values_table.described_keys((CHART / "values.yaml").read_text()))
+        paths = set(leaves(self.schema, self.schema)) - {"global"}
+        for path in paths:
+            with self.subTest(path):
+                values_table.lookup(self.values, path)
+                self.assertIn(path, described)
+        for path in described:
+            with self.subTest(path):
+                self.assertTrue(any(path == leaf or leaf.startswith(path + ".") for leaf in paths))
+
+    def test_each_value_is_used_by_a_template(self):
+        templates = "".join(path.read_text() for path in CHART.rglob("templates/**/*") if path.is_file())
+        monitoring = (CHART / "templates/monitoring.yaml").read_text()
+        for path in leaves(self.schema, self.schema):
+            parts = path.split(".")
+            # Whole sections may be handed on: .Values.image.webhook, .Values.certificates.certManager.
+            used = any(re.search(rf"\.{re.escape('.'.join(parts[:end]))}\b", templates)
+                       for end in range(max(1, len(parts) - 1), len(parts) + 1))
+            used = used or (parts[0] == "monitoring" and f".{parts[-1]}" in monitoring)
+            self.assertTrue(used or path == "global", f"{path} is used nowhere")
+
+    def test_the_readme_is_current(self):
+        readme = (CHART / "README.md").read_text()
+        self.assertIn(values_table.table(), readme, "run tests/chart/values_table.py")
+
+
+if __name__ == "__main__":
+    rendering.tools()
+    unittest.main(verbosity=2)
