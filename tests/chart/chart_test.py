@@ -5,6 +5,7 @@
 """
 import base64
 import copy
+import functools
 import itertools
 import json
 import pathlib
@@ -512,6 +513,7 @@ class Monitoring(unittest.TestCase):
     NAME = r"\b(?:sidetap|apiserver)_[a-z_]+"
 
     @staticmethod
+    @functools.cache
     def sources():
         return "".join(path.read_text() for folder in ("shared", "sidecar", "webhook")
                        for path in (rendering.ROOT / folder).rglob("*") if path.suffix in (".cpp", ".h"))
