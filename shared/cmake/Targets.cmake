@@ -100,21 +100,27 @@ function(sidetap_library name)
   endif()
 endfunction()
 
-# Builds what a sanitizer preset runs: the tests labelled "sanitize"; ThreadSanitizer's are those labelled "threads" too,
-# since what knows one thread alone has nothing to show there.
+# Builds what a sanitizer preset runs: the tests labelled "sanitize". ThreadSanitizer's are those labelled "threads": what
+# knows one thread alone has nothing to show there.
 add_custom_target(sanitized)
 set(sidetap_sanitized_label sanitize)
 if(SIDETAP_SANITIZE MATCHES "thread")
   set(sidetap_sanitized_label threads)
 endif()
 
-# sidetap_test(NAME [NETWORK] SOURCES a_test.cpp... LINK lib... [LABELS l...]): a GoogleTest program, one ctest entry per
-# test. NETWORK: its sources wait on the network or read JSON.
-# The label "sanitize" puts it into the sanitizer runs too, "threads" into ThreadSanitizer's.
+# sidetap_test(NAME [NETWORK] [OWN_PROCESSES] SOURCES a_test.cpp... LINK lib... [THREADS a_test.cpp...] [LABELS l...]): a
+# GoogleTest program, one ctest entry per test; with a sanitizer, under which a process takes long to start, one for all.
+# NETWORK: its sources wait on the network or read JSON.
+# OWN_PROCESSES: its tests change their process, so that they never share one.
+# THREADS: those of the sources in which several threads meet. They are what ThreadSanitizer builds and runs of the program.
+# The label "sanitize" puts it into the other sanitizers' run.
 function(sidetap_test name)
-  cmake_parse_arguments(ARG "NETWORK" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
-  if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+  cmake_parse_arguments(ARG "NETWORK;OWN_PROCESSES" "" "SOURCES;THREADS;LINK;LABELS" ${ARGN})
+  if(ARG_THREADS)
+    list(APPEND ARG_LABELS threads)
+    if(sidetap_sanitized_label STREQUAL "threads")
+      set(ARG_SOURCES ${ARG_THREADS})
+    endif()
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE sidetap_options sidetap_test_options ${ARG_LINK} GTest::gmock GTest::gtest_main)
@@ -132,9 +138,15 @@ function(sidetap_test name)
   endif()
   # One label a test: gtest_discover_tests passes no lists on. ctest -L matches a part of it.
   string(JOIN "_" label unit ${ARG_LABELS})
-  include(GoogleTest)
-  gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS ${label})
+  if(SIDETAP_SANITIZE AND NOT ARG_OWN_PROCESSES)
+    # Brief: the last lines of what it prints are those that tell what failed.
+    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS ${label})
+  else()
+    include(GoogleTest)
+    gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
+      PROPERTIES TIMEOUT 120 LABELS ${label})
+  endif()
 endfunction()
 
 # sidetap_fuzzer(NAME SOURCES f.cpp LINK lib... CORPUS dir): libFuzzer with SIDETAP_FUZZ; in every other build a

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What must hold of the operator's pages: commands that run, values, metrics, files and links that exist."""
+import functools
 import json
 import re
 import shlex
@@ -32,6 +33,13 @@ def commands(page):
         for line in block.replace("\\\n", " ").splitlines():
             if re.match(r"\s*(helm|kubectl|docker|sidetap-\w+|certs-scripts/|deploy/|tests/|REGISTRY=)", line):
                 yield line.strip()
+
+
+@functools.cache
+def answer(*command):
+    """(exit status, output, errors) of a command that only tells something; many pages name the same ones."""
+    result = subprocess.run(command, capture_output=True, text=True)
+    return result.returncode, result.stdout, result.stderr
 
 
 class Commands(unittest.TestCase):
@@ -73,11 +81,10 @@ class Commands(unittest.TestCase):
                 if words[1] == "-n":
                     rest = rest[1:]
                 depth = 3 if rest[:2] == ["create", "service"] else 2 if rest[0] in ("rollout", "auth", "create") else 1
-                text = subprocess.run([programs[words[0]], *rest[:depth], "--help"], capture_output=True, text=True)
-                general = subprocess.run([programs[words[0]], "options"], capture_output=True, text=True)
-                known = text.stdout + general.stdout
+                status, known, errors = answer(programs[words[0]], *rest[:depth], "--help")
+                known += answer(programs[words[0]], "options")[1]
                 with self.subTest(page=page.name, command=command):
-                    self.assertEqual(text.returncode, 0, text.stderr)
+                    self.assertEqual(status, 0, errors)
                     for word in words:
                         if flag := re.match(r"(--[a-z-]+)", word):
                             self.assertIn(flag.group(1), known)
@@ -91,11 +98,11 @@ class Commands(unittest.TestCase):
                 script = ROOT / words[0]
                 with self.subTest(page=page.name, command=command):
                     self.assertTrue(script.exists())
-                    usage = subprocess.run([script, "--help"], capture_output=True, text=True)
-                    self.assertEqual(usage.returncode, 0)
+                    status, usage, _ = answer(script, "--help")
+                    self.assertEqual(status, 0)
                     for word in words[1:]:
                         if word.startswith("--") and word != "--help":
-                            self.assertIn(word.split("=")[0], usage.stdout)
+                            self.assertIn(word.split("=")[0], usage)
 
     def test_sidetap_commands_are_known_to_the_programs(self):
         checked = 0
@@ -105,11 +112,11 @@ class Commands(unittest.TestCase):
                 binary = rendering.program(program)
                 if binary is None:
                     continue
-                usage = subprocess.run([binary, command, "--help"], capture_output=True, text=True)
-                self.assertEqual(usage.returncode, 0, f"{page.name}: {program} {command}")
+                status, usage, _ = answer(binary, command, "--help")
+                self.assertEqual(status, 0, f"{page.name}: {program} {command}")
                 for flag in re.findall(r"--[a-z-]+", rest):
                     if flag != "--help":
-                        self.assertIn(flag, usage.stdout, f"{page.name}: {program} {command} {flag}")
+                        self.assertIn(flag, usage, f"{page.name}: {program} {command} {flag}")
                 checked += 1
         if not checked:
             self.skipTest("the programs are not built")

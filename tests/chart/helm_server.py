@@ -152,7 +152,8 @@ class HelmServer:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        # close() waits for the next look.
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         self.kubeconfig = pathlib.Path(folder) / "kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",

@@ -5,6 +5,7 @@ Starts the webhook with the very arguments of the rendered Deployment, two repli
 would: does it become ready, do its certificates hold, is a pod injected, does `helm test` pass, and with which rights.
 """
 import base64
+import functools
 import json
 import os
 import pathlib
@@ -40,6 +41,15 @@ def eventually(condition, what, seconds=20):
         time.sleep(0.1)
 
 
+@functools.cache
+def api_certificates():
+    """A folder with those of the API server, made once; it goes with the process."""
+    folder = tempfile.TemporaryDirectory()
+    subprocess.run([ROOT / "certs-scripts/generate.sh", "--out", folder.name, "--san", "127.0.0.1"], check=True,
+                   capture_output=True)
+    return folder
+
+
 class Installation:
     """What `helm install` would make, running on this machine."""
 
@@ -48,10 +58,9 @@ class Installation:
         test.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         self.docs = documents(template(*REQUIRED, "--set", "webhook.drainSeconds=0", *arguments, version=version))
-        subprocess.run([ROOT / "certs-scripts/generate.sh", "--out", self.folder / "api", "--san", "127.0.0.1"],
-                       check=True, capture_output=True)
+        self.certificates = pathlib.Path(api_certificates().name)
         self.api = ApiServer(self.docs, {"default": {}, "shop": {"kubernetes.io/x": "y"}, **(namespaces or {})},
-                             self.folder / "api")
+                             self.certificates)
         test.addCleanup(self.api.close)
         self.replicas = []
         test.addCleanup(self.stop)
@@ -61,7 +70,7 @@ class Installation:
         """The files that a pod of this service account finds."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        (folder / "ca.crt").write_bytes((self.folder / "api/ca.crt").read_bytes())
+        (folder / "ca.crt").write_bytes((self.certificates / "ca.crt").read_bytes())
         (folder / "token").write_text(f"system:serviceaccount:{NAMESPACE}:{name}")
         (folder / "namespace").write_text(NAMESPACE)
         return folder

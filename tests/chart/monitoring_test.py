@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What must hold of alerts and dashboard."""
+import functools
 import json
 import pathlib
 import re
@@ -20,6 +21,7 @@ class Monitoring(unittest.TestCase):
     NAME = r"\b(?:sidetap|apiserver)_[a-z_]+"
 
     @staticmethod
+    @functools.cache
     def sources():
         return "".join(path.read_text() for folder in ("shared", "sidecar", "webhook")
                        for path in (rendering.ROOT / folder).rglob("*") if path.suffix in (".cpp", ".h"))

@@ -9,10 +9,10 @@ if [ "$(id -u)" -eq 0 ]; then
     echo "skipped: network namespaces cannot be made here (no CAP_SYS_ADMIN)"
     exit 77
   fi
-  exec unshare --net --mount python3 "$main" "$@"
+  exec unshare --net --mount /usr/bin/python3 "$main" "$@"
 fi
 if ! unshare --user --map-root-user --net --mount true 2>/dev/null; then
   echo "skipped: not root, and this kernel allows no unprivileged user namespaces"
   exit 77
 fi
-exec unshare --user --map-root-user --net --mount python3 "$main" "$@"
+exec unshare --user --map-root-user --net --mount /usr/bin/python3 "$main" "$@"

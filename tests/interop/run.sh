@@ -11,4 +11,4 @@ fi
 SIDETAP_BINARIES=$(realpath "${1:?the folder of the programs}")
 export SIDETAP_BINARIES
 shift
-exec unshare --net --mount python3 -B "$test" "$@"
+exec unshare --net --mount /usr/bin/python3 -B "$test" "$@"

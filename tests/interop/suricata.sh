@@ -60,4 +60,4 @@ export SIDETAP_BINARIES
 shift
 # A trap does not outlive exec; the folder of the lists is gone by now or was never made.
 [ -z "${lists:-}" ] || rm -rf "$lists"
-exec unshare --net --mount python3 -B "$test" "$@"
+exec unshare --net --mount /usr/bin/python3 -B "$test" "$@"

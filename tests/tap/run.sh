@@ -13,4 +13,4 @@ export SIDETAP_BINARIES
 shift
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- forwarding_test faults_test feeding_test outputs_test dissection_test program_test source_test
-exec unshare --net --mount python3 -B -m unittest --verbose "$@"
+exec unshare --net --mount /usr/bin/python3 -B -m unittest --verbose "$@"

@@ -66,7 +66,8 @@ class _Ring:
 
 
 class WireCapture:
-    """Captures in many namespaces with one thread. take() gives what came since the last take()."""
+    """Captures in many namespaces. take() gives what came since the last take(). A thread sees to it that no ring becomes full
+    meanwhile; on a busy machine it may be late, so take() does not rely on it."""
 
     def __init__(self, namespaces, interface="eth0"):
         self._rings = {}
@@ -84,12 +85,13 @@ class WireCapture:
     def _run(self):
         while not self._stopping:
             for descriptor, _ in self._poll.poll(0.2):
-                fresh = self._rings[descriptor].take()
                 with self._lock:
-                    self._frames.extend(fresh)
+                    self._frames.extend(self._rings[descriptor].take())
 
     def take(self):
         with self._lock:
+            for ring in self._rings.values():
+                self._frames.extend(ring.take())
             frames, self._frames = self._frames, []
         return frames
 

@@ -250,6 +250,14 @@ class Judge:
         """Waits until nothing more comes for a while."""
         self._wait(2.0, quiet, lambda: True)
 
+    def comes_to(self, condition, patience=2.0):
+        """Takes in what comes until the condition holds, or until patience ends; whether it holds."""
+        deadline = time.monotonic() + patience
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
+            self.collect()
+        return condition()
+
     def _wait(self, patience, quiet, enough):
         calm_since = time.monotonic()
         deadline = calm_since + patience
