@@ -38,7 +38,7 @@ if(SIDETAP_FUZZ)
   target_link_options(sidetap_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# Boost.Asio and Beast are compiled once, in shared/http/boost_impl.cpp, instead of in every file.
+# Boost.Asio and Beast are compiled once, in shared/http/boost_*.cpp, instead of in every file.
 add_library(sidetap_boost INTERFACE)
 target_link_libraries(sidetap_boost INTERFACE Boost::headers Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
 target_compile_definitions(sidetap_boost INTERFACE BOOST_ASIO_SEPARATE_COMPILATION
