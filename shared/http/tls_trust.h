@@ -13,8 +13,8 @@ namespace sidetap::http {
 /// Immutable, any thread. TLS 1.2 and 1.3.
 class TlsTrust {
  public:
-  /// `pem` holds at least one certificate, and nothing that cannot be read. From then on the process ignores SIGPIPE:
-  /// see ignore_sigpipe().
+  /// `pem` holds at least one certificate, and nothing that cannot be read. From then on the
+  /// process ignores SIGPIPE: see ignore_sigpipe().
   static Result<std::shared_ptr<const TlsTrust>> make(const std::string& pem);
   ~TlsTrust();
   TlsTrust(const TlsTrust&) = delete;
