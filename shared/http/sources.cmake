@@ -1,6 +1,5 @@
 target_sources(sidetap_shared PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/boost_asio.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/boost_asio_ssl.cpp
   ${CMAKE_CURRENT_LIST_DIR}/boost_beast.cpp
   ${CMAKE_CURRENT_LIST_DIR}/file_watch.cpp
   ${CMAKE_CURRENT_LIST_DIR}/http_session.cpp

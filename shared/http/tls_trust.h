@@ -10,6 +10,10 @@
 
 namespace sidetap::http {
 
+/// For a client's session: the server's certificate must be for `name`, a host name or an address
+/// in text. A host name is told the server (SNI).
+void expect_server(SSL* session, const std::string& name);
+
 /// Immutable, any thread. TLS 1.2 and 1.3.
 class TlsTrust {
  public:
