@@ -137,16 +137,20 @@ function(sidetap_test name)
     PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS ${label})
 endfunction()
 
-# sidetap_fuzzer(NAME SOURCES f.cpp LINK lib... CORPUS dir): libFuzzer with SIDETAP_FUZZ; in every other build a
-# program that replays the kept corpus, run by ctest.
+# sidetap_fuzzer(NAME [PCH name] SOURCES f.cpp LINK lib... CORPUS dir): libFuzzer with SIDETAP_FUZZ; in every other build
+# a program that replays the kept corpus, run by ctest. PCH names a precompiled header from above, "ground" by default.
 function(sidetap_fuzzer name)
-  cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "CORPUS;PCH" "SOURCES;LINK" ${ARGN})
+  if(NOT ARG_PCH)
+    set(ARG_PCH ground)
+  endif()
   add_executable(${name} ${ARG_SOURCES})
+  target_precompile_headers(${name} REUSE_FROM sidetap_pch_${ARG_PCH})
   target_link_libraries(${name} PRIVATE sidetap_options ${ARG_LINK})
   if(SIDETAP_FUZZ)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   else()
-    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
+    target_link_libraries(${name} PRIVATE sidetap_replay)
   endif()
   add_test(NAME ${name}.corpus COMMAND ${name} -runs=0 ${ARG_CORPUS})
   set_tests_properties(${name}.corpus PROPERTIES LABELS "fuzz;sanitize" TIMEOUT 120)
