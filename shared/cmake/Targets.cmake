@@ -109,7 +109,7 @@ if(SIDETAP_SANITIZE MATCHES "thread")
 endif()
 
 # sidetap_test(NAME [NETWORK] SOURCES a_test.cpp... LINK lib... [LABELS l...]): a GoogleTest program, one ctest entry per
-# test. NETWORK: its sources wait on the network or read JSON.
+# test. NETWORK: its sources wait on the network.
 # The label "sanitize" puts it into the sanitizer runs too, "threads" into ThreadSanitizer's.
 function(sidetap_test name)
   cmake_parse_arguments(ARG "NETWORK" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})

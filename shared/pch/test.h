@@ -3,6 +3,8 @@
 
 #include "shared/pch/ground.h"
 
+#include <filesystem>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
