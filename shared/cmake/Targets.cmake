@@ -38,7 +38,7 @@ if(SIDETAP_FUZZ)
   target_link_options(sidetap_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# Boost.Asio and Beast are compiled once, in shared/http/boost_impl.cpp, instead of in every file.
+# Boost.Asio and Beast are compiled once, in shared/http/boost_*.cpp, instead of in every file.
 add_library(sidetap_boost INTERFACE)
 target_link_libraries(sidetap_boost INTERFACE Boost::headers Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
 target_compile_definitions(sidetap_boost INTERFACE BOOST_ASIO_SEPARATE_COMPILATION
@@ -110,7 +110,7 @@ endif()
 
 # sidetap_test(NAME [NETWORK] [OWN_PROCESSES] SOURCES a_test.cpp... LINK lib... [THREADS a_test.cpp...] [LABELS l...]): a
 # GoogleTest program, one ctest entry per test; with a sanitizer, under which a process takes long to start, one for all.
-# NETWORK: its sources wait on the network or read JSON.
+# NETWORK: its sources wait on the network.
 # OWN_PROCESSES: its tests change their process, so that they never share one.
 # THREADS: those of the sources in which several threads meet. They are what ThreadSanitizer builds and runs of the program.
 # The label "sanitize" puts it into the other sanitizers' run.
@@ -149,16 +149,20 @@ function(sidetap_test name)
   endif()
 endfunction()
 
-# sidetap_fuzzer(NAME SOURCES f.cpp LINK lib... CORPUS dir): libFuzzer with SIDETAP_FUZZ; in every other build a
-# program that replays the kept corpus, run by ctest.
+# sidetap_fuzzer(NAME [PCH name] SOURCES f.cpp LINK lib... CORPUS dir): libFuzzer with SIDETAP_FUZZ; in every other build
+# a program that replays the kept corpus, run by ctest. PCH names a precompiled header from above, "ground" by default.
 function(sidetap_fuzzer name)
-  cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "CORPUS;PCH" "SOURCES;LINK" ${ARGN})
+  if(NOT ARG_PCH)
+    set(ARG_PCH ground)
+  endif()
   add_executable(${name} ${ARG_SOURCES})
+  target_precompile_headers(${name} REUSE_FROM sidetap_pch_${ARG_PCH})
   target_link_libraries(${name} PRIVATE sidetap_options ${ARG_LINK})
   if(SIDETAP_FUZZ)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   else()
-    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cpp)
+    target_link_libraries(${name} PRIVATE sidetap_replay)
   endif()
   add_test(NAME ${name}.corpus COMMAND ${name} -runs=0 ${ARG_CORPUS})
   set_tests_properties(${name}.corpus PROPERTIES LABELS "fuzz;sanitize" TIMEOUT 120)

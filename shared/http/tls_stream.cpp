@@ -31,6 +31,13 @@ ErrorCode last_tls_error() {
   return {static_cast<int>(code), asio::error::get_ssl_category()};
 }
 
+SSL* new_server_session(const TlsContext& context) {
+  SSL* const session = SSL_new(context.native());
+  if (session == nullptr) throw std::bad_alloc();
+  SSL_set_accept_state(session);
+  return session;
+}
+
 }  // namespace
 
 void ignore_sigpipe() {
@@ -42,18 +49,13 @@ void ignore_sigpipe() {
 }
 
 TlsStream::TlsStream(asio::ip::tcp::socket socket, const TlsContext& context)
-    : socket_(std::move(socket)), session_(SSL_new(context.native())) {
-  if (session_ == nullptr) throw std::bad_alloc();
-  SSL_set_accept_state(session_);
-  attach();
-}
+    : TlsStream(std::move(socket), new_server_session(context)) {}
 
 TlsStream::TlsStream(asio::ip::tcp::socket socket, const TlsTrust& trust, const std::string& name)
-    : socket_(std::move(socket)), session_(trust.make_session(name)) {
-  attach();
-}
+    : TlsStream(std::move(socket), trust.make_session(name)) {}
 
-void TlsStream::attach() {
+TlsStream::TlsStream(asio::ip::tcp::socket socket, SSL* session)
+    : socket_(std::move(socket)), session_(session) {
   SSL_set_fd(session_, socket_.native_handle());
   ErrorCode ignored;
   socket_.non_blocking(true, ignored);

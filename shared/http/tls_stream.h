@@ -38,6 +38,8 @@ class TlsStream {
   TlsStream(boost::asio::ip::tcp::socket socket, const TlsContext& context);
   /// The client's end, to a server that must prove to be `name`.
   TlsStream(boost::asio::ip::tcp::socket socket, const TlsTrust& trust, const std::string& name);
+  /// The end that `session` has been set to; takes it.
+  TlsStream(boost::asio::ip::tcp::socket socket, SSL* session);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -71,7 +73,6 @@ class TlsStream {
   boost::asio::awaitable<boost::system::error_code> write(std::span<const char> bytes);
 
  private:
-  void attach();
   void listen();
   TlsStep result_of(int returned, std::size_t bytes);
 

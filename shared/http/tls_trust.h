@@ -10,11 +10,15 @@
 
 namespace sidetap::http {
 
+/// For a client's session: the server's certificate must be for `name`, a host name or an address
+/// in text. A host name is told the server (SNI).
+void expect_server(SSL* session, const std::string& name);
+
 /// Immutable, any thread. TLS 1.2 and 1.3.
 class TlsTrust {
  public:
-  /// `pem` holds at least one certificate, and nothing that cannot be read. From then on the process ignores SIGPIPE:
-  /// see ignore_sigpipe().
+  /// `pem` holds at least one certificate, and nothing that cannot be read. From then on the
+  /// process ignores SIGPIPE: see ignore_sigpipe().
   static Result<std::shared_ptr<const TlsTrust>> make(const std::string& pem);
   ~TlsTrust();
   TlsTrust(const TlsTrust&) = delete;

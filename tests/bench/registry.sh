@@ -86,13 +86,15 @@ port_of() {
   echo "$port"
 }
 
+ports=()
 for i in $(seq "$replicas"); do
   "$bin/sidetap-webhook" serve --listen 127.0.0.1:0 --registry-listen 127.0.0.1:0 --registry-auth "$auth" \
     --service-account "$work/account" --tls-cert "$work/certs/tls.crt" --tls-key "$work/certs/tls.key" \
     --config "$work/config.yaml" --threads 1 --drain-seconds 0 2>"$work/log$i" &
   webhooks+=($!)
-  load+=(--pid "$!" --port "$(port_of "$work/log$i" "serving the registry of taps")")
+  ports+=("$(port_of "$work/log$i" "serving the registry of taps")")
 done
+load+=(--pids "$(IFS=, && echo "${webhooks[*]}")" --ports "$(IFS=, && echo "${ports[*]}")" --ca "$work/certs/ca.crt")
 load+=(--reviews-port "$(port_of "$work/log1" "serving admission reviews")")
 
 echo "$replicas replicas, $taps taps, $(nproc) CPUs shared with the load, load average $(cut -d' ' -f1 /proc/loadavg)"

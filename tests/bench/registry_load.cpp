@@ -9,45 +9,47 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
-#include <boost/beast/websocket/ssl.hpp>
-#include <boost/beast/websocket/stream.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "shared/async/tuple.h"
+#include "shared/http/web_socket.h"
+#include "shared/registry/messages.h"
+#include "tests/bench/registry_load_options.h"
 #include "tests/bench/registry_surroundings.h"
 
 namespace {
 
 using namespace sidetap::bench;
-using Stream = beast::websocket::stream<beast::ssl_stream<beast::tcp_stream>>;
+using sidetap::config::ParseResult;
+namespace async = sidetap::async;
+namespace http = sidetap::http;
 // As taps do.
 constexpr std::chrono::milliseconds kPingInterval{3000};
 constexpr std::chrono::milliseconds kPingStep{10};
+constexpr std::chrono::seconds kHandshakeLimit{60};
 
-struct Options {
-  std::vector<std::uint16_t> ports;  // of the replicas
-  std::vector<int> pids;
-  std::size_t taps = 10'000;
-  std::size_t changes = 20;
-  std::size_t restart = 1'000;
-  std::uint16_t reviews_port = 0;  // of the first replica; 0: no reviews
-  std::string review_file;
-  std::uint16_t api_port = 0;  // where the replicas ask for tokens; 0: taps send none
-  std::string api_certificate, api_key;
+/// A tap's connection to one replica.
+struct Connection {
+  Connection(tcp::socket dialled, const http::TlsTrust& trust)
+      : socket(std::move(dialled), trust, kHere,
+               {.message_bytes = sidetap::registry::kMostRegistryMessageBytes,
+                .handshake_timeout = kHandshakeLimit}) {}
+
+  http::WebSocket socket;
+  bool stands = false;   ///< Hello was said.
+  bool writing = false;  ///< The socket takes one message or ping at a time.
 };
 
 /// Resident memory in MiB and processor time in seconds of the server.
@@ -81,10 +83,9 @@ class Load {
  public:
   explicit Load(Options options)
       : options_(std::move(options)),
+        trust_(http::TlsTrust::make(sidetap::read_file(options_.ca).value()).value()),
         connections_(options_.taps * options_.ports.size()),
-        reviews_(options_.reviews_port, read_file(options_.review_file)) {
-    tls_.set_verify_mode(asio::ssl::verify_none);
-  }
+        reviews_(options_.reviews_port, review(options_), trust_) {}
 
   int run() {
     asio::co_spawn(context_, measure(), asio::detached);
@@ -94,6 +95,10 @@ class Load {
   }
 
  private:
+  static std::string review(const Options& options) {
+    if (options.reviews_port == 0) return {};
+    return sidetap::read_file(options.review_file).value();
+  }
   std::size_t replicas() const { return options_.ports.size(); }
 
   static std::string text(const char* type, std::size_t tap, bool forwarding) {
@@ -104,51 +109,54 @@ class Load {
   /// Connections are numbered tap by tap, each with all replicas.
   asio::awaitable<bool> connect(std::size_t number) {
     const std::size_t tap = number / replicas();
-    auto& stream = connections_[number];
-    stream = std::make_shared<Stream>(context_, tls_);
-    auto& lowest = beast::get_lowest_layer(*stream);
-    lowest.expires_after(std::chrono::seconds(60));
-    const tcp::endpoint server(asio::ip::address_v4::loopback(),
-                               options_.ports[number % replicas()]);
-    auto [connect_error] = co_await lowest.async_connect(server, sidetap::async::kTuple);
-    if (connect_error) co_return false;
-    lowest.socket().set_option(tcp::no_delay(true));
-    auto [tls_error] = co_await stream->next_layer().async_handshake(asio::ssl::stream_base::client,
-                                                                     sidetap::async::kTuple);
-    if (tls_error) co_return false;
-    lowest.expires_never();
-    if (options_.api_port != 0) {
-      stream->set_option(
-          beast::websocket::stream_base::decorator([tap](beast::websocket::request_type& request) {
-            request.set(beast::http::field::authorization, "Bearer tap-" + std::to_string(tap));
-          }));
-    }
-    auto [upgrade_error] =
-        co_await stream->async_handshake("registry", "/v1/taps", sidetap::async::kTuple);
-    if (upgrade_error) co_return false;
-    const std::string hello = text("hello", tap, true);
-    auto [write_error, size] =
-        co_await stream->async_write(asio::buffer(hello), sidetap::async::kTuple);
-    co_return !write_error;
+    tcp::socket dialled(context_);
+    auto [refused] =
+        co_await dialled.async_connect(here(options_.ports[number % replicas()]), async::kTuple);
+    if (refused) co_return false;
+    const auto connection = std::make_shared<Connection>(std::move(dialled), *trust_);
+    connections_[number] = connection;
+    asio::steady_timer limit(context_, kHandshakeLimit);
+    limit.async_wait([connection](const boost::system::error_code& error) {
+      if (!error) connection->socket.tls().cut();
+    });
+    const auto unshaken = co_await connection->socket.tls().handshake();
+    if (unshaken) co_return false;
+    const std::string host = "registry", path = "/v1/taps";
+    const std::string token = options_.api_port == 0 ? "" : "tap-" + std::to_string(tap);
+    const auto answer = co_await connection->socket.upgrade(host, path, token);
+    if (answer.error) co_return false;
+    const bool said = co_await say(*connection, text("hello", tap, true));
+    connection->stands = said;
+    co_return said;
   }
 
   asio::awaitable<void> listen(std::size_t number) {
-    const std::shared_ptr<Stream> stream = connections_[number];
-    beast::flat_buffer buffer;
+    const std::shared_ptr<Connection> connection = connections_[number];
+    std::string said;
     for (;;) {
-      auto [error, size] = co_await stream->async_read(buffer, sidetap::async::kTuple);
+      const auto error = co_await connection->socket.read(said);
       if (error) break;
-      const auto bytes = buffer.cdata();
-      const std::string_view said(static_cast<const char*>(bytes.data()), bytes.size());
       // While a change is awaited: this tap has heard of it from this replica.
       if (!awaited_.empty() && said.find(awaited_) != said.npos) {
         heard_.push_back(seconds_since(changed_at_));
       }
-      buffer.consume(buffer.size());
-      buffer.shrink_to_fit();
     }
+    connection->stands = false;
     if (!restarting_) ++failures_;
     --connected_;
+  }
+
+  /// False: the connection is lost.
+  asio::awaitable<bool> say(Connection& connection, std::string message) {
+    while (connection.writing) co_await sleep(0.0005);
+    connection.writing = true;
+    const auto error = co_await connection.socket.write(message);
+    connection.writing = false;
+    co_return !error;
+  }
+  static asio::awaitable<void> ping(std::shared_ptr<Connection> connection) {
+    co_await connection->socket.ping();
+    connection->writing = false;
   }
 
   /// Every connection once in an interval, some in each step.
@@ -157,11 +165,13 @@ class Load {
     asio::steady_timer timer(context_, Clock::now());
     for (std::size_t next = 0;;) {
       for (std::size_t i = 0; i < share; ++i, next = (next + 1) % connections_.size()) {
-        const auto& stream = connections_[next];
-        if (stream && stream->is_open()) stream->async_ping({}, [stream](const auto&) {});
+        const auto& connection = connections_[next];
+        if (!connection || !connection->stands || connection->writing) continue;
+        connection->writing = true;
+        asio::co_spawn(context_, ping(connection), asio::detached);
       }
       timer.expires_at(timer.expiry() + kPingStep);
-      co_await timer.async_wait(sidetap::async::kTuple);
+      co_await timer.async_wait(async::kTuple);
     }
   }
 
@@ -192,14 +202,14 @@ class Load {
         continue;
       }
       pause.expires_after(std::chrono::milliseconds(1));
-      co_await pause.async_wait(sidetap::async::kTuple);
+      co_await pause.async_wait(async::kTuple);
     }
   }
 
   asio::awaitable<void> sleep(double seconds) {
     asio::steady_timer timer(context_, std::chrono::duration_cast<Clock::duration>(
                                            std::chrono::duration<double>(seconds)));
-    co_await timer.async_wait(sidetap::async::kTuple);
+    co_await timer.async_wait(async::kTuple);
   }
 
   /// One tap forwards no more: how long until every tap has been told of it by every replica?
@@ -209,10 +219,10 @@ class Load {
     heard_.clear();
     changed_at_ = Clock::now();
     for (std::size_t i = 0; i < replicas(); ++i) {
-      auto& stream = connections_[tap * replicas() + i];
-      auto [error, size] =
-          co_await stream->async_write(asio::buffer(state), sidetap::async::kTuple);
-      if (error) ++failures_;
+      const auto connection = connections_[tap * replicas() + i];
+      bool said = false;
+      if (connection) said = co_await say(*connection, state);
+      if (!said) ++failures_;
     }
     while (heard_.size() < connected_ && seconds_since(changed_at_) < 30) co_await sleep(0.005);
     if (heard_.size() < connected_) ++failures_;
@@ -296,7 +306,9 @@ class Load {
     const auto before = usages();
     const auto start = Clock::now();
     begin_reviews();
-    for (std::size_t i = 0; i < count; ++i) beast::get_lowest_layer(*connections_[i]).close();
+    for (std::size_t i = 0; i < count; ++i) {
+      if (connections_[i]) connections_[i]->socket.tls().cut();
+    }
     while (connected_ > connections_.size() - count) co_await sleep(0.01);
     co_await connect_all(0, count, static_cast<double>(count) / 60);
     row("taps restarted within a minute", std::to_string(count / replicas()));
@@ -306,8 +318,8 @@ class Load {
 
   Options options_;
   asio::io_context context_{1};
-  asio::ssl::context tls_{asio::ssl::context::tls_client};
-  std::vector<std::shared_ptr<Stream>> connections_;
+  const std::shared_ptr<const http::TlsTrust> trust_;
+  std::vector<std::shared_ptr<Connection>> connections_;
   Reviews reviews_;
   std::size_t connected_ = 0;
   std::size_t failures_ = 0;
@@ -322,18 +334,10 @@ class Load {
 
 int main(int argc, char** argv) try {
   Options options;
-  CLI::App app("Holds many taps' connections to a registry and measures it.");
-  app.add_option("--port", options.ports, "the replicas' ports on 127.0.0.1")->required();
-  app.add_option("--pid", options.pids, "the webhooks' processes")->required();
-  app.add_option("--reviews-port", options.reviews_port, "where the first replica takes reviews");
-  app.add_option("--review", options.review_file, "a review in a file");
-  app.add_option("--api-port", options.api_port, "serves an API server that knows taps' tokens");
-  app.add_option("--api-cert", options.api_certificate, "its certificate");
-  app.add_option("--api-key", options.api_key, "its key");
-  app.add_option("--taps", options.taps, "connections to hold")->check(CLI::Range(1, 25'000));
-  app.add_option("--changes", options.changes, "changes to follow to every tap");
-  app.add_option("--restart", options.restart, "taps that restart within a minute");
-  CLI11_PARSE(app, argc, argv);
+  const std::span<const char* const> arguments(argv + 1, static_cast<std::size_t>(argc - 1));
+  const auto parsed = parse_options(arguments, options);
+  if (parsed == ParseResult::kHelp) return 0;
+  if (parsed == ParseResult::kError) return 2;
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;

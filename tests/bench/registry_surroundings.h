@@ -5,32 +5,37 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <nlohmann/json.hpp>
 
+#include "shared/async/task_group.h"
+#include "shared/http/https_connection.h"
 #include "shared/http/https_server.h"
+#include "shared/http/tls_trust.h"
+#include "shared/read_file.h"
+#include "shared/read_json.h"
 
 namespace sidetap::bench {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
+
+/// All that is dialled is here, and its certificate is for this name.
+constexpr const char* kHere = "127.0.0.1";
+inline tcp::endpoint here(std::uint16_t port) { return {asio::ip::address_v4::loopback(), port}; }
 
 inline std::string address_of(std::size_t tap) {
   return "10." + std::to_string(tap >> 16) + "." + std::to_string(tap >> 8 & 255) + "." +
@@ -48,17 +53,12 @@ inline std::string with(double value, const char* unit) {
   return out.str();
 }
 
-inline std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 /// An API server that knows every tap's token, and its pod.
 class FakeApi {
  public:
   FakeApi(std::uint16_t port, const std::string& certificate, const std::string& key) {
-    tls_.replace({read_file(certificate), read_file(key)}).value();
-    server_.emplace(net::HostPort{"127.0.0.1", port}, 1, http::ServerLimits{}, tls_, answer);
+    tls_.replace({read_file(certificate).value(), read_file(key).value()}).value();
+    server_.emplace(net::HostPort{kHere, port}, 1, http::ServerLimits{}, tls_, answer);
     server_->start().value();
   }
 
@@ -73,7 +73,8 @@ class FakeApi {
               R"({"metadata":{"uid":"tap-)" + number + R"("},"status":{"podIPs":[{"ip":")" +
                   address_of(std::stoul(number)) + R"("}]}})"};
     }
-    const std::string token = nlohmann::json::parse(request.body)["spec"]["token"];
+    nlohmann::json review = read_json(request.body).value();
+    const std::string token = review["spec"]["token"];
     return {201,
             "application/json",
             {},
@@ -92,7 +93,9 @@ class FakeApi {
 /// Reviews, one after the other, 50 a second, on a thread of its own.
 class Reviews {
  public:
-  Reviews(std::uint16_t port, std::string review) : port_(port), review_(std::move(review)) {}
+  /// The server at `port` must be one that `trust` knows.
+  Reviews(std::uint16_t port, std::string review, std::shared_ptr<const http::TlsTrust> trust)
+      : port_(port), review_(std::move(review)), trust_(std::move(trust)) {}
   ~Reviews() { end(); }
 
   void begin() {
@@ -112,31 +115,36 @@ class Reviews {
 
  private:
   void run() {
-    asio::io_context context;
-    asio::ssl::context tls(asio::ssl::context::tls_client);
-    beast::ssl_stream<beast::tcp_stream> stream(context, tls);
-    beast::get_lowest_layer(stream).connect(tcp::endpoint(asio::ip::address_v4::loopback(), port_));
-    beast::get_lowest_layer(stream).socket().set_option(tcp::no_delay(true));
-    stream.handshake(asio::ssl::stream_base::client);
-    beast::http::request<beast::http::string_body> request(beast::http::verb::post, "/inject/pod",
-                                                           11, review_);
-    request.set(beast::http::field::host, "webhook");
-    request.set(beast::http::field::content_type, "application/json");
-    request.prepare_payload();
-    beast::flat_buffer buffer;
+    asio::io_context context(1);
+    http::HttpsConnection connection(context.get_executor());
+    async::run_to_end(context, ask_on(connection));
+  }
+  asio::awaitable<void> ask_on(http::HttpsConnection& connection) {
+    constexpr std::chrono::milliseconds kLimit(30'000);
+    const std::vector<tcp::endpoint> servers = {here(port_)};
+    const Result<void> opened = co_await connection.open(servers, trust_, kHere, kLimit);
+    opened.value();
+    const http::HttpsRequest request{.method = "POST",
+                                     .target = "/inject/pod",
+                                     .host = "webhook",
+                                     .content_type = "application/json",
+                                     .body = review_};
     while (running_) {
       const auto start = Clock::now();
-      beast::http::write(stream, request);
-      beast::http::response<beast::http::string_body> response;
-      beast::http::read(stream, buffer, response);
+      const Result<unsigned> status = co_await connection.ask(request, std::nullopt, kLimit);
+      if (status.value() != 200) throw std::runtime_error("a review was not answered");
+      for (bool whole = false; !whole;) {
+        const Result<http::BodyPiece> piece = co_await connection.read(kLimit);
+        whole = piece.value().last;
+      }
       taken_.push_back(seconds_since(start));
-      if (response.result_int() != 200) throw std::runtime_error("a review was not answered");
       std::this_thread::sleep_until(start + std::chrono::milliseconds(20));
     }
   }
 
   const std::uint16_t port_;
   const std::string review_;
+  const std::shared_ptr<const http::TlsTrust> trust_;
   std::atomic<bool> running_{false};
   std::vector<double> taken_;  // the thread's, while it runs
   std::thread thread_;

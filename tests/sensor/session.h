@@ -19,7 +19,7 @@ namespace sidetap::sensor {
 /// What all sessions share.
 struct Common {
   const Options& options;
-  std::shared_ptr<boost::asio::ssl::context> tls;
+  std::shared_ptr<SSL_CTX> tls;
   std::shared_ptr<UdpPort> udp;  ///< Of all sessions; null: each has its own.
   std::shared_ptr<UdpPort::Batch> batch = UdpPort::make_batch();
   unsigned next_number = 1;

@@ -8,7 +8,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
+#include <openssl/types.h>
 
 #include "shared/rpcap/codec.h"
 #include "tests/sensor/options.h"
@@ -18,7 +18,7 @@ namespace sidetap::sensor {
 class Stream {
  public:
   virtual ~Stream() = default;
-  virtual boost::asio::awaitable<void> read(std::span<std::byte> all) = 0;
+  boost::asio::awaitable<void> read(std::span<std::byte> all);
   virtual boost::asio::awaitable<std::size_t> read_some(std::span<std::byte> into) = 0;
   virtual boost::asio::awaitable<void> write(std::span<const std::byte> all) = 0;
   virtual boost::asio::ip::tcp::socket& socket() = 0;
@@ -31,11 +31,11 @@ struct Message {
 boost::asio::awaitable<Message> read_message(Stream& stream);
 
 /// Made once; null where the options say no TLS. Throws what the files are wrong with.
-std::shared_ptr<boost::asio::ssl::context> make_tls(const Options& options);
+std::shared_ptr<SSL_CTX> make_tls(const Options& options);
 
 /// Does the handshake where `tls` is not null.
-boost::asio::awaitable<std::unique_ptr<Stream>> open_stream(
-    boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls,
-    const Options& options);
+boost::asio::awaitable<std::unique_ptr<Stream>> open_stream(boost::asio::ip::tcp::socket socket,
+                                                            std::shared_ptr<SSL_CTX> tls,
+                                                            const Options& options);
 
 }  // namespace sidetap::sensor

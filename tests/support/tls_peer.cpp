@@ -49,7 +49,7 @@ void TlsPeer::wait_for_end() {
   }
 }
 
-TlsPeerServer::TlsPeerServer(const KeyPair& leaf, Script script)
+TlsPeerServer::TlsPeerServer(const KeyPair& leaf, Script script, int at_once)
     : script_(std::move(script)),
       context_(SSL_CTX_new(TLS_server_method())),
       listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -66,21 +66,23 @@ TlsPeerServer::TlsPeerServer(const KeyPair& leaf, Script script)
   }
   port_ = ntohs(address.sin_port);
   if (!script_) return;
-  thread_ = std::thread([this] {
-    for (;;) {
-      const net::UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (!socket) return;
-      ++connections_;
-      serve(socket.get());
-    }
-  });
+  for (int i = 0; i < at_once; ++i) threads_.emplace_back([this] { accept(); });
 }
 
 TlsPeerServer::~TlsPeerServer() {
-  // Wakes the accept; closing from here would race with it.
+  // Wakes whoever accepts; closing from here would race with it.
   ::shutdown(listener_.get(), SHUT_RDWR);
-  if (thread_.joinable()) thread_.join();
+  for (std::thread& thread : threads_) thread.join();
   SSL_CTX_free(context_);
+}
+
+void TlsPeerServer::accept() {
+  for (;;) {
+    const net::UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!socket) return;
+    ++connections_;
+    serve(socket.get());
+  }
 }
 
 void TlsPeerServer::serve(int socket) {

@@ -1,4 +1,4 @@
-// A TLS server that does what a test tells it, byte for byte, on a thread of its own.
+// A TLS server that does what a test tells it, byte for byte, on threads of its own.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include <openssl/types.h>
 
@@ -36,14 +37,15 @@ class TlsPeer {
   std::string received_;
 };
 
-/// On 127.0.0.1. `script` has one connection after the other, once the handshake is done; when it
-/// returns, the connection is closed. Without a script nothing is accepted.
+/// On 127.0.0.1. `script` has `at_once` connections side by side, each once its handshake is done,
+/// and further ones after these; when it returns, the connection is closed. Without a script
+/// nothing is accepted.
 class TlsPeerServer {
  public:
   using Script = std::function<void(TlsPeer& peer)>;
 
-  TlsPeerServer(const KeyPair& leaf, Script script);
-  /// Waits for the script to return: its client is gone by then.
+  TlsPeerServer(const KeyPair& leaf, Script script, int at_once = 1);
+  /// Waits for the script to return: its clients are gone by then.
   ~TlsPeerServer();
   TlsPeerServer(const TlsPeerServer&) = delete;
   TlsPeerServer& operator=(const TlsPeerServer&) = delete;
@@ -53,6 +55,7 @@ class TlsPeerServer {
   int connections() const { return connections_; }
 
  private:
+  void accept();
   void serve(int socket);
 
   const Script script_;
@@ -60,7 +63,7 @@ class TlsPeerServer {
   net::UniqueFd listener_;
   std::uint16_t port_ = 0;
   std::atomic<int> connections_{0};
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace sidetap::testing_support

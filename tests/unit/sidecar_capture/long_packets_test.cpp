@@ -1,4 +1,4 @@
-// Packets that are longer than a block of the small ring.
+// Packets that are longer than a block of the ring, and a ring that is not looked at.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -11,22 +11,21 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
-#include "sidecar/capture/growing_ring.h"
+#include "sidecar/capture/ring.h"
 #include "tests/unit/sidecar_capture/ring_fixture.h"
 
 namespace sidetap::capture::ring_test {
 namespace {
 
+constexpr std::size_t kLong = 8000;
+
 /// Blocks so small that frames of 8000 bytes stand for what BIG TCP makes of others.
-class LongPackets : public RingSource {
+class SmallBlocks : public RingSource {
  protected:
-  static constexpr std::size_t kLong = 8000;
   void SetUp() override {
     RingSource::SetUp();
     if (IsSkipped()) return;
     ASSERT_TRUE(run("ip link set pod0 mtu 9000 && ip link set far0 mtu 9000"));
-  }
-  static RingConfig small_blocks() {
     static constexpr BpfInstruction kEverything{
         .code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 262'144};
     RingConfig small;
@@ -34,68 +33,78 @@ class LongPackets : public RingSource {
     small.block_bytes = 4096;
     small.blocks = 16;
     small.filter = {&kEverything, 1};
-    return small;
+    SpareSockets sockets;
+    net::UniqueFd socket = sockets.take().value();
+    auto opened = Ring::open(small, socket);
+    ASSERT_TRUE(opened) << opened.error().text;
+    ring_ = std::move(*opened);
   }
-  static constexpr GrowthConfig kGrowth{
-      .block_bytes = 4096, .blocks = 64, .quiet = std::chrono::milliseconds(100)};
-
-  void send_and_read(GrowingRing& ring, std::uint32_t count) {
-    for (; count != 0; --count) {
-      inject(frame(ETH_P_IP, IPPROTO_UDP, sent_++, kLong));
-      std::this_thread::sleep_for(std::chrono::milliseconds(3));
-      ring.read(keeper_, 256);
-    }
+  void send(std::uint32_t count, std::size_t size) {
+    for (; count != 0; --count) inject(frame(ETH_P_IP, IPPROTO_UDP, sent_++, size));
+  }
+  void read_all() {
     for (int i = 0; i < 400 && keeper_.packets.size() < sent_; ++i) {
+      ring_->read(keeper_, 256);
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      ring.read(keeper_, 256);
     }
     ASSERT_EQ(keeper_.packets.size(), sent_);
   }
-  std::size_t whole(std::size_t from) const {
-    return static_cast<std::size_t>(std::count_if(
-        keeper_.packets.begin() + static_cast<std::ptrdiff_t>(from), keeper_.packets.end(),
-        [](const Kept& kept) { return kept.bytes.size() == kept.length; }));
-  }
 
+  std::unique_ptr<Ring> ring_;
   Keeper keeper_;
   std::uint32_t sent_ = 0;
 };
 
-TEST_F(LongPackets, WhatIsExpectedIsWholeFromTheFirstOneOn) {
-  auto opened = open_growing(small_blocks(), kGrowth);
-  ASSERT_TRUE(opened) << opened.error().text;
-  GrowingRing& ring = **opened;
-  ring.expect(kLong + 34);
-  for (int i = 0; i < 1000 && !ring.is_large(); ++i) {
-    ring.read(keeper_, 256);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+TEST_F(SmallBlocks, TheLongestPacketThatIsCutIsRemembered) {
+  send(3, 500);
+  ASSERT_NO_FATAL_FAILURE(read_all());
+  EXPECT_EQ(ring_->longest_cut(), 0U);
+  send(1, kLong);
+  ASSERT_NO_FATAL_FAILURE(read_all());
+  EXPECT_EQ(ring_->longest_cut(), kLong + 34);
+  EXPECT_LT(keeper_.packets.back().bytes.size(), kLong);
+}
+
+TEST_F(SmallBlocks, FillsWhileTheKernelIsAheadOfTheReader) {
+  EXPECT_FALSE(ring_->is_filling());
+  send(20, 1000);  // several blocks
+  EXPECT_TRUE(ring_->is_filling());
+  ASSERT_NO_FATAL_FAILURE(read_all());
+  EXPECT_FALSE(ring_->is_filling());
+}
+
+TEST_F(SmallBlocks, LosesNothingOfWhatComesWhileItDozes) {
+  for (int round = 0; round < 3; ++round) {
+    send(2, 1000);
+    ASSERT_NO_FATAL_FAILURE(read_all());
+    ASSERT_TRUE(ring_->is_between_blocks());
+    ring_->doze();
+    EXPECT_TRUE(ring_->is_dozing());
+    EXPECT_EQ(ring_->read(keeper_, 256), 0U);
+    EXPECT_FALSE(ring_->is_filling());
+    send(20, 1000);  // several blocks, and one that is not full
+    ASSERT_TRUE(ring_->wake());
+    EXPECT_FALSE(ring_->is_dozing());
+    ASSERT_NO_FATAL_FAILURE(read_all());
   }
-  ASSERT_TRUE(ring.is_large());
-  EXPECT_EQ(ring.outgrown_by(), 0U);
-  ASSERT_NO_FATAL_FAILURE(send_and_read(ring, 200));
-  EXPECT_EQ(whole(0), sent_) << "it has to stay large, however little comes";
 }
 
-TEST_F(LongPackets, TheFirstThatIsCutMakesRoomForTheOthers) {
-  auto opened = open_growing(small_blocks(), kGrowth);
-  ASSERT_TRUE(opened) << opened.error().text;
-  ASSERT_NO_FATAL_FAILURE(send_and_read(**opened, 100));
-  EXPECT_LT(whole(0), sent_) << "without one that is cut nothing is shown";
-  ASSERT_TRUE((*opened)->is_large());
-  const std::size_t before = keeper_.packets.size();
-  ASSERT_NO_FATAL_FAILURE(send_and_read(**opened, 100));
-  EXPECT_EQ(whole(before), 100U);
+TEST_F(SmallBlocks, GoesOnDozingWhereNothingHasCome) {
+  send(1, 100);
+  ASSERT_NO_FATAL_FAILURE(read_all());
+  ring_->doze();
+  ASSERT_TRUE(ring_->wake());
+  EXPECT_TRUE(ring_->is_dozing());
 }
 
-TEST_F(LongPackets, ARingThatCannotGrowSaysThatItIsToBeOpenedAnew) {
-  SpareSockets sockets;
-  net::UniqueFd only = sockets.take().value();
-  net::UniqueFd none;
-  auto opened = GrowingRing::open(small_blocks(), kGrowth, only, none);
-  ASSERT_TRUE(opened) << opened.error().text;
-  EXPECT_EQ((*opened)->outgrown_by(), 0U);
-  ASSERT_NO_FATAL_FAILURE(send_and_read(**opened, 10));
-  EXPECT_EQ((*opened)->outgrown_by(), kLong + 34);
+TEST_F(RingSource, SaysThatItIsToBeOpenedAnewForLongerPacketsThanItHasRoomFor) {
+  const auto source = open();
+  ASSERT_TRUE(source);
+  EXPECT_EQ(source->outgrown_by(), 0U);
+  source->expect(200'000);
+  EXPECT_EQ(source->outgrown_by(), 0U);
+  source->expect(300'000);  // more than the snaplen is not kept anyway
+  EXPECT_EQ(source->outgrown_by(), 300'000U);
 }
 
 }  // namespace

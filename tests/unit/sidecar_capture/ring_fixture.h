@@ -22,7 +22,6 @@
 #include <sys/socket.h>
 
 #include "shared/net/unique_fd.h"
-#include "sidecar/capture/growing_ring.h"
 #include "sidecar/capture/link_facts.h"
 #include "sidecar/capture/ring_source.h"
 #include "sidecar/capture/spare_sockets.h"
@@ -88,26 +87,16 @@ class RingSource : public testing::Test {
   }
 
   static std::unique_ptr<PacketSource> open(std::size_t buffer = 2U << 20,
-                                            std::span<const BpfInstruction> filter = {},
-                                            std::size_t most_buffer = 0) {
+                                            std::span<const BpfInstruction> filter = {}) {
     DeviceConfig config;
     config.interface = "pod0";
     config.buffer_bytes = buffer;
-    config.most_buffer_bytes = most_buffer;
     config.filter = filter;
     const auto facts = read_link_facts("pod0");
     EXPECT_TRUE(facts);
     auto source = open_ring(config, *facts, std::make_shared<SpareSockets>());
     EXPECT_TRUE(source) << (source ? "" : source.error().text);
     return source ? std::move(*source) : nullptr;
-  }
-
-  static Result<std::unique_ptr<GrowingRing>> open_growing(const RingConfig& small,
-                                                           const GrowthConfig& growth) {
-    SpareSockets sockets;
-    net::UniqueFd first = sockets.take().value();
-    net::UniqueFd second = sockets.take().value();
-    return GrowingRing::open(small, growth, first, second);
   }
 
   /// Sends towards pod0.

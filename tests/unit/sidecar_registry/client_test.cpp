@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/sidecar_registry/client_fixture.h"
+#include "tests/unit/sidecar_registry/slow_way.h"
 
 namespace sidetap::registry {
 namespace {
@@ -178,11 +179,13 @@ TEST_F(RegistryClient, ATapThatIsNewlyListedDoesNotCountAtOnce) {
 }
 
 TEST_F(RegistryClient, AReplicaThatSendsOneMessageSlowlyIsNotSilent) {
+  SlowWay way(registry_.port());
   ClientConfig with = config();
+  with.registry.port = way.port();
   with.silence = std::chrono::milliseconds(3'000);
   ASSERT_TRUE(start(with));
   registry_.receive();
-  registry_.slow_down(1'000);
+  way.slow_down();
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"],"x":")" +
                  std::string(5'000, 'x') + "\"}");
   EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")}));

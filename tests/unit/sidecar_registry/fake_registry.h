@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -14,30 +15,20 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/rate_policy.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
-#include <boost/beast/websocket/ssl.hpp>
-#include <boost/beast/websocket/stream.hpp>
 
 #include "shared/async/tuple.h"
+#include "shared/http/web_socket.h"
 #include "tests/support/certificates.h"
 
 namespace sidetap::registry {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
 
 class FakeRegistry {
  public:
   FakeRegistry(const testing_support::KeyPair& leaf, const std::string& address,
                std::uint16_t port = 0)
-      : tls_(asio::ssl::context::tls_server),
-        acceptor_(context_, {asio::ip::make_address(address), port}) {
+      : acceptor_(context_, {asio::ip::make_address(address), port}) {
     use(leaf);
     port_ = acceptor_.local_endpoint().port();
     asio::co_spawn(context_, serve(), asio::detached);
@@ -54,8 +45,7 @@ class FakeRegistry {
   std::uint16_t port() const { return port_; }
   /// New connections are shown this certificate. Before the first one only.
   void use(const testing_support::KeyPair& leaf) {
-    tls_.use_certificate_chain(asio::buffer(leaf.certificate));
-    tls_.use_private_key(asio::buffer(leaf.key), asio::ssl::context::pem);
+    tls_ = http::TlsContext::make({leaf.certificate, leaf.key}).value();
   }
   void present(testing_support::KeyPair leaf) {
     asio::post(context_, [this, leaf = std::move(leaf)] { use(leaf); });
@@ -72,16 +62,10 @@ class FakeRegistry {
       if (outbox_.size() == 1) asio::co_spawn(context_, write(peers_.back()), asio::detached);
     });
   }
-  /// From now on the newest connection gets no more than this.
-  void slow_down(std::size_t bytes_a_second) {
-    asio::post(context_, [this, bytes_a_second] {
-      beast::get_lowest_layer(*peers_.back()).rate_policy().write_limit(bytes_a_second);
-    });
-  }
   /// Cuts every connection.
   void cut() {
     asio::post(context_, [this] {
-      for (const auto& peer : peers_) beast::get_lowest_layer(*peer).close();
+      for (const Peer& peer : peers_) peer->tls().cut();
     });
   }
   /// The next message of any tap; nothing after 10 s.
@@ -109,9 +93,7 @@ class FakeRegistry {
 
  private:
   using tcp = asio::ip::tcp;
-  using Stream = beast::websocket::stream<beast::ssl_stream<
-      beast::basic_stream<tcp, asio::any_io_executor, beast::simple_rate_policy>>>;
-  using Peer = std::shared_ptr<Stream>;
+  using Peer = std::shared_ptr<http::WebSocket>;
 
   asio::awaitable<void> serve() {
     for (;;) {
@@ -121,49 +103,40 @@ class FakeRegistry {
     }
   }
   asio::awaitable<void> talk(tcp::socket socket) {
-    const auto peer = std::make_shared<Stream>(std::move(socket), tls_);
-    auto [tls_error] =
-        co_await peer->next_layer().async_handshake(asio::ssl::stream_base::server, async::kTuple);
-    if (tls_error) co_return;
-    beast::flat_buffer buffer;
-    beast::http::request<beast::http::string_body> request;
-    auto [read_error, size] =
-        co_await beast::http::async_read(peer->next_layer(), buffer, request, async::kTuple);
-    if (read_error) co_return;
+    const auto peer =
+        std::make_shared<http::WebSocket>(std::move(socket), *tls_, http::WebSocketLimits());
+    boost::system::error_code error = co_await peer->tls().handshake();
+    if (!error) error = co_await peer->read_request();
+    if (error) co_return;
     unsigned status = 0;
     {
       const std::lock_guard lock(mutex_);
-      authorization_ = std::string(request[beast::http::field::authorization]);
-      target_ = std::string(request.target());
+      authorization_ = std::string(peer->field("Authorization"));
+      target_ = std::string(peer->target());
       status = decline_;
     }
     if (status != 0) {
-      beast::http::response<beast::http::empty_body> response(beast::http::int_to_status(status),
-                                                              11);
-      response.prepare_payload();
-      co_await beast::http::async_write(peer->next_layer(), response, async::kTuple);
+      co_await peer->decline(status, "declined");
       co_return;
     }
-    auto [accept_error] = co_await peer->async_accept(request, async::kTuple);
-    if (accept_error) co_return;
+    error = co_await peer->accept();
+    if (error) co_return;
     peers_.push_back(peer);
     for (;;) {
-      beast::flat_buffer message;
-      auto [error, bytes] = co_await peer->async_read(message, async::kTuple);
+      std::string message;
+      error = co_await peer->read(message);
       if (error) co_return;
       const std::lock_guard lock(mutex_);
-      received_.push_back(beast::buffers_to_string(message.data()));
+      received_.push_back(std::move(message));
       changed_.notify_all();
     }
   }
   asio::awaitable<void> write(Peer peer) {
-    for (; !outbox_.empty(); outbox_.pop_front()) {
-      co_await peer->async_write(asio::buffer(outbox_.front()), async::kTuple);
-    }
+    for (; !outbox_.empty(); outbox_.pop_front()) co_await peer->write(outbox_.front());
   }
 
   asio::io_context context_;
-  asio::ssl::context tls_;
+  std::shared_ptr<const http::TlsContext> tls_;
   tcp::acceptor acceptor_;
   std::uint16_t port_ = 0;
   std::list<Peer> peers_;

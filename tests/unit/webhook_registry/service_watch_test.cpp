@@ -2,28 +2,27 @@
 // of versions, and what becomes of it when the server is away.
 #include "webhook/registry/service_watch.h"
 
-#include <array>
+#include <atomic>
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/read_until.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/asio/streambuf.hpp>
-#include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "shared/http/https_server.h"
 #include "tests/support/addresses.h"
 #include "tests/support/certificates.h"
-#include "tests/support/tls_client.h"
+#include "tests/support/tls_peer.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -179,28 +178,14 @@ json slice(const std::string& name, const std::string& owner,
 /// One Service with one endpoint. Its watches stand, and say nothing.
 class QuietCluster {
  public:
-  explicit QuietCluster(const testing_support::KeyPair& leaf) {
-    tls_.use_certificate_chain(asio::buffer(leaf.certificate));
-    tls_.use_private_key(asio::buffer(leaf.key), asio::ssl::context::pem);
-    for (auto& thread : threads_) thread = std::thread([this] { serve(); });
-  }
-  /// After its clients have gone.
-  ~QuietCluster() {
-    ::shutdown(acceptor_.native_handle(), SHUT_RDWR);
-    for (auto& thread : threads_) thread.join();
-  }
-  std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  explicit QuietCluster(const testing_support::KeyPair& leaf) : server_(leaf, serve, 2) {}
+  std::uint16_t port() const { return server_.port(); }
 
  private:
-  void serve() {
-    boost::system::error_code error;
-    asio::ssl::stream<asio::ip::tcp::socket> stream(context_, tls_);
-    acceptor_.accept(stream.next_layer(), error);
-    if (!error) stream.handshake(asio::ssl::stream_base::server, error);
-    while (!error) {
-      std::string request;
-      asio::read_until(stream, asio::dynamic_buffer(request), "\r\n\r\n", error);
-      if (!error) asio::write(stream, asio::buffer(answer(request)), error);
+  static void serve(testing_support::TlsPeer& client) {
+    for (;;) {
+      const std::string request = client.request();
+      if (request.empty() || !client.send(answer(request))) return;
     }
   }
   static std::string answer(const std::string& request) {
@@ -214,10 +199,7 @@ class QuietCluster {
     return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
 
-  asio::io_context context_;
-  asio::ssl::context tls_{asio::ssl::context::tls_server};
-  asio::ip::tcp::acceptor acceptor_{context_, {asio::ip::make_address("127.0.0.1"), 0}};
-  std::array<std::thread, 2> threads_;  // a connection each
+  testing_support::TlsPeerServer server_;
 };
 
 class ServiceWatchTest : public testing::Test {
