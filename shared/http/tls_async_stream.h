@@ -1,4 +1,4 @@
-// TlsStream as an Asio stream, for Beast's WebSocket.
+// Adapts TlsStream to Asio's stream concept, for Beast's WebSocket.
 #pragma once
 
 #include <cstring>
@@ -14,7 +14,7 @@
 
 namespace sidetap::http {
 
-/// One strand, one read and one write at a time.
+/// Use it on one strand, with one read and one write at a time.
 class TlsAsyncStream {
  public:
   using next_layer_type = boost::asio::ip::tcp::socket;
@@ -63,7 +63,8 @@ class TlsAsyncStream {
     return {};
   }
 
-  /// Attempts, waits for the socket as often as need be, and completes; never inside its own start.
+  /// Attempts the step, waits for the socket as often as needed, and completes. Never completes
+  /// inside the initiating call.
   template <typename Attempt>
   struct Operation {
     TlsStream& tls;
@@ -99,7 +100,7 @@ class TlsAsyncStream {
   TlsStream tls_;
 };
 
-// What Beast calls when a WebSocket has been closed on both sides.
+// Beast calls these when a WebSocket has been closed on both sides.
 inline void teardown(boost::beast::role_type, TlsAsyncStream& stream,
                      boost::system::error_code& error) {
   stream.tls().shutdown();

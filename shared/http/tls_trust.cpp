@@ -39,12 +39,12 @@ SSL* TlsTrust::make_session(const std::string& name) const {
   if (session == nullptr) throw std::bad_alloc();
   SSL_set_connect_state(session);
   if (net::IpAddress::parse(name)) {
-    // A server name is a name: addresses are not sent (RFC 6066, 3).
+    // SNI allows only host names: addresses are not sent (RFC 6066, 3).
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), name.c_str());
   } else {
     SSL_set1_host(session, name.c_str());
     std::string copy = name;
-    // SSL_set_tlsext_host_name is a macro around this call, with casts that are refused here.
+    // SSL_set_tlsext_host_name is a macro for this call, with casts that our warnings reject.
     SSL_ctrl(session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, copy.data());
   }
   return session;

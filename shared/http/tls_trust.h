@@ -1,4 +1,4 @@
-// The CAs by which a TLS client checks a server.
+// The CAs with which a TLS client verifies a server.
 #pragma once
 
 #include <memory>
@@ -10,18 +10,19 @@
 
 namespace sidetap::http {
 
-/// Immutable, any thread. TLS 1.2 and 1.3.
+/// Immutable; safe from any thread. TLS 1.2 and 1.3.
 class TlsTrust {
  public:
-  /// `pem` holds at least one certificate, and nothing that cannot be read. From then on the process ignores SIGPIPE:
-  /// see ignore_sigpipe().
+  /// `pem` must hold at least one certificate, and every one must be readable. Also calls
+  /// ignore_sigpipe() for the process.
   static Result<std::shared_ptr<const TlsTrust>> make(const std::string& pem);
   ~TlsTrust();
   TlsTrust(const TlsTrust&) = delete;
   TlsTrust& operator=(const TlsTrust&) = delete;
 
-  /// A session that will only shake hands with a server whose certificate these CAs sign for
-  /// `name`, a host name or an address in text. The caller frees it. Throws std::bad_alloc.
+  /// A session whose handshake succeeds only if these CAs sign the server's certificate and it is
+  /// valid for `name`, a host name or a textual address. The caller frees it. Throws
+  /// std::bad_alloc.
   SSL* make_session(const std::string& name) const;
 
  private:

@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = beast::websocket;
 
-constexpr std::uint32_t kMostUpgradeBytes = 16u << 10;  // A token has about one KiB.
+constexpr std::uint32_t kMostUpgradeBytes = 16u << 10;  // A token has about 1 KiB.
 
 }  // namespace
 
@@ -27,13 +27,13 @@ struct WebSocket::Impl {
       : stream(std::forward<Connection>(connection)...) {
     websocket::stream_base::timeout timeout;
     timeout.handshake_timeout = limits.handshake_timeout;
-    // Beast's own pings may outlive the stream that they are written to: the owner pings and keeps
-    // the time.
+    // Beast's own pings may outlive the stream that they are written to. The owner sends pings and
+    // checks the time instead.
     timeout.idle_timeout = websocket::stream_base::none();
     stream.set_option(timeout);
     stream.read_message_max(limits.message_bytes);
     stream.text(true);
-    // Messages are small: no connection holds large buffers.
+    // Messages are small, so connections need no large buffers.
     stream.write_buffer_bytes(512);
     stream.auto_fragment(false);
   }
@@ -106,7 +106,7 @@ asio::awaitable<WebSocket::ErrorCode> WebSocket::read(std::string& message) {
   if (error) co_return error;
   const auto bytes = impl_->buffer.cdata();
   message.assign(static_cast<const char*>(bytes.data()), bytes.size());
-  // Large messages are rare: their room is given back.
+  // Large messages are rare: free their memory.
   impl_->buffer.consume(size);
   impl_->buffer.shrink_to_fit();
   co_return error;

@@ -1,4 +1,4 @@
-// The log: one line an event, as text for people or as JSON for machines, on standard error.
+// The log: one line per event on standard error, as text for people or as JSON for machines.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,12 @@ namespace sidetap::telemetry {
 enum class LogFormat { kText, kJson };
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 
-/// Sets up the process-wide logger; call once, before threads start. Until then text at level info.
+/// Sets up the process-wide logger. Call it once, before threads start. Until then, the log is text
+/// at level info.
 void init_log(LogFormat format, LogLevel level);
 bool log_enabled(LogLevel level);
 
-/// A named value of an event. Strings are escaped by the log.
+/// A named value of an event. The log escapes strings.
 struct Field {
   std::string_view key;
   std::variant<std::string, std::int64_t, std::uint64_t, double, bool> value;
