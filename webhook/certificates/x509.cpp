@@ -65,12 +65,12 @@ bool add(X509* certificate, X509* issuer, int kind, const std::string& value) {
 bool set_serial(X509* certificate) {
   std::array<unsigned char, 16> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return false;
-  bytes[0] = static_cast<unsigned char>((bytes[0] & 0x7f) | 0x40);  // Positive, of full length.
+  bytes[0] = static_cast<unsigned char>((bytes[0] & 0x7f) | 0x40);  // positive, of full length
   const Number number(BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr));
   return BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
 }
 
-/// Everything but issuer, extensions and signature.
+/// A certificate without issuer, extensions and signature.
 Certificate blank(EVP_PKEY* key, const std::string& name, TimePoint from, TimePoint to) {
   Certificate certificate(X509_new());
   if (!certificate || X509_set_version(certificate.get(), 2) != 1 ||
@@ -79,7 +79,7 @@ Certificate blank(EVP_PKEY* key, const std::string& name, TimePoint from, TimePo
   }
   ASN1_TIME_set(X509_getm_notBefore(certificate.get()), Clock::to_time_t(from));
   ASN1_TIME_set(X509_getm_notAfter(certificate.get()), Clock::to_time_t(to));
-  // A common name has 64 characters at most; clients look at the alternative names only.
+  // A common name has at most 64 characters. Clients check only the alternative names.
   const std::string short_name = name.substr(0, 64);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
                              reinterpret_cast<const unsigned char*>(short_name.c_str()), -1, -1, 0);

@@ -1,4 +1,4 @@
-// What the registry's server counts.
+// Metrics of the registry's server.
 #pragma once
 
 #include <atomic>
@@ -33,10 +33,10 @@ inline const telemetry::MetricSpec kCheckWait{"sidetap_registry_check_wait_secon
                                               "How long such a question waited for its turn.",
                                               {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
 
-/// For scrapes, which come from another thread.
+/// Values for scrapes, which come from another thread.
 class Figures {
  public:
-  /// `services`: they are watched. This object outlives the scrapes.
+  /// `services`: whether Services are watched. This object must outlive the scrapes.
   void expose(telemetry::MetricsRegistry& metrics, bool services) const;
   void count(const TapSet& taps, std::uint64_t version);
   void count(const ServiceTable& table);

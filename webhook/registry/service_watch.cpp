@@ -17,7 +17,7 @@ const telemetry::MetricSpec kFailures{
     "sidetap_registry_service_watch_failures_total", telemetry::MetricType::kCounter,
     "Lists and watches of Services and EndpointSlices that failed, by resource."};
 
-/// 10,000 endpoints of 500 bytes each, and more than once that.
+/// 10,000 endpoints of 500 bytes each, with a wide margin.
 constexpr std::size_t kMostAnswerBytes = 16u << 20;
 
 }  // namespace
@@ -90,7 +90,7 @@ void ServiceWatch::rise(Resource& resource, const char* name) {
 }
 
 void ServiceWatch::fall(Resource& resource, const char* name, const std::string& reason) {
-  if (stopping_) return;  // the grace would hold up the end
+  if (stopping_) return;  // the grace period would delay the shutdown
   metrics_.counter(kFailures, {{"resource", name}}).Increment();
   if (!std::exchange(resource.reported, true)) {
     telemetry::warn("the API server cannot be watched, trying again",

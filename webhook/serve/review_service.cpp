@@ -65,7 +65,7 @@ HttpAnswer refuse(unsigned status, std::string text) {
   return answer;
 }
 
-/// By the path of a request.
+/// The route of a request's path.
 std::optional<Route> route_of(std::string_view path) {
   constexpr std::string_view kBaseline = "/baseline";
   Route route;
@@ -81,7 +81,7 @@ std::optional<Route> route_of(std::string_view path) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// "application/json", with parameters or without.
+/// "application/json", with or without parameters.
 bool is_json(std::string_view type) {
   constexpr std::string_view kJson = "application/json";
   if (type.size() < kJson.size()) return false;
