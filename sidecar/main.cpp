@@ -21,7 +21,7 @@ constexpr std::string_view kUsage =
     "  version  print the version\n"
     "COMMAND --help tells its options.\n";
 
-/// With `only_check` nothing is captured.
+/// With `only_check`, the program captures nothing.
 int run(std::span<const char* const> arguments, bool only_check) {
   sidetap::RunOptions options;
   switch (sidetap::parse_run_options(arguments, sidetap::config::process_environment, options)) {

@@ -1,4 +1,5 @@
-// Decides when the source of one interface is closed and opened again, from what the kernel says.
+// Decides when to close and reopen the source of one interface, from the state that the kernel
+// reports.
 //
 // A packet socket does not tell by itself that its interface has been deleted, renamed or moved to
 // another network namespace: it only gets no packets any more. So the interface is looked at. An
@@ -17,7 +18,7 @@
 
 namespace sidetap::capture {
 
-/// What is seen at one moment.
+/// The state at one moment.
 struct SourceSight {
   InterfaceNow interface;  ///< That has the configured name.
   /// As PacketSource::bound_index(). Without an open source it means nothing.

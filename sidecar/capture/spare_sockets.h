@@ -1,8 +1,8 @@
-// Packet sockets kept for the day when the interface comes back and the right to make one is gone.
+// Keeps packet sockets for when the interface reappears and the tap may no longer create them.
 //
-// Only CAP_NET_RAW makes a packet socket, but whoever has one may bind it to another interface. A
-// socket that was in a fanout group (growing_ring.h) cannot be bound again; every other is used
-// again and again.
+// Creating a packet socket needs CAP_NET_RAW, but binding an existing one to another interface does
+// not. A socket that was in a fanout group (growing_ring.h) cannot be bound again; all others are
+// reused.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The packet source of one interface through all the times that it is closed and opened again, and
-// what those sources counted.
+// Keeps the packet source of one interface across closing and reopening, and sums what the sources
+// counted.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// What the registry's client counts.
+// Metrics of the registry's client.
 #pragma once
 
 #include "shared/telemetry/metrics.h"

@@ -1,4 +1,4 @@
-// What sessions count.
+// Metrics of the sessions.
 #pragma once
 
 #include "shared/telemetry/metrics.h"

@@ -11,10 +11,10 @@ namespace sidetap {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{500};
-// Within it another tap has looked, and its kernel's filter says so.
+// Within this time, another tap has checked the marks and updated its kernel filter.
 constexpr std::chrono::milliseconds kUntilSeen{700};
 
-/// Nothing else is known of them, so either protocol may be theirs.
+/// Only the ports are known, so exclude both protocols.
 std::vector<capture::OwnEndpoint> endpoints_of(const std::vector<std::uint16_t>& ports) {
   std::vector<capture::OwnEndpoint> endpoints;
   for (const std::uint16_t port : ports) {
@@ -28,7 +28,7 @@ std::vector<capture::OwnEndpoint> endpoints_of(const std::vector<std::uint16_t>&
 }  // namespace
 
 std::size_t most_connections(const RunOptions& options, std::size_t interfaces) {
-  // Of four replicas: the present one and one that was left behind of each CA that is tried.
+  // For four replicas: the current connection, and one that may be left over for each CA tried.
   constexpr std::size_t kOfStatusAndRegistry = 1 + 4 * (1 + registry::Trust::kMostCandidates);
   constexpr std::size_t kOfSession = 4;
   constexpr std::size_t kMost = 512;

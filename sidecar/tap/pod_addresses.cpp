@@ -26,7 +26,7 @@ PodAddresses::PodAddresses(const boost::asio::any_io_executor& executor,
       }) {}
 
 Result<void> PodAddresses::start() {
-  // Before the addresses are read, so that no change falls between.
+  // Start the watch before reading the addresses, so that no change is missed.
   if (auto watched = watch_.start(); !watched)
     telemetry::warn("changes of the pod's addresses and gateways are looked for once a second",
                     {{"reason", watched.error().text}});

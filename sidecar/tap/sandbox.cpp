@@ -27,7 +27,7 @@ void Sandbox::reconsider() {
     return;
   }
   entered_ = true;
-  // The sandbox refuses the calls by which the threads give up their capabilities.
+  // The sandbox refuses the calls with which threads drop their capabilities.
   unsettled_ = loops_.size();
   for (CaptureLoop* loop : loops_) {
     loop->settle([this] {
