@@ -1,6 +1,6 @@
-// Holds many taps' connections to the replicas of a registry, and measures them: how fast the taps
-// connect, what the servers take meanwhile, how long a change takes to reach all, and what the
-// reviews of the first replica notice of it. registry.sh starts everything.
+// Holds the connections of many taps to the replicas of a registry. Measures how fast the taps
+// connect, what the servers use meanwhile, how long a change takes to reach all taps, and how the
+// reviews of the first replica are affected. registry.sh starts everything.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -46,11 +46,11 @@ struct Options {
   std::size_t restart = 1'000;
   std::uint16_t reviews_port = 0;  // of the first replica; 0: no reviews
   std::string review_file;
-  std::uint16_t api_port = 0;  // where the replicas ask for tokens; 0: taps send none
+  std::uint16_t api_port = 0;  // where the replicas check tokens; 0: taps send none
   std::string api_certificate, api_key;
 };
 
-/// Resident memory in MiB and processor time in seconds of the server.
+/// The server's resident memory in MiB and processor time in seconds.
 struct Usage {
   double memory = 0;
   double processor = 0;
@@ -140,7 +140,7 @@ class Load {
       if (error) break;
       const auto bytes = buffer.cdata();
       const std::string_view said(static_cast<const char*>(bytes.data()), bytes.size());
-      // While a change is awaited: this tap has heard of it from this replica.
+      // While a change is awaited: this tap has received it from this replica.
       if (!awaited_.empty() && said.find(awaited_) != said.npos) {
         heard_.push_back(seconds_since(changed_at_));
       }
@@ -151,7 +151,7 @@ class Load {
     --connected_;
   }
 
-  /// Every connection once in an interval, some in each step.
+  /// Pings every connection once per interval, some in each step.
   asio::awaitable<void> ping_all() {
     const std::size_t share = connections_.size() / (kPingInterval / kPingStep) + 1;
     asio::steady_timer timer(context_, Clock::now());
@@ -165,7 +165,7 @@ class Load {
     }
   }
 
-  /// Makes the connections [from, to), some at a time; returns when all stand.
+  /// Opens the connections [from, to), some at a time. Returns when all are open.
   asio::awaitable<void> connect_all(std::size_t from, std::size_t to, double per_second) {
     const auto start = Clock::now();
     std::size_t next = from;
@@ -202,7 +202,8 @@ class Load {
     co_await timer.async_wait(sidetap::async::kTuple);
   }
 
-  /// One tap forwards no more: how long until every tap has been told of it by every replica?
+  /// One tap stops forwarding: measures how long until every tap has received that from every
+  /// replica.
   asio::awaitable<void> change(std::size_t tap) {
     const std::string state = text("state", tap, false);
     awaited_ = '"' + address_of(tap) + '"';

@@ -30,10 +30,10 @@ struct Message {
 };
 boost::asio::awaitable<Message> read_message(Stream& stream);
 
-/// Made once; null where the options say no TLS. Throws what the files are wrong with.
+/// Create it once. Null if the options disable TLS. Throws what is wrong with the files.
 std::shared_ptr<boost::asio::ssl::context> make_tls(const Options& options);
 
-/// Does the handshake where `tls` is not null.
+/// Performs the handshake if `tls` is not null.
 boost::asio::awaitable<std::unique_ptr<Stream>> open_stream(
     boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> tls,
     const Options& options);

@@ -1,4 +1,5 @@
-// AdmissionReviews for tests: a plain pod in a plain review, changed where a test cares.
+// Builds AdmissionReviews for tests: a plain pod in a plain review, with the changes that a test
+// needs.
 #pragma once
 
 #include <string>
@@ -35,7 +36,7 @@ inline Json review_of(const Json& pod) {
             {"dryRun", false}}}};
 }
 
-/// Changes of a pod and of its review, one behind the other: pod().annotation(...).owned_by(...).
+/// A chain of changes to a pod and its review: pod().annotation(...).owned_by(...).
 class PodBuilder {
  public:
   PodBuilder& annotation(const std::string& key, const std::string& value) {
@@ -72,7 +73,7 @@ class PodBuilder {
 };
 inline PodBuilder pod() { return {}; }
 
-/// With a sensor, and native sidecars unless a test says otherwise.
+/// Has a sensor, and native sidecars unless a test says otherwise.
 inline configuration::Configuration test_configuration() {
   configuration::Configuration configuration;
   configuration.taps[tap::kSensor] = "10.10.10.10:2003";

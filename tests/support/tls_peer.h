@@ -1,4 +1,4 @@
-// A TLS server that does what a test tells it, byte for byte, on a thread of its own.
+// A TLS server that a test scripts byte for byte, on its own thread.
 #pragma once
 
 #include <atomic>
@@ -20,13 +20,13 @@ class TlsPeer {
  public:
   explicit TlsPeer(SSL* session) : session_(session) {}
 
-  /// A request with its body; less when the client ended before.
+  /// Reads a request with its body. Returns less if the client ends earlier.
   std::string request();
-  /// False when the client has closed.
+  /// Returns false if the client has closed the connection.
   bool send(std::string_view bytes);
-  /// Says that nothing more comes (close_notify).
+  /// Sends close_notify.
   void finish();
-  /// Reads until the client ends.
+  /// Reads until the client ends the connection.
   void wait_for_end();
 
  private:
@@ -36,20 +36,20 @@ class TlsPeer {
   std::string received_;
 };
 
-/// On 127.0.0.1. `script` has one connection after the other, once the handshake is done; when it
-/// returns, the connection is closed. Without a script nothing is accepted.
+/// Listens on 127.0.0.1. Calls `script` for one connection after another, after the handshake, and
+/// closes the connection when it returns. Accepts nothing without a script.
 class TlsPeerServer {
  public:
   using Script = std::function<void(TlsPeer& peer)>;
 
   TlsPeerServer(const KeyPair& leaf, Script script);
-  /// Waits for the script to return: its client is gone by then.
+  /// Waits for the script to return. Its client must have gone.
   ~TlsPeerServer();
   TlsPeerServer(const TlsPeerServer&) = delete;
   TlsPeerServer& operator=(const TlsPeerServer&) = delete;
 
   std::uint16_t port() const { return port_; }
-  /// Accepted so far.
+  /// Connections accepted so far.
   int connections() const { return connections_; }
 
  private:
