@@ -58,11 +58,10 @@ int main(int argc, char** argv) try {
     std::cout << kUsage;
     return 0;
   }
-  std::cerr << "sidetap-sidecar: '" << command
-            << "' is no command; run, options, check, explain and version "
-            << "are\n";
+  std::cerr << "sidetap-sidecar: unknown command '" << command
+            << "'; expected run, options, check, explain or version\n";
   return 2;
 } catch (const std::exception& e) {
-  sidetap::telemetry::error("cannot go on", {{"reason", e.what()}});
+  sidetap::telemetry::error("cannot continue", {{"reason", e.what()}});
   return 1;
 }

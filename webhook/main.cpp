@@ -41,10 +41,10 @@ int main(int argc, char** argv) try {
     std::cout << kUsage;
     return 0;
   }
-  std::cerr << "sidetap-webhook: '" << command
-            << "' is no command; serve, inject, explain, certs, selftest and version are\n";
+  std::cerr << "sidetap-webhook: unknown command '" << command
+            << "'; expected serve, inject, explain, certs, selftest or version\n";
   return 2;
 } catch (const std::exception& e) {
-  sidetap::telemetry::error("cannot go on", {{"reason", e.what()}});
+  sidetap::telemetry::error("cannot continue", {{"reason", e.what()}});
   return 1;
 }

@@ -205,12 +205,12 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   }
   bool receive(Replica& replica, CaBundle& bundle) {
     if (const auto checked = check_ca(bundle.pem); !checked) {
-      telemetry::warn("a CA bundle of the registry is not taken",
+      telemetry::warn("a CA bundle from the registry is rejected",
                       {{"replica", replica.name}, {"detail", checked.error().text}});
       return true;
     }
     if (trust.newest() != bundle.pem) {
-      telemetry::info("new CA bundle of the registry", {{"replica", replica.name}});
+      telemetry::info("new CA bundle from the registry", {{"replica", replica.name}});
     }
     trust.hear(std::move(bundle.pem));
     return true;

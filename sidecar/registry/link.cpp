@@ -156,7 +156,7 @@ asio::awaitable<LinkEnd> Link::read(const std::function<bool(Message)>& on_messa
       co_return LinkEnd{"refused", refused->reason, socket_->heard()};
     }
     if (!on_message(std::move(*message))) {
-      co_return LinkEnd{"lost", "not wanted any more", socket_->heard()};
+      co_return LinkEnd{"lost", "no longer wanted", socket_->heard()};
     }
   }
 }

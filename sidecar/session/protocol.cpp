@@ -98,16 +98,16 @@ void Protocol::message() {
       return read_payload(kMostNameBytes);
     case MessageType::kStartCaptureRequest:
       if (capturing)
-        return refuse(ErrorCode::kStartCapture, "a capture runs already: end it first");
+        return refuse(ErrorCode::kStartCapture, "a capture is already running: end it first");
       if (phase_ != Phase::kOpened) {
         return refuse(ErrorCode::kStartCapture, "no interface was opened");
       }
       return read_payload(12 + kMostFilterBytes);
     case MessageType::kUpdateFilterRequest:
-      if (!capturing) return refuse(ErrorCode::kUpdateFilter, "no capture runs");
+      if (!capturing) return refuse(ErrorCode::kUpdateFilter, "no capture is running");
       return read_payload(kMostFilterBytes);
     case MessageType::kEndCaptureRequest:
-      if (!capturing) return refuse(ErrorCode::kEndCapture, "no capture runs");
+      if (!capturing) return refuse(ErrorCode::kEndCapture, "no capture is running");
       actions_.emplace_back(AskStats{});
       awaiting_ = Awaiting::kStats;
       return;
@@ -120,7 +120,7 @@ void Protocol::message() {
       return read_payload(kFilterHeader);
     default:
       return refuse_and_end(ErrorCode::kWrongMessage,
-                            "message of type " + number(header_.type) + " is no request");
+                            "message of type " + number(header_.type) + " is not a request");
   }
 }
 
@@ -208,10 +208,10 @@ void Protocol::start_request(rpcap::View payload) {
   const bool listen =
       !config_.active && !datagram && (request->flags & rpcap::kStartServerOpens) == 0;
   if (datagram && config_.tls) {
-    return refuse(ErrorCode::kStartCapture, "packets do not go over UDP when TLS is configured");
+    return refuse(ErrorCode::kStartCapture, "packets cannot use UDP while TLS is configured");
   }
   if (!listen && request->data_port == 0) {
-    return refuse(ErrorCode::kStartCapture, "port 0 is no port for data");
+    return refuse(ErrorCode::kStartCapture, "port 0 is not valid for data");
   }
   // 0 means no limit, as in libpcap.
   const std::uint32_t snaplen =
@@ -276,7 +276,7 @@ void Protocol::on(const Failed& event) {
 }
 
 void Protocol::on(const IdleTooLong&) {
-  refuse_and_end(ErrorCode::kTimeout, "nothing was asked for too long");
+  refuse_and_end(ErrorCode::kTimeout, "no request for too long");
 }
 
 void Protocol::on(const ConnectionLost& event) { end(event.kind, event.text); }

@@ -185,7 +185,7 @@ Result<net::UniqueFd> listen_tcp(const net::HostPort& where, const Exclude& excl
   if (!where.host.empty()) {
     boost::system::error_code error;
     const auto address = asio::ip::make_address(where.host, error);
-    if (error) return Error{"\"" + where.host + "\" is no address to listen on"};
+    if (error) return Error{"\"" + where.host + "\" is not an address to listen on"};
     return listening_socket({address, where.port}, {}, false, exclude);
   }
   auto fd = listening_socket({asio::ip::tcp::v6(), where.port}, {}, true, exclude);

@@ -32,7 +32,7 @@ Result<void> expect_name(SSL& tls, const std::string& name) {
   // The first call replaces a macro with casts that our warnings reject.
   std::string copy = name;
   SSL_ctrl(&tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, copy.data());
-  if (SSL_set1_host(&tls, name.c_str()) != 1) return Error{"TLS: " + name + " is no host name"};
+  if (SSL_set1_host(&tls, name.c_str()) != 1) return Error{"TLS: " + name + " is not a host name"};
   return {};
 }
 
@@ -60,7 +60,7 @@ Result<std::shared_ptr<SSL_CTX>> make_tls_context(const TlsSettings& settings) {
   SSL_CTX_set_mode(context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   if (server && settings.certificate_file.empty()) {
-    return Error{"TLS: a server needs a certificate: none is configured"};
+    return Error{"TLS: a server needs a certificate, but none is configured"};
   }
   if (!settings.certificate_file.empty()) {
     if (SSL_CTX_use_certificate_chain_file(context.get(), settings.certificate_file.c_str()) != 1) {

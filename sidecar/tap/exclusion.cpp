@@ -62,13 +62,13 @@ void Exclusion::look() {
   auto others = marks_.others();
   if (!others) {
     if (!std::exchange(warned_, true))
-      telemetry::warn("other taps of this pod are not seen", {{"reason", others.error().text}});
+      telemetry::warn("cannot detect other taps of this pod", {{"reason", others.error().text}});
     return;
   }
   if (*others == others_) return;
   if (others->present != others_.present)
-    telemetry::info(others->present ? "another tap runs in this pod; what it sends is left out"
-                                    : "no other tap runs in this pod any more");
+    telemetry::info(others->present ? "another tap runs in this pod; its traffic is not captured"
+                                    : "no other tap runs in this pod anymore");
   others_ = std::move(*others);
   for (CaptureLoop* loop : loops_)
     loop->exclude_own_traffic("other taps", endpoints_of(others_.ports));
@@ -82,7 +82,7 @@ std::chrono::milliseconds Exclusion::exclude(const std::string& owner,
   }
   const bool told = marks_.set(owner, std::move(ports));
   if (!told && marks_.size() > 0 && !std::exchange(warned_, true))
-    telemetry::warn("more connections than can be told to other taps of this pod",
+    telemetry::warn("too many connections to mark them all for other taps of this pod",
                     {{"told", marks_.size()}});
   for (CaptureLoop* loop : loops_) loop->exclude_own_traffic(owner, endpoints);
   if (endpoints.empty()) return {};

@@ -24,13 +24,13 @@ using telemetry::MetricType;
 constexpr int kMostTries = 5;
 
 const MetricSpec kSteps{"sidetap_webhook_certificate_steps_total", MetricType::kCounter,
-                        "Changes that this replica made to the Secret of certificates."};
+                        "Changes by this replica to the Secret with the certificates."};
 const MetricSpec kBundles{"sidetap_webhook_ca_bundle_patches_total", MetricType::kCounter,
-                          "Times that this replica put the caBundle right."};
+                          "Corrections of the caBundle by this replica."};
 const MetricSpec kConflicts{"sidetap_webhook_certificate_conflicts_total", MetricType::kCounter,
                             "Changes in which another replica or user was faster."};
 const MetricSpec kFailures{"sidetap_webhook_certificate_failures_total", MetricType::kCounter,
-                           "Looks at the certificates that failed; they are tried again."};
+                           "Failed checks of the certificates; they are retried."};
 const MetricSpec kPublished{"sidetap_webhook_ca_bundle_published", MetricType::kGauge,
                             "1 once the caBundle has fitted the certificate that is served."};
 
@@ -41,7 +41,7 @@ constexpr unsigned kInvalid = 422;
 constexpr unsigned kForbidden = 403;
 
 /// A proxy or a fault may return something else than an object.
-Error no_object() { return Error{"the API server's answer is no object"}; }
+Error no_object() { return Error{"the API server's answer is not an object"}; }
 
 std::string version_of(const nlohmann::json& object) {
   return object.value(nlohmann::json::json_pointer("/metadata/resourceVersion"), std::string());
@@ -168,7 +168,7 @@ asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
       co_return Error{name + written->describe()};
     } else {
       ++bundles_;
-      telemetry::info("caBundle put right", {{"configuration", config_.webhook_configuration}});
+      telemetry::info("caBundle corrected", {{"configuration", config_.webhook_configuration}});
     }
   }
   co_return Error{name + "changed by others again and again"};
@@ -202,7 +202,7 @@ asio::awaitable<void> Keeper::run() {
       const auto left = std::chrono::duration_cast<milliseconds>(*due - now_());
       pause = std::clamp(left, milliseconds(0), config_.period);
     } else {
-      telemetry::warn("certificates cannot be looked after; will try again",
+      telemetry::warn("cannot check the certificates; will try again",
                       {{"reason", due.error().text}});
       pause = backoff.wait(chance());
     }

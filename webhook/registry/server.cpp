@@ -144,7 +144,7 @@ struct Server::Impl {
     }
     if (!is_token(token)) {
       refused("token");
-      co_await session.decline(401, "the bearer is no token");
+      co_await session.decline(401, "the bearer token is malformed");
       co_return std::nullopt;
     }
     Asker asker{session.source(), [&session] { return !session.has_ended(); }};
@@ -210,7 +210,7 @@ struct Server::Impl {
   void report_unproven(Connection& tap) {
     if (std::exchange(tap.reported, true)) return;
     metrics.counter(kUnproven).Increment(static_cast<double>(tap.claim.unproved()));
-    telemetry::warn("a tap names addresses that are not proved to be its",
+    telemetry::warn("a tap claims addresses that it has not proved",
                     {{"user", tap.identity.user}, {"pod", tap.identity.pod_name}});
   }
 

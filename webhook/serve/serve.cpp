@@ -33,7 +33,7 @@ using telemetry::MetricSpec;
 using telemetry::MetricType;
 
 const MetricSpec kGeneration{"sidetap_webhook_config_generation", MetricType::kGauge,
-                             "Configurations put in place, the first one included."};
+                             "Configurations loaded, including the first one."};
 const MetricSpec kConfigFailures{"sidetap_webhook_config_reload_failures_total",
                                  MetricType::kCounter,
                                  "Configurations and CAs of the registry refused; what was before "
