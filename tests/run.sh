@@ -27,12 +27,12 @@ failed=() unsteady=()
 last=$(mktemp -d)
 trap 'rm -rf "$last"' EXIT
 
-# run_tests PRESET OPTIONS...: remembers what failed, and what it printed, for the last lines.
+# run_tests PRESET OPTIONS...: records failed tests and their output for the final summary.
 run_tests() {
   local folder=build/$1/Testing/Temporary name
   ctest --test-dir "build/$1" "${@:2}" --output-on-failure --timeout 600 && return
   while IFS=: read -r _ name; do failed+=("$1: $name"); done <"$folder/LastTestsFailed.log"
-  # The last lines of each test that failed, out of the log of all.
+  # The last lines of each failed test, from the common log.
   awk -v preset="$1" '
     NR == FNR { failed[substr($0, index($0, ":") + 1)]; next }
     /^[0-9]+\/[0-9]+ Testing: / { show(); name = $0; sub(/^[^:]*: /, "", name); count = 0 }
@@ -51,8 +51,8 @@ cmake --build --preset release
 rm -f build/*/Testing/Temporary/LastTestsFailed.log
 run_tests release --parallel "$(nproc)"
 if [ "${#failed[@]}" -ne 0 ]; then
-  # Tests of real programs share the processors with another test. What fails beside one must pass by itself; what does
-  # is told in the end. No sanitizer gets a second chance: what it found is there.
+  # Tests of real programs share the processors with another test. A test that fails beside another must pass by itself,
+  # and the summary names it. A sanitizer's finding gets no second chance, because it is real.
   first=("${failed[@]}") failed=()
   run_tests release --rerun-failed
   for name in "${first[@]}"; do

@@ -1,4 +1,4 @@
-// A registry's replica as a test scripts it: WebSocket over TLS on the loopback.
+// A scripted replica of the registry: WebSocket over TLS on the loopback.
 #pragma once
 
 #include <condition_variable>
@@ -45,14 +45,14 @@ class FakeRegistry {
   }
   ~FakeRegistry() { freeze(); }
 
-  /// From now on it does nothing, not even answer a ping; its connections stand.
+  /// From now on, it does nothing and answers no pings, but keeps its connections.
   void freeze() {
     context_.stop();
     if (thread_.joinable()) thread_.join();
   }
 
   std::uint16_t port() const { return port_; }
-  /// New connections are shown this certificate. Before the first one only.
+  /// Sets the certificate for new connections. Call it before the first one.
   void use(const testing_support::KeyPair& leaf) {
     tls_.use_certificate_chain(asio::buffer(leaf.certificate));
     tls_.use_private_key(asio::buffer(leaf.key), asio::ssl::context::pem);
@@ -65,14 +65,14 @@ class FakeRegistry {
     const std::lock_guard lock(mutex_);
     decline_ = status;
   }
-  /// To the newest connection.
+  /// Sends to the newest connection.
   void send(std::string text) {
     asio::post(context_, [this, text = std::move(text)] {
       outbox_.push_back(text);
       if (outbox_.size() == 1) asio::co_spawn(context_, write(peers_.back()), asio::detached);
     });
   }
-  /// From now on the newest connection gets no more than this.
+  /// Limits what the newest connection receives from now on.
   void slow_down(std::size_t bytes_a_second) {
     asio::post(context_, [this, bytes_a_second] {
       beast::get_lowest_layer(*peers_.back()).rate_policy().write_limit(bytes_a_second);
@@ -84,7 +84,7 @@ class FakeRegistry {
       for (const auto& peer : peers_) beast::get_lowest_layer(*peer).close();
     });
   }
-  /// The next message of any tap; nothing after 10 s.
+  /// The next message of any tap; nothing if none arrives within 10 s.
   std::optional<std::string> receive() {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, std::chrono::seconds(10), [&] { return !received_.empty(); })) {

@@ -33,7 +33,7 @@ constexpr const char* kSecret = "/api/v1/namespaces/ns/secrets/certs";
 constexpr const char* kConfiguration =
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/sidetap";
 
-/// An API server that knows two objects, over the real wire, with faults on request.
+/// An API server with two objects, over real connections, with faults on request.
 class FakeApiServer {
  public:
   explicit FakeApiServer(const testing_support::KeyPair& leaf) {
@@ -63,12 +63,12 @@ class FakeApiServer {
     const std::lock_guard lock(mutex_);
     objects_.erase(path);
   }
-  /// The next requests get these statuses instead of an answer; 0: none in time.
+  /// The next requests get these statuses instead of an answer; 0 means no answer in time.
   void fail(std::deque<unsigned> statuses) {
     const std::lock_guard lock(mutex_);
     faults_ = std::move(statuses);
   }
-  /// Called once, before the next request that changes something: another replica's doing.
+  /// Called once, before the next request that changes something, to play another replica.
   void before_write(std::function<void()> call) {
     const std::lock_guard lock(mutex_);
     before_write_ = std::move(call);

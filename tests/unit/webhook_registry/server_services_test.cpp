@@ -1,10 +1,10 @@
-// What taps hear of Services while their backends end.
+// What taps receive about Services while their backends end.
 #include "tests/unit/webhook_registry/server_fixture.h"
 
 namespace sidetap::webhook::registry {
 namespace {
 
-/// One Service: 10.0.0.2 is ready, 10.0.0.3 has been told to end.
+/// One Service: 10.0.0.2 is ready, 10.0.0.3 is terminating.
 http::HttpAnswer scaling_down(const http::HttpRequest& request) {
   const std::string_view target = request.target;
   std::string body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":

@@ -1,4 +1,4 @@
-// The registry's server against the taps' own client, and against what is no tap.
+// The registry's server against the taps' own client, and against clients that are not taps.
 #include "webhook/registry/server.h"
 
 #include "tests/unit/webhook_registry/server_fixture.h"
