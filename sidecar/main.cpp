@@ -15,11 +15,11 @@ namespace {
 constexpr std::string_view kUsage =
     "Usage: sidetap-sidecar COMMAND [OPTION...]\n"
     "  run      capture this pod's packets and forward those it owns to sensors over RPCAP\n"
-    "  options  say whether run would take its flags and environment; exit 0 or 2\n"
+    "  options  check the flags and environment of run; exit 0 or 2\n"
     "  check    ask a running tap whether it is ready (for probes; exit 0 or 1)\n"
-    "  explain  tell for each packet of a capture file whether it is forwarded, and why\n"
+    "  explain  show for each packet of a capture file whether it is forwarded, and why\n"
     "  version  print the version\n"
-    "COMMAND --help tells its options.\n";
+    "COMMAND --help shows its options.\n";
 
 /// With `only_check`, the program captures nothing.
 int run(std::span<const char* const> arguments, bool only_check) {
