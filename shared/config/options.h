@@ -20,12 +20,11 @@ namespace sidetap::config {
 
 /// Its texts must outlive it; use literals.
 struct OptionSpec {
-  std::string_view flag;        ///< "--snaplen"; required.
-  std::string_view env = {};    ///< "SNAPLEN". Empty: none.
-  std::string_view value = {};  ///< Name of the value in the help, "BYTES". Empty: a switch.
-  std::string_view fallback =
-      {};  ///< Default, parsed like any value. Empty: the target keeps its value.
-  std::string_view help = {};  ///< One sentence, with the unit.
+  std::string_view flag;           ///< "--snaplen"; required.
+  std::string_view env = {};       ///< "SNAPLEN". Empty: none.
+  std::string_view value = {};     ///< Name of the value in the help, "BYTES". Empty: a switch.
+  std::string_view fallback = {};  ///< Parsed like any value. Empty: target kept.
+  std::string_view help = {};      ///< One sentence, with the unit.
   bool required = false;
   friend bool operator==(const OptionSpec&, const OptionSpec&) = default;
 };

@@ -66,8 +66,7 @@ class TreeBuilder {
     std::size_t key_line = 0;
     bool merging = false;        ///< The next value is merged.
     std::vector<bool> own = {};  ///< For each key: written here, not merged.
-    std::unordered_map<std::string, std::size_t> places =
-        {};  ///< Index of keys, if there are many.
+    std::unordered_map<std::string, std::size_t> places = {};  ///< Index of many keys.
   };
 
   bool begin(Tree empty, const Origin& origin);

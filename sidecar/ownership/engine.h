@@ -46,8 +46,7 @@ struct EngineConfig {
   net::CidrSet untapped_services;  ///< VIPs whose views are always owned.
   ServiceView service_view = ServiceView::kAuto;
   TappedPeers tapped_peers;
-  bool peers_change =
-      false;  ///< Tapped peers may change, so handshakes with all peers are remembered.
+  bool peers_change = false;  ///< Peers may change: remembers all handshakes.
   PortRange ephemeral;
   std::vector<std::uint16_t> server_ports;  ///< Extra ports of UDP, UDP-Lite, SCTP, DCCP servers.
   std::vector<capture::OwnEndpoint> own_endpoints;

@@ -25,8 +25,8 @@ inline std::optional<Value> find(const std::optional<Value>& value, std::string_
   return value ? find(*value, key) : std::nullopt;
 }
 
-/// Finds several members as find() does, in one pass over the object: `const auto [name, ports] =
-/// pick(container, "name", "ports");`
+/// Finds several members as find() does, in one pass over the object:
+/// `const auto [name, ports] = pick(container, "name", "ports");`
 template <typename... Keys>
 std::array<std::optional<Value>, sizeof...(Keys)> pick(const std::optional<Value>& value,
                                                        const Keys&... keys) {
