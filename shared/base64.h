@@ -10,7 +10,7 @@ namespace sidetap {
 /// Appends the Base64 of `bytes`.
 void append_base64(std::string& out, std::string_view bytes);
 
-/// Line ends are skipped. Nothing: it is no Base64.
+/// Skips line ends. Returns nothing if `text` is not Base64.
 std::optional<std::string> decode_base64(std::string_view text);
 
 }  // namespace sidetap

@@ -1,5 +1,5 @@
-// Members of JSON that came from elsewhere: what is missing or of another kind than it should be
-// reads as nothing, and never throws. For nlohmann::json and its kin.
+// Reads members of untrusted JSON without throwing: a missing member, or one of the wrong kind,
+// reads as nothing. For nlohmann::json and its variants.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ concept JsonTree = requires {
   typename T::json_pointer;
 };
 
-/// The member of an object; null when there is none. Lives as long as the object does.
+/// The member of an object, or null if there is none. Valid as long as `object`.
 template <JsonTree Json>
 const Json& member(const Json& object, std::string_view key) {
   static const Json kNothing;
@@ -24,13 +24,13 @@ const Json& member(const Json& object, std::string_view key) {
   return found == object.end() ? kNothing : *found;
 }
 
-/// Empty when the value is no text.
+/// Empty if the value is not a string.
 template <JsonTree Json>
 std::string text_or_empty(const Json& value) {
   return value.is_string() ? value.template get<std::string>() : std::string();
 }
 
-/// The text of a member; empty when there is none, or it is no text.
+/// The text of a member; empty if it is missing or not a string.
 template <JsonTree Json>
 std::string text_of(const Json& object, std::string_view key) {
   return text_or_empty(member(object, key));

@@ -1,4 +1,4 @@
-// A file, whole: what is followed while it is replaced must never throw, whatever is found there.
+// Reads a whole file without throwing, even while the file is being replaced.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace sidetap {
 
-/// The file's bytes. A stream's iterators would throw where read(2) fails, as it does of a folder
-/// or of a disk that is gone; here that is an error, which names the file and the system's reason.
+/// The file's bytes. Stream iterators would throw when read(2) fails, for example on a folder or a
+/// missing disk; here that is an Error that names the file and the system's reason.
 Result<std::string> read_file(const std::string& path);
 
 }  // namespace sidetap

@@ -1,4 +1,4 @@
-// JSON from elsewhere, read with bounds: whatever it says, the program that reads it goes on.
+// Reads untrusted JSON within bounds, so that no input ends the program.
 #pragma once
 
 #include <cstddef>
@@ -10,14 +10,14 @@
 
 namespace sidetap {
 
-/// Arrays and objects within each other. Objects of the Kubernetes API have some twenty at most;
-/// each level costs whoever copies or writes the value some hundred bytes of stack.
+/// Levels of nested arrays and objects. Objects of the Kubernetes API have about twenty at most.
+/// Each level costs a few hundred bytes of stack when the value is copied or written.
 inline constexpr std::size_t kMostJsonDepth = 128;
 
-/// Does valid JSON nest deeper than `most`? Linear in time, constant in memory.
+/// Whether valid JSON nests deeper than `most` levels. Linear in time, constant in memory.
 bool nests_deeper(std::string_view text, std::size_t most);
 
-/// Error: it is not JSON, or nests deeper than kMostJsonDepth.
+/// Errors: `text` is not JSON, or nests deeper than kMostJsonDepth.
 Result<nlohmann::json> read_json(std::string_view text);
 
 }  // namespace sidetap

@@ -1,11 +1,12 @@
-// Memory that a long-running program holds for nothing. A tap runs in every pod: there it counts as
-// often.
+// Frees memory that a long-running program no longer needs. It matters because a tap runs in every
+// pod.
 #pragma once
 
 namespace sidetap {
 
-/// Gives back what only the start needed: pages of code and constants of the program and its
-/// libraries, which the kernel reads again where they are used after all, and free heap.
+/// Returns to the kernel what only start-up needed: the heap's free memory, and pages of code and
+/// constants of the program and its libraries. The kernel reads such a page again if it is used
+/// later.
 void release_startup_memory();
 
 }  // namespace sidetap

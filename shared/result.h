@@ -10,14 +10,14 @@
 
 namespace sidetap {
 
-/// Why an operation has no value. The text names the thing, the value and, where there is one, the
-/// remedy; it is fit to be shown to an operator as it is.
+/// Why an operation has no value. The text names the thing, the value and, if there is one, the
+/// remedy. It can be shown to an operator unchanged.
 struct Error {
   std::string text;
 };
 
-/// Converts from a T or an Error. Test it before use: `*` and `->` of an error, and error() of a
-/// value, are undefined; value() of an error throws std::runtime_error with the text.
+/// Converts from a T or an Error. Test it before use: `*` and `->` on an error, and error() on a
+/// value, are undefined behaviour. value() on an error throws std::runtime_error with the text.
 template <typename T>
 class [[nodiscard]] Result {
  public:

@@ -15,13 +15,13 @@ namespace {
 constexpr std::string_view kUsage =
     "Usage: sidetap-sidecar COMMAND [OPTION...]\n"
     "  run      capture this pod's packets and forward those it owns to sensors over RPCAP\n"
-    "  options  say whether run would take its flags and environment; exit 0 or 2\n"
+    "  options  check the flags and environment of run; exit 0 or 2\n"
     "  check    ask a running tap whether it is ready (for probes; exit 0 or 1)\n"
-    "  explain  tell for each packet of a capture file whether it is forwarded, and why\n"
+    "  explain  show for each packet of a capture file whether it is forwarded, and why\n"
     "  version  print the version\n"
-    "COMMAND --help tells its options.\n";
+    "COMMAND --help shows its options.\n";
 
-/// With `only_check` nothing is captured.
+/// With `only_check`, the program captures nothing.
 int run(std::span<const char* const> arguments, bool only_check) {
   sidetap::RunOptions options;
   switch (sidetap::parse_run_options(arguments, sidetap::config::process_environment, options)) {
@@ -58,11 +58,10 @@ int main(int argc, char** argv) try {
     std::cout << kUsage;
     return 0;
   }
-  std::cerr << "sidetap-sidecar: '" << command
-            << "' is no command; run, options, check, explain and version "
-            << "are\n";
+  std::cerr << "sidetap-sidecar: unknown command '" << command
+            << "'; expected run, options, check, explain or version\n";
   return 2;
 } catch (const std::exception& e) {
-  sidetap::telemetry::error("cannot go on", {{"reason", e.what()}});
+  sidetap::telemetry::error("cannot continue", {{"reason", e.what()}});
   return 1;
 }

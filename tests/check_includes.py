@@ -60,8 +60,8 @@ ALLOWED = {
                       "webhook/registry", "shared/"],
     "webhook": ["webhook/", "shared/"],
 }
-# What decides does no I/O, has no clock, and waits for nobody: the folders, and the single files, that claim so, by
-# the beginnings of their paths. Nor may what they include.
+# Decisions do no I/O, read no clock and wait for nobody. These folders and single files, given by path prefixes, claim
+# to be so, and so must everything that they include.
 PURE = [
     "shared/registry/",
     "shared/tap/",
@@ -82,7 +82,7 @@ IMPURE = ["arpa/", "boost/", "fcntl.h", "filesystem", "fstream", "iostream", "li
           "openssl/", "pcap", "poll.h", "spdlog", "sys/", "thread", "unistd.h"]
 CLOCK = re.compile(r"::now\(\)")
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
-# Folders whose top holds these and other folders only.
+# Folders whose top level holds only these files and other folders.
 TOPS = {"sidecar": {"main.cpp"}, "webhook": {"main.cpp"}}
 
 

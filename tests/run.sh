@@ -37,12 +37,12 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# run_tests PRESET OPTIONS...: remembers what failed, and what it printed, for the last lines.
+# run_tests PRESET OPTIONS...: records failed tests and their output for the final summary.
 run_tests() {
   local folder=build/$1/Testing/Temporary name
   ctest --test-dir "build/$1" "${@:2}" --output-on-failure --timeout 600 && return
   while IFS=: read -r _ name; do failed+=("$1: $name"); done <"$folder/LastTestsFailed.log"
-  # The last lines of each test that failed, out of the log of all.
+  # The last lines of each failed test, from the common log.
   awk -v preset="$1" '
     NR == FNR { failed[substr($0, index($0, ":") + 1)]; next }
     /^[0-9]+\/[0-9]+ Testing: / { show(); name = $0; sub(/^[^:]*: /, "", name); count = 0 }

@@ -15,12 +15,12 @@ namespace {
 constexpr std::string_view kUsage =
     "Usage: sidetap-webhook COMMAND [OPTION...]\n"
     "  serve     answer the admission reviews of API servers over HTTPS\n"
-    "  inject    do to pods in files what the cluster would do\n"
-    "  explain   say whether pods in files would be injected, and why\n"
-    "  certs     look after the self-managed certificates, once\n"
-    "  selftest  have the API server make a pod by a dry run, and look for the tap\n"
+    "  inject    inject pods in files as the cluster would\n"
+    "  explain   show whether pods in files would be injected, and why\n"
+    "  certs     check and renew the self-managed certificates once\n"
+    "  selftest  create a pod through the API server as a dry run, and check for the tap\n"
     "  version   print the version\n"
-    "COMMAND --help tells its options.\n";
+    "COMMAND --help shows its options.\n";
 
 }  // namespace
 
@@ -41,10 +41,10 @@ int main(int argc, char** argv) try {
     std::cout << kUsage;
     return 0;
   }
-  std::cerr << "sidetap-webhook: '" << command
-            << "' is no command; serve, inject, explain, certs, selftest and version are\n";
+  std::cerr << "sidetap-webhook: unknown command '" << command
+            << "'; expected serve, inject, explain, certs, selftest or version\n";
   return 2;
 } catch (const std::exception& e) {
-  sidetap::telemetry::error("cannot go on", {{"reason", e.what()}});
+  sidetap::telemetry::error("cannot continue", {{"reason", e.what()}});
   return 1;
 }

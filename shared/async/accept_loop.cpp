@@ -16,7 +16,7 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-/// What made accept() fail would make it fail again at once.
+/// Without a pause, the cause would make accept() fail again at once.
 constexpr std::chrono::milliseconds kPause{100};
 constexpr std::chrono::seconds kLogPeriod{10};
 

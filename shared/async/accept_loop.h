@@ -1,4 +1,4 @@
-// Connections taken from a listening socket, one after the other, whatever happens.
+// Accepts connections from a listening socket, one after another, and survives every failure.
 #pragma once
 
 #include <chrono>
@@ -17,30 +17,32 @@
 
 namespace sidetap::async {
 
-/// The strand of the listener's executor. A failure of accept(), such as a full table of
-/// descriptors, is logged (not each time) and tried again after a pause; what `accepted` throws
-/// costs that connection only, and is logged and counted as of a task.
+/// Runs on the strand of the listener's executor. When accept() fails, for example because the
+/// descriptor table is full, the loop logs the failure (throttled) and retries after a pause. An
+/// exception from `accepted` costs only that connection; it is logged and counted like that of a
+/// task.
 class AcceptLoop {
  public:
   using Accepted = std::function<void(boost::asio::ip::tcp::socket socket)>;
   /// The executor of the next connection's socket.
   using NextExecutor = std::function<boost::asio::any_io_executor()>;
-  /// Does something about a failure, and says how long to wait until the next try. Nothing: it
-  /// could not.
+  /// Handles a failure of accept() and returns how long to wait before the next attempt, or nothing
+  /// if it could not help.
   using Failed = std::function<std::optional<std::chrono::milliseconds>(
       const boost::system::error_code& error)>;
 
-  /// `name` is that of the task, as in TaskGroup::spawn(). `accepted` may be called once more after
-  /// stop(), for a connection that was taken in that moment. No `next`: the listener's executor. No
-  /// `failed`: nothing can be done but wait.
+  /// `name` is the task's name, as in TaskGroup::spawn(). `accepted` may be called once more after
+  /// stop(), for a connection that was accepted at that moment. Without `next`, sockets use the
+  /// listener's executor. Without `failed`, the loop waits after each failure.
   AcceptLoop(boost::asio::ip::tcp::acceptor listener, std::string_view name, Accepted accepted,
              NextExecutor next = {}, Failed failed = {});
 
-  /// Begins. This object and `tasks` outlive the task; `ended` as there. Once.
+  /// Starts the loop as a task of `tasks`; call it once. This object and `tasks` must outlive the
+  /// task. `ended` is as in TaskGroup::spawn().
   void start(TaskGroup& tasks, TaskGroup::Ended ended = {});
   /// Closes the listener; the task ends.
   void stop();
-  /// The port that was bound. Before stop().
+  /// The bound port. Call it before stop().
   std::uint16_t port() const { return listener_.local_endpoint().port(); }
 
  private:

@@ -15,7 +15,8 @@ std::function<void()> Arrival::callback() const {
 asio::awaitable<void> Arrival::wait() const {
   const auto here = here_;
   const auto executor = executor_;
-  // Any pause does. A wait that ends for a cancelled task comes before the one that throws.
+  // The duration does not matter. In a cancelled task, one sleep ends early and the next one
+  // throws.
   while (!here->requested()) co_await sleep(executor, std::chrono::hours(1), here.get());
 }
 

@@ -1,4 +1,4 @@
-// What another part of the program brings by a callback, for a coroutine to wait for.
+// Lets a coroutine wait for a callback from another part of the program.
 #pragma once
 
 #include <chrono>
@@ -14,17 +14,18 @@
 
 namespace sidetap::async {
 
-/// That something has happened. One strand: the callback is called there, once, and one coroutine
-/// waits. The callback and the wait may outlive this object, and the callback the wait.
+/// Signals that something has happened. Use it on one strand: the callback is called there, once,
+/// and one coroutine waits. The callback and the wait may outlive this object, and the callback may
+/// outlive the wait.
 class Arrival {
  public:
   explicit Arrival(boost::asio::any_io_executor executor);
 
-  /// Whoever is asked calls it, at once or later.
+  /// Hand it to whoever reports the event. It may be called at once or later.
   std::function<void()> callback() const;
-  /// Returns once it has been called. Throws when the coroutine's task is cancelled.
+  /// Returns once the callback has been called. Throws when the coroutine's task is cancelled.
   boost::asio::awaitable<void> wait() const;
-  /// The same, but waits no longer than `limit`.
+  /// The same, but waits at most `limit`.
   boost::asio::awaitable<void> wait(std::chrono::milliseconds limit) const;
 
  private:
@@ -32,7 +33,7 @@ class Arrival {
   std::shared_ptr<Interruption> here_ = std::make_shared<Interruption>();
 };
 
-/// The same with a value.
+/// Like Arrival, but the callback passes a value.
 template <typename T>
 class Answer {
  public:
@@ -44,7 +45,7 @@ class Answer {
       arrived();
     };
   }
-  /// Once.
+  /// Call it once.
   boost::asio::awaitable<T> wait() const {
     co_await arrival_.wait();
     co_return std::move(**value_);

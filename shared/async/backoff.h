@@ -1,4 +1,4 @@
-// How long to wait before trying again: twice as long each time, never the same for two programs.
+// How long to wait before a retry: exponential back-off with jitter.
 #pragma once
 
 #include <algorithm>
@@ -12,22 +12,22 @@ struct BackoffBounds {
   std::chrono::milliseconds most{30'000};
 };
 
-/// Pure: chance comes in as a number.
+/// Pure: the caller supplies the random number.
 class Backoff {
  public:
   explicit Backoff(BackoffBounds bounds) : bounds_(bounds), next_(bounds.least) {}
 
-  /// `chance` in [0, 1). The wait is between half and the whole of the present step.
+  /// `chance` in [0, 1). The wait is between half of the current step and the whole step.
   std::chrono::milliseconds wait(double chance) {
     const auto step = static_cast<double>(next_.count());
     next_ = std::min(next_ * 2, bounds_.most);
     return std::chrono::milliseconds(
         static_cast<std::chrono::milliseconds::rep>(step / 2 + step / 2 * chance));
   }
-  /// It works: the next trouble is a new one.
+  /// Resets the back-off: the next failure starts from the shortest wait again.
   void succeeded() { next_ = bounds_.least; }
-  /// A session that stood for `most` or longer is taken as proof that the peer is well, and the
-  /// next wait is short again; one that ended at once is not, whatever it did.
+  /// Resets the back-off if the session lasted for `most` or longer, which shows that the peer
+  /// works. A shorter session resets nothing, whatever it did.
   void session_ended(std::chrono::milliseconds stood) {
     if (stood >= bounds_.most) succeeded();
   }
@@ -37,7 +37,7 @@ class Backoff {
   std::chrono::milliseconds next_;
 };
 
-/// Where chance comes from outside of tests. One thread.
+/// The source of random numbers outside tests. For one thread only.
 class Chance {
  public:
   /// In [0, 1).

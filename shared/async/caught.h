@@ -1,4 +1,4 @@
-// Exceptions of coroutines, turned into errors at the edge where they come from.
+// Turns exceptions of coroutines into errors where they occur.
 #pragma once
 
 #include <exception>
@@ -11,14 +11,14 @@
 
 namespace sidetap::async {
 
-/// What an exception says, fit for the log. `fault` is not null.
+/// The text of an exception, for the log. `fault` must not be null.
 std::string reason_of(const std::exception_ptr& fault);
 
-/// Is it what Asio throws in a coroutine whose task is cancelled?
+/// Whether `fault` is what Asio throws in a coroutine whose task is cancelled.
 bool is_cancellation(const std::exception_ptr& fault);
 
-/// `work`, with what it throws as an Error. The end by cancellation passes through: nobody shall
-/// try again what was told to end.
+/// Awaits `work` and returns what it throws as an Error. A cancellation is rethrown, so that no
+/// caller retries cancelled work.
 template <typename T>
 boost::asio::awaitable<Result<T>> caught(boost::asio::awaitable<Result<T>> work) {
   std::exception_ptr fault;

@@ -1,4 +1,4 @@
-// A request by which one coroutine ends another one's waiting.
+// Lets one coroutine end the wait of another.
 #pragma once
 
 #include <functional>
@@ -6,8 +6,8 @@
 
 namespace sidetap::async {
 
-/// Of one coroutine at a time. One strand. A request stays until it is cleared, so that one which
-/// comes before the wait ends the wait at once.
+/// Interrupts one coroutine at a time. Use it on one strand. A request stays until it is cleared: a
+/// request made before the wait ends that wait at once.
 class Interruption {
  public:
   void request() {
@@ -17,7 +17,7 @@ class Interruption {
   void clear() { requested_ = false; }
   bool requested() const { return requested_; }
 
-  /// While it lives, a request calls `wake`. A null `interruption` never does.
+  /// While a Scope exists, a request calls `wake`. A null `interruption` never calls it.
   class Scope {
    public:
     Scope(Interruption* interruption, std::function<void()> wake) : interruption_(interruption) {

@@ -13,14 +13,14 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-/// Longer than any system looks a name up.
+/// Longer than any system's look-up takes.
 constexpr std::chrono::hours kForEver{24};
 
-/// What a look-up that nobody waits for any more may still write to.
+/// A look-up may write here even after its caller has stopped waiting.
 struct LookUp {
   explicit LookUp(const asio::any_io_executor& executor) : resolver(executor) {}
   tcp::resolver resolver;
-  /// Asked for when there is an answer, and when somebody interrupts.
+  /// Requested when there is an answer, and when somebody interrupts.
   Interruption over;
   boost::system::error_code error;
   std::vector<tcp::endpoint> endpoints;

@@ -1,4 +1,4 @@
-// The addresses behind a name.
+// Resolves a host name to addresses.
 #pragma once
 
 #include <vector>
@@ -13,9 +13,9 @@
 
 namespace sidetap::async {
 
-/// At least one, asked for anew each time; of an address, itself. One strand. The system's look-up
-/// itself cannot be interrupted: its answer is then not waited for. Errors: the system's reason, no
-/// address, or "interrupted".
+/// Returns at least one endpoint. Nothing is cached, and an address resolves to itself. Call it on
+/// one strand. The system's look-up cannot be interrupted; after an interruption its answer is
+/// discarded. Errors: the system's reason, no address, or "interrupted".
 boost::asio::awaitable<Result<std::vector<boost::asio::ip::tcp::endpoint>>> resolve(
     boost::asio::any_io_executor executor, const net::HostPort& name, Interruption* interruption);
 

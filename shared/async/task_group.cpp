@@ -45,7 +45,7 @@ struct TaskGroup::State : std::enable_shared_from_this<State> {
       : executor(std::move(the_executor)), metrics(the_metrics) {}
 
   std::shared_ptr<Task> add(std::string_view name) {
-    count(name, 0);  // there to be seen before anything fails
+    count(name, 0);  // the metric exists before the first failure
     auto task = std::make_shared<Task>(name);
     task->place = tasks.insert(tasks.end(), task);
     return task;
@@ -105,7 +105,7 @@ struct TaskGroup::State : std::enable_shared_from_this<State> {
 
   void report(std::string_view name, const std::exception_ptr& fault) {
     count(name, 1);
-    // Somebody outside may know how to make each connection's task fail.
+    // A peer may be able to make the task of each connection fail.
     if (const auto kept_back = logged.admit()) {
       telemetry::error("an internal task failed",
                        {{"task", name}, {"reason", reason_of(fault)}, {"not_logged", *kept_back}});
@@ -123,7 +123,7 @@ struct TaskGroup::State : std::enable_shared_from_this<State> {
   telemetry::MetricsRegistry* const metrics;
   std::list<std::shared_ptr<Task>> tasks;
   std::map<std::string_view, prometheus::Counter*> counters;
-  Interruption quiet;  // asked for whenever a task ends
+  Interruption quiet;  // requested whenever a task ends
   Chance chance;
   telemetry::LogThrottle logged{20, std::chrono::seconds(10)};
   bool closing = false;
@@ -149,7 +149,7 @@ void TaskGroup::failed(std::string_view name, const std::exception_ptr& fault) {
 }
 
 void TaskGroup::cancel() {
-  // A task that ends meanwhile leaves the list.
+  // A copy, because a task that ends meanwhile leaves the list.
   const std::vector<std::shared_ptr<State::Task>> tasks(state_->tasks.begin(), state_->tasks.end());
   for (const auto& task : tasks) {
     task->cancelled = true;

@@ -1,8 +1,8 @@
-// Coroutines with an owner: named, counted and logged when they throw, cancelled and waited for.
+// Owns coroutines: names them, logs and counts those that throw, cancels them and waits for them.
 //
-// Every coroutine of the programs is begun here and nowhere else, so that none ends unseen. What
-// has to hold when one has failed (nothing published that is not known, no capture left behind) is
-// said where it is begun, in its `ended`.
+// The programs start coroutines only here, so that none ends unnoticed. What must hold after a
+// failure (for example, that no capture is left behind) is handled in `ended`, where the coroutine
+// is started.
 #pragma once
 
 #include <chrono>
@@ -27,37 +27,40 @@ class MetricsRegistry;
 
 namespace sidetap::async {
 
-/// One strand: that of its executor. A task that throws is logged with its name and the exception's
-/// text, and counted in sidetap_task_failures_total{task="NAME"}. That a task ends because it was
-/// cancelled is no failure.
+/// Use it on the strand of its executor. A task that throws is logged with its name and the
+/// exception's text, and counted in sidetap_task_failures_total{task="NAME"}. A cancelled task is
+/// not a failure.
 class TaskGroup {
  public:
-  /// How a task ended; the Error is the text of what it threw. What this function itself throws is
-  /// logged and counted in the same way.
+  /// Called when a task ends. An Error holds the text of the exception. An exception from this
+  /// function is logged and counted in the same way.
   using Ended = std::function<void(const Result<void>& outcome)>;
   using Work = std::function<boost::asio::awaitable<void>()>;
 
-  /// `metrics` may be null, else it outlives the tasks.
+  /// `metrics` may be null; otherwise it must outlive the tasks.
   TaskGroup(boost::asio::any_io_executor executor, telemetry::MetricsRegistry* metrics);
-  /// Tasks that still run go on until they end or their context is destroyed, and are still logged
-  /// and counted; but no `ended` is called any more. Where a task refers to its owner, let `ended`
-  /// hold the owner, or cancel and wait.
+  /// Running tasks continue until they end or their context is destroyed. They are still logged and
+  /// counted, but `ended` is no longer called. If a task refers to its owner, let `ended` hold the
+  /// owner, or cancel and wait.
   ~TaskGroup();
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  /// `name`, for the log and the metric, is of static storage and one of few.
+  /// `name` appears in the log and the metric. It must have static storage duration, and come from
+  /// a small set.
   void spawn(std::string_view name, boost::asio::awaitable<void> work, Ended ended = {});
-  /// For what must go on: `work` is called anew, after waits that grow, whenever it has thrown, and
-  /// `failed` is told of each time. The task ends when `work` returns, and with cancel() or wait().
+  /// Restarts `work`, after growing waits, each time that it throws, and calls `failed` each time.
+  /// The task ends when `work` returns, or after cancel() or wait().
   void supervise(std::string_view name, Work work, Ended failed = {}, BackoffBounds bounds = {});
-  /// To be called for what a callback of such a task has thrown, where the task goes on.
+  /// Logs and counts an exception that a task's callback has thrown, where the task itself
+  /// continues.
   void failed(std::string_view name, const std::exception_ptr& fault);
 
-  /// Asks every task to end: what it waits for ends with an error, and its next co_await throws.
+  /// Asks every task to end: its current wait ends with an error, and its next co_await throws.
   void cancel();
-  /// Until every task has ended, or `limit` is over: then false. From here on, supervised work that
-  /// throws is not begun anew. One caller at a time, and none of the group's own tasks.
+  /// Waits until every task has ended. Returns false if `limit` expires first. From now on,
+  /// supervised work that throws is not restarted. One caller at a time, and never from one of the
+  /// group's own tasks.
   boost::asio::awaitable<bool> wait(std::chrono::milliseconds limit);
   std::size_t running() const;
 
@@ -66,8 +69,8 @@ class TaskGroup {
   std::shared_ptr<State> state_;
 };
 
-/// Runs `work` on `context`, with all that it begins, until nothing is left to do. What `work`
-/// throws comes out here.
+/// Runs `work`, and everything that it starts, on `context` until nothing is left to do. Rethrows
+/// what `work` throws.
 void run_to_end(boost::asio::io_context& context, boost::asio::awaitable<void> work);
 
 }  // namespace sidetap::async

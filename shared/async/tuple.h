@@ -1,4 +1,4 @@
-// How a coroutine awaits an operation of Asio whose failure it expects.
+// For awaiting an Asio operation that is expected to fail at times.
 #pragma once
 
 #include <boost/asio/as_tuple.hpp>
@@ -6,7 +6,7 @@
 
 namespace sidetap::async {
 
-/// The operation's error code is the first part of a tuple instead of an exception.
+/// The operation returns its error code as the first element of a tuple instead of throwing.
 inline constexpr auto kTuple = boost::asio::as_tuple(boost::asio::use_awaitable);
 
 }  // namespace sidetap::async

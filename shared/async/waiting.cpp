@@ -20,7 +20,7 @@ asio::awaitable<Wait> sleep(asio::any_io_executor executor, std::chrono::millise
   asio::steady_timer timer(executor, time);
   const Interruption::Scope scope(interruption, [&timer] { timer.cancel(); });
   const auto [error] = co_await timer.async_wait(kTuple);
-  // A request may come after the time is over, and before this coroutine's turn.
+  // A request may arrive after the timer has expired but before this coroutine resumes.
   const bool asked = interruption != nullptr && interruption->requested();
   co_return error || asked ? Wait::kInterrupted : Wait::kTimedOut;
 }
@@ -33,7 +33,7 @@ AsyncFd::AsyncFd(const asio::any_io_executor& executor, net::UniqueFd fd)
 asio::awaitable<Wait> AsyncFd::wait(Direction direction, Limit limit, Interruption* interruption) {
   if (interruption != nullptr && interruption->requested()) co_return Wait::kInterrupted;
   const Interruption::Scope scope(interruption, [this] { descriptor_.cancel(); });
-  // Shared with the timer's handler, which may run after this coroutine has gone on.
+  // Shared with the timer's handler, which may run after this coroutine has resumed.
   const auto timed_out = std::make_shared<std::optional<bool>>(false);
   asio::steady_timer timer(descriptor_.get_executor());
   if (limit) {

@@ -1,7 +1,8 @@
-// Waiting that ends: when a descriptor is ready, when time is over, or when somebody asks.
+// Bounded waits: for a descriptor, a time limit or an interruption, whichever comes first.
 //
-// All of it on one strand. System calls on a descriptor are plain and non-blocking; Asio only says
-// when to make them, so that a descriptor can be handed to another thread at any time.
+// Use everything here on one strand. The caller makes plain, non-blocking system calls on the
+// descriptor; Asio only says when to make them. A descriptor can therefore be handed to another
+// thread at any time.
 #pragma once
 
 #include <chrono>
@@ -17,17 +18,18 @@
 
 namespace sidetap::async {
 
-/// kInterrupted also where the coroutine's task is cancelled; its next co_await then throws.
+/// kInterrupted is also the result when the coroutine's task is cancelled; its next co_await then
+/// throws.
 enum class Wait : std::uint8_t { kReady, kTimedOut, kInterrupted };
 
-/// None: no limit.
+/// Nothing means no limit.
 using Limit = std::optional<std::chrono::milliseconds>;
 
-/// kTimedOut after `time`. A null `interruption` cannot be interrupted.
+/// Returns kTimedOut after `time`. With a null `interruption`, the sleep cannot be interrupted.
 boost::asio::awaitable<Wait> sleep(boost::asio::any_io_executor executor,
                                    std::chrono::milliseconds time, Interruption* interruption);
 
-/// A descriptor to wait for. It is set to non-blocking.
+/// Owns a descriptor to wait for, and sets it to non-blocking.
 class AsyncFd {
  public:
   using Direction = boost::asio::posix::descriptor_base::wait_type;
@@ -38,8 +40,8 @@ class AsyncFd {
   AsyncFd(AsyncFd&&) = default;
   AsyncFd& operator=(AsyncFd&&) = default;
 
-  /// A null `interruption` cannot be interrupted. An error of the descriptor counts as ready: the
-  /// next system call tells it.
+  /// With a null `interruption`, the wait cannot be interrupted. A descriptor with an error counts
+  /// as ready: the next system call reports the error.
   boost::asio::awaitable<Wait> wait(Direction direction, Limit limit, Interruption* interruption);
   int get() { return descriptor_.native_handle(); }
   boost::asio::any_io_executor executor() { return descriptor_.get_executor(); }

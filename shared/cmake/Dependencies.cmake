@@ -1,4 +1,4 @@
-# Every dependency, each with the Debian package that brings it, so that a missing one is named with its remedy.
+# Every dependency, with the Debian package that provides it, so that the error for a missing one names the remedy.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 
@@ -17,7 +17,7 @@ macro(sidetap_require_pkgconfig prefix module package)
 endmacro()
 
 sidetap_require_package(Boost libboost1.81-dev 1.81)
-# A quarter of the shared library would be resident in every tap, which uses a tenth of it.
+# Linked statically: a quarter of the shared library would be resident in every tap, which uses a tenth of it.
 set(OPENSSL_USE_STATIC_LIBS ${SIDETAP_STATIC_OPENSSL})
 sidetap_require_package(OpenSSL libssl-dev 3.0)
 sidetap_require_package(nlohmann_json nlohmann-json3-dev 3.11)

@@ -1,21 +1,21 @@
-# Options that every target shares, and the functions by which targets are declared.
+# The options that all targets share, and the functions that declare targets.
 add_library(sidetap_options INTERFACE)
 target_include_directories(sidetap_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(sidetap_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
   -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast)
-# nlohmann's JSON offers conversions that nothing here uses, at the price of two large headers.
+# Disables conversions of nlohmann's JSON that nothing here uses and that cost two large headers.
 target_compile_definitions(sidetap_options INTERFACE SIDETAP_VERSION="${PROJECT_VERSION}"
   JSON_HAS_FILESYSTEM=0 JSON_HAS_EXPERIMENTAL_FILESYSTEM=0 JSON_HAS_RANGES=0)
 if(SIDETAP_WERROR)
   target_compile_options(sidetap_options INTERFACE -Werror)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # GCC 12 reports these inside its own and Boost's inlined headers, on correct code.
+  # GCC 12 reports these for correct code in its own and Boost's inlined headers.
   target_compile_options(sidetap_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict
     -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-dangling-pointer
     -Wno-mismatched-new-delete)
   if(CMAKE_UNITY_BUILD)
-    # Takes a source that is compiled together with others for a header.
+    # This warning mistakes a source that is compiled together with others for a header.
     target_compile_options(sidetap_options INTERFACE -Wno-subobject-linkage)
   endif()
 endif()
@@ -24,11 +24,11 @@ if(SIDETAP_SANITIZE)
     -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(sidetap_options INTERFACE -fsanitize=${SIDETAP_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND SIDETAP_SANITIZE MATCHES "undefined")
-    # clang cannot place this check's data beside coroutines ("difference across sections").
+    # clang cannot emit this check's data for coroutines ("difference across sections").
     target_compile_options(sidetap_options INTERFACE -fno-sanitize=function)
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND SIDETAP_SANITIZE MATCHES "thread")
-    # Asio's atomic fences are not modelled by TSan; its own code does not depend on them.
+    # TSan does not model Asio's atomic fences. Our own code does not depend on them.
     target_compile_options(sidetap_options INTERFACE -Wno-tsan)
   endif()
 endif()
@@ -53,13 +53,13 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(sidetap_test_options INTERFACE -O1)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # GCC would read small structures as one vector right after their members were written one by one, which the
-  # processor cannot forward from its store buffer: a dozen cycles for each.
+  # GCC would read a small structure as one vector right after its members were written one by one. The processor cannot
+  # forward that from its store buffer, which costs a dozen cycles each time.
   target_compile_options(sidetap_packet_path_options INTERFACE -fno-tree-slp-vectorize)
 endif()
 
-# sidetap_precompiled(NAME HEADER LINK lib...): a header in shared/pch, compiled once for all targets that name it. It must
-# be compiled as they are, so LINK names what changes the compiler's options for them.
+# sidetap_precompiled(NAME HEADER LINK lib...): a header in shared/pch, compiled once for all targets that name it. It
+# must be compiled with the same options, so LINK names the libraries that change them.
 function(sidetap_precompiled name header)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   add_library(sidetap_pch_${name} OBJECT ${CMAKE_SOURCE_DIR}/shared/pch/empty.cpp)
@@ -77,14 +77,14 @@ if(SIDETAP_TESTS)
 endif()
 
 # sidetap_combined(NAME n): with CMAKE_UNITY_BUILD, n files of the target at a time are compiled as one, so that the
-# templates that they share are instantiated and optimised once. Names in unnamed namespaces are therefore unique within a
-# target. n keeps the compiler below 500 MB.
+# templates that they share are instantiated and optimised once. Names in unnamed namespaces must therefore be unique
+# within a target. n keeps the compiler below 500 MB.
 function(sidetap_combined name n)
   set_target_properties(${name} PROPERTIES UNITY_BUILD_MODE BATCH UNITY_BUILD_BATCH_SIZE ${n})
 endfunction()
 
-# sidetap_library(NAME PCH name SOURCES a.cpp... LINK lib...): PCH names a precompiled header from above. "packet_path" is
-# for code that runs for each packet, and brings the compiler options of that path.
+# sidetap_library(NAME PCH name SOURCES a.cpp... LINK lib...): PCH names a precompiled header from above. "packet_path"
+# is for code that runs for each packet, and sets the compiler options of the packet path.
 function(sidetap_library name)
   cmake_parse_arguments(ARG "" "PCH" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
@@ -136,7 +136,7 @@ function(sidetap_test name)
   if(sidetap_sanitized_label IN_LIST ARG_LABELS)
     add_dependencies(sanitized ${name})
   endif()
-  # One label a test: gtest_discover_tests passes no lists on. ctest -L matches a part of it.
+  # One label per test, because gtest_discover_tests does not pass on lists. ctest -L matches a part of it.
   string(JOIN "_" label unit ${ARG_LABELS})
   if(SIDETAP_SANITIZE AND NOT ARG_OWN_PROCESSES)
     # Brief: the last lines of what it prints are those that tell what failed.

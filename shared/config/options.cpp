@@ -11,7 +11,7 @@ namespace {
 
 bool is_switch(const OptionSpec& spec) { return spec.value.empty(); }
 
-/// The default is part of the help only where it is more than a switch's "false".
+/// The help omits the default of a switch, which is always "false".
 std::string described(const OptionSpec& spec) {
   std::string text(spec.help);
   std::string notes;

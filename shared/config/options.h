@@ -1,8 +1,8 @@
 // Options of a program: each declared once, with its flag, environment variable, default and check.
 //
-// Precedence: flag, then environment variable, then default. An environment variable that is set to
-// nothing counts as not set. The help text, the error lines and the operator's table of options
-// (deploy/docs/options.md) follow from the declaration.
+// Precedence: flag, then environment variable, then default. An empty environment variable counts
+// as unset. The help text, the error lines and the operator's table of options
+// (deploy/docs/options.md) are generated from the declaration.
 #pragma once
 
 #include <functional>
@@ -18,20 +18,20 @@
 
 namespace sidetap::config {
 
-/// Refers to texts that outlive it: literals.
+/// Its texts must outlive it; use literals.
 struct OptionSpec {
   std::string_view flag;           ///< "--snaplen"; required.
-  std::string_view env = {};       ///< "SNAPLEN"; empty: none.
+  std::string_view env = {};       ///< "SNAPLEN". Empty: none.
   std::string_view value = {};     ///< Name of the value in the help, "BYTES". Empty: a switch.
-  std::string_view fallback = {};  ///< Default, parsed like any value. Empty: value untouched.
+  std::string_view fallback = {};  ///< Parsed like any value. Empty: target kept.
   std::string_view help = {};      ///< One sentence, with the unit.
   bool required = false;
   friend bool operator==(const OptionSpec&, const OptionSpec&) = default;
 };
 
-/// What a command line came to.
+/// The outcome of parsing a command line.
 enum class ParseResult {
-  kRun,    ///< Options are set; go on.
+  kRun,    ///< Options are set; continue.
   kHelp,   ///< Help was asked for and printed; exit 0.
   kError,  ///< One line was printed on standard error; exit 2.
 };
@@ -57,15 +57,15 @@ class OptionSet {
   void add_switch(OptionSpec spec, bool& target);
 
   /// Parses `arguments` (without the program's name) into the targets. Prints help to standard
-  /// output, or one error line to standard error: the option, the value, where it was set, and what
-  /// is accepted.
+  /// output, or one line to standard error that names the option, the value, where it was set, and
+  /// what is accepted.
   ParseResult parse(std::span<const char* const> arguments, const Environment& environment);
-  /// The same without printing: the error line, for tests and for callers without a terminal.
+  /// The same without printing. The Error holds the error line.
   Result<ParseResult> try_parse(std::span<const char* const> arguments,
                                 const Environment& environment);
 
   std::string help() const;
-  /// In the order of their declaration: the table that the operator's page is made of.
+  /// In the order of declaration. The operator's page is generated from this table.
   const std::vector<OptionSpec>& specs() const { return specs_; }
 
  private:

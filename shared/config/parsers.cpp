@@ -9,10 +9,10 @@
 namespace sidetap::config {
 namespace {
 
-/// Far more than a pod has. To find repetitions takes the square of it.
+/// Far more than a pod has. Finding repetitions takes quadratic time.
 constexpr std::size_t kMostInterfaces = 256;
 
-/// As the kernel takes them.
+/// By the kernel's rules.
 bool is_interface_name(std::string_view name) {
   return !name.empty() && name.size() <= 15 && std::none_of(name.begin(), name.end(), [](char c) {
     return static_cast<unsigned char>(c) <= 0x20 || c == '/' || c == 0x7f;
@@ -62,7 +62,7 @@ Parser<std::uint64_t> byte_size(std::uint64_t least, std::uint64_t most) {
     } else {
       good = good && text.empty();
     }
-    // Shifting back shows an overflow.
+    // Shifting back detects an overflow.
     const std::uint64_t bytes = value.value_or(0) << shift;
     if (good && bytes >> shift == *value && bytes >= least && bytes <= most) return bytes;
     return Error{"a size from " + std::to_string(least) + " to " + std::to_string(most) +

@@ -1,5 +1,5 @@
-// The kinds of values that options have, each read by one rule wherever it is written: on a command
-// line, in the environment, in a configuration file or in an annotation.
+// Parsers for the kinds of option values. Each kind follows one rule wherever it is written: on a
+// command line, in the environment, in a configuration file or in an annotation.
 #pragma once
 
 #include <cstddef>
@@ -18,14 +18,14 @@
 namespace sidetap::config {
 
 /// Turns an option's text into its value. On failure the Error's text says what is accepted, for
-/// example "a number from 64 to 262144 (bytes)"; whoever reports it puts the place and the
-/// value before it.
+/// example "a number from 64 to 262144 (bytes)"; the caller prepends where the value was set, and
+/// the value.
 template <typename T>
 using Parser = std::function<Result<T>(std::string_view)>;
 
 Parser<std::string> any_text();
 Parser<std::string> one_of(std::vector<std::string> accepted);
-/// One of the words, as what it stands for.
+/// Accepts one of the words and returns its value.
 template <typename T>
 Parser<T> word(std::vector<std::pair<std::string, T>> words) {
   return [words = std::move(words)](std::string_view text) -> Result<T> {
@@ -43,19 +43,19 @@ template <typename T>
 Parser<T> number(T least, T most, std::string unit);
 /// "64K", "8M", "1G" (powers of 1024) or plain bytes.
 Parser<std::uint64_t> byte_size(std::uint64_t least, std::uint64_t most);
-/// "250ms", "10s", "5m", "1h"; a bare number is seconds. In milliseconds.
+/// "250ms", "10s", "5m", "1h"; a bare number is in seconds. The result is in milliseconds.
 Parser<std::int64_t> duration_ms(std::int64_t least, std::int64_t most);
 Parser<std::vector<net::Cidr>> cidr_list();
 Parser<std::vector<net::IpAddress>> address_list();
-/// Where to dial. A default port of 0: the port is required.
+/// An address to connect to. With a default port of 0, the port is required.
 Parser<net::HostPort> host_port(std::uint16_t default_port = 0);
-/// Where to listen: no host stands for every address.
+/// An address to listen on. Without a host, it means every address.
 Parser<net::HostPort> listen_address(std::uint16_t default_port = 0);
-/// The same, for an option that has no value unless it is given.
+/// The same, for an option without a default.
 Parser<std::optional<net::HostPort>> optional_listen_address();
-/// Places to dial, as they are written: repetitions too.
+/// Addresses to connect to, in the order written. Repetitions are kept.
 Parser<std::vector<net::HostPort>> host_port_list(std::uint16_t default_port, std::size_t most);
-/// Names of network interfaces, separated by commas; each once. At most 256.
+/// At most 256 names of network interfaces, separated by commas. Repetitions are dropped.
 Parser<std::vector<std::string>> interface_names();
 /// A file that exists and can be read. The value is its path.
 Parser<std::string> readable_file();

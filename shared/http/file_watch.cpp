@@ -57,7 +57,8 @@ struct FileWatch::Impl {
     watch_folders();
   }
 
-  /// A folder that was removed and made anew needs a new watch; one that is watched keeps its own.
+  /// A folder that was removed and created again needs a new watch. A watched folder keeps its
+  /// watch.
   void watch_folders() {
     if (!inotify.is_open()) return;
     for (const std::string& folder : folders) {
@@ -80,13 +81,13 @@ struct FileWatch::Impl {
       const auto pause = dirty ? timing.settle : timing.period;
       const auto waited = co_await async::sleep(inotify.get_executor(), pause, &news);
       if (stopped) break;
-      if (waited == async::Wait::kInterrupted) continue;  // Something changed: let it settle.
+      if (waited == async::Wait::kInterrupted) continue;  // something changed: let it settle
       dirty = false;
       watch_folders();
       try {
         changed();
       } catch (...) {
-        // It is looked at again after the period.
+        // The files are checked again after the period.
         tasks.failed("file-watch", std::current_exception());
       }
     }

@@ -1,7 +1,7 @@
-// Tells when files may have changed, through the folders that hold them.
+// Reports when files may have changed, by watching the folders that hold them.
 //
-// Kubernetes changes a mounted Secret or ConfigMap by turning one symbolic link in its folder; an
-// inotify watch on the file itself would never hear of it.
+// Kubernetes updates a mounted Secret or ConfigMap by replacing one symbolic link in its folder; an
+// inotify watch on the file itself never notices that.
 #pragma once
 
 #include <chrono>
@@ -23,15 +23,15 @@ struct FileWatchTiming {
   std::chrono::milliseconds period{30'000};
 };
 
-/// `changed` is called on the executor: shortly after something changed in a file's folder, and
-/// every `period` besides, for file systems that tell nothing. It may be called when nothing has
-/// changed, and between two writes that belong together: compare, and keep what is bad out. What it
-/// throws is logged, and following goes on. The executor's context outlives the watch.
+/// Calls `changed` on the executor: shortly after a change in a file's folder, and also every
+/// `period`, for file systems without notifications. The call may come when nothing has changed, or
+/// between two writes that belong together: compare the contents, and reject incomplete ones. An
+/// exception from `changed` is logged, and the watch continues. The executor's context must outlive
+/// the watch.
 class FileWatch {
  public:
-  /// One thread at a time runs the executor (or it is a strand).
-  /// `metrics` may be null, else it outlives the executor's context: what fails is counted there,
-  /// as in async::TaskGroup.
+  /// The executor must be a strand, or run by one thread. Failures are counted in `metrics`, as in
+  /// async::TaskGroup; it may be null, and must otherwise outlive the executor's context.
   FileWatch(boost::asio::any_io_executor executor, std::vector<std::string> files,
             std::function<void()> changed, FileWatchTiming timing = {},
             telemetry::MetricsRegistry* metrics = nullptr);
@@ -39,7 +39,7 @@ class FileWatch {
   FileWatch(const FileWatch&) = delete;
   FileWatch& operator=(const FileWatch&) = delete;
 
-  /// On the executor's thread, or before it runs.
+  /// Call it on the executor's thread, or before the executor runs.
   void start();
   void stop();
 

@@ -29,15 +29,15 @@ using ErrorCode = boost::system::error_code;
 
 /// One TLS record of the largest size.
 constexpr std::size_t kBufferBytes = 16u << 10;
-/// What a begun request costs besides its bytes: coroutines and the parser.
+/// Overhead of a request besides its bytes: coroutines and the parser.
 constexpr std::size_t kRequestBytes = 1u << 10;
-/// What OpenSSL keeps while part of a record is there, or waits to be sent.
+/// What OpenSSL holds while a record is incomplete or waits to be sent.
 constexpr std::size_t kRecordBytes = 17u << 10;
-/// What Beast keeps of a field besides its text.
+/// What Beast holds for a field besides its text.
 constexpr std::size_t kFieldBytes = 96;
 constexpr std::size_t kMostLingerBytes = 16u << 20;
 constexpr auto kLinger = std::chrono::seconds(2);
-/// A connection that is new when the server stops gets so long to ask.
+/// Time for a request on a connection that is new when the server stops.
 constexpr auto kLastChance = std::chrono::seconds(1);
 /// Reads or requests that a connection may have in a row.
 constexpr unsigned kTurns = 64;
@@ -62,8 +62,8 @@ bool readable(asio::ip::tcp::socket& socket) {
   return ::poll(&descriptor, 1, 0) > 0;
 }
 
-/// Where bytes arrive before they are a session's own, one a thread: nothing waits with bytes in
-/// it, so that who waits holds no more than what has come.
+/// One read buffer per thread, from which sessions copy what arrived. No session waits with bytes
+/// in it, so a waiting session holds only the bytes that it has received.
 std::span<char> landing() {
   thread_local const auto buffer = std::make_unique_for_overwrite<char[]>(kBufferBytes);
   return {buffer.get(), kBufferBytes};
@@ -99,7 +99,7 @@ void HttpSession::end_if_idle() {
 
 asio::awaitable<void> HttpSession::run() {
   if (const ErrorCode error = co_await stream_.handshake()) {
-    // Who connects and leaves without a word is a port scanner or a health check.
+    // A peer that connects and leaves without sending is a port scanner or a health check.
     if (error != asio::error::eof) ++shared_.counters.handshake_failures;
     co_return;
   }
@@ -125,15 +125,15 @@ bool HttpSession::charge() {
 }
 
 asio::awaitable<bool> HttpSession::first_bytes() {
-  if (!bytes_.empty()) co_return true;  // The next request came with the last one.
+  if (!bytes_.empty()) co_return true;  // the next request came with the last one
   enter(Phase::kIdle, shared_.stopping ? kLastChance : shared_.limits.idle);
   memory_.hold(0);
-  // Asked once only: part of a record counts as pending too, and for the rest we have to wait.
+  // Checked only once: an incomplete record also counts as pending, and its rest needs a wait.
   Want want = stream_.has_pending() ? Want::kNothing : Want::kRead;
   for (;;) {
     if (want != Want::kNothing) {
       const ErrorCode error = co_await stream_.wait(want);
-      // Asked to end: not when a request has arrived in this very moment.
+      // Asked to end, unless a request has just arrived.
       if (error && !readable(stream_.socket())) {
         stream_.shutdown();
         co_return false;
@@ -144,7 +144,7 @@ asio::awaitable<bool> HttpSession::first_bytes() {
     if (step.bytes > 0) co_return true;
     want = step.want;
     if (phase_ == Phase::kIdle && stream_.has_pending()) {
-      // A request has begun, though there is nothing of it to be read yet.
+      // A request has begun, although none of its bytes can be read yet.
       enter(Phase::kRequest, shared_.limits.header);
       if (!charge()) {
         ++shared_.counters.overloaded;
@@ -170,8 +170,8 @@ asio::awaitable<bool> HttpSession::more_bytes(std::optional<Refusal>& refusal) {
 
 namespace {
 
-/// A field's value that goes on in the next line, in the bytes of a header: obsolete (RFC 9112,
-/// 5.2), and one who does not know it sees a field less than we do, the framing among them.
+/// Whether a field's value in this header continues on the next line. This is obsolete (RFC 9112,
+/// 5.2). Parsers that do not support it see different fields, including those that frame the body.
 bool is_folded(std::string_view header) {
   return header.find("\r\n ") != header.npos || header.find("\r\n\t") != header.npos;
 }
@@ -213,7 +213,7 @@ std::size_t field_bytes(const beast::http::fields& fields) {
   return bytes;
 }
 
-/// What Beast lets pass and a proxy in front might read otherwise.
+/// Finds what Beast accepts but a proxy in front may interpret differently.
 const char* ambiguity(const beast::http::request_parser<beast::http::string_body>& parser) {
   const auto& request = parser.get();
   const bool coded = request.count(Field::transfer_encoding) > 0;
@@ -270,7 +270,7 @@ asio::awaitable<bool> HttpSession::read_request(Parser& parser, std::optional<Re
         constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
         if (co_await stream_.write(kContinue)) co_return false;
       }
-      // What came with the header is looked at before more is read.
+      // Parse what came with the header before reading more.
       if (!bytes_.empty() && !parser.is_done()) continue;
     }
     if (parser.is_done()) co_return true;
@@ -301,7 +301,7 @@ HttpAnswer HttpSession::refuse(Refusal refusal) {
   return answer;
 }
 
-/// Every answer that is an error has its reason as a line of text.
+/// The body of every error answer is its reason, as a line of text.
 void HttpSession::log_refusal(const HttpAnswer& answer) {
   const auto kept_back = shared_.refusals.admit();
   if (!kept_back) return;
@@ -347,7 +347,7 @@ asio::awaitable<bool> HttpSession::serve_one() {
 
   const std::optional<Reply> reply = co_await reply_to_next();
   if (!reply) co_return false;
-  // The request is gone, and its body with it.
+  // The request and its body have been freed.
   parsed_bytes_ = 0;
   co_return co_await answer(*reply);
 }
@@ -356,7 +356,8 @@ asio::awaitable<bool> HttpSession::answer(const Reply& reply) {
   enter(Phase::kAnswer, shared_.limits.write);
   std::string text = head_of(reply.answer, reply.close);
   if (!reply.head_only) text.append(reply.answer.body);
-  // For who does not take it. Where there is no room it is sent all the same: it is there.
+  // For a client that does not read the answer. Without room in the budget, the answer is sent
+  // anyway, because it already exists.
   memory_.hold(kRequestBytes);
   memory_.hold(kRequestBytes + kRecordBytes + bytes_.capacity() + text.size());
   if (co_await stream_.write(text)) co_return false;
@@ -364,8 +365,8 @@ asio::awaitable<bool> HttpSession::answer(const Reply& reply) {
   co_return !reply.close;
 }
 
-/// Closing with unread bytes would reset the connection and might take the answer with it: end our
-/// direction, and read what the peer still sends.
+/// Closing with unread bytes would reset the connection and might discard the answer. Instead, shut
+/// down the sending direction and read what the peer still sends.
 asio::awaitable<void> HttpSession::linger() {
   enter(Phase::kLinger, kLinger);
   stream_.shutdown();

@@ -17,30 +17,30 @@
 
 namespace sidetap::http {
 
-/// What the sessions of a server have in common; outlives them.
+/// What the sessions of a server share. Must outlive them.
 struct SessionShared {
   ServerLimits limits;
   HttpHandler handler;
   MemoryBudget budget;
   telemetry::LogThrottle refusals{20, std::chrono::seconds(10)};
-  telemetry::LogThrottle faults{5, std::chrono::minutes(1)};  ///< Of our own.
+  telemetry::LogThrottle faults{5, std::chrono::minutes(1)};  ///< Internal errors of the server.
   ServerCounters counters = {};
   std::atomic<bool> draining{false};
   std::atomic<bool> stopping{false};
 };
 
-/// Lives on one thread. Nothing here arms a timer: the owner calls sweep() from time to time.
+/// Use it on one thread. It arms no timers: the owner calls sweep() from time to time.
 class HttpSession {
  public:
   using Clock = std::chrono::steady_clock;
 
   HttpSession(boost::asio::ip::tcp::socket socket, const TlsContext& tls, SessionShared& shared);
 
-  /// Serves until the connection ends. The last statement of the connection's coroutine.
+  /// Serves until the connection ends. Must be the last statement of the connection's coroutine.
   boost::asio::awaitable<void> run();
-  /// Cuts the connection when it has overstayed its present limit.
+  /// Cuts the connection if its current time limit has expired.
   void sweep(Clock::time_point now);
-  /// Ends the connection if it waits for a request and none is on its way.
+  /// Ends the connection if it is idle and no request is arriving.
   void end_if_idle();
   void cut() { stream_.cut(); }
 
@@ -48,7 +48,7 @@ class HttpSession {
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
   enum class Phase { kHandshake, kIdle, kRequest, kAnswer, kLinger };
 
-  /// A request that is answered with an error and the end of the connection.
+  /// The error that answers a refused request. The connection then ends.
   struct Refusal {
     unsigned status;
     std::string reason;
@@ -61,20 +61,21 @@ class HttpSession {
 
   void enter(Phase phase, std::chrono::milliseconds limit);
   boost::asio::awaitable<bool> first_bytes();
-  /// False: as of read_request().
+  /// Returns false as read_request() does.
   boost::asio::awaitable<bool> more_bytes(std::optional<Refusal>& refusal);
   /// Reads into bytes_.
   TlsStep read_step();
-  /// What the request under way holds by now; false: too much.
+  /// Charges the memory that the current request holds to the budget. Returns false if it is too
+  /// much.
   bool charge();
   static Refusal overload();
-  /// Whoever sends without a pause must not keep the thread: says from time to time that the others
-  /// are to have their turn.
+  /// Returns true from time to time, to let other connections run: a peer that sends without pause
+  /// must not monopolize the thread.
   bool others_turn();
   boost::asio::awaitable<bool> serve_one();
-  /// Reads a request and has it answered; nothing when the connection is gone.
+  /// Reads a request and produces its reply. Returns nothing if the connection is lost.
   boost::asio::awaitable<std::optional<Reply>> reply_to_next();
-  /// False: the connection is gone, or the request was refused (then `refusal` says why).
+  /// Returns false if the connection is lost or the request was refused (then `refusal` says why).
   boost::asio::awaitable<bool> read_request(Parser& parser, std::optional<Refusal>& refusal);
   std::optional<Refusal> parse(Parser& parser);
   HttpAnswer handle(Parser& parser);
@@ -86,9 +87,9 @@ class HttpSession {
   SessionShared& shared_;
   MemoryBudget::Share memory_;
   TlsStream stream_;
-  /// Read and not yet parsed: the beginning of a header, or of the next request.
+  /// Read but not parsed yet: the start of a header or of the next request.
   std::string bytes_;
-  /// What the parser holds: fields and body.
+  /// Bytes that the parser holds: fields and body.
   std::size_t parsed_bytes_ = 0;
   unsigned turns_ = 0;
   Phase phase_ = Phase::kHandshake;

@@ -26,8 +26,8 @@ using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 using ErrorCode = boost::system::error_code;
 
-/// Beast's concept of a body: what has come of it and was not given out yet. Reserves nothing,
-/// since a server may announce any length.
+/// A body type for Beast: the bytes that have arrived but were not returned yet. Reserves no
+/// memory, because a server may announce any length.
 struct Arrived {
   using value_type = std::string;
   class reader {
@@ -52,14 +52,14 @@ struct Arrived {
 };
 using Parser = beast::http::response_parser<Arrived>;
 
-/// Of one read.
+/// Size of one read.
 constexpr std::size_t kChunkBytes = 16u << 10;
 constexpr std::uint32_t kMostHeadBytes = 8u << 10;
-/// What can be there without being understood: the head, or the head of a chunk.
+/// Most bytes that may await parsing: the head, or the head of a chunk.
 constexpr std::size_t kMostUnparsed = kMostHeadBytes + kChunkBytes;
 
-/// A server may be silent for long, and one that has vanished is silent for ever: after some 25 s
-/// the connection ends.
+/// A server may be silent for long, and one that has vanished is silent forever. TCP keep-alive
+/// ends the connection after about 25 s.
 void notice_dead_peer(int socket) {
   const int on = 1, idle_seconds = 10, between_seconds = 5, probes = 3;
   ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -68,7 +68,7 @@ void notice_dead_peer(int socket) {
   ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
-/// A line break would begin another field, or another request.
+/// A line break would start another field or another request.
 bool is_one_line(std::string_view text) {
   return std::none_of(text.begin(), text.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -88,7 +88,7 @@ Result<void> check(const HttpsRequest& request) {
   if (!is_one_line(request.host) || !is_one_line(request.content_type)) {
     return Error{"request: the host or the content type holds a control character"};
   }
-  // Not the token itself: errors are logged.
+  // The text omits the token, because errors are logged.
   if (!is_one_line(request.token)) return Error{"request: the token holds a control character"};
   return {};
 }
@@ -110,8 +110,7 @@ std::string text_of(const HttpsRequest& request) {
 
 }  // namespace
 
-/// Every operation holds it by a pointer of its own, so that socket, session and parser outlive
-/// whatever waits.
+/// Every operation shares ownership, so that socket, session and parser outlive pending waits.
 struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
   explicit Impl(const asio::any_io_executor& executor) : socket(executor), timer(executor) {}
 
@@ -126,7 +125,7 @@ struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
   bool cut = false;
   bool answered = false;
 
-  /// For as long as an operation is under way. However it ends, no time limit is left behind.
+  /// Exists while an operation runs. However the operation ends, no time limit remains.
   class Operation {
    public:
     explicit Operation(Impl& impl) : impl_(impl) { impl_.under_way = true; }
@@ -137,13 +136,14 @@ struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
     Operation(const Operation&) = delete;
     Operation& operator=(const Operation&) = delete;
 
-    /// Ends the connection unless the operation, or its next step, comes before `limit`.
+    /// Ends the connection unless, within `limit`, the operation ends or sets a limit for its next
+    /// step.
     void expires_after(Milliseconds limit) {
       impl_.late = false;
       impl_.timer.expires_after(limit);
       impl_.timer.async_wait([weak = impl_.weak_from_this()](const ErrorCode& error) {
         const auto self = weak.lock();
-        // A wait that had ended already when the limit was set anew comes without an error.
+        // A wait that had already ended when the limit was set again completes without an error.
         if (error || !self || !self->under_way || self->timer.expiry() > Clock::now()) return;
         self->late = true;
         self->end();
@@ -157,7 +157,7 @@ struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
   bool reusable() const {
     return !cut && parser && parser->is_done() && parser->keep_alive() && unparsed.empty();
   }
-  /// What is left of the last answer must not be taken for one to the next request.
+  /// The rest of the last answer must not be taken for an answer to the next request.
   bool can_ask() const { return opened && !under_way && (!parser || reusable()); }
 
   void end() {
@@ -185,7 +185,7 @@ struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
                                                std::optional<std::uint64_t> most_body,
                                                Milliseconds limit);
   static asio::awaitable<Result<BodyPiece>> read(std::shared_ptr<Impl> self, Milliseconds limit);
-  // Of an operation.
+  // Steps of an operation.
   asio::awaitable<Result<void>> receive();
   asio::awaitable<Result<void>> advance();
 };
@@ -225,7 +225,7 @@ asio::awaitable<Result<unsigned>> HttpsConnection::Impl::ask(std::shared_ptr<Imp
   self->answered = false;
   self->parser.emplace();
   self->parser->header_limit(kMostHeadBytes);
-  // Before the head is read: a Content-Length over the limit is refused there and nowhere later.
+  // Set it before the head is read: Beast checks Content-Length against the limit only there.
   self->parser->body_limit(most_body ? boost::optional<std::uint64_t>(*most_body) : boost::none);
   operation.expires_after(limit);
   const ErrorCode error = co_await self->tls->write(*text);
@@ -253,7 +253,7 @@ asio::awaitable<Result<BodyPiece>> HttpsConnection::Impl::read(std::shared_ptr<I
   co_return BodyPiece{std::exchange(self->parser->get().body(), {}), self->parser->is_done()};
 }
 
-/// One read of the connection, whose end ends an answer of unknown length.
+/// Reads from the connection once. The end of the connection ends an answer of unknown length.
 asio::awaitable<Result<void>> HttpsConnection::Impl::receive() {
   std::array<char, kChunkBytes> chunk;
   for (;;) {
@@ -274,7 +274,7 @@ asio::awaitable<Result<void>> HttpsConnection::Impl::receive() {
   }
 }
 
-/// Understands more of the answer, of what has come or of what comes.
+/// Parses more of the answer, from bytes that have arrived or from the next read.
 asio::awaitable<Result<void>> HttpsConnection::Impl::advance() {
   if (unparsed.empty()) {
     auto received = co_await receive();

@@ -47,7 +47,7 @@ class Worker {
     tasks_.supervise("https-sweep", [this] { return sweep(); });
     thread_ = std::thread([this] { context_.run(); });
   }
-  /// Any thread. The connection counts as ours at once.
+  /// Any thread. The connection belongs to this worker at once.
   void take(tcp::socket socket) {
     ++load_;
     asio::post(context_, [this, taken = std::move(socket)]() mutable {
@@ -96,7 +96,7 @@ class Worker {
   }
 
   using Sessions = std::list<HttpSession*>;
-  /// A session is among those that are swept for as long as this lives.
+  /// Keeps a session in the list to sweep while this object exists.
   class Listed {
    public:
     Listed(Sessions& sessions, HttpSession& session)
@@ -196,7 +196,7 @@ void HttpsServer::stop() {
   if (impl_->workers.empty() || impl_->shared.stopping.exchange(true)) return;
   drain();
   asio::post(impl_->workers.front()->context(), [impl = impl_.get()] { impl->listener->stop(); });
-  // Every accepted connection has its worker before the first worker may end.
+  // Every accepted connection must have its worker before the first worker ends.
   impl_->accepting_ended.get_future().wait();
   for (const auto& worker : impl_->workers) worker->finish();
   for (const auto& worker : impl_->workers) worker->join();

@@ -33,7 +33,7 @@ Result<tcp::acceptor> listen(asio::any_io_executor executor, const net::HostPort
   tcp::acceptor acceptor(executor);
   ErrorCode code;
   if (address.host.empty()) {
-    // A kernel without IPv6 refuses the first.
+    // A kernel without IPv6 refuses the first address.
     code = open(acceptor, {tcp::v6(), address.port}, true);
     if (code) code = open(acceptor, {tcp::v4(), address.port}, false);
   } else {

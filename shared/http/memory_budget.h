@@ -1,5 +1,4 @@
-// Memory that all requests of a server together may hold while they wait for the rest of
-// themselves.
+// Limits the memory that all incomplete requests of a server hold together.
 #pragma once
 
 #include <atomic>
@@ -7,12 +6,12 @@
 
 namespace sidetap::http {
 
-/// Any thread.
+/// Safe from any thread.
 class MemoryBudget {
  public:
   explicit MemoryBudget(std::size_t limit) : limit_(limit) {}
 
-  /// What one request holds, until it gives it back or ends. Of one thread.
+  /// The share of one request, until it ends. For one thread.
   class Share {
    public:
     explicit Share(MemoryBudget& budget) : budget_(budget) {}
@@ -20,8 +19,8 @@ class MemoryBudget {
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
 
-    /// From now on `bytes`. False, and nothing is changed, where less than that would be left for
-    /// all others: so that a few who want much never keep out those who want little.
+    /// Sets the share to `bytes`. Returns false and changes nothing if less than `bytes` would then
+    /// be left for all others. A few large requests therefore never block the small ones.
     bool hold(std::size_t bytes) {
       if (bytes > bytes_) {
         const std::size_t more = bytes - bytes_;

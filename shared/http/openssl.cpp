@@ -8,7 +8,7 @@
 namespace sidetap::http {
 namespace {
 
-/// What is encrypted must fail instead of asking at the terminal.
+/// An encrypted key must fail instead of asking for a passphrase at the terminal.
 int no_passphrase(char*, int, int, void*) { return 0; }
 
 }  // namespace
@@ -25,7 +25,7 @@ std::vector<Certificate> read_certificates(const std::string& pem) {
   std::vector<Certificate> found;
   const Bio bio = reader_of(pem);
   while (auto one = next_certificate(bio.get())) found.push_back(std::move(one));
-  // The end of the text looks like an error, "no start line"; anything else is one.
+  // The end of the text is reported as the error "no start line". Anything else is a real error.
   if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) found.clear();
   ERR_clear_error();
   return found;

@@ -1,7 +1,7 @@
-// Certificates and keys out of PEM text (RFC 7468), and owners for OpenSSL's objects.
+// Reads certificates and keys from PEM text (RFC 7468), and owns OpenSSL objects.
 //
-// Any thread. Each function but next_certificate() leaves the thread's error queue of OpenSSL
-// empty.
+// Safe from any thread. Every function except next_certificate() leaves the thread's OpenSSL error
+// queue empty.
 #pragma once
 
 #include <memory>
@@ -27,21 +27,20 @@ using Bio = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;
 using Certificate = std::unique_ptr<X509, OpensslDeleter<X509_free>>;
 using Key = std::unique_ptr<EVP_PKEY, OpensslDeleter<EVP_PKEY_free>>;
 
-/// Reads `text`, which outlives it.
+/// A reader of `text`, which must outlive it.
 Bio reader_of(const std::string& text);
 
-/// The next certificate; null at the end, and where one cannot be read.
+/// The next certificate; null at the end, or if one cannot be read.
 Certificate next_certificate(BIO* pem);
 
-/// Every certificate of `pem`, in its order. Empty where there is none, and where one of them
-/// cannot be read.
+/// Every certificate of `pem`, in order. Empty if there is none, or if one of them cannot be read.
 std::vector<Certificate> read_certificates(const std::string& pem);
 
-/// The first key of `pem`. A key with a passphrase counts as none: OpenSSL would ask for the
-/// passphrase at the terminal. The error gives OpenSSL's reason.
+/// The first key of `pem`. A key with a passphrase is refused, because OpenSSL would ask for the
+/// passphrase at the terminal. The Error gives OpenSSL's reason.
 Result<Key> read_key(const std::string& pem);
 
-/// "WHAT: REASON", with the reason of OpenSSL's last failure on this thread where there is one.
+/// "WHAT: REASON", with the reason of OpenSSL's last failure on this thread, if any.
 Error openssl_error(const std::string& what);
 
 }  // namespace sidetap::http

@@ -38,7 +38,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMostConnections = 32;
 constexpr std::size_t kMostHeaderBytes = 4096;
 constexpr auto kTimeout = std::chrono::seconds(5);
-/// Where files are few, a connection lives for so long before another one may take its place.
+/// When descriptors are scarce, a connection lives at least this long before another replaces it.
 constexpr auto kChance = std::chrono::milliseconds(50);
 
 std::string answer(std::string_view status, std::string_view type, std::string_view body,
@@ -71,7 +71,7 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
   asio::strand<asio::any_io_executor> strand;
   net::HostPort listen_address;
   StatusHandlers handlers;
-  // What follows is touched on the strand only, once started.
+  // Once started, the members below are accessed only on the strand.
   async::TaskGroup tasks;
   std::optional<async::AcceptLoop> listener;
   std::list<Peer> peers;  ///< Oldest first.
@@ -101,7 +101,7 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
   }
 
   asio::awaitable<void> serve(beast::tcp_stream& stream) {
-    // One time limit for the whole connection: it carries one small request.
+    // One time limit for the whole connection, which carries one small request.
     stream.expires_after(kTimeout);
     beast::flat_static_buffer<kMostHeaderBytes> buffer;
     beast::http::request_parser<beast::http::empty_body> parser;
@@ -118,7 +118,7 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     } else if (read_error == beast::http::error::end_of_stream || stopped ||
                read_error.category() !=
                    beast::http::make_error_code(beast::http::error::bad_method).category()) {
-      co_return;  // Gone, or too slow.
+      co_return;  // disconnected or too slow
     } else {
       reply =
           answer("400 Bad Request", "text/plain; charset=utf-8", read_error.message() + "\n", true);
@@ -127,7 +127,8 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     auto [write_error, written] =
         co_await asio::async_write(stream, asio::buffer(reply), async::kTuple);
     if (write_error) co_return;
-    // Closing with unread bytes would reset the connection under the answer: read what is left.
+    // Closing with unread bytes would reset the connection before the answer arrives: read the
+    // rest.
     beast::error_code ignored;
     stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
     buffer.consume(buffer.size());
@@ -144,14 +145,14 @@ struct StatusServer::Impl : std::enable_shared_from_this<Impl> {
     }
   }
 
-  /// Null: there is none. One that was closed may be there until its coroutine has come by.
+  /// Null if there is none. A closed peer may be in the list until its coroutine runs.
   Peer* oldest() {
     const auto found = std::find_if(peers.begin(), peers.end(),
                                     [](Peer& peer) { return peer.stream.socket().is_open(); });
     return found == peers.end() ? nullptr : &*found;
   }
 
-  /// Frees a file where there is none left for a connection; how long to wait for it.
+  /// Frees a descriptor if none is left for a connection. Returns how long to wait for it.
   std::optional<std::chrono::milliseconds> make_room(const boost::system::error_code& error) {
     if (error != boost::system::errc::too_many_files_open &&
         error != boost::system::errc::too_many_files_open_in_system) {

@@ -1,10 +1,10 @@
-// Health and metrics of a program, over plain HTTP: GET /healthz, /readyz and /metrics.
+// Serves a program's health and metrics over plain HTTP: GET /healthz, /readyz and /metrics.
 //
-// Anyone who reaches the port may ask, so it is bounded: small requests, one answer a connection, a
-// few seconds a connection, and few connections. One too many ends the oldest. So does one
-// for which the process has no file left, after 50 ms; a file is kept in reserve for the first. So
-// a peer that hoards connections, here or at another port of the process, cannot keep the kubelet's
-// probes out.
+// Anyone who reaches the port may send requests, so everything is bounded: the size of requests,
+// one answer and a few seconds per connection, and the number of connections. A connection over the
+// limit ends the oldest one. A connection for which the process has no file descriptor left does
+// the same after 50 ms; one descriptor is reserved for the first. A peer that hoards connections,
+// here or at another port of the process, therefore cannot keep the kubelet's probes out.
 #pragma once
 
 #include <cstdint>
@@ -24,29 +24,29 @@ class MetricsRegistry;
 
 namespace sidetap::http {
 
-/// Called on the server's executor; must not block.
+/// Called on the server's executor. Must not block.
 struct StatusHandlers {
-  std::function<bool()> ready;           ///< /readyz: 200 or 503. None: always 200.
-  std::function<std::string()> metrics;  ///< /metrics, text format 0.0.4. None: 404.
-  /// Awaited before `metrics` is called: collects what it shows. None: nothing to collect.
+  std::function<bool()> ready;           ///< /readyz: 200 or 503. Null: always 200.
+  std::function<std::string()> metrics;  ///< /metrics, text format 0.0.4. Null: 404.
+  /// Awaited before `metrics` is called, to collect values. May be null.
   std::function<boost::asio::awaitable<void>()> refresh;
 };
 
-/// /healthz answers 200 while the executor runs. Thread-safe. The destructor stops it; the
-/// executor's context outlives the server.
+/// /healthz answers 200 while the executor runs. Thread-safe. The destructor stops the server. The
+/// executor's context must outlive the server.
 class StatusServer {
  public:
-  /// `metrics` may be null, else it outlives the executor's context: the server's tasks are counted
-  /// there, as in async::TaskGroup.
+  /// `metrics` counts the server's tasks as in async::TaskGroup. It may be null, and must otherwise
+  /// outlive the executor's context.
   StatusServer(boost::asio::any_io_executor executor, net::HostPort listen, StatusHandlers handlers,
                telemetry::MetricsRegistry* metrics = nullptr);
   ~StatusServer();
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;
 
-  /// Listens; the bound port (the kernel's choice when 0 was asked for).
+  /// Listens. Returns the bound port (the kernel's choice for port 0).
   Result<std::uint16_t> start();
-  /// Ends the listener and every connection, as soon as the executor comes by.
+  /// Ends the listener and every connection the next time that the executor runs.
   void stop();
 
  private:

@@ -143,7 +143,7 @@ class TlsAsyncStream {
   TlsStream tls_;
 };
 
-// What Beast calls when a WebSocket has been closed on both sides.
+// Beast calls these when a WebSocket has been closed on both sides.
 inline void teardown(boost::beast::role_type, TlsAsyncStream& stream,
                      boost::system::error_code& error) {
   stream.tls().shutdown();

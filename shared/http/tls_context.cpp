@@ -70,16 +70,16 @@ void set_modes(SSL_CTX* context) {
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE);
-  // API servers do not resume sessions; without them there is nothing to keep for each client.
+  // API servers do not resume sessions. Without a cache, there is nothing to keep per client.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  // One read of the socket a record, instead of one for its head and one for its body.
+  // One read of the socket per record, instead of one for its head and one for its body.
   SSL_CTX_set_read_ahead(context, 1);
 }
 
-/// No path, no CA.
+/// Without a path, there is no CA.
 Result<std::string> read_client_ca(const std::string& path) {
   if (path.empty()) return std::string();
   auto text = read_file(path);
@@ -135,7 +135,7 @@ Result<void> TlsContext::verified_by(const std::string& authorities) const {
   STACK_OF(X509)* chain = nullptr;
   SSL_CTX_get0_chain_certs(context_, &chain);
   const StoreContext check(X509_STORE_CTX_new());
-  // As a client does it: for a TLS server, at its level of security.
+  // Verify as a client does: for a TLS server, at the client's security level.
   if (X509_STORE_CTX_init(check.get(), store.get(), SSL_CTX_get0_certificate(context_), chain) !=
           1 ||
       X509_STORE_CTX_set_default(check.get(), "ssl_server") != 1) {
@@ -159,7 +159,7 @@ std::shared_ptr<const TlsContext> TlsStore::current() const {
 
 Result<void> TlsStore::failed(Error error) {
   const std::lock_guard lock(mutex_);
-  // A fault that stays is looked at again and again: count and tell it once.
+  // A lasting fault is found again and again: count and log it once.
   if (error.text != last_failure_) {
     last_failure_ = error.text;
     ++failures_;

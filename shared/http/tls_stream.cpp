@@ -19,7 +19,7 @@ namespace {
 namespace asio = boost::asio;
 using ErrorCode = boost::system::error_code;
 
-// OpenSSL knows the descriptor by its number, which may be another's once the socket is closed.
+// OpenSSL refers to the descriptor by number, which may be reused once the socket is closed.
 const TlsStep kClosed{0, TlsStep::Want::kNothing, asio::error::eof};
 
 ErrorCode last_tls_error() {
@@ -83,7 +83,8 @@ TlsStep TlsStream::result_of(int returned, std::size_t bytes) {
   }
 }
 
-/// Not only what is given out: one large record that comes slowly is a sign of life as well.
+/// Counts all received bytes, not only those returned: a large record that arrives slowly is also a
+/// sign of life.
 void TlsStream::listen() {
   const int system_error = errno;  // result_of() needs it
   const std::uint64_t received = BIO_number_read(SSL_get_rbio(session_));

@@ -1,8 +1,8 @@
-// A TLS connection over a TCP socket, from either end, without buffers of its own.
+// A TLS connection over a TCP socket, as client or server, without buffers of its own.
 //
 // asio::ssl::stream keeps about 70 KiB for every connection, busy or not, and copies each record
-// twice. Here OpenSSL reads and writes the socket itself and only waits go to the reactor, so that
-// an idle connection costs what OpenSSL's session costs, a few KiB.
+// twice. Here OpenSSL reads and writes the socket itself, and Asio only waits for the socket. An
+// idle connection costs only OpenSSL's session, a few KiB.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@
 
 namespace sidetap::http {
 
-/// What one attempt came to. `want` says what to wait for before the next one.
+/// The outcome of one attempt. `want` says what to wait for before the next one.
 struct TlsStep {
   enum class Want { kNothing, kRead, kWrite };
   std::size_t bytes = 0;
@@ -27,16 +27,17 @@ struct TlsStep {
   boost::system::error_code error = {};
 };
 
-/// A write to a connection that the peer has closed raises SIGPIPE, which ends the process; OpenSSL
-/// knows no flag against it. Turns the signal's default into ignoring.
+/// Ignores SIGPIPE if its default action is set. A write to a connection that the peer has closed
+/// raises this signal, which ends the process, and OpenSSL has no flag to prevent it.
 void ignore_sigpipe();
 
-/// One strand. A step neither blocks nor waits. Time limits are the owner's: cancel() or cut().
+/// Use it on one strand. A step never blocks. The owner enforces time limits with cancel() or
+/// cut().
 class TlsStream {
  public:
-  /// The server's end.
+  /// As the server.
   TlsStream(boost::asio::ip::tcp::socket socket, const TlsContext& context);
-  /// The client's end, to a server that must prove to be `name`.
+  /// As the client. The server's certificate must be valid for `name`.
   TlsStream(boost::asio::ip::tcp::socket socket, const TlsTrust& trust, const std::string& name);
   /// The end that `session` has been set to; takes it.
   TlsStream(boost::asio::ip::tcp::socket socket, SSL* session);
@@ -47,22 +48,23 @@ class TlsStream {
   boost::asio::ip::tcp::socket& socket() { return socket_; }
 
   TlsStep handshake_step();
-  /// The error is asio::error::eof when the peer has ended, in order or not.
+  /// The error is asio::error::eof when the peer has ended the connection, cleanly or not.
   TlsStep read_step(std::span<char> into);
-  /// Has the peer said that nothing more comes (close_notify)? An end without it may be anyone's.
+  /// Whether the peer has sent close_notify. Without it, anyone may have ended the connection.
   bool ended_in_order() const;
   TlsStep write_step(std::span<const char> from);
-  /// When the last byte was found at the socket, be it of a record that is not complete yet; the
-  /// time of the construction before that.
+  /// When the last byte arrived, even if its record is not complete yet. Before the first byte, the
+  /// time of construction.
   std::chrono::steady_clock::time_point heard() const { return heard_; }
-  /// Are there bytes that were taken from the socket and not yet given out? Then do not wait.
+  /// Whether there are bytes that were read from the socket but not returned yet. If so, do not
+  /// wait.
   bool has_pending() const;
-  /// Says good-bye (close_notify) as far as the socket takes it, and ends our direction.
+  /// Sends close_notify if the socket accepts it, and shuts down the sending direction.
   void shutdown();
-  /// Wakes whoever waits, with operation_aborted.
+  /// Ends pending waits with operation_aborted.
   void cancel();
-  /// Ends both directions at once; whoever waits sees the end. The descriptor stays ours until the
-  /// destructor, for OpenSSL knows it by its number.
+  /// Shuts down both directions at once, which ends pending waits. The descriptor stays open until
+  /// the destructor, because OpenSSL refers to it by number.
   void cut();
 
   /// X509_V_OK, or why the peer's certificate is not trusted (openssl/x509_vfy.h).

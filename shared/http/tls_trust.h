@@ -1,4 +1,4 @@
-// The CAs by which a TLS client checks a server.
+// The CAs with which a TLS client verifies a server.
 #pragma once
 
 #include <memory>
@@ -24,8 +24,9 @@ class TlsTrust {
   TlsTrust(const TlsTrust&) = delete;
   TlsTrust& operator=(const TlsTrust&) = delete;
 
-  /// A session that will only shake hands with a server whose certificate these CAs sign for
-  /// `name`, a host name or an address in text. The caller frees it. Throws std::bad_alloc.
+  /// A session whose handshake succeeds only if these CAs sign the server's certificate and it is
+  /// valid for `name`, a host name or a textual address. The caller frees it. Throws
+  /// std::bad_alloc.
   SSL* make_session(const std::string& name) const;
 
  private:

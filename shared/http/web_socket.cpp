@@ -30,7 +30,7 @@ asio::awaitable<WebSocket::ErrorCode> WebSocket::read(std::string& message) {
   if (error) co_return error;
   const auto bytes = impl_->buffer.cdata();
   message.assign(static_cast<const char*>(bytes.data()), bytes.size());
-  // Large messages are rare: their room is given back.
+  // Large messages are rare: free their memory.
   impl_->buffer.consume(size);
   impl_->buffer.shrink_to_fit();
   co_return error;

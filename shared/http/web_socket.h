@@ -1,7 +1,7 @@
-// One WebSocket connection over TLS (RFC 6455), from either end, for text messages.
+// One WebSocket connection over TLS (RFC 6455), as client or server, for text messages.
 //
-// Beast's WebSocket is a template over the stream below it and costs a minute of compiler time each
-// time that it is instantiated. It is instantiated once, behind this class.
+// Beast's WebSocket is a template over the stream, and each instantiation costs a minute of
+// compiler time. This class hides the only one.
 #pragma once
 
 #include <chrono>
@@ -21,20 +21,19 @@
 namespace sidetap::http {
 
 struct WebSocketLimits {
-  std::size_t message_bytes = 1u << 20;                ///< Largest message that is read.
+  std::size_t message_bytes = 1u << 20;                ///< Largest message to read.
   std::chrono::milliseconds handshake_timeout{5'000};  ///< For the upgrade, not for TLS.
 };
 
-/// One strand; one read, and one of write() and ping(), at a time. The operations that wait keep
-/// nothing alive: whoever awaits one owns the object until it returns. The connection is cut by the
-/// destructor.
+/// Use it on one strand, with one read() and one write() or ping() at a time. Pending operations do
+/// not keep the object alive: keep it until they return. The destructor cuts the connection.
 class WebSocket {
  public:
   using ErrorCode = boost::system::error_code;
 
-  /// The server's end of a connection that was accepted.
+  /// The server's end of an accepted connection.
   WebSocket(boost::asio::ip::tcp::socket socket, const TlsContext& context, WebSocketLimits limits);
-  /// The client's end of a connection to a server that must prove to be `name`.
+  /// The client's end. The server's certificate must be valid for `name`.
   WebSocket(boost::asio::ip::tcp::socket socket, const TlsTrust& trust, const std::string& name,
             WebSocketLimits limits);
   ~WebSocket();
@@ -42,42 +41,41 @@ class WebSocket {
   WebSocket& operator=(const WebSocket&) = delete;
 
   boost::asio::any_io_executor executor();
-  /// For its handshake, which comes first, for shutdown(), and for cut(), which ends whatever
-  /// waits.
+  /// The stream below. Perform its handshake first. shutdown() and cut() work as documented there.
   TlsStream& tls();
 
-  /// Server: reads the HTTP request, which is at most 16 KiB and has no body.
+  /// Server: reads the HTTP request, which has at most 16 KiB and no body.
   boost::asio::awaitable<ErrorCode> read_request();
-  /// Of the request that was read; valid as long as the object.
+  /// The target of the request that was read. Valid as long as this object.
   std::string_view target() const;
   bool is_upgrade() const;
-  /// The value of a field; empty when there is none.
+  /// The value of a header field; empty if there is none.
   std::string_view field(std::string_view name) const;
-  /// Server: answers the request with an HTTP error and a line of text, and ends.
+  /// Server: answers the request with an HTTP error and a line of text, and ends the connection.
   boost::asio::awaitable<void> decline(unsigned status, std::string reason);
   /// Server: completes the upgrade.
   boost::asio::awaitable<ErrorCode> accept();
 
-  /// What a server answered to an upgrade. Without an error the WebSocket is open. With one,
-  /// `status` and `reason` are those of an HTTP answer that declined; status is 0 when there was
+  /// A server's answer to an upgrade. Without an error, the WebSocket is open. With an error,
+  /// `status` and `reason` are those of the HTTP answer that declined; `status` is 0 if there was
   /// none.
   struct Answer {
     ErrorCode error;
     unsigned status = 0;
     std::string reason = {};
   };
-  /// Client: asks for an upgrade. `host` is the Host field; an empty `token` sends no
+  /// Client: requests an upgrade. `host` is the Host field. An empty `token` sends no
   /// Authorization.
   boost::asio::awaitable<Answer> upgrade(const std::string& host, const std::string& path,
                                          const std::string& token);
 
-  /// Replaces `message` by the next one. The error is_closed() when the other end has closed in
-  /// order.
+  /// Replaces `message` with the next one. is_closed() is true of the error if the peer has closed
+  /// the WebSocket cleanly.
   boost::asio::awaitable<ErrorCode> read(std::string& message);
   boost::asio::awaitable<ErrorCode> write(std::string_view message);
   boost::asio::awaitable<ErrorCode> ping();
 
-  /// When the last byte came from the other end.
+  /// When the last byte from the peer arrived.
   std::chrono::steady_clock::time_point heard() const;
 
   static bool is_closed(const ErrorCode& error);

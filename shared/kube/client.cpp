@@ -28,7 +28,7 @@ std::string_view media_type(PatchType type) {
   return {};
 }
 
-/// What was said elsewhere may be part of it, a token for instance, and need not be UTF-8.
+/// The value may contain text from elsewhere, such as a token, that is not UTF-8.
 std::string written(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -69,12 +69,12 @@ struct Client::Impl {
     auto opened =
         co_await connection->open(*addresses, *trust, credentials.server.host, limits.timeout);
     if (opened) co_return opened;
-    drop();  // the next request must not take it for one that is kept
+    drop();  // the next request must not take it for a kept connection
     co_return failed(opened.error().text);
   }
 
-  /// Sends the request and reads the head of the answer, which tells the status. A kept connection
-  /// that the server has closed meanwhile shows itself here: then once more on a new one.
+  /// Sends the request and reads the head of the answer. Returns the status. If the server has
+  /// closed a kept connection meanwhile, sends the request again on a new one.
   asio::awaitable<Result<unsigned>> exchange(http::HttpsRequest request,
                                              std::optional<std::uint64_t> most_body) {
     const std::string host = credentials.server.to_string();
@@ -96,7 +96,7 @@ struct Client::Impl {
     }
   }
 
-  /// Reads all that is left of the answer, within one time limit.
+  /// Reads the rest of the answer within one time limit.
   asio::awaitable<Result<std::string>> rest() {
     const auto deadline = Clock::now() + limits.timeout;
     std::string body;
@@ -114,7 +114,7 @@ struct Client::Impl {
     co_return body;
   }
 
-  /// What it throws is an error like others, after which the connection is of no use.
+  /// Turns exceptions into errors. After an error, the connection is unusable.
   asio::awaitable<Result<Response>> caught(asio::awaitable<Result<Response>> work) {
     std::exception_ptr fault;
     try {
@@ -143,7 +143,7 @@ struct Client::Impl {
     Response response{*status, nullptr};
     if (answer->empty()) co_return response;
     auto json = read_json(*answer);
-    // Proxies in between answer in HTML; what counts then is the status.
+    // A proxy in between may answer in HTML; then only the status counts.
     if (json) {
       response.body = std::move(*json);
     } else if (response.ok()) {
@@ -153,7 +153,7 @@ struct Client::Impl {
     co_return response;
   }
 
-  /// Hands on every whole line of `pending`; false when the consumer has had enough.
+  /// Delivers every whole line of `pending`. Returns false if the consumer wants no more.
   static Result<bool> deliver_lines(std::string& pending,
                                     const std::function<bool(const nlohmann::json&)>& each) {
     std::size_t start = 0;
@@ -262,7 +262,7 @@ asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string 
   if (!response->ok()) co_return Error{"TokenReview: " + response->describe()};
   const auto& status = member(response->body, "status");
   TokenIdentity identity;
-  // A server that does not know audiences leaves them out: such a token proves nothing to us.
+  // A server without support for audiences omits them: then the token proves nothing here.
   const auto& audiences = member(status, "audiences");
   const bool for_us = audiences.is_array() &&
                       std::find(audiences.begin(), audiences.end(), audience) != audiences.end();

@@ -24,22 +24,23 @@ struct Limits {
   std::size_t body_bytes = 8u << 20;          ///< Largest answer, and largest line of a watch.
 };
 
-/// Any answer of the server, good or bad: 404 and 409 are for the caller to judge.
+/// Any answer of the server, including error statuses: the caller decides what 404 or 409 means.
 struct Response {
   unsigned status = 0;
-  nlohmann::json body;  ///< Null when the server sent none.
+  nlohmann::json body;  ///< Null if the server sent none.
 
   bool ok() const { return status >= 200 && status < 300; }
-  /// "409 Conflict: ..." from the Status object where there is one.
+  /// For example "409 Conflict: ...", with the text of the Status object if there is one.
   std::string describe() const;
 };
 
 enum class PatchType { kMerge, kJson, kApply };
 
-/// Not thread-safe: one strand, one request at a time. Errors of a Result are the transport's (no
-/// route, certificate refused, time-out, cut, answer too large, not JSON or nested without end) and
-/// what a callback has thrown; the next request dials again. The token is read for every request
-/// and the CA for every connection, so both may be rotated.
+/// Not thread-safe: use it on one strand, with one request at a time. The errors of a Result are
+/// those of the transport (no route, certificate refused, time-out, lost connection, answer too
+/// large, not JSON or nested too deeply) and exceptions from a callback. After an error, the next
+/// request connects again. The token is read for every request and the CA for every connection, so
+/// both may be rotated.
 class Client {
  public:
   Client(boost::asio::any_io_executor executor, Credentials credentials, Limits limits = {});
@@ -49,20 +50,22 @@ class Client {
   /// `path` with its query, starting with "/".
   boost::asio::awaitable<Result<Response>> get(std::string path);
   boost::asio::awaitable<Result<Response>> create(std::string path, nlohmann::json object);
-  /// Optimistic concurrency: the object's metadata.resourceVersion decides; 409 when it is old.
+  /// Optimistic concurrency by the object's metadata.resourceVersion: the server answers 409 if it
+  /// is outdated.
   boost::asio::awaitable<Result<Response>> replace(std::string path, nlohmann::json object);
   boost::asio::awaitable<Result<Response>> patch(std::string path, PatchType type,
                                                  nlohmann::json patch);
 
-  /// Follows a watch until the server ends it (then Response has status 200), refuses it, `each`
+  /// Follows a watch until the server ends it (then Response has status 200) or refuses it, `each`
   /// returns false, or the connection is lost. `each` gets one {"type", "object"} event at a time.
-  /// `accepted`, where there is one, is called once the server has agreed, before the first event.
+  /// `accepted`, if given, is called once the server has accepted the watch, before the first
+  /// event.
   boost::asio::awaitable<Result<Response>> watch(std::string path,
                                                  std::function<bool(const nlohmann::json&)> each,
                                                  std::chrono::milliseconds idle_timeout,
                                                  std::function<void()> accepted = {});
 
-  /// For good: a request that is under way ends with an error, and so does every later one.
+  /// Stops permanently: the request in flight fails, and so does every later one.
   void stop();
 
   const Credentials& credentials() const;
@@ -76,12 +79,12 @@ class Client {
 struct TokenIdentity {
   bool authenticated = false;
   std::string user;      ///< "system:serviceaccount:NAMESPACE:NAME"
-  std::string pod_name;  ///< Of a token that is bound to a pod; else empty.
+  std::string pod_name;  ///< For a token bound to a pod; otherwise empty.
   std::string pod_uid;
-  std::string reason;  ///< The server's, when not authenticated.
+  std::string reason;  ///< The server's reason if not authenticated.
 };
 
-/// Asks the API server whose `token` is, for `audience`.
+/// Asks the API server whom `token` identifies, for `audience`.
 boost::asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string token,
                                                            std::string audience);
 

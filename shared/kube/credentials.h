@@ -1,4 +1,5 @@
-// Where the API server is and who we are there: what every pod finds in its own file system.
+// The API server's address and a client's credentials, as every pod finds them in its environment
+// and file system.
 #pragma once
 
 #include <functional>
@@ -10,7 +11,7 @@
 
 namespace sidetap::kube {
 
-/// Paths instead of contents: the kubelet renews the token, and the CA may be rotated.
+/// Holds paths instead of contents, because the kubelet renews the token and the CA may be rotated.
 struct Credentials {
   net::HostPort server;
   std::string ca_file;     ///< PEM bundle that signs the API server's certificate.
@@ -27,11 +28,11 @@ Result<Credentials> in_cluster_credentials(
     const Environment& environment,
     const std::string& folder = "/var/run/secrets/kubernetes.io/serviceaccount");
 
-/// The file's text without the white space around it.
+/// The file's text without surrounding white space.
 Result<std::string> read_trimmed(const std::string& path);
 
-/// The bearer token in a file, as of now. Error: the file cannot be read, is empty, or is larger
-/// than any token (an HTTP library may throw where a header's value is as large).
+/// The bearer token that is in the file now. Errors: the file cannot be read, is empty, or is
+/// larger than any token (an HTTP library may throw on such a large header value).
 Result<std::string> read_token(const std::string& path);
 
 }  // namespace sidetap::kube

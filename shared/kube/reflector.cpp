@@ -19,7 +19,7 @@ constexpr unsigned kGone = 410;
 /// See ReflectorConfig::wait.
 constexpr int kSteady = 10;
 
-/// A token of the server's own making, as part of a query (RFC 3986, 2.3).
+/// Escapes a token of the server for a query (RFC 3986, 2.3).
 std::string escaped(const std::string& token) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;
@@ -91,11 +91,11 @@ asio::awaitable<Result<Reflector::Page>> Reflector::list_page(const std::string&
   if (!token.empty()) path += "&continue=" + escaped(token);
   const auto answer = co_await client_.get(std::move(path));
   if (!answer) co_return answer.error();
-  // An expired page (410) is an error like others: the list begins anew after a pause.
+  // An expired page (410) is an ordinary error: the list starts again after a pause.
   if (!answer->ok()) co_return Error{"list " + config_.path + ": " + answer->describe()};
   const json& items = member(answer->body, "items");
   const json& metadata = member(answer->body, "metadata");
-  // An empty list is null where the server is written in Go.
+  // Servers written in Go may send null for an empty list.
   if (!items.is_array() && !items.is_null()) co_return Error{"list " + config_.path + ": no items"};
   for (const json& item : items) events_.present(item);
   Page page{text_of(metadata, "resourceVersion"), text_of(metadata, "continue")};
@@ -109,7 +109,7 @@ bool Reflector::take(const json& event) {
   if (type == "ERROR") {
     refused_ = "watch " + config_.path + ": " + text_of(object, "reason") + " " +
                text_of(object, "message");
-    // Whatever it is, what was missed can only be learned by a list.
+    // Whatever the error is, only a new list shows what was missed.
     version_.clear();
     return false;
   }

@@ -1,4 +1,4 @@
-// Follows every object of one resource: lists them, then watches, for as long as it runs.
+// Follows all objects of one resource: lists them, then watches for changes.
 //
 // Source: "Efficient detection of changes" of the API concepts
 // (https://kubernetes.io/docs/reference/using-api/api-concepts/): pages with limit and continue,
@@ -19,28 +19,30 @@
 namespace sidetap::kube {
 
 struct ReflectorConfig {
-  std::string path;        ///< Of the resource in all namespaces: "/api/v1/services".
-  std::size_t page = 100;  ///< Objects of one answer to a list.
-  /// Bookmarks come about once a minute: a watch that is silent for longer is dead.
+  std::string path;        ///< The resource in all namespaces: "/api/v1/services".
+  std::size_t page = 100;  ///< Objects per page of a list.
+  /// Bookmarks arrive about once a minute: a watch that is silent for longer counts as dead.
   std::chrono::milliseconds silence{90'000};
-  /// After so long the server is asked to end the watch, which then goes on where it was.
+  /// The server is asked to end a watch after this time. The next watch continues where it ended.
   std::chrono::seconds watch{300};
-  /// Before another attempt, as async::Backoff. Ten times the least is what a watch has to stand
-  /// for, to be taken as one that works: one that ends sooner counts as a failure, however it ends.
+  /// Waits before another attempt, as in async::Backoff. A watch works if it lasts for ten times
+  /// the shortest wait; one that ends sooner counts as a failure, however it ends.
   async::BackoffBounds wait;
-  /// Of one list. A server that never comes to the last page is given up.
+  /// Pages per list. A list without an end fails.
   std::size_t most_pages = 5'000;
 };
 
-/// What there is to know, in this order. Called on the client's executor. What one of them throws
-/// is a failure of the list or the watch: then `fallen` is told, and nothing is taken as told.
+/// Callbacks, in the order in which they are called, on the client's executor. An exception from
+/// one of them is a failure of the list or the watch: `fallen` is called, and what it failed for is
+/// reported again.
 struct ReflectorEvents {
-  /// From here to list_ended() everything is told anew. May come again before it.
+  /// From here to list_ended(), every object is reported anew. May be called again before
+  /// list_ended().
   std::function<void()> list_begins;
   std::function<void(const nlohmann::json& object)> present;  ///< Listed, added or changed.
   std::function<void(const nlohmann::json& object)> gone;
-  std::function<void()> list_ended;  ///< What has not been told since list_begins() is no more.
-  /// The watch stands, so that what was told holds now; or it does not, for the reason given.
+  std::function<void()> list_ended;  ///< Objects not reported since list_begins() no longer exist.
+  /// The watch works, so what was reported is current; or it does not, for the given reason.
   std::function<void()> standing;
   std::function<void(const std::string& reason)> fallen;
 };
@@ -49,8 +51,7 @@ class Reflector {
  public:
   Reflector(Client client, ReflectorConfig config, ReflectorEvents events);
 
-  /// Does not end by itself: cancel it. Can be called anew when it has thrown, which it does only
-  /// where `fallen` does.
+  /// Does not end by itself: cancel it. Throws only if `fallen` does; it can then be called again.
   boost::asio::awaitable<void> run();
 
  private:

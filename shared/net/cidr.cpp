@@ -9,7 +9,7 @@
 namespace sidetap::net {
 namespace {
 
-/// The bits below a prefix, as the two halves of an address.
+/// The bits below a prefix, as an address.
 IpAddress host_mask(unsigned length128) {
   const std::uint64_t high = length128 >= 64 ? 0 : ~0ULL >> length128;
   const std::uint64_t low = length128 >= 128  ? 0
@@ -27,14 +27,14 @@ IpAddress previous(IpAddress a) {
   return IpAddress::v6(a.high() - (a.low() == 0 ? 1 : 0), a.low() - 1);
 }
 
-/// The first of the 64 addresses among which this one is.
+/// The first address of the block of 64 that contains `address`.
 IpAddress block_of(IpAddress address) {
   return IpAddress::v6(address.high(), address.low() & ~std::uint64_t{63});
 }
 
 const IpAddress kHighest = IpAddress::v6(~0ULL, ~0ULL);
 
-/// Calls `each` with every item of a comma list that is not empty; stops at its first error.
+/// Calls `each` for every non-empty item of a comma-separated list. Stops at the first error.
 template <typename Each>
 std::optional<Error> for_each_item(std::string_view text, Each each) {
   for (const std::string_view padded : Items(text)) {
@@ -65,7 +65,7 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   const auto digits = whole_number<unsigned>(text.substr(slash + 1));
   if (!digits) return Error{"\"" + std::string(text) + "\" has no prefix length after the slash"};
   unsigned length = *digits;
-  // The text's family counts: "::ffff:10.0.0.0/104" is written in IPv6's.
+  // The family of the text counts: "::ffff:10.0.0.0/104" has an IPv6 length.
   if (address->is_v4() && text.find(':') != std::string_view::npos) {
     if (length < 96)
       return Error{"\"" + std::string(text) + "\" mixes IPv4-mapped and other addresses"};
@@ -110,7 +110,7 @@ std::vector<Cidr> intersection(std::span<const Cidr> a, std::span<const Cidr> b)
   std::vector<Cidr> both;
   for (const Cidr& left : a) {
     for (const Cidr& right : b) {
-      // Prefixes nest or are disjoint: what two of them share is the longer one.
+      // Prefixes nest or are disjoint: the intersection of two that nest is the longer one.
       const Cidr& longer = left.length128() > right.length128() ? left : right;
       const Cidr& shorter = left.length128() > right.length128() ? right : left;
       if (shorter.contains(longer.first())) both.push_back(longer);
@@ -120,9 +120,9 @@ std::vector<Cidr> intersection(std::span<const Cidr> a, std::span<const Cidr> b)
 }
 
 CidrSet::CidrSet(std::span<const Rule> rules) {
-  // Prefixes nest or are disjoint, so in ascending order (wider first) a stack of the open ones
-  // tells at every boundary which is the longest that covers it. Of equal prefixes the last one
-  // given decides.
+  // Prefixes nest or are disjoint. In ascending order (wider first), a stack of the open ones
+  // therefore has the longest covering prefix of every boundary on top. Of equal prefixes, the last
+  // one given decides.
   std::vector<Rule> sorted(rules.begin(), rules.end());
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const Rule& a, const Rule& b) { return a.prefix < b.prefix; });
@@ -161,7 +161,7 @@ CidrSet::CidrSet(std::span<const Rule> rules) {
 
 void CidrSet::index() {
   constexpr std::size_t kWorthwhile = 16;
-  constexpr std::uint64_t kMostBlocks = 8;  // of one range
+  constexpr std::uint64_t kMostBlocks = 8;  // per range
   const auto blocks_of = [](const Range& range) -> std::uint64_t {
     if (range.first.high() != range.last.high()) return kMostBlocks + 1;
     return (range.last.low() >> 6) - (range.first.low() >> 6) + 1;
@@ -255,7 +255,7 @@ std::vector<Cidr> CidrSet::prefixes() const {
     IpAddress first = range.first;
     while (true) {
       // The widest aligned prefix that starts here and does not pass the end of the range. IPv4 and
-      // IPv6 never share one: 96 is the widest that an IPv4 address may have.
+      // IPv6 never share a prefix: an IPv4 prefix has at least 96 bits.
       const unsigned widest = first.is_v4() ? 96 : 0;
       unsigned length = 128;
       while (length > widest) {

@@ -12,20 +12,20 @@
 
 namespace sidetap::net {
 
-/// A prefix. Host bits of the text are cleared: "10.1.2.3/8" is 10.0.0.0/8.
+/// A prefix. Host bits are cleared: "10.1.2.3/8" is 10.0.0.0/8.
 class Cidr {
  public:
-  /// `length` counts from the family's own start: 0 to 32 for IPv4, 0 to 128 for IPv6.
+  /// `length` is 0 to 32 for IPv4, 0 to 128 for IPv6.
   static Result<Cidr> make(IpAddress address, unsigned length);
-  /// "ADDRESS/LENGTH"; a bare address is the prefix of that one host.
+  /// "ADDRESS/LENGTH"; a bare address is the prefix of that single host.
   static Result<Cidr> parse(std::string_view text);
   static Cidr host(IpAddress address);
 
   IpAddress first() const { return first_; }
   IpAddress last() const;
-  /// In the family's own count (0 to 32, or 0 to 128).
+  /// 0 to 32 for IPv4, 0 to 128 for IPv6.
   unsigned length() const { return first_.is_v4() ? bits_ - 96 : bits_; }
-  /// Prefix length of the 128-bit form (an IPv4 prefix has 96 more).
+  /// Prefix length of the 128-bit form: an IPv4 prefix is 96 bits longer.
   unsigned length128() const { return bits_; }
   bool is_v4() const { return first_.is_v4(); }
   bool contains(IpAddress address) const;
@@ -46,9 +46,9 @@ std::string to_string(std::span<const Cidr> list);
 /// The fewest prefixes that cover what both lists cover, in ascending order.
 std::vector<Cidr> intersection(std::span<const Cidr> a, std::span<const Cidr> b);
 
-/// An immutable set of addresses given as prefixes, of which the longest that matches decides.
-/// Lookup is a binary search over disjoint ranges; where there are many short ones (hosts), they
-/// are found by hash. No allocation, safe from any thread.
+/// An immutable set of addresses, given as prefixes; the longest matching prefix decides. A look-up
+/// is a binary search over disjoint ranges; many short ranges (hosts) are found by hash. Look-ups
+/// do not allocate and are safe from any thread.
 class CidrSet {
  public:
   struct Rule {
@@ -59,7 +59,7 @@ class CidrSet {
   CidrSet() = default;
   explicit CidrSet(std::span<const Rule> rules);
   explicit CidrSet(std::span<const Cidr> members);
-  /// A comma list in which "!PREFIX" takes addresses out again: "10.244.0.0/16,!10.244.1.1".
+  /// A comma-separated list in which "!PREFIX" excludes addresses: "10.244.0.0/16,!10.244.1.1".
   static Result<CidrSet> parse(std::string_view text);
   static Result<std::vector<Rule>> parse_rules(std::string_view text);
 
@@ -76,7 +76,7 @@ class CidrSet {
     IpAddress last;
     friend bool operator==(const Range&, const Range&) = default;
   };
-  /// 64 neighbouring addresses, a bit each; all zero: a free place.
+  /// 64 neighbouring addresses, one bit each. All zero: an empty slot.
   struct Block {
     IpAddress first;
     std::uint64_t members = 0;

@@ -1,4 +1,4 @@
-// Datagrams that lie one behind the other in a buffer, grouped so that each group is one send.
+// Groups consecutive datagrams of a buffer so that each group takes one send.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +8,18 @@
 
 namespace sidetap::net {
 
-/// Neighbouring datagrams of one size, of which the last may be shorter: what one send with
-/// UDP_SEGMENT takes (udp(7)).
+/// Neighbouring datagrams of one size; the last may be shorter. One send with UDP_SEGMENT takes
+/// them all (udp(7)).
 struct DatagramRun {
   std::size_t offset = 0;      ///< In the buffer.
   std::size_t size = 0;        ///< Bytes of the whole run.
   std::size_t datagram = 0;    ///< Bytes of each.
   std::uint32_t count = 0;     ///< Datagrams.
   std::uint32_t packets = 0;   ///< Packets whose last byte is in this run.
-  bool splits_packet = false;  ///< Its last packet goes on in the next run.
+  bool splits_packet = false;  ///< Its last packet continues in the next run.
 };
 
-/// Bounds of one send: the kernel's on the number of segments and on the size of a datagram.
+/// Limits of one send: the kernel limits the number of segments and the size of a datagram.
 inline constexpr std::uint32_t kMaxRunDatagrams = 64;
 inline constexpr std::size_t kMaxRunBytes = 65'000;
 
@@ -27,7 +27,7 @@ class DatagramRuns {
  public:
   explicit DatagramRuns(std::size_t expected) { runs_.reserve(expected); }
 
-  /// A complete datagram at `offset`, right behind the one before.
+  /// Adds a complete datagram at `offset`, directly after the previous one.
   void add(std::size_t offset, std::size_t bytes, std::uint32_t packets, bool splits_packet) {
     if (!open_ || bytes > runs_.back().datagram || runs_.back().count == kMaxRunDatagrams ||
         runs_.back().size + bytes > kMaxRunBytes)
@@ -47,7 +47,7 @@ class DatagramRuns {
 
  private:
   std::vector<DatagramRun> runs_;
-  bool open_ = false;  // the last run takes more
+  bool open_ = false;  // the last run accepts more datagrams
 };
 
 }  // namespace sidetap::net

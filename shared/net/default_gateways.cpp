@@ -10,7 +10,7 @@
 namespace sidetap::net {
 namespace {
 
-/// An address as the kernel sends it; unspecified where it is none.
+/// An address as the kernel sends it; unspecified if it is not an address.
 IpAddress read_address(std::span<const std::byte> bytes) {
   if (bytes.size() == 4) return IpAddress::from_v4_bytes(bytes.first<4>());
   if (bytes.size() == 16) return IpAddress::from_v6_bytes(bytes.first<16>());
@@ -21,7 +21,7 @@ void read_next_hops(std::span<const std::byte> attributes, std::vector<IpAddress
   for_each_attribute(attributes, [&](unsigned type, std::span<const std::byte> value) {
     IpAddress hop;
     if (type == RTA_GATEWAY) hop = read_address(value);
-    // Of another family than the route's: an IPv4 route by way of an IPv6 neighbour.
+    // The gateway has another family than the route: an IPv4 route through an IPv6 neighbour.
     constexpr std::size_t kFamily = sizeof(rtvia::rtvia_family);
     if (type == RTA_VIA && value.size() > kFamily) hop = read_address(value.subspan(kFamily));
     if (!hop.is_unspecified()) into.push_back(hop);
@@ -52,7 +52,7 @@ std::vector<IpAddress> default_gateways() {
     request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     request.header.nlmsg_seq = family;
     request.route.rtm_family = family;
-    // What cannot be asked is not known: the peers' addresses decide alone.
+    // On an error, no gateway is known, and only the peers' addresses decide.
     (void)dump(descriptor.get(), std::as_bytes(std::span(&request, 1)),
                [&](unsigned type, std::span<const std::byte> payload) {
                  const auto route = read_kernel_value<rtmsg>(payload);

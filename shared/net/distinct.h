@@ -1,4 +1,4 @@
-// Lists of which each item counts once.
+// Removes repetitions from lists.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace sidetap::net {
 
-/// `list` without what comes again; the first of each keeps its place. For short lists.
+/// `list` without repetitions, in order of first occurrence. Takes quadratic time: for short lists.
 template <typename T, typename Same = std::equal_to<>>
 std::vector<T> distinct(std::vector<T> list, Same same = {}) {
   std::vector<T> once;

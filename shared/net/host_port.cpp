@@ -24,7 +24,7 @@ std::string_view without_final_dot(std::string_view name) {
   return name;
 }
 
-/// Decimal, octal or hexadecimal: what inet_aton(3), and with it a look-up, takes for a number.
+/// Whether inet_aton(3), and so a look-up, reads it as a decimal, octal or hexadecimal number.
 bool is_number(std::string_view label) {
   if (label.size() >= 2 && label[0] == '0' && lower(label[1]) == 'x')
     return std::all_of(label.begin() + 2, label.end(), is_hex);
@@ -49,7 +49,7 @@ bool is_name(std::string_view host) {
          });
 }
 
-/// What is wrong with it; null: nothing. `host` gets its usual form.
+/// Returns what is wrong, or null. Puts `host` into canonical form.
 const char* check_host(std::string& host) {
   if (const auto address = IpAddress::parse(host)) {
     host = address->to_string();
@@ -59,7 +59,7 @@ const char* check_host(std::string& host) {
   return is_name(host) ? nullptr : "has no host name: letters, digits, '-', '_' and '.'";
 }
 
-/// Without leading zeros; 0 is left to the caller.
+/// Rejects leading zeros. The caller decides about port 0.
 std::optional<std::uint16_t> read_port(std::string_view text) {
   if (text.size() > 1 && text[0] == '0') return std::nullopt;
   return whole_number<std::uint16_t>(text);
@@ -72,7 +72,7 @@ struct Parts {
   bool has_port = false;
 };
 
-/// What is wrong with it; null: nothing.
+/// Returns what is wrong, or null.
 const char* split(std::string_view text, Parts& parts) {
   if (text.find("://") != text.npos || text.find('/') != text.npos)
     return "is a URL or a path: give the host alone";

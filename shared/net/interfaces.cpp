@@ -41,7 +41,7 @@ unsigned mask_length(IpAddress mask, bool v4) {
   return static_cast<unsigned>(std::popcount(mask.high()) + std::popcount(mask.low()));
 }
 
-/// Whether interfaces of this kind have the MAC address of the link beneath them, all alike.
+/// Whether all interfaces of this kind share the MAC address of the link below.
 bool is_kind_of_shared_mac(std::span<const std::byte> link_info) {
   bool shared = false;
   for_each_attribute(link_info, [&](unsigned type, std::span<const std::byte> value) {
@@ -74,7 +74,7 @@ Interface read_link(std::span<const std::byte> payload) {
   return interface;
 }
 
-/// Without their addresses.
+/// Lists the interfaces without their addresses.
 Result<std::vector<Interface>> list_links() {
   const UniqueFd descriptor(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   struct {
@@ -95,13 +95,14 @@ Result<std::vector<Interface>> list_links() {
   return list;
 }
 
-/// An IPv4 address may have a label, "eth0:1", and comes under that (ip-address(8)).
+/// An IPv4 address may have a label, such as "eth0:1", which the kernel gives as its name
+/// (ip-address(8)).
 std::string_view name_without_label(std::string_view name) {
   return name.substr(0, name.find(':'));
 }
 
-/// Not ifa_broadaddr: where no broadcast address was set explicitly, which CNI plugins rarely do,
-/// that field holds the interface's own address, while the kernel broadcasts all the same.
+/// Does not use ifa_broadaddr. Unless a broadcast address was set explicitly, which CNI plugins
+/// rarely do, that field holds the interface's own address, although the kernel still broadcasts.
 IpAddress subnet_broadcast(IpAddress address, unsigned prefix_length) {
   if (prefix_length >= 31) return {};
   const auto subnet = Cidr::make(address, prefix_length);
@@ -122,7 +123,7 @@ Result<std::vector<Interface>> list_interfaces() {
     const std::string_view name = name_without_label(entry->ifa_name);
     const auto found = std::find_if(list->begin(), list->end(),
                                     [&](const Interface& i) { return i.name == name; });
-    if (found == list->end()) continue;  // it came between the two questions
+    if (found == list->end()) continue;  // created between the two queries
     if (entry->ifa_addr == nullptr) continue;
     const auto family = entry->ifa_addr->sa_family;
     if (family == AF_INET || family == AF_INET6) {

@@ -27,7 +27,7 @@ IpAddress IpAddress::from_v6_bytes(std::span<const std::byte, 16> bytes) {
 }
 
 Result<IpAddress> IpAddress::parse(std::string_view text) {
-  // inet_pton wants a terminated string; no address is longer than this.
+  // inet_pton needs a null-terminated string. No address is longer than this.
   std::array<char, INET6_ADDRSTRLEN> buffer{};
   if (text.size() < buffer.size()) {
     std::memcpy(buffer.data(), text.data(), text.size());

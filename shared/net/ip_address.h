@@ -1,8 +1,8 @@
 // IPv4 and IPv6 addresses as one ordered value type.
 //
-// Both families live in one 128-bit number, IPv4 as its IPv4-mapped form (RFC 4291, 2.5.5.2). So an
-// IPv4-mapped IPv6 address equals the IPv4 address it stands for, and addresses compare as unsigned
-// big-endian numbers, which is the order that both taps of a packet must agree on.
+// Both families are stored as one 128-bit number, IPv4 in its IPv4-mapped form (RFC 4291, 2.5.5.2).
+// An IPv4-mapped IPv6 address therefore equals the IPv4 address that it stands for. Addresses
+// compare as unsigned big-endian numbers; both taps of a packet rely on this order.
 #pragma once
 
 #include <array>
@@ -43,7 +43,7 @@ class IpAddress {
   constexpr bool is_multicast() const {
     return is_v4() ? (low_ >> 28 & 0xf) == 0xe : (high_ >> 56) == 0xff;
   }
-  /// 255.255.255.255. A subnet's own broadcast address is known to its interface only.
+  /// 255.255.255.255. A subnet's broadcast address is known only to its interface.
   constexpr bool is_limited_broadcast() const {
     return low_ == (kMappedPrefix | 0xffffffffU) && high_ == 0;
   }
@@ -54,7 +54,7 @@ class IpAddress {
     return is_v4() ? (low_ >> 16 & 0xffff) == 0xa9fe : (high_ >> 54) == (0xfe80U >> 6);
   }
 
-  /// The IPv4 address in host order; of an IPv6 address, its last 32 bits.
+  /// The IPv4 address in host order; for an IPv6 address, its last 32 bits.
   constexpr std::uint32_t v4_bits() const { return static_cast<std::uint32_t>(low_); }
   constexpr std::uint64_t high() const { return high_; }
   constexpr std::uint64_t low() const { return low_; }

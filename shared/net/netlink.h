@@ -1,5 +1,6 @@
-// Asks the kernel by netlink(7) and reads its answers, rtnetlink(7)'s attributes among them.
-// Lengths are checked: what does not fit ends the list.
+// Queries the kernel over netlink(7) and reads the answers, including the attributes of
+// rtnetlink(7). Netlink's own numbers are in host byte order, addresses in network order. Lengths
+// are checked: an item that does not fit ends the list.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,7 @@
 
 namespace sidetap::net {
 
-/// A value of the kernel's at the beginning of `bytes`; zeros where they are too few.
+/// Reads a kernel structure from the start of `bytes`; all zeros if `bytes` is too short.
 template <class Value>
 Value read_kernel_value(std::span<const std::byte> bytes) {
   Value value{};
@@ -27,13 +28,13 @@ Value read_kernel_value(std::span<const std::byte> bytes) {
   return value;
 }
 
-/// What lies behind a header of the type `Header`, as netlink aligns it.
+/// The bytes after a header of type `Header`, with netlink's alignment.
 template <class Header>
 std::span<const std::byte> after(std::span<const std::byte> bytes) {
   return bytes.subspan(std::min<std::size_t>(NLMSG_ALIGN(sizeof(Header)), bytes.size()));
 }
 
-/// `visit(type, value)` for each attribute.
+/// Calls `visit(type, value)` for each attribute.
 template <class Visit>
 void for_each_attribute(std::span<const std::byte> bytes, Visit visit) {
   while (bytes.size() >= sizeof(rtattr)) {
@@ -45,7 +46,8 @@ void for_each_attribute(std::span<const std::byte> bytes, Visit visit) {
 }
 
 /// Sends `request`, which begins with its nlmsghdr, and calls `visit(type, payload)` for each
-/// message of the answer, which ends with NLMSG_DONE. Errors: the system's or the kernel's word.
+/// message of the answer, up to NLMSG_DONE. Blocks. Errors: those of the system calls, or the
+/// kernel's answer.
 template <class Visit>
 Result<void> dump(int descriptor, std::span<const std::byte> request, Visit visit) {
   const auto failed = [](const char* what, int error) {

@@ -1,5 +1,5 @@
-// Texts taken apart, by one rule each for whoever reads a flag, a variable, a configuration or a
-// file of the kernel: whole numbers, and lists with commas.
+// Splits and parses text: whole numbers and comma-separated lists. Flags, variables, configuration
+// and files of the kernel all follow these rules.
 #pragma once
 
 #include <charconv>
@@ -11,8 +11,9 @@
 
 namespace sidetap::net {
 
-/// Takes the number that `text` begins with; an unsigned T takes no sign. Nothing, and `text` as it
-/// was, where it begins with none or with one that T does not hold.
+/// Reads a number from the start of `text` and removes it from there; an unsigned T accepts no
+/// sign. Returns nothing and leaves `text` unchanged if it does not start with a number that fits
+/// T.
 template <typename T>
 std::optional<T> take_number(std::string_view& text, int base = 10) {
   T value{};
@@ -23,27 +24,27 @@ std::optional<T> take_number(std::string_view& text, int base = 10) {
   return value;
 }
 
-/// The number that the whole text is.
+/// The number that makes up the whole text; nothing if there is anything else.
 template <typename T>
 std::optional<T> whole_number(std::string_view text, int base = 10) {
   const auto value = take_number<T>(text, base);
   return text.empty() ? value : std::nullopt;
 }
 
-/// `text` without these characters at both ends.
+/// `text` without the characters `ends` at both ends.
 constexpr std::string_view trimmed(std::string_view text, std::string_view ends = " \t\r\n") {
   const auto begin = text.find_first_not_of(ends);
   if (begin == text.npos) return {};
   return text.substr(begin, text.find_last_not_of(ends) - begin + 1);
 }
 
-/// The items of "a,b,c", to be walked through by a range-based for. They are as they stand there:
-/// blanks stay, and an item may be empty. A text without a comma is one item, an empty text too.
+/// The items of "a,b,c", for a range-based for. Blanks are kept, and an item may be empty. A text
+/// without a comma is one item; so is an empty text.
 class Items {
  public:
-  /// `list` must outlive the object and what it gives.
+  /// `list` must outlive the object and its items.
   explicit constexpr Items(std::string_view list) : list_(list) {}
-  /// Of a list that may also be empty, and may end in a comma.
+  /// For a list that may be empty (no items) or end with a comma.
   static constexpr Items if_any(std::string_view list) {
     Items items(list.ends_with(',') ? list.substr(0, list.size() - 1) : list);
     items.none_ = list.empty();
@@ -81,7 +82,7 @@ class Items {
   bool none_ = false;
 };
 
-/// The texts of a range as one.
+/// Joins the texts of a range.
 template <typename Texts>
 std::string joined(const Texts& texts, std::string_view between = ",") {
   std::string all;

@@ -1,4 +1,4 @@
-// A descriptor that is closed once.
+// Owns a file descriptor and closes it once.
 #pragma once
 
 #include <utility>
@@ -7,7 +7,7 @@
 
 namespace sidetap::net {
 
-/// Owns a file descriptor. Deliberately not convertible to int: say get().
+/// Move-only. Not convertible to int on purpose: call get().
 class UniqueFd {
  public:
   UniqueFd() = default;

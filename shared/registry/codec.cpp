@@ -21,7 +21,7 @@ constexpr std::array kRegistryLists{"taps"sv,   "services"sv,     "add"sv,
 constexpr ListLimits kOfTaps{kTapLists, kMostTapAddresses, kMostTapAddresses};
 constexpr ListLimits kOfTheRegistry{kRegistryLists, kMostListedAddresses, kMostMessageAddresses};
 
-/// Addresses need no escapes: lists of ten thousand are written without a tree.
+/// Addresses need no escapes, so a list of ten thousand is written without a tree.
 std::string list_text(const Addresses& addresses, std::size_t most) {
   std::string text = "[";
   for (const auto& address : std::span(addresses).first(std::min(addresses.size(), most))) {

@@ -93,7 +93,7 @@ bool MemberReader::start_array(std::size_t) {
   return enter();
 }
 
-/// What is no address makes the list that it stands in a bad one.
+/// An element that is not an address makes its list invalid.
 bool MemberReader::scalar() {
   if (depth_ == 2 && list_ != nullptr) list_->good = false;
   return depth_ > 0;

@@ -1,5 +1,5 @@
-// Takes the members of interest from a JSON object as it is read: no tree is made of a text that
-// may be megabytes long. All else is skipped, down to kMostDepth.
+// Extracts the members of interest while it reads a JSON object, without building a tree of a text
+// that may be megabytes long. Skips everything else, down to kMostDepth.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@
 
 namespace sidetap::registry {
 
-/// The lists of addresses that a role sends, and how long they may be.
+/// The lists of addresses that a role sends, and their limits.
 struct ListLimits {
   std::span<const std::string_view> keys;
   std::size_t most_each;
@@ -28,21 +28,22 @@ class MemberReader {
  public:
   explicit MemberReader(const ListLimits& limits);
 
-  /// Once for each reader. False: no JSON object, nested too deeply, or a list that is too long.
+  /// Call it once per reader. Returns false if `text` is not a JSON object, is nested too deeply,
+  /// or holds a list that is too long.
   bool read(std::string_view text);
 
-  // Of the object that was read. Nothing: the member is absent or of another kind.
+  // Members of the object that was read. Nothing: the member is absent or of another kind.
   std::optional<std::string> text(std::string_view key);
   std::optional<std::uint64_t> number(std::string_view key);
   std::optional<bool> flag(std::string_view key);
-  /// Nothing as well where an element is no address. Moves the list out.
+  /// Also nothing if an element is not an address. Moves the list out.
   std::optional<Addresses> list(std::string_view key);
-  /// The scalar member is there, of whatever kind.
+  /// Whether the scalar member is present, of any kind.
   bool has(std::string_view key) const;
-  /// The list is there, of whatever kind.
+  /// Whether the list is present, of any kind.
   bool has_list(std::string_view key) const;
 
-  // As nlohmann::json calls them; false ends the reading.
+  // The SAX callbacks of nlohmann::json. False ends the reading.
   bool null() { return scalar(); }
   bool boolean(bool value);
   bool number_integer(std::int64_t) { return scalar(); }

@@ -1,4 +1,5 @@
-// The contract between a tap and the registry of taps: who sends what, when, and how much. Pure.
+// The protocol between a tap and the registry of taps: messages, their order and their limits.
+// Pure.
 //
 // Transport. A tap keeps one WebSocket (RFC 6455) over TLS 1.2 or later to every replica of the
 // registry, at kPath. The upgrade request carries the token of the tap's pod in
@@ -6,36 +7,34 @@
 //
 // A tap sends:
 //   {"type":"hello","version":1,"addresses":["10.1.2.3"],"forwarding":false}
-//       Its first message, and only its first.
+//       Its first message, and only the first.
 //   {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
-//       Whenever its addresses, or whether it forwards, change. Replaces what it said before.
+//       When its addresses change, or it starts or stops forwarding. Replaces its previous state.
 //   {"type":"state","addresses":["10.1.2.3"],"forwarding":false,"ended":true}
-//       The last one of a native sidecar: of its pod nothing but the tap runs any more, and that
-//       ends now.
+//       The last message of a native sidecar: of its pod, only the tap still runs, and it ends now.
 //   {"type":"resync"}
-//       Asks for a snapshot, after a change that does not continue what the tap knows.
+//       Requests a snapshot, after a change that does not follow the version that the tap has.
 //
-// The registry sends, once it has heard hello:
+// The registry sends, after it has received hello:
 //   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],"services":["10.96.0.10"]}
-//       Everything. Replaces what the tap knows of this replica.
+//       The complete lists. Replaces what the tap knows from this replica.
 //   {"type":"change","from":7,"version":9,"add":["10.1.2.5"],"remove":[],
 //    "add_services":[],"remove_services":["10.96.0.10"]}
-//       What makes version `from` into `version`. Where the tap does not have `from` it applies the
-//       removals only and asks for a snapshot. A list of Services that is empty may be absent.
+//       The difference between version `from` and `version`. A tap that does not have `from`
+//       applies only the removals and requests a snapshot. An empty list of Services may be absent.
 //   {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
-//       Who signs the registry's certificates: for the connections to come.
+//       The CAs of the registry's certificates, for future connections.
 //   {"type":"refused","reason":"the token is not this pod's"}
 //       Its last message; then it closes the connection.
 //
 // Rules for both sides:
-//   - Members and types that the receiver does not know are ignored. Of a member that occurs twice
-//     the last one counts.
-//   - Anything malformed, too long or nested too deeply ends the connection.
-//   - Versions belong to one replica, and only grow.
-//   - The tap pings; any byte received is a sign of life. After kSilence without one, either side
-//     ends the connection.
-//   - An address that does not fit into a list is left out: whoever is not named counts as
-//     untapped, which costs duplicates and never packets. Removals are never left out.
+//   - Unknown members and types are ignored. If a member occurs twice, the last one counts.
+//   - A message that is malformed, too long or nested too deeply ends the connection.
+//   - Versions belong to one replica and only increase.
+//   - The tap sends pings. Any byte received is a sign of life. Either side ends the connection
+//     after kSilence without one.
+//   - An address that does not fit into a list is left out. A peer that is not listed counts as
+//     untapped, which may duplicate packets but never loses one. Removals are never left out.
 #pragma once
 
 #include <chrono>
@@ -56,17 +55,17 @@ inline constexpr std::uint64_t kProtocolVersion = 1;
 inline constexpr std::string_view kPath = "/v1/taps";
 inline constexpr std::chrono::milliseconds kSilence{6'000};
 
-// Limits. The sender keeps them, the receiver checks them.
+// Limits. The sender observes them, and the receiver checks them.
 
-/// Of one tap: a pod has a handful of addresses.
+/// Addresses of one tap. A pod has few.
 inline constexpr std::size_t kMostTapAddresses = 64;
-/// Of one list of the registry, whose replica serves 20,000 taps.
+/// Addresses in one list of the registry. A replica serves 20,000 taps.
 inline constexpr std::size_t kMostListedAddresses = 100'000;
-/// Of all lists of one message of the registry.
+/// Addresses in all lists of one registry message together.
 inline constexpr std::size_t kMostMessageAddresses = 2 * kMostListedAddresses;
 inline constexpr std::size_t kMostTapMessageBytes = 16u << 10;
 inline constexpr std::size_t kMostRegistryMessageBytes = 9u << 20;
-/// Objects and arrays inside each other, the message itself included. These messages need 2.
+/// Levels of nested objects and arrays, including the message itself. These messages need 2.
 inline constexpr std::size_t kMostDepth = 128;
 
 /// The longest IPv6 address in quotes, with its comma.
@@ -78,12 +77,12 @@ using Addresses = std::vector<net::IpAddress>;
 
 // What a tap sends.
 
-/// At most kMostTapAddresses. While the tap forwards: the addresses on which peers may count. While
-/// it does not: all of its pod's, since whoever had them before has them no more.
+/// At most kMostTapAddresses. While the tap forwards: the addresses for which peers may rely on it.
+/// While it does not: all addresses of its pod, because their previous holder no longer has them.
 struct State {
   Addresses addresses{};
   bool forwarding = false;
-  /// Of the pod nothing but the tap runs any more, and that ends now. Absent on the wire: false.
+  /// Of the pod, only the tap still runs, and it ends now. Absent on the wire means false.
   bool ended = false;
   friend bool operator==(const State&, const State&) = default;
 };
@@ -99,9 +98,9 @@ struct Resync {
 
 struct Snapshot {
   std::uint64_t version = 0;
-  /// Of the taps that forward.
+  /// Addresses of the taps that forward.
   Addresses taps{};
-  /// Cluster IPs whose backends are all tapped. Nothing: this registry cannot tell.
+  /// Cluster IPs whose backends are all tapped. Nothing: this registry does not know them.
   std::optional<Addresses> services{};
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
@@ -123,7 +122,7 @@ struct Refused {
   friend bool operator==(const Refused&, const Refused&) = default;
 };
 
-/// Of a type that the receiver does not know: to be ignored.
+/// A message of an unknown type. Ignore it.
 struct Unknown {
   friend bool operator==(const Unknown&, const Unknown&) = default;
 };

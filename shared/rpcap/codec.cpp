@@ -28,7 +28,7 @@ T load(const std::byte* at) {
   return static_cast<T>(value);
 }
 
-/// Appends a message's payload and, at the end, puts the header before it.
+/// Collects a message's payload and finally writes the header in front of it.
 class Writer {
  public:
   explicit Writer(MessageType type, std::uint16_t value = 0)
@@ -83,7 +83,7 @@ class Writer {
   Bytes bytes_;
 };
 
-/// Reads from the front. A read past the end gives zeros and is remembered.
+/// Reads from the front. A read past the end returns zeros and sets a flag.
 class Reader {
  public:
   explicit Reader(View bytes) : bytes_(bytes) {}
@@ -157,7 +157,7 @@ Error wrong_size(const char* message, View payload) {
                " bytes do not fit it"};
 }
 
-/// Lengths go over the wire in 16 bits.
+/// Lengths have 16 bits on the wire.
 std::string_view short_text(std::string_view text) { return text.substr(0, 0xffff); }
 
 }  // namespace
@@ -271,7 +271,7 @@ Bytes encode_open_request(std::string_view name) {
 
 std::string decode_open_request(View payload) {
   std::string name = Reader(payload).text(payload.size());
-  // Some clients send the terminator along.
+  // Some clients include the terminator.
   return name.substr(0, name.find('\0'));
 }
 
@@ -377,7 +377,7 @@ Result<Sampling> decode_sampling(View payload) {
   if (method > static_cast<std::uint8_t>(SamplingMethod::kOncePerNMillis)) {
     return Error{"sampling method " + std::to_string(method) + " is unknown"};
   }
-  // libpcap's client on little-endian machines always sends value 0: that cannot have been meant.
+  // libpcap's client on little-endian machines always sends value 0, which cannot be intended.
   if (value == 0) return Sampling{};
   return Sampling{static_cast<SamplingMethod>(method), value};
 }

@@ -1,8 +1,8 @@
-// RPCAP bytes to values and back: pure, bounded, for both roles.
+// Encodes and decodes RPCAP messages, for both roles. Pure and bounded.
 //
-// Encoders return whole messages, header included. Decoders take a payload without its header,
-// never read past it, and refuse what is too short or out of bounds with a sentence for the log.
-// What follows a request is ignored, as rpcapd does; a reply must fit exactly.
+// Encoders return whole messages, including the header. Decoders take a payload without its header
+// and never read past it. If it is too short or a value is out of bounds, they return an Error for
+// the log. Trailing bytes of a request are ignored, as in rpcapd; a reply must have its exact size.
 #pragma once
 
 #include <bit>
@@ -21,11 +21,11 @@ namespace sidetap::rpcap {
 using Bytes = std::vector<std::byte>;
 using View = std::span<const std::byte>;
 
-/// Exactly kHeaderSize bytes. A version other than 0 is the caller's to refuse.
+/// Does not check the version: the caller refuses any version other than 0.
 Header decode_header(std::span<const std::byte, kHeaderSize> bytes);
 void encode_header(const Header& header, std::span<std::byte, kHeaderSize> bytes);
 
-/// A message without payload: requests and replies that are empty, and CLOSE.
+/// A message without payload: an empty request or reply, or CLOSE.
 Bytes encode_empty(MessageType type, std::uint16_t value = 0);
 
 Bytes encode_error(ErrorCode code, std::string_view text);
@@ -35,7 +35,7 @@ Bytes encode_auth_request(const AuthRequest& request);
 Result<AuthRequest> decode_auth_request(View payload);
 
 Bytes encode_interfaces(std::span<const Interface> interfaces, Ipv6Family family);
-/// `count` is the header's value. Either number is understood as IPv6.
+/// `count` is the header's `value`. Accepts either number for IPv6.
 Result<std::vector<Interface>> decode_interfaces(View payload, std::uint16_t count);
 
 Bytes encode_open_request(std::string_view name);
@@ -49,7 +49,7 @@ Bytes encode_start_reply(const StartCaptureReply& reply);
 Result<StartCaptureReply> decode_start_reply(View payload);
 
 Bytes encode_update_filter(const Filter& filter);
-/// Also a filter of no instructions or of a lone "return": both mean that every packet passes.
+/// Also accepts a filter without instructions, or of a single "return": both let every packet pass.
 Result<Filter> decode_update_filter(View payload);
 
 Bytes encode_stats(const Stats& stats);
@@ -60,7 +60,7 @@ Bytes encode_sampling(const Sampling& sampling);
 Result<Sampling> decode_sampling(View payload);
 
 PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes);
-/// Inline, and word by word: done for each packet.
+/// Inline and word by word, because it runs for each packet.
 inline void encode_packet_header(const PacketHeader& header,
                                  std::span<std::byte, kPacketHeaderSize> bytes) {
   static_assert(std::endian::native == std::endian::little);

@@ -1,8 +1,8 @@
-// RPCAP messages as values, for both roles: the tap (server in libpcap's words) and the sensor
-// (client).
+// RPCAP messages as values, for both roles: the tap (the server in libpcap's terms) and the sensor
+// (the client).
 //
-// Sources: libpcap's rpcap-protocol.h, and type 110 from ExtraHop's public rpcapd. On the wire
-// every integer is big-endian; here all are in host order.
+// Sources: libpcap's rpcap-protocol.h; for type 110, ExtraHop's public rpcapd. Integers are
+// big-endian on the wire and in host order here.
 #pragma once
 
 #include <array>
@@ -39,10 +39,10 @@ enum class MessageType : std::uint8_t {
   kSetSamplingReply = 139,
 };
 
-/// Error codes of libpcap's PCAP_ERR_* that a tap sends in a header's `value`.
+/// The PCAP_ERR_* codes of libpcap that a tap sends in a header's `value`.
 enum class ErrorCode : std::uint16_t {
   kNetwork = 1,
-  kTimeout = 2,  ///< Nothing was asked for too long.
+  kTimeout = 2,  ///< No request came for too long.
   kAuthentication = 3,
   kGetInterfaces = 4,
   kOpen = 6,
@@ -61,14 +61,14 @@ enum class ErrorCode : std::uint16_t {
 
 inline constexpr std::size_t kHeaderSize = 8;
 inline constexpr std::size_t kPacketHeaderSize = 20;
-/// A control message longer than this is refused: the largest real one, a full filter, has 64 KiB.
+/// Longer control messages are refused. The largest real one, a full filter, has 64 KiB.
 inline constexpr std::uint32_t kMaxControlPayload = 256 * 1024;
-/// libpcap's own bound on a filter's instructions.
+/// libpcap's limit on a filter's instructions.
 inline constexpr std::uint32_t kMaxFilterInstructions = 8192;
 
 struct Header {
   std::uint8_t version = 0;
-  MessageType type = MessageType::kError;  ///< May hold a number that is no enumerator.
+  MessageType type = MessageType::kError;  ///< May hold a value that is not an enumerator.
   std::uint16_t value = 0;
   std::uint32_t payload_size = 0;  ///< Bytes.
   friend bool operator==(const Header&, const Header&) = default;
@@ -81,8 +81,8 @@ struct AuthRequest {
   friend bool operator==(const AuthRequest&, const AuthRequest&) = default;
 };
 
-/// The number by which IPv6 goes over the wire; libpcap sends Windows' 23, ExtraHop's tap
-/// Linux' 10.
+/// The address family number of IPv6 on the wire. libpcap sends 23 (Windows), ExtraHop's tap 10
+/// (Linux).
 enum class Ipv6Family : std::uint16_t { kLinux = 10, kWindows = 23 };
 
 /// Absent parts are all zero on the wire.
@@ -108,7 +108,8 @@ struct OpenReply {
   friend bool operator==(const OpenReply&, const OpenReply&) = default;
 };
 
-/// As the kernel's sock_filter (linux/filter.h). From the network: validate before use.
+/// The same as the kernel's sock_filter (linux/filter.h). It comes from the network: validate it
+/// before use.
 struct BpfInstruction {
   std::uint16_t code = 0;
   std::uint8_t jt = 0;
@@ -137,7 +138,7 @@ struct StartCaptureRequest {
 
 struct StartCaptureReply {
   std::int32_t buffer_size = 0;  ///< Bytes.
-  std::uint16_t data_port = 0;   ///< Passive mode: where the tap listens. Else 0.
+  std::uint16_t data_port = 0;   ///< Passive mode: where the tap listens. Otherwise 0.
   friend bool operator==(const StartCaptureReply&, const StartCaptureReply&) = default;
 };
 
@@ -167,7 +168,7 @@ struct PacketHeader {
   std::uint32_t microseconds = 0;
   std::uint32_t captured = 0;  ///< Bytes that follow.
   std::uint32_t length = 0;    ///< Bytes on the wire.
-  std::uint32_t number = 0;    ///< From 1 in each capture.
+  std::uint32_t number = 0;    ///< Starts at 1 in each capture.
   friend bool operator==(const PacketHeader&, const PacketHeader&) = default;
 };
 

@@ -1,10 +1,10 @@
-// Packs packets into udpstr datagrams (RPCAP message type 110, from ExtraHop's public rpcapd), many
-// in one buffer, ready to be sent with few system calls.
+// Packs packets into udpstr datagrams (RPCAP message type 110, from ExtraHop's public rpcapd). One
+// buffer holds many datagrams, so that few system calls send them.
 //
-// A datagram: version u8, type u8 = 110, offset of the first packet header in it u16 (0xFFFF: none
-// begins here), seqno u32 from 0; then a stream of packet headers and packets that runs on from
-// datagram to datagram. A packet header is never split: where fewer than 28 bytes are left, the
-// datagram ends short.
+// A datagram begins with version u8, type u8 = 110, offset u16 of the first packet header from the
+// datagram's start (0xFFFF: none begins here), and seqno u32, counted from 0. All are big-endian. A
+// stream of packet headers and packets follows, which continues from datagram to datagram. A packet
+// header is never split: if fewer than 28 bytes are left, the datagram ends early.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@
 namespace sidetap::rpcap {
 
 inline constexpr std::size_t kUdpstrHeaderSize = 8;
-/// Shorter datagrams would hold no packet header and hardly a packet's byte.
+/// Shorter datagrams would hold hardly any packet data.
 inline constexpr std::size_t kMinUdpstrDatagram = 64;
 inline constexpr std::uint16_t kNoPacketHeader = 0xffff;
 
@@ -32,8 +32,8 @@ class UdpstrPacker {
   /// buffer, at least one datagram.
   UdpstrPacker(std::size_t datagram_size, std::size_t capacity);
 
-  /// Appends one packet, in two parts of which either may be empty. When the buffer is full in the
-  /// middle of it, calls `flush()`, which must take runs() and then clear().
+  /// Appends one packet in two parts, either of which may be empty. If the buffer becomes full,
+  /// calls `flush()`, which must send runs() and then call clear().
   template <class Flush>
   void add(const PacketHeader& header, std::span<const std::byte> head,
            std::span<const std::byte> body, Flush&& flush) {
@@ -44,20 +44,21 @@ class UdpstrPacker {
     end_packet();
   }
 
-  /// Ends the datagram that is being filled, if there is one, however short.
+  /// Ends the open datagram, if any, however short it is.
   void finish();
-  /// Complete runs; after finish() everything that was added.
+  /// Complete runs. After finish(), everything that was added.
   std::span<const net::DatagramRun> runs() const { return runs_.all(); }
-  /// Where the runs' offsets count from.
+  /// The buffer that the runs' offsets refer to.
   const std::byte* data() const { return buffer_.get(); }
-  /// Forgets what runs() named. finish() must come before.
+  /// Discards what runs() describes. Call finish() first.
   void clear();
 
-  /// Packs what runs() holds from there on anew, into datagrams of `bytes`, with the sequence
-  /// numbers that follow those before; what was before is forgotten. For datagrams that the path
-  /// has refused: nobody has seen them. In the middle of a packet or between two, as after add()'s
-  /// `flush()` or after finish(), and ends so. `flush()` as in add(). Returns how many packets end
-  /// in what is packed anew.
+  /// Packs the datagrams again from number `datagram` of run number `run` on, into datagrams of
+  /// `bytes`, and discards those before. The sequence numbers continue after those before. Use it
+  /// for datagrams that the path refused, which nobody has received. Call it in add()'s `flush()`
+  /// (in the middle of a packet) or after finish() (between packets); the packer is in the same
+  /// state afterwards. `flush()` is as in add(). Returns the number of packets that end in the
+  /// repacked datagrams.
   template <class Flush>
   std::uint32_t repack(std::size_t run, std::size_t datagram, std::size_t bytes, Flush&& flush) {
     const Unsent unsent = take_back(run, datagram);
@@ -90,12 +91,12 @@ class UdpstrPacker {
 
   bool empty() const { return used_ == 0; }
   std::size_t datagram_size() const { return datagram_size_; }
-  /// Counts from the next datagram on.
+  /// Applies from the next datagram on.
   void set_datagram_size(std::size_t bytes);
   std::uint32_t next_seqno() const { return seqno_; }
 
  private:
-  /// What was packed and never left: the stream without the datagrams' headers.
+  /// Packed but never sent: the stream without the datagrams' headers.
   struct Unsent {
     std::vector<std::byte> stream;
     std::size_t tail = 0;  ///< Bytes before the first packet header.
@@ -103,7 +104,7 @@ class UdpstrPacker {
   };
   Unsent take_back(std::size_t run, std::size_t datagram);
 
-  /// Bytes left in the datagram that is being filled; 0 when there is none.
+  /// Bytes left in the open datagram; 0 if there is none.
   std::size_t room() const { return open_ ? limit_ - used_ : 0; }
   template <class Flush>
   void next_datagram(Flush&& flush) {

@@ -12,13 +12,13 @@ std::uint32_t number16(std::span<const std::byte> b, std::size_t at) {
   return std::to_integer<std::uint32_t>(b[at]) << 8 | std::to_integer<std::uint32_t>(b[at + 1]);
 }
 
-/// Is there room for a header where the first one is said to be?
+/// Whether there is room for a packet header at the announced offset.
 bool fits(std::size_t first, std::size_t datagram) {
   return first == kNoPacketHeader ||
          (first >= kUdpstrHeaderSize && first + kPacketHeaderSize <= datagram);
 }
 
-/// A datagram that is older than this is no late one: the sender began anew.
+/// A datagram that is further behind is not late: the sender has restarted.
 constexpr std::int32_t kReorderWindow = 4096;
 
 }  // namespace
@@ -46,7 +46,7 @@ bool UdpstrUnpacker::read(std::span<const std::byte> datagram, std::size_t first
     in_sync_ = true;
     return read_packets(datagram.subspan(first));
   }
-  // The sender's word on where the first header is must agree with where the stream comes to.
+  // The announced offset of the first header must match the position of the stream.
   const std::size_t wanted = in_packet_ ? header_.captured - partial_.size() : 0;
   const std::size_t end = kUdpstrHeaderSize + wanted;
   if (begins_packet ? first != end : end < datagram.size()) return false;
@@ -63,7 +63,7 @@ bool UdpstrUnpacker::read(std::span<const std::byte> datagram, std::size_t first
 }
 
 bool UdpstrUnpacker::follow(std::uint32_t seqno) {
-  // The difference as a signed number, since sequence numbers wrap.
+  // A signed difference, because sequence numbers wrap.
   const auto ahead = expected_ ? static_cast<std::int32_t>(seqno - *expected_) : 0;
   if (ahead < -kReorderWindow) {
     ++counts_.restarts;

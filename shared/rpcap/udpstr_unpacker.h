@@ -1,5 +1,5 @@
-// Takes udpstr datagrams (RPCAP message type 110; the format stands in udpstr_packer.h) apart into
-// packets, through losses and hostile input.
+// Unpacks udpstr datagrams (RPCAP message type 110; see udpstr_packer.h for the format) into
+// packets. Tolerates losses and hostile input.
 #pragma once
 
 #include <cstddef>
@@ -13,28 +13,28 @@
 
 namespace sidetap::rpcap {
 
-/// A packet that claims more than this is malformed; the largest real ones (BIG TCP) are below.
+/// A packet that claims to be larger is malformed. The largest real ones (BIG TCP) are smaller.
 inline constexpr std::uint32_t kMaxPacketBytes = 1U << 20;
 
 struct UdpstrCounts {
   std::uint64_t datagrams = 0;
-  std::uint64_t lost_datagrams = 0;  ///< By the gaps between sequence numbers.
-  std::uint64_t late_datagrams = 0;  ///< Out of order; counted as lost before, and not used.
-  std::uint64_t restarts = 0;        ///< The numbers fell back far: the sender began anew.
-  std::uint64_t malformed = 0;       ///< Datagrams in which something contradicts the format.
+  std::uint64_t lost_datagrams = 0;  ///< From gaps in the sequence numbers.
+  std::uint64_t late_datagrams = 0;  ///< Out of order: not used, and already counted as lost.
+  std::uint64_t restarts = 0;        ///< The numbers fell back far: the sender restarted.
+  std::uint64_t malformed = 0;       ///< Datagrams that violate the format.
   std::uint64_t packets = 0;
-  std::uint64_t broken_packets = 0;  ///< Begun, and the rest was lost.
+  std::uint64_t broken_packets = 0;  ///< Began, but the rest was lost.
 };
 
 class UdpstrUnpacker {
  public:
-  /// The packet's bytes are valid during the call.
+  /// The packet's bytes are valid only during the call.
   using Deliver = std::function<void(const PacketHeader&, std::span<const std::byte>)>;
 
   explicit UdpstrUnpacker(Deliver deliver) : deliver_(std::move(deliver)) {}
 
-  /// One datagram, whole. After a gap the stream goes on at the first packet header that begins
-  /// in a datagram.
+  /// Takes one whole datagram, including its header. After a gap, unpacking resumes at the first
+  /// packet header that begins in a datagram.
   void add(std::span<const std::byte> datagram);
   const UdpstrCounts& counts() const { return counts_; }
 

@@ -1,5 +1,5 @@
-// The options of a tap that the webhook sets by itself, from the pod and from where the registry
-// is: no key of the configuration stands for them.
+// The tap options that the webhook sets by itself, from the pod and from the registry's address.
+// They have no key in the configuration.
 #pragma once
 
 #include <array>
@@ -9,9 +9,9 @@
 
 namespace sidetap::tap {
 
-/// RPCAP's, where an address names none.
+/// The RPCAP port, for a sensor address without one.
 inline constexpr std::uint16_t kSensorPort = 2003;
-/// The registry's in the webhook's container.
+/// The registry's port in the webhook's container.
 inline constexpr std::uint16_t kRegistryPort = 8444;
 
 inline constexpr config::OptionSpec kPodName = {.flag = "--pod-name",

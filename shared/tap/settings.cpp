@@ -8,7 +8,7 @@
 namespace sidetap::tap {
 namespace {
 
-/// "512K" for 524288: as an operator would write it.
+/// As an operator writes it: "512K" for 524288.
 std::string in_largest_unit(std::uint64_t bytes) {
   constexpr std::string_view kUnits = "KMG";
   std::string_view unit;

@@ -1,13 +1,13 @@
-// The settings of a tap that have a key in the webhook's configuration: each declared once, for
-// both programs.
+// The tap settings that have a key in the webhook's configuration, each declared once for both
+// programs.
 //
-// From a row of kSettings follow the tap's option (the sidecar binds it to its target), how the
-// webhook reads the key and a pod's annotation, the variable that the webhook writes into the tap's
+// A row of kSettings defines the tap's option (the sidecar binds it to its target), how the webhook
+// reads the key and a pod's annotation, the variable that the webhook writes into the tap's
 // container, the chart's schema and templates, and the operator's table of options.
 //
-// To add a setting, add its row and bind it in the sidecar's options; the test `option_texts` then
-// says how to bring the chart and the pages up to date. An option of the tap that needs no key is
-// declared by the sidecar alone: operators set its variable by sidecar.env.
+// To add a setting, add its row and bind it in the sidecar's options. The test `option_texts` then
+// says how to update the chart and the pages. Declare an option that needs no key in the sidecar
+// only: operators set its variable with sidecar.env.
 #pragma once
 
 #include <array>
@@ -21,40 +21,40 @@
 
 namespace sidetap::tap {
 
-/// How the configuration writes a setting.
+/// The form of a setting's value in the configuration.
 enum class Form : std::uint8_t {
   kNumber,    ///< From `least` to `most`.
   kSize,      ///< Bytes as text, "4M", from `least` to `most`. Empty: the tap's own default.
   kWord,      ///< One of `words`.
-  kText,      ///< A text that `check` takes.
-  kTexts,     ///< A list of texts, or one text with commas, that `check` takes as one text.
-  kPrefixes,  ///< The same, of CIDRs.
+  kText,      ///< A text that `check` accepts.
+  kTexts,     ///< A list of texts or one comma-separated text; `check` gets one text.
+  kPrefixes,  ///< The same, for CIDRs.
 };
 
-/// Gives the value to keep, or what would be accepted.
+/// Returns the value to keep; the Error says what is accepted.
 using Check = Result<std::string> (*)(std::string_view);
 
 struct Setting {
-  std::string_view key;  ///< Where the configuration and the chart's values have it.
+  std::string_view key;  ///< Path in the configuration and the chart's values.
   config::OptionSpec option;
   Form form = Form::kText;
   std::uint64_t least = 0;
   std::uint64_t most = 0;
   std::string_view unit = {};     ///< Of a number, for error lines.
   std::string_view words = {};    ///< "auto,never,always".
-  Check check = nullptr;          ///< None for the sensors, whose port is a key of its own.
-  std::string_view initial = {};  ///< What holds where the operator says nothing.
-  std::string_view implied = {};  ///< A value that is not written: the tap assumes it anyway.
-  std::string_view before = {};   ///< Stands before the value in the variable.
+  Check check = nullptr;          ///< Null for the sensors: their port is a separate key.
+  std::string_view initial = {};  ///< The value if the operator sets none.
+  std::string_view implied = {};  ///< Not written to the container: the tap's own default.
+  std::string_view before = {};   ///< Prefix of the value in the variable.
 };
 
-/// Empty, or names of network interfaces; each once.
+/// Accepts an empty text, or names of network interfaces. Repetitions are dropped.
 Result<std::string> check_interfaces(std::string_view text);
-/// In their usual form.
+/// Returns the prefixes in canonical form.
 Result<std::string> check_prefixes(std::string_view text);
 Result<std::string> check_tapped_peers(std::string_view text);
 
-/// In the order in which the container's environment has them.
+/// In the order of the container's environment.
 inline constexpr auto kSettings = std::to_array<Setting>({
     {.key = "sensor.address",
      .option = {.flag = "--sensor",
@@ -197,7 +197,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .initial = "json"},
 });
 
-/// The setting of this variable; without one, the call does not compile.
+/// The setting with this environment variable; does not compile if there is none.
 consteval const Setting& setting_of(std::string_view variable) {
   for (const Setting& setting : kSettings)
     if (setting.option.env == variable) return setting;
@@ -219,10 +219,10 @@ inline constexpr const Setting& kStatusPort = setting_of("STATUS_LISTEN");
 inline constexpr const Setting& kLogLevel = setting_of("LOG_LEVEL");
 inline constexpr const Setting& kLogFormat = setting_of("LOG_FORMAT");
 
-/// The value to keep, or what would be accepted. Not for the sensors.
+/// Returns the value to keep; the Error says what is accepted. Not for the sensors.
 Result<std::string> check(const Setting& setting, std::string_view text);
 
-/// How the tap reads a number, and a size.
+/// The tap's parsers for a setting of form kNumber and of form kSize.
 template <typename T>
 config::Parser<T> number(const Setting& setting) {
   return config::number<T>(static_cast<T>(setting.least), static_cast<T>(setting.most),
@@ -232,7 +232,7 @@ inline config::Parser<std::uint64_t> size(const Setting& setting) {
   return config::byte_size(setting.least, setting.most);
 }
 
-/// A value for each setting, checked; at first the one that holds where the operator says nothing.
+/// A checked value for each setting, initially Setting::initial.
 class Values {
  public:
   Values() {

@@ -29,7 +29,7 @@ nlohmann::ordered_json to_json(const Field& field) {
   return std::visit([](const auto& value) { return nlohmann::ordered_json(value); }, field.value);
 }
 
-/// Invalid UTF-8 (a name from the network) must not end the process: it is replaced.
+/// Replaces invalid UTF-8 (for example in a name from the network), which would otherwise throw.
 std::string dump(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

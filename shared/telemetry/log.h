@@ -1,4 +1,4 @@
-// The log: one line an event, as text for people or as JSON for machines, on standard error.
+// The log: one line per event on standard error, as text for people or as JSON for machines.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ std::vector<std::pair<std::string, LogLevel>> log_level_words();
 void init_log(LogFormat format, LogLevel level);
 bool log_enabled(LogLevel level);
 
-/// A named value of an event. Strings are escaped by the log.
+/// A named value of an event. The log escapes strings.
 struct Field {
   std::string_view key;
   std::variant<std::string, std::int64_t, std::uint64_t, double, bool> value;

@@ -1,4 +1,4 @@
-// Keeps those outside from filling the log.
+// Keeps outsiders from filling the log.
 #pragma once
 
 #include <chrono>
@@ -9,14 +9,16 @@
 
 namespace sidetap::telemetry {
 
-/// Lets so many events of each period into the log, and counts the others. Any thread.
+/// Admits at most a given number of events per period to the log, and counts the others. Safe from
+/// any thread.
 class LogThrottle {
  public:
   using Clock = std::chrono::steady_clock;
 
   LogThrottle(unsigned most, std::chrono::seconds period) : most_(most), period_(period) {}
 
-  /// Nothing: do not log this event. Else how many were kept back since the last one that was not.
+  /// Returns nothing if this event must not be logged. Otherwise returns how many events were
+  /// suppressed since the last admitted one.
   std::optional<std::uint64_t> admit(Clock::time_point now = Clock::now()) {
     const std::lock_guard lock(mutex_);
     if (now - start_ >= period_) {

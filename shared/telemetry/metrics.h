@@ -1,6 +1,6 @@
 // Metrics in the Prometheus text format, on prometheus-cpp.
 //
-// Each component declares its metrics as constants of type MetricSpec in one list; code, exposition
+// Each component declares its metrics as constants of type MetricSpec in one list. Code, exposition
 // and documentation follow from that list.
 #pragma once
 
@@ -32,7 +32,7 @@ struct MetricSpec {
 
 using Labels = std::map<std::string, std::string>;
 
-/// A counter for a path where every nanosecond counts: one thread adds, any thread reads.
+/// A counter for the packet path: one thread adds, any thread reads.
 class HotCounter {
  public:
   void add(std::uint64_t n = 1) {
@@ -44,8 +44,8 @@ class HotCounter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// Owns the metrics of one program. All members are thread-safe. The same spec and labels give the
-/// same metric again. Label values must come from a bounded set.
+/// Owns the metrics of one program. All members are thread-safe. The same spec and labels return
+/// the same metric. Label values must come from a bounded set.
 class MetricsRegistry {
  public:
   MetricsRegistry();
@@ -56,7 +56,7 @@ class MetricsRegistry {
   prometheus::Counter& counter(const MetricSpec& spec, const Labels& labels = {});
   prometheus::Gauge& gauge(const MetricSpec& spec, const Labels& labels = {});
   prometheus::Histogram& histogram(const MetricSpec& spec, const Labels& labels = {});
-  /// A counter or gauge whose value is asked for at each scrape; `read` is called on the scraping
+  /// A counter or gauge whose value is read at each scrape. `read` is called on the scraping
   /// thread.
   void expose(const MetricSpec& spec, Labels labels, std::function<double()> read);
 

@@ -9,15 +9,15 @@
 namespace sidetap::yaml {
 namespace {
 
-/// Below that many keys a look at each of them is faster.
+/// Up to this many keys, a linear search is faster.
 constexpr std::size_t kFewKeys = 16;
 
 std::size_t text_size(const Tree& value) {
   return value.is_string() ? value.get_ref<const std::string&>().size() : 0;
 }
 
-/// kubectl refuses a document most of which is repeated: above a thousand values 99 of 100, falling
-/// to 10 of 100 where there are millions.
+/// kubectl refuses a document if aliases repeat most of it: 99 % above a thousand values, falling
+/// to 10 % for millions.
 bool is_excessive(std::size_t repeated, std::size_t all) {
   constexpr double kFrom = 400'000;
   constexpr double kTo = 4'000'000;
@@ -76,7 +76,7 @@ std::string TreeBuilder::path_of_next() const {
 
 bool TreeBuilder::keep_anchor(const Origin& origin, const Tree& value, const Cost& cost) {
   if (origin.anchor.empty()) return true;
-  // Anchors within each other hold their contents more than once.
+  // Nested anchors hold their contents more than once.
   kept_.add(cost);
   if (kept_.values > kMaxValues || kept_.bytes > kMaxRepeated)
     return fail("too large: anchors hold most of it", origin.line);
@@ -96,7 +96,7 @@ bool TreeBuilder::begin(Tree empty, const Origin& origin) {
   if (frames_.size() >= kMaxDepth) return fail("nested too deeply", origin.line);
   if (expects_key()) return fail("a key is not a text", origin.line);
   if (!count({}, false, origin.line)) return false;
-  // From here on the name stands for this one, though it is not whole yet.
+  // From now on, the name refers to this value, although it is still incomplete.
   if (!origin.anchor.empty()) anchors_[origin.anchor] = {};
   std::string path = path_of_next();
   frames_.push_back({.value = std::move(empty),
@@ -145,7 +145,7 @@ bool TreeBuilder::deliver(Tree value, const Cost& cost, std::size_t line, bool r
   if (is_beyond_json(value)) beyond_json_ = line;
   if (frames_.empty()) {
     root_ = std::move(value);
-    // A later value of the same key may have taken its place.
+    // A later value of the same key may have replaced it.
     if (beyond_json_ == 0 || !holds_beyond_json(root_)) return true;
     return fail("JSON has no number for .inf and .nan", beyond_json_);
   }
@@ -165,7 +165,7 @@ bool TreeBuilder::deliver(Tree value, const Cost& cost, std::size_t line, bool r
 }
 
 bool TreeBuilder::set(Frame& frame, const std::string& key, Tree value, bool own) {
-  // A vector of pairs; its own look-up walks along all of them.
+  // A vector of pairs, whose own look-up is linear.
   auto& members = frame.value.get_ref<Tree::object_t&>();
   std::size_t place = members.size();
   if (members.size() > kFewKeys) {
@@ -191,7 +191,7 @@ bool TreeBuilder::set(Frame& frame, const std::string& key, Tree value, bool own
 }
 
 bool TreeBuilder::merge(Frame& frame, const Tree& value, bool repeats, std::size_t line) {
-  // What was there before is replaced: for kubectl the order counts.
+  // Replaces earlier values, because the order counts in kubectl.
   const auto merge_one = [&](const Tree& mapping) {
     for (const auto& [key, member] : mapping.items()) set(frame, key, member, false);
   };
@@ -203,7 +203,7 @@ bool TreeBuilder::merge(Frame& frame, const Tree& value, bool repeats, std::size
       value.is_array() && !repeats &&
       std::all_of(value.begin(), value.end(), [](const Tree& one) { return one.is_object(); });
   if (!mappings) return fail("<< merges mappings only", line);
-  // Of several the first has the last word.
+  // If several are merged, the first one wins.
   std::for_each(value.rbegin(), value.rend(), merge_one);
   return true;
 }

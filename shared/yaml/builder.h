@@ -1,4 +1,4 @@
-// A tree, put together from what a reader meets one after the other. Bounded, whatever comes.
+// Builds a tree from the events of a reader, within bounds for any input.
 #pragma once
 
 #include <cstddef>
@@ -13,38 +13,38 @@
 
 namespace sidetap::yaml {
 
-/// Where a value or key comes from.
+/// The source of a value or key.
 struct Origin {
-  std::string anchor = {};  ///< The name by which aliases repeat it; empty: none.
+  std::string anchor = {};  ///< The name by which aliases repeat it. Empty: none.
   std::size_t line = 1;
-  bool merges = false;  ///< As a key: what follows is merged ("<<").
+  bool merges = false;  ///< For a key: its value is merged ("<<").
 };
 
-/// Every function that returns false has set fault(); the builder is of no more use then, but for
-/// partial().
+/// A function that returns false has set fault(). After that, use only fault() and partial().
 class TreeBuilder {
  public:
   TreeBuilder(Repeated repeated, Lines* lines) : repeated_(repeated), lines_(lines) {}
 
-  /// A scalar, as a value or, in a mapping, in turn as a key.
+  /// A scalar: a value or, alternately in a mapping, a key.
   bool scalar(Tree value, const Origin& origin);
   bool begin_list(const Origin& origin) { return begin(Tree::array(), origin); }
   bool begin_mapping(const Origin& origin) { return begin(Tree::object(), origin); }
   bool end();
-  /// The value of the anchor, again.
+  /// Repeats the value of the anchor.
   bool alias(const std::string& anchor, std::size_t line);
 
   bool fail(std::string what, std::size_t line);
   const std::string& fault() const { return fault_; }
-  /// The next scalar is a key.
+  /// Whether the next scalar is a key.
   bool expects_key() const;
-  /// The whole; null: nothing came.
+  /// The whole tree; null if nothing was added.
   Tree take() { return std::move(root_); }
-  /// What there is so far, for a word about what has a fault.
+  /// The tree so far, to name a faulty document in a message.
   Tree partial();
 
  private:
-  /// What a value costs: values in it after aliases are followed, its levels, and bytes of text.
+  /// The cost of a value: the values in it after aliases are expanded, its levels, and bytes of
+  /// text.
   struct Cost {
     std::size_t values = 1;
     std::size_t levels = 0;
@@ -56,26 +56,26 @@ class TreeBuilder {
     Cost cost;
     bool complete = false;
   };
-  /// A list or mapping that has begun.
+  /// A list or mapping that is still open.
   struct Frame {
     Tree value;
     Origin origin;
     Cost cost;
     std::string path;                               ///< For the lines of its keys.
-    std::optional<std::string> key = std::nullopt;  ///< Its value is to come.
+    std::optional<std::string> key = std::nullopt;  ///< Its value is pending.
     std::size_t key_line = 0;
-    bool merging = false;        ///< What comes is merged.
-    std::vector<bool> own = {};  ///< For each key: it stands there, not merged.
-    std::unordered_map<std::string, std::size_t> places = {};  ///< Of many keys.
+    bool merging = false;        ///< The next value is merged.
+    std::vector<bool> own = {};  ///< For each key: written here, not merged.
+    std::unordered_map<std::string, std::size_t> places = {};  ///< Index of many keys.
   };
 
   bool begin(Tree empty, const Origin& origin);
-  /// `repeats`: it is an alias's.
+  /// `repeats`: the value comes from an alias.
   bool deliver(Tree value, const Cost& cost, std::size_t line, bool repeats);
   bool take_key(const Tree& value, const Origin& origin);
   bool set(Frame& frame, const std::string& key, Tree value, bool own);
   bool merge(Frame& frame, const Tree& value, bool repeats, std::size_t line);
-  /// What was merged stands behind what the mapping says itself.
+  /// Moves merged keys after the mapping's own keys.
   static void own_first(Frame& frame);
   bool count(const Cost& cost, bool repeated, std::size_t line);
   bool keep_anchor(const Origin& origin, const Tree& value, const Cost& cost);
@@ -89,8 +89,8 @@ class TreeBuilder {
   std::size_t values_ = 0;
   std::size_t repeated_values_ = 0;
   std::size_t repeated_bytes_ = 0;
-  Cost kept_;                    ///< Of all that anchors hold.
-  std::size_t beyond_json_ = 0;  ///< The line of a number that JSON has not; 0: there is none.
+  Cost kept_;                    ///< Of everything that anchors hold.
+  std::size_t beyond_json_ = 0;  ///< Line of a number that JSON cannot represent. 0: none.
   std::string fault_;
 };
 

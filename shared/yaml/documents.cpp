@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::string_view kSeparator = "---";
 constexpr std::string_view kBlanks = " \t\r\n\v\f";
-/// As far as kubectl looks for the brace.
+/// How far kubectl searches for the brace.
 constexpr std::size_t kGuessed = 4096;
 
 std::size_t lines_in(std::string_view text) {
@@ -25,7 +25,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
 }
 
-/// The bytes of the JSON object at the beginning of `text`; nothing: it does not end.
+/// The size of the JSON object at the start of `text`; nothing if it does not end.
 std::size_t object_size(std::string_view text) {
   std::size_t depth = 0;
   bool quoted = false;
@@ -43,7 +43,7 @@ std::size_t object_size(std::string_view text) {
   return 0;
 }
 
-/// Cuts a stream into documents.
+/// Splits a stream into documents.
 class Stream {
  public:
   Stream(std::string_view text, Repeated repeated, Lines* lines)
@@ -68,7 +68,7 @@ class Stream {
     rest_.remove_prefix(bytes);
   }
 
-  /// False: the rest is YAML. Once a second object has come, nothing is.
+  /// Returns false if the rest is YAML. After a second object, nothing is read as YAML.
   bool take_json() {
     while (true) {
       const std::size_t first = rest_.find_first_not_of(" \t\r\n");
@@ -79,7 +79,7 @@ class Stream {
       Document document = read_json(std::string(value.substr(0, size == 0 ? value.npos : size)),
                                     reading(line_ + lines_in(rest_.substr(0, first))), is_json);
       if (!is_json && documents_.all.size() < 2) {
-        // As kubectl: blanks are passed over, to the end of the line.
+        // Like kubectl, skips blanks up to the end of the line.
         const std::size_t line_end = rest_.find('\n');
         consume(line_end < first ? line_end + 1 : first);
         return false;
@@ -90,7 +90,7 @@ class Stream {
     }
   }
 
-  /// A line, its end made a plain one; nothing left: empty.
+  /// The next line with a plain line end; empty if nothing is left.
   std::string take_line() {
     const std::size_t end = rest_.find('\n');
     std::string line(rest_.substr(0, end));

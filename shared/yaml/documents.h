@@ -1,13 +1,14 @@
-// Kubernetes manifests as text: a stream of documents, YAML or JSON, read as kubectl reads them.
+// Reads Kubernetes manifests as kubectl does: a stream of documents in YAML or JSON.
 //
-// kubectl cuts the text at lines that begin with "---" before YAML sees it, takes what begins with
-// a brace for JSON first, and reads each YAML document with a port of libyaml and the types of YAML
-// 1.1. This reader builds on libyaml's events and does the same; tests/oracle compares the two.
-// Where they differ, this one refuses:
+// kubectl splits the text at lines that begin with "---" before it parses YAML, tries text that
+// begins with a brace as JSON first, and reads each YAML document with a port of libyaml and the
+// types of YAML 1.1. This reader does the same with libyaml's events; tests/oracle compares the
+// two. Where they differ, this reader refuses:
 //   - text that is not UTF-8 or UTF-16 (kubectl puts U+FFFD there)
-//   - more than kMaxDepth levels, kMaxValues values or kMaxRepeated bytes that aliases repeat
-//   - a key that JSON has not (null), also in a mapping that a later value of the same key replaces
-//   - in flow style, "x:" before one of ",[]{}", and a tag with one of ",[]" in it or behind it
+//   - more than kMaxDepth levels, kMaxValues values or kMaxRepeated bytes of text from aliases
+//   - a key that JSON does not allow (null), even in a mapping that a later value of the same key
+//     replaces
+//   - in flow style, "x:" before one of ",[]{}", and a tag that contains or precedes one of ",[]"
 #pragma once
 
 #include <cstddef>
@@ -21,30 +22,30 @@
 
 namespace sidetap::yaml {
 
-/// What becomes of a key that stands twice in a mapping.
+/// How to treat a key that occurs twice in a mapping.
 enum class Repeated : bool {
-  kLast,    ///< The last one counts, as for kubectl.
-  kRefuse,  ///< It is a fault. What "<<" merges may still repeat a key.
+  kLast,    ///< The last one counts, as in kubectl.
+  kRefuse,  ///< A fault. Values merged with "<<" may still repeat a key.
 };
 
-/// The line of every key, by its path: "sidecar.resources", "taps[1].name". Keys that an alias
-/// repeats are not among them.
+/// The line of every key, by its path: "sidecar.resources", "taps[1].name". Excludes keys that an
+/// alias repeats.
 using Lines = std::map<std::string, std::size_t>;
 
 struct Document {
-  Tree tree = {};          ///< Null: empty. With a fault: what was read before it, to name it by.
-  std::size_t line = 1;    ///< Of the text, where the document begins.
-  std::string fault = {};  ///< Why it cannot be read, with the line; empty: it can.
-  std::string text = {};   ///< Of a document with a fault, as it stands; ends in a line end.
+  Tree tree = {};  ///< Null: empty. With a fault: what was read before it, to name the document.
+  std::size_t line = 1;    ///< Line of the text at which the document begins.
+  std::string fault = {};  ///< Why it cannot be read, with the line. Empty: none.
+  std::string text = {};   ///< Only with a fault: the original text, with a final newline.
 };
 
 struct Documents {
   std::vector<Document> all;
-  bool json = false;  ///< Each is JSON.
+  bool json = false;  ///< All documents are JSON.
 };
 
-/// Cuts and reads `text`. Error: it is no text at all. `lines`, if given, gets those of all
-/// documents.
+/// Splits and reads `text`. Error: it is not text at all. `lines`, if given, receives the lines of
+/// all documents.
 Result<Documents> read_documents(std::string_view text, Repeated repeated, Lines* lines = nullptr);
 
 }  // namespace sidetap::yaml

@@ -8,7 +8,7 @@
 namespace sidetap::yaml {
 namespace {
 
-/// Four hexadecimal digits behind "\u" at `at`; -1: there is no such escape.
+/// The value of the four hexadecimal digits after "\u" at `at`; -1 if there is no such escape.
 int escaped_unit(std::string_view text, std::size_t at) {
   if (text.substr(at, 2) != "\\u" || at + 6 > text.size()) return -1;
   int value = 0;
@@ -21,7 +21,7 @@ int escaped_unit(std::string_view text, std::size_t at) {
   return value;
 }
 
-/// Go puts U+FFFD in the place of a surrogate without its partner; the library refuses it.
+/// Go replaces a lone surrogate with U+FFFD; the library refuses it.
 void replace_lone_surrogates(std::string& text) {
   const auto is_high = [](int unit) { return unit >= 0xd800 && unit < 0xdc00; };
   const auto is_low = [](int unit) { return unit >= 0xdc00 && unit < 0xe000; };
@@ -38,7 +38,7 @@ void replace_lone_surrogates(std::string& text) {
   }
 }
 
-/// Passes over a text and counts its lines. Copies count together.
+/// Iterates over a text and counts its lines. Copies share the count.
 class Cursor {
  public:
   using iterator_category = std::forward_iterator_tag;
@@ -60,10 +60,10 @@ class Cursor {
   std::size_t* line_;
 };
 
-/// What the library's parser calls; false ends it.
+/// The callbacks of the library's parser. False ends parsing.
 class Handler {
  public:
-  /// `line`: where the parser is.
+  /// `line` is the parser's current line.
   Handler(const std::size_t& line, const Reading& reading)
       : line_(line), builder_(reading.repeated, reading.lines) {}
 

@@ -1,4 +1,4 @@
-// One document of a stream, cut out of it.
+// Readers for one document of a stream.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +8,18 @@
 
 namespace sidetap::yaml {
 
-/// What a reader needs to know besides the text.
+/// What a reader needs besides the text.
 struct Reading {
-  std::size_t line = 1;  ///< Of the stream, where the document begins.
+  std::size_t line = 1;  ///< Line of the stream at which the document begins.
   Repeated repeated = Repeated::kLast;
-  Lines* lines = nullptr;  ///< Gets those of the document's keys; null: nobody asks.
+  Lines* lines = nullptr;  ///< Receives the lines of the document's keys. May be null.
 };
 
-/// YAML. What follows the end of the document is not looked at.
+/// Reads YAML. Ignores what follows the end of the document.
 Document read_yaml(std::string text, const Reading& reading);
 
-/// One JSON value. A surrogate without its partner becomes U+FFFD. `is_json`: false when the fault
-/// is that the text is none.
+/// Reads one JSON value. A lone surrogate becomes U+FFFD. Sets `is_json` to false if the fault is
+/// that the text is not JSON.
 Document read_json(std::string text, const Reading& reading, bool& is_json);
 
 }  // namespace sidetap::yaml

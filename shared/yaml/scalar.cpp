@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kTags = "tag:yaml.org,2002:";
 
-/// The kind that a text has by its looks. The names are those of YAML's tags.
+/// The kind of a text, judged by its form. Named after YAML's tags.
 enum class Kind { kStr, kNull, kBool, kInt, kFloat, kTimestamp };
 constexpr std::array<std::string_view, 6> kKindNames = {"str", "null",  "bool",
                                                         "int", "float", "timestamp"};
@@ -47,7 +47,7 @@ std::optional<Resolved> word(const std::string& text) {
   return std::nullopt;
 }
 
-/// Digits of `base` and nothing else; nothing when they exceed 64 bits.
+/// The value of a text that consists only of digits of `base`; nothing if it exceeds 64 bits.
 std::optional<std::uint64_t> magnitude(std::string_view digits, int base) {
   std::uint64_t value = 0;
   const char* const end = digits.data() + digits.size();
@@ -56,7 +56,7 @@ std::optional<std::uint64_t> magnitude(std::string_view digits, int base) {
   return value;
 }
 
-/// Signed if it fits, else unsigned; nothing: neither.
+/// Signed if it fits, otherwise unsigned; nothing if it fits neither.
 std::optional<Tree> integer(bool negative, bool signed_text, std::uint64_t magnitude) {
   constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
   if (negative) {
@@ -68,7 +68,7 @@ std::optional<Tree> integer(bool negative, bool signed_text, std::uint64_t magni
   return Tree(magnitude);
 }
 
-/// As Go's parser: a sign, then 0x, 0o, 0b or a leading 0 for another base.
+/// Like Go's parser: a sign, then 0x, 0o, 0b or a leading 0 for another base.
 std::optional<Tree> parse_integer(std::string_view text) {
   const bool negative = text.starts_with('-');
   const bool has_sign = negative || text.starts_with('+');
@@ -85,7 +85,7 @@ std::optional<Tree> parse_integer(std::string_view text) {
   return value ? integer(negative, has_sign, *value) : std::nullopt;
 }
 
-/// A sign between the mark and the digits: 0b-1. go-yaml takes such for numbers.
+/// A sign between the base prefix and the digits, as in 0b-1: go-yaml reads this as a number.
 std::optional<Tree> parse_odd_binary(std::string_view text) {
   const bool negative = text.starts_with("-0b");
   if (!negative && !text.starts_with("0b")) return std::nullopt;
@@ -124,7 +124,7 @@ bool looks_like_float(std::string_view text) {
   return at == text.size();
 }
 
-/// Nothing when it is beyond a double's range. What is too small is zero.
+/// Nothing if it exceeds a double's range. A value that is too small becomes zero.
 std::optional<double> parse_float(const std::string& text) {
   if (!looks_like_float(text)) return std::nullopt;
   const double value = std::strtod(text.c_str(), nullptr);
@@ -136,7 +136,7 @@ std::string without_underscores(std::string text) {
   return text;
 }
 
-/// Behind a point Go's own rule holds: an underscore stands between two digits.
+/// After a point, Go's rule applies: an underscore must be between two digits.
 bool underscores_separate_digits(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i)
     if (text[i] == '_' &&
@@ -161,7 +161,7 @@ std::optional<Resolved> number(const std::string& text) {
   return std::nullopt;
 }
 
-/// By the looks alone.
+/// Resolves a text by its form alone.
 Resolved look(const std::string& text) {
   constexpr std::string_view kNumbers = "+-.0123456789";
   constexpr std::string_view kWords = "yYnNtTfFoO~";
@@ -215,7 +215,7 @@ std::string spelling(const Tree& spelled) {
 
 namespace {
 
-/// Go's %g of a 32-bit float in its shortest form.
+/// Formats like Go's %g for the shortest form of a 32-bit float.
 std::string float_text(double wide) {
   const auto value = static_cast<float>(wide);
   if (std::isnan(value)) return ".nan";
@@ -224,7 +224,7 @@ std::string float_text(double wide) {
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
                                  std::chars_format::scientific)
                        .ptr;
-  // "-1.2345e+01": a sign, digits with the point behind the first one, the exponent.
+  // "-1.2345e+01": a sign, digits with the point after the first one, and the exponent.
   std::string text(buffer.data(), end);
   const std::size_t mark = text.find('e');
   const int exponent = std::atoi(text.c_str() + mark + 1);

@@ -1,4 +1,4 @@
-# Documents as kubectl reads them; stands on the ground alone.
+# Reads documents as kubectl does. Depends only on sidetap_net.
 sidetap_library(sidetap_yaml PCH tree
   SOURCES yaml/builder.cpp yaml/documents.cpp yaml/json_reader.cpp yaml/scalar.cpp yaml/text.cpp yaml/tree.cpp
     yaml/yaml_reader.cpp yaml/yaml_writer.cpp

@@ -8,7 +8,7 @@ namespace {
 
 constexpr char32_t kReplacement = 0xfffd;
 
-/// The bytes of the character at the beginning of `text`; 0: they are no character.
+/// The size of the character at the start of `text` in bytes; 0 if it is not a character.
 std::size_t character_size(std::string_view text) {
   const auto at = [&](std::size_t i) -> unsigned {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
@@ -115,7 +115,7 @@ class Front {
     text_.remove_prefix(1);
     return true;
   }
-  /// A number of `least` to `most` digits between the bounds; -1: there is none.
+  /// Reads a number of `least` to `most` digits within the bounds; -1 if there is none.
   int number(std::size_t least, std::size_t most, int lowest, int highest) {
     std::size_t size = 0;
     int value = 0;
@@ -124,7 +124,7 @@ class Front {
     text_.remove_prefix(size);
     return size >= least && value >= lowest && value <= highest ? value : -1;
   }
-  /// A fraction of a second, if there is one.
+  /// Skips a fraction of a second, if any.
   void skip_fraction() {
     if (text_.size() < 2 || (text_[0] != '.' && text_[0] != ',') || text_[1] < '0' ||
         text_[1] > '9')

@@ -1,4 +1,4 @@
-// Bytes to text, as Go's libraries do it.
+// Converts bytes to text as Go's libraries do.
 #pragma once
 
 #include <optional>
@@ -9,14 +9,14 @@ namespace sidetap::yaml {
 
 bool is_utf8(std::string_view bytes);
 
-/// Each byte that belongs to no UTF-8 character becomes U+FFFD.
+/// Replaces each byte that is not part of a UTF-8 character with U+FFFD.
 std::string with_replacements(std::string_view bytes);
 
-/// Text that begins with the byte order mark of UTF-16 as UTF-8, a surrogate without its partner as
-/// U+FFFD; nothing: it begins otherwise.
+/// Converts text that begins with a UTF-16 byte order mark to UTF-8, with U+FFFD for a lone
+/// surrogate. Returns nothing for other text.
 std::optional<std::string> from_utf16(std::string_view bytes);
 
-/// A date, or a date and a time, of the formats that go-yaml takes for a !!timestamp.
+/// Whether `text` is a date, or a date and time, in a format that go-yaml reads as a !!timestamp.
 bool is_timestamp(std::string_view text);
 
 /// Appends a code point as UTF-8.

@@ -1,4 +1,4 @@
-// libyaml's events into a tree, and what go-yaml, kubectl's port of libyaml, does otherwise.
+// Turns libyaml's events into a tree, with the deviations of go-yaml, kubectl's port of libyaml.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -13,7 +13,7 @@
 namespace sidetap::yaml {
 namespace {
 
-/// How often a text is mended and read anew for go-yaml's \' in double quotes.
+/// How often a text is repaired and read again for go-yaml's \' in double quotes.
 constexpr unsigned kMostMended = 64;
 
 constexpr std::string_view kMergeTag = "tag:yaml.org,2002:merge";
@@ -29,14 +29,14 @@ using Parser = std::unique_ptr<yaml_parser_t, ParserDeleter>;
 Parser parser_of(const std::string& text) {
   Parser parser(new yaml_parser_t());
   if (yaml_parser_initialize(parser.get()) == 0) throw std::bad_alloc();
-  // What it is told, it does not guess: no byte order mark is skipped.
+  // With an explicit encoding, libyaml does not guess and skips no byte order mark.
   yaml_parser_set_encoding(parser.get(), YAML_UTF8_ENCODING);
   yaml_parser_set_input_string(parser.get(), reinterpret_cast<const unsigned char*>(text.data()),
                                text.size());
   return parser;
 }
 
-/// Owns what an event holds.
+/// Owns the data of an event.
 struct Event {
   yaml_event_t raw{};
   Event() = default;
@@ -49,8 +49,8 @@ std::string text_of(const yaml_char_t* text) {
   return text == nullptr ? std::string() : reinterpret_cast<const char*>(text);
 }
 
-/// libyaml counts characters; this finds their bytes. Asked about places in their order, it passes
-/// over the text once.
+/// Converts libyaml's character positions to byte positions. With ascending positions, it scans the
+/// text once.
 class Places {
  public:
   explicit Places(const std::string& text) : text_(text) {}
@@ -70,8 +70,8 @@ class Places {
   std::size_t byte_ = 0;
 };
 
-/// Calls `visit` with the place of every backslash that begins an escape sequence of the
-/// double-quoted text that begins at `quote`.
+/// Calls `visit` with the position of every backslash that starts an escape sequence in the
+/// double-quoted text at `quote`.
 template <typename Visit>
 void each_escape(const std::string& text, std::size_t quote, Visit&& visit) {
   for (std::size_t i = quote + 1; i < text.size() && text[i] != '"'; ++i) {
@@ -89,9 +89,10 @@ class Reader {
         line_(reading.line),
         builder_(reading.repeated, reading.lines) {}
 
-  /// False: there is a fault, in mended() or in document().
+  /// Returns false if there is a fault; see mended() and document().
   bool read();
-  /// The text without the backslashes for which libyaml gave up; nothing: it did not, for those.
+  /// The text without the backslashes that made libyaml fail; nothing if it failed for another
+  /// reason.
   std::optional<std::string> mended();
   Document document(bool good);
 
@@ -99,7 +100,7 @@ class Reader {
   bool handle(const yaml_event_t& event, bool& done);
   bool scalar(const yaml_event_t& event);
   bool begin(const yaml_event_t& event, const yaml_char_t* anchor, bool flow, bool list);
-  /// What libyaml accepts and go-yaml refuses.
+  /// Refuses what libyaml accepts but go-yaml does not.
   bool check(const yaml_event_t& event);
   bool fail(const yaml_parser_t& parser);
   std::size_t line_of(const yaml_mark_t& mark) const { return line_ + mark.line; }
@@ -113,7 +114,7 @@ class Reader {
 };
 
 bool Reader::read() {
-  // libyaml skips such a mark and go-yaml takes it for text; whoever wrote it sees neither.
+  // libyaml skips such a mark, and go-yaml reads it as text. It is invisible to the author.
   if (const auto mark = text_.find("\n\xef\xbb\xbf"); mark != std::string::npos) {
     const auto lines =
         std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(mark), '\n');
@@ -202,7 +203,7 @@ bool Reader::check(const yaml_event_t& event) {
     }
   }
   if (raw.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE) {
-    // Anchor and tag may stand before it, with comments between them.
+    // An anchor and a tag may precede it, with comments in between.
     std::size_t quote = places_.byte_of(event.start_mark.index);
     while (quote < text_.size() && text_[quote] != '"')
       quote = text_[quote] == '#' ? std::min(text_.find('\n', quote), text_.size()) : quote + 1;
@@ -255,7 +256,7 @@ Document Reader::document(bool good) {
 }  // namespace
 
 Document read_yaml(std::string text, const Reading& reading) {
-  // A mark at the very beginning is no part of the text.
+  // A byte order mark at the start is not part of the text.
   std::string whole = text.starts_with("\xef\xbb\xbf") ? text.substr(3) : text;
   Document document;
   for (unsigned mended = 0;; ++mended) {

@@ -12,7 +12,7 @@ bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/// Would every YAML reader take these characters, unquoted, for the same text?
+/// Whether every YAML reader reads this text, unquoted, as the same string.
 bool is_plain(const std::string& text) {
   if (text.empty() || text.size() > 1024) return false;
   constexpr std::string_view kFirst = "/_$(";
@@ -23,7 +23,7 @@ bool is_plain(const std::string& text) {
   if (!std::all_of(text.begin(), text.end(),
                    [&](char c) { return is_word(c) || kLater.find(c) != kLater.npos; }))
     return false;
-  // Numbers, times and dates in whatever notation.
+  // Numbers, times and dates in any notation.
   if (text[0] >= '0' && text[0] <= '9' &&
       text.find_first_not_of("0123456789abcdefxotzABCDEFXOTZ_.:+- ") == text.npos)
     return false;
@@ -41,8 +41,8 @@ bool is_block(const std::string& text) {
   });
 }
 
-/// The bytes of a character that YAML readers refuse or take for a line's end, at the beginning of
-/// `text`; 0: another character.
+/// The size of a character at the start of `text` that YAML readers refuse or read as a line end; 0
+/// for any other character.
 std::size_t special_size(std::string_view text) {
   const auto at = [&](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
@@ -55,7 +55,7 @@ std::size_t special_size(std::string_view text) {
   return 0;
 }
 
-/// In double quotes, where JSON's escapes are YAML's too, but for the pairs of surrogates.
+/// Quotes a text with double quotes. JSON's escapes are valid in YAML, except for surrogate pairs.
 std::string quoted(const std::string& whole) {
   const std::string json = Tree(whole).dump(-1, ' ', false, Tree::error_handler_t::replace);
   std::string text;
@@ -83,7 +83,8 @@ class YamlWriter {
  private:
   void indent(std::size_t level) { out_.append(level * 2, ' '); }
 
-  /// Behind a key or a dash. `in_list`: the first key of a mapping stands on the dash's own line.
+  /// Writes a value after a key or a dash. `in_list`: the first key of a mapping is on the line of
+  /// the dash.
   void value(const Tree& tree, std::size_t level, bool in_list) {
     if (tree.is_object() && !tree.empty()) {
       mapping(tree, level, in_list);
@@ -132,7 +133,7 @@ class YamlWriter {
     }
   }
   void key(const std::string& whole, std::size_t level) {
-    // Readers look no further than 1024 characters for the colon.
+    // Readers search at most 1024 characters for the colon.
     constexpr std::size_t kLongest = 1000;
     const std::size_t begin = out_.size();
     text(whole);

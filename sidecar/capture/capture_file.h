@@ -1,5 +1,5 @@
-// Capture files, packet by packet: pcap by libpcap, pcapng by a reader of our own, since libpcap
-// refuses a file whose interfaces have different link layers or snapshot lengths.
+// Reads capture files packet by packet: pcap with libpcap, pcapng with our own reader, because
+// libpcap refuses a file whose interfaces have different link layers or snapshot lengths.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,14 @@ class CaptureFile {
  public:
   virtual ~CaptureFile() = default;
 
-  /// False: the end. Error: the file is cut off or damaged here; there are no more packets.
+  /// Returns false at the end. Error: the file is truncated or damaged here, and there are no more
+  /// packets.
   virtual Result<bool> next(FilePacket& packet) = 0;
-  /// What was passed over, for an operator; empty: nothing.
+  /// What was skipped, as text for an operator; empty if nothing was.
   virtual std::string left_out() const { return {}; }
 };
 
-/// `path`: "-" is standard input. Errors: cannot be read, or no capture.
+/// A `path` of "-" means standard input. Errors: the file cannot be read or is not a capture.
 Result<std::unique_ptr<CaptureFile>> open_capture_file(const std::string& path);
 
 }  // namespace sidetap::capture

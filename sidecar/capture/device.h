@@ -1,5 +1,5 @@
-// Opens an interface by the best way that this kernel and this interface have, as often as it comes
-// back, and looks at how it is.
+// Opens an interface in the best way for this kernel and interface, reopens it when it reappears,
+// and queries its state.
 #pragma once
 
 #include <memory>
@@ -10,19 +10,19 @@
 
 namespace sidetap::capture {
 
-/// One thread at a time. What the system tells and gives, for one interface; tests have their own.
+/// The system's side of one interface; tests have their own. For one thread at a time.
 class Device {
  public:
   virtual ~Device() = default;
 
-  /// The ring of our own where the kernel says what it left for the network card to do
-  /// (ring_source.h), else libpcap. Only one source at a time. Errors name the interface and, where
-  /// a right is missing, NET_RAW.
+  /// Opens our own ring if the kernel reports what it left for the network card to do
+  /// (ring_source.h), otherwise libpcap. Only one source at a time. Errors name the interface and,
+  /// if the right is missing, NET_RAW.
   ///
-  /// Needs CAP_NET_RAW the first time. After that it opens the interface again without any
-  /// capability, by sockets that it has kept, as long as the interface is of the same kind.
+  /// Needs CAP_NET_RAW the first time. After that, it reopens the interface without any capability,
+  /// with sockets that it has kept, as long as the interface is of the same kind.
   virtual Result<std::unique_ptr<PacketSource>> open(const DeviceConfig& config) = 0;
-  /// As InterfaceSight::look().
+  /// The same as InterfaceSight::look().
   virtual InterfaceNow look(const std::string& name, unsigned expected) = 0;
 };
 

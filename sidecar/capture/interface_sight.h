@@ -1,4 +1,4 @@
-// Asks the kernel how the interface of a name is.
+// Queries the kernel for the state of an interface by name.
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace sidetap::capture {
 
-/// One thread. Needs no capability.
+/// For one thread. Needs no capability.
 class InterfaceSight {
  public:
   InterfaceSight();
 
-  /// `expected` is the index that the interface had when last looked at, 0 for none. Where it still
-  /// has the name, the kernel answers without its global lock (RTNL), for which a busy node can let
-  /// the packet path wait.
+  /// `expected` is the index that the interface had at the last look; 0 for none. If it still has
+  /// the name, the kernel answers without its global lock (RTNL). On a busy node, waiting for that
+  /// lock can delay the packet path.
   InterfaceNow look(const std::string& name, unsigned expected) const;
 
  private:

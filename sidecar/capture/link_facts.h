@@ -18,7 +18,7 @@ struct LinkFacts {
   std::uint32_t longest_packet = 65'536;
 };
 
-/// Asks through rtnetlink(7); needs no capability. Errors: there is no such link.
+/// Uses rtnetlink(7); needs no capability. Errors: there is no such link, or a system call fails.
 Result<LinkFacts> read_link_facts(const std::string& name);
 
 }  // namespace sidetap::capture

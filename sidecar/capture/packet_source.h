@@ -1,4 +1,4 @@
-// Where packets come from: a device or a file, alike to the pipeline behind it.
+// The interface of packet sources. The pipeline reads a device and a file in the same way.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace sidetap::capture {
 
-/// Totals since the source was opened; 64 bits, whatever the system counts in.
+/// Totals since the source was opened, in 64 bits even if the system's counters are smaller.
 struct SourceCounts {
   std::uint64_t accepted = 0;  ///< Passed the kernel's filter, the dropped ones included.
   std::uint64_t dropped = 0;   ///< For want of room in the ring.
@@ -25,29 +25,29 @@ class PacketSource {
   virtual ~PacketSource() = default;
 
   virtual LinkType link_type() const = 0;
-  /// Readable when there are packets. -1: a file, which always has.
+  /// Readable when there are packets. -1: a file, which is always readable.
   virtual int descriptor() const = 0;
-  /// Hands over what is there, about `most` packets, and returns how many; 0: nothing now, or the
-  /// end of a file. Error: the source is dead (the interface has gone) and must be opened anew.
+  /// Hands over about `most` packets, if available, and returns their number; 0 means nothing now,
+  /// or the end of a file. Error: the source is dead (the interface has gone) and must be reopened.
   virtual Result<std::size_t> read(PacketHandler& handler, std::size_t most) = 0;
   /// Replaces the kernel's filter in one step: no packet is lost between the old and the new.
   virtual Result<void> set_filter(std::span<const BpfInstruction> program) = 0;
   virtual SourceCounts counts() = 0;
-  /// The interface that it is bound to; 0: every one, or a file; -1: that interface has been
-  /// deleted or moved to another network namespace, and nothing comes any more.
+  /// The index of the interface that the source is bound to. 0: all interfaces, or a file. -1: the
+  /// interface was deleted or moved to another network namespace, and no more packets arrive.
   virtual int bound_index() const = 0;
   /// Much of its room is taken by what is not read yet. Never, where it cannot know.
   virtual bool is_filling() const { return false; }
   /// Packets of so many bytes are to come.
   virtual void expect(std::size_t /*longest*/) {}
-  /// Bytes of packets that it has no room for, as a source that is opened anew for such would have
-  /// (DeviceConfig::longest_packet); 0: there is room for all that have come.
+  /// The size in bytes of packets that this source has no room for, but that one reopened with
+  /// DeviceConfig::longest_packet would have. 0: there has been room for all packets.
   virtual std::size_t outgrown_by() const { return 0; }
 };
 
 /// How an interface is read.
 enum class CaptureMethod : std::uint8_t {
-  kAuto,     ///< The ring where it is right for kernel and interface, else libpcap.
+  kAuto,     ///< The ring if it suits kernel and interface, otherwise libpcap.
   kRing,     ///< ring_source.h
   kLibpcap,  ///< pcap_source.h
 };

@@ -1,4 +1,4 @@
-// Packets of a device by libpcap, never promiscuous.
+// Captures from a device with libpcap, never in promiscuous mode.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +17,22 @@ struct PcapCloser {
 };
 using PcapHandle = std::unique_ptr<pcap, PcapCloser>;
 
-/// What is left of a device's source that has ended: bound to another interface of the same kind it
-/// captures again, for which no capability is needed. One thread.
+/// The handle of a source that has ended. Bound to another interface of the same kind, it captures
+/// again without any capability. For one thread.
 struct FormerDevice {
   PcapHandle handle;           ///< Null: there is none.
   unsigned hardware_type = 0;  ///< ARPHRD_* of the interface that it was opened for.
 };
 
-/// A device for `former` is bound anew where that is possible, and opened where it is not; what is
-/// opened ends there again. Errors name the device and, where a right is missing, NET_RAW.
+/// Rebinds the handle in `former` if possible, otherwise opens the device. The handle returns to
+/// `former` when the source ends. Errors name the device and, if the right is missing, NET_RAW.
 Result<std::unique_ptr<PacketSource>> open_pcap_device(const DeviceConfig& config,
                                                        std::shared_ptr<FormerDevice> former);
 
-/// The link layer of libpcap's number, or of a file's; nothing: the parser does not know it.
+/// The link layer for a number of libpcap or of a file; nothing if the parser does not support it.
 std::optional<LinkType> known_link_type(int datalink);
 
-/// Turns the system's 32-bit counters, which wrap, into 64-bit ones by their differences.
+/// Extends the system's 32-bit counters, which wrap, to 64 bits by adding their differences.
 class WideCounter {
  public:
   std::uint64_t update(std::uint32_t now) {

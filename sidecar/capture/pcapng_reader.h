@@ -1,5 +1,5 @@
-// pcapng (draft-ietf-opsawg-pcapng): blocks in, packets out. Both byte orders, several sections,
-// each interface with its own link layer, snapshot length and time resolution.
+// Reads pcapng (draft-ietf-opsawg-pcapng). Supports both byte orders, several sections, and
+// interfaces with their own link layer, snapshot length and time resolution.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,8 @@
 
 namespace sidetap::capture {
 
-/// Fills the whole span from the input; gives the bytes that there were.
+/// Fills the span from the input. Returns the number of bytes read, which is smaller only at the
+/// end.
 using ReadBytes = std::function<std::size_t(std::span<std::byte> into)>;
 
 class PcapngReader final : public CaptureFile {

@@ -1,4 +1,4 @@
-// One packet socket and the memory that the kernel fills with what passes it.
+// One packet socket, and the memory that the kernel fills with its packets.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ struct tpacket3_hdr;
 
 namespace sidetap::capture {
 
-/// Of a block, for the kernel's headers and the link layer: the rest has room for a packet.
+/// Bytes of a block for the kernel's headers and the link layer. The rest has room for packets.
 inline constexpr std::size_t kBlockOverhead = 512;
 
 /// The interface that a packet socket is bound to; 0: every one; -1: that interface is no more, and

@@ -1,7 +1,8 @@
-// Packets from a ring that the kernel writes into, each with what was left for the network card to
-// do: PACKET_RX_RING of TPACKET_V3 (Documentation/networking/packet_mmap.rst) with PACKET_VNET_HDR
-// (packet(7); struct virtio_net_hdr of linux/virtio_net.h). libpcap passes on none of the latter,
-// so with it segment sizes can only be guessed.
+// Captures through a ring that the kernel writes into, and reports for each packet what was left
+// for the network card to do. Uses PACKET_RX_RING with TPACKET_V3
+// (Documentation/networking/packet_mmap.rst) and PACKET_VNET_HDR (packet(7); struct virtio_net_hdr
+// of linux/virtio_net.h). libpcap does not pass on the latter, so with libpcap the tap can only
+// guess segment sizes.
 #pragma once
 
 #include <memory>
@@ -12,8 +13,8 @@
 
 namespace sidetap::capture {
 
-/// Ethernet, and Linux 6.2 or newer: older kernels drop UDP datagrams that await segmentation (UDP
-/// GSO) instead of describing them.
+/// Whether the link is Ethernet and the kernel is Linux 6.2 or newer. Older kernels drop UDP
+/// datagrams that await segmentation (UDP GSO) instead of describing them.
 bool ring_is_right_for(const LinkFacts& facts);
 
 /// Ethernet links only. SCTP goes through a small second ring, since no kernel can describe its

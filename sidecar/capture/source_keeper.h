@@ -1,10 +1,11 @@
-// Decides when the source of one interface is closed and opened again, from what the kernel says.
+// Decides when to close and reopen the source of one interface, from the state that the kernel
+// reports.
 //
-// A packet socket does not tell by itself that its interface has been deleted, renamed or moved to
-// another network namespace: it only gets no packets any more. So the interface is looked at. An
-// interface belongs to the source by its name; while it is down or has no carrier the source stays
-// open, since the kernel resumes the capture without losing a packet. Decides only: the clock and
-// the facts come from outside. One thread.
+// A packet socket does not report that its interface was deleted, renamed or moved to another
+// network namespace: it just receives no more packets. So the caller checks the interface. A source
+// belongs to the interface with the configured name. While that is down or has no carrier, the
+// source stays open, because the kernel resumes the capture without losing a packet. Pure: the
+// caller supplies the clock and the facts. For one thread.
 #pragma once
 
 #include <chrono>
@@ -17,13 +18,13 @@
 
 namespace sidetap::capture {
 
-/// What is seen at one moment.
+/// The state at one moment.
 struct SourceSight {
-  InterfaceNow interface;  ///< That has the configured name.
-  /// As PacketSource::bound_index(). Without an open source it means nothing.
+  InterfaceNow interface;  ///< The one with the configured name.
+  /// The same as PacketSource::bound_index(). Meaningless without an open source.
   int bound = 0;
-  bool outgrown = false;  ///< PacketSource::outgrown_by() says so.
-  std::string fault{};    ///< The source itself says why it is dead. Empty: it does not.
+  bool outgrown = false;  ///< PacketSource::outgrown_by() is not 0.
+  std::string fault{};    ///< Why the source is dead, in its own words. Empty: it is not.
 };
 
 /// Whether packets can be captured now.
@@ -38,26 +39,26 @@ enum class Condition : std::uint8_t {
 class SourceKeeper {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
-  /// Looked at so often even when nobody tells that something has changed.
+  /// Interval of checks, even without a notification of a change.
   static constexpr std::chrono::milliseconds kLookEvery{500};
-  /// An interface that is up and cannot be opened for so long is given up.
+  /// An interface that is up but cannot be opened for this long is given up.
   static constexpr std::chrono::seconds kPatience{60};
 
   enum class Step : std::uint8_t {
     kNone,
-    kClose,   ///< Close the source; reason() says why. Then ask again at once.
-    kOpen,    ///< Open the interface, and tell by opened() or failed().
-    kGiveUp,  ///< kPatience is over. Said once; kOpen comes again with the next look.
+    kClose,   ///< Close the source; reason() says why. Then call next() again.
+    kOpen,    ///< Open the interface, and report with opened() or failed().
+    kGiveUp,  ///< kPatience is over. Returned once; kOpen follows at the next check.
   };
 
-  /// What is to be done about what is seen.
+  /// Returns the next step for the given state.
   Step next(const SourceSight& sight, TimePoint now);
   void opened();
   void failed(TimePoint now);
 
   bool is_open() const { return open_; }
   Condition condition() const { return condition_; }
-  /// Why the source was closed last. Empty before.
+  /// Why the source was last closed. Empty before that.
   const std::string& reason() const { return reason_; }
 
  private:

@@ -1,4 +1,4 @@
-// Packet sockets kept for the day when the interface comes back and the right to make one is gone.
+// Keeps packet sockets for when the interface reappears and the tap may no longer create them.
 //
 // Only CAP_NET_RAW makes a packet socket, but whoever has one may bind it to another interface,
 // again and again.

@@ -1,7 +1,7 @@
-// From packets' time stamps to moments of the steady clock.
+// Converts packets' time stamps to the steady clock.
 //
-// The kernel stamps packets by the wall clock, which may be set while they wait to be read. What
-// compares a packet with an event of its own does so on the steady clock.
+// The kernel stamps packets with the wall clock, which may be set while they wait to be read.
+// Comparisons of a packet with an event use the steady clock.
 #pragma once
 
 #include <chrono>

@@ -1,11 +1,12 @@
-// Asks a running tap whether it is ready: a probe that needs no shell and no curl in the image.
+// Asks a running tap whether it is ready: a probe that needs neither a shell nor curl in the image.
 #pragma once
 
 #include <span>
 
 namespace sidetap {
 
-/// `sidetap-sidecar check [--status HOST:PORT]`: exit code 0 ready, 1 not, 2 wrong use.
+/// `sidetap-sidecar check [--status HOST:PORT]`: exit code 0 if ready, 1 if not, 2 for wrong
+/// arguments.
 int check_command(std::span<const char* const> arguments);
 
 }  // namespace sidetap

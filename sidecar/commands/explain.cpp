@@ -76,7 +76,7 @@ std::string end_text(net::IpAddress address, bool with_port, std::uint16_t port)
   return (address.is_v4() ? text : "[" + text + "]") + ":" + std::to_string(port);
 }
 
-/// "10.0.0.2:40000 > 10.0.0.1:443 tcp SYN"; what is not IP by its EtherType.
+/// "10.0.0.2:40000 > 10.0.0.1:443 tcp SYN"; for other packets than IP, their EtherType.
 std::string flow_text(const PacketView& view) {
   if (view.depth == Depth::kNothing) return "unreadable";
   std::ostringstream out;
@@ -110,7 +110,7 @@ std::int64_t time_of(const CapturedPacket& packet) {
   return std::int64_t{packet.seconds} * 1'000'000'000 + packet.nanoseconds;
 }
 
-/// "12.345678", seconds; a file's packets may stand out of order.
+/// "12.345678", in seconds. May be negative, because the packets of a file may be out of order.
 std::string seconds_text(std::int64_t nanoseconds) {
   const std::int64_t micro = (nanoseconds < 0 ? -nanoseconds : nanoseconds) / 1000;
   std::ostringstream out;
@@ -129,7 +129,7 @@ struct Totals {
     owned += decision.owned;
     ++by_rule[static_cast<unsigned>(decision.rule)][decision.owned];
   }
-  /// Calls `each` with every rule that decided packets, the verdict and their number.
+  /// Calls `each` for every rule that decided packets, with the verdict and their number.
   template <typename Each>
   void for_each(Each each) const {
     for (unsigned rule = 0; rule < ownership::kRuleCount; ++rule) {

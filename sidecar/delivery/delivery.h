@@ -1,5 +1,5 @@
-// Brings the packets of one interface to where they are wanted: by RPCAP sessions, into VXLAN, or
-// into files. All of them look alike to the tap.
+// Delivers the packets of one interface: to RPCAP sessions, in VXLAN, or to files. All deliveries
+// have the same interface for the tap.
 #pragma once
 
 #include <chrono>
@@ -14,26 +14,27 @@
 
 namespace sidetap {
 
-/// Keeps the connections of `owner` out of every capture of the pod; as
-/// session::CaptureControl::exclude_own_traffic.
+/// Keeps the connections of `owner` out of every capture of the pod, as
+/// session::CaptureControl::exclude_own_traffic() does.
 using Exclude = std::function<std::chrono::milliseconds(
     const std::string& owner, const std::vector<capture::OwnEndpoint>& endpoints)>;
 
-/// Everything on the control thread.
+/// Call all members on the control thread.
 class Delivery {
  public:
   virtual ~Delivery() = default;
 
-  /// Error: it can never work as it is configured.
+  /// Error: the configuration can never work.
   virtual Result<void> start() = 0;
-  /// Ends every capture, which sends what is packed, and every connection. Not for long.
+  /// Ends every capture, which sends pending packets, and every connection. Returns within a few
+  /// seconds.
   virtual boost::asio::awaitable<void> stop() = 0;
-  /// May peers leave packets to this tap? Only when what they leave reaches everybody who would
-  /// have got it from them.
+  /// Whether peers may leave packets to this tap: only if those packets reach everybody who would
+  /// have received them from the peers.
   virtual bool forwarding() const = 0;
-  /// Nothing is lost for want of room on a disk.
+  /// False while packets are lost because a disk is full.
   virtual bool healthy() const { return true; }
-  /// Called whenever either may have changed. Before start().
+  /// Sets a callback for when either of the above may have changed. Call it before start().
   virtual void on_forwarding_changed(std::function<void()> callback) = 0;
 };
 

@@ -16,7 +16,7 @@ namespace sidetap {
 
 namespace asio = boost::asio;
 
-/// Kept alive by what comes from the packet path.
+/// Callbacks from the packet path keep it alive.
 struct FileDelivery::Impl : std::enable_shared_from_this<Impl> {
   Impl(asio::any_io_executor the_executor, FileOptions the_options, std::string the_prefix,
        CaptureLoop& the_loop)
@@ -47,7 +47,7 @@ struct FileDelivery::Impl : std::enable_shared_from_this<Impl> {
         });
   }
 
-  /// On the packet path: an empty reason says that they can be written again.
+  /// Called on the packet path. An empty reason means that the files are writable again.
   static void tell(std::weak_ptr<Impl> weak, const asio::any_io_executor& executor,
                    std::string reason) {
     asio::post(executor, [weak = std::move(weak), reason = std::move(reason)] {

@@ -1,4 +1,4 @@
-// Packets into capture files.
+// Delivers packets to capture files.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ namespace sidetap {
 
 class FileDelivery final : public Delivery {
  public:
-  /// Files are called by `prefix`. `loop` outlives this object.
+  /// File names start with `prefix`. `loop` must outlive this object.
   FileDelivery(boost::asio::any_io_executor executor, FileOptions options, std::string prefix,
                CaptureLoop& loop);
   ~FileDelivery() override;
@@ -22,7 +22,7 @@ class FileDelivery final : public Delivery {
   /// Error: the folder cannot be written to.
   Result<void> start() override;
   boost::asio::awaitable<void> stop() override;
-  /// They are open, and can be written.
+  /// Whether the files are open and writable.
   bool forwarding() const override;
   bool healthy() const override;
   void on_forwarding_changed(std::function<void()> callback) override;

@@ -1,4 +1,4 @@
-// Where packets go without an RPCAP session, as an operator sets it.
+// The operator's options for outputs without an RPCAP session.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@ enum class OutputKind : std::uint8_t { kRpcap, kVxlan, kPcap };
 
 struct VxlanOptions {
   std::vector<net::HostPort> receivers{};
-  bool every_receiver = true;  ///< Each gets every packet, or each a share of the flows.
+  bool every_receiver = true;  ///< False: each gets a share of the flows.
   std::uint32_t mtu = 0;       ///< Bytes of an IP packet to a receiver; 0: the route's.
   std::uint32_t vni = 0;
   forwarding::Oversize oversize = forwarding::Oversize::kTruncate;
   forwarding::Handover handover = forwarding::Handover::kSingly;
 };
 
-/// Capture files, the oldest of which make room.
+/// Rotating capture files: the newest overwrite the oldest.
 struct FileOptions {
   std::string folder{};
   std::uint64_t file_bytes = 100U << 20;
@@ -30,8 +30,8 @@ struct FileOptions {
 
 struct OutputOptions {
   OutputKind kind = OutputKind::kRpcap;
-  VxlanOptions vxlan{};  ///< Of kVxlan.
-  FileOptions files{};   ///< Of kPcap.
+  VxlanOptions vxlan{};  ///< For kVxlan.
+  FileOptions files{};   ///< For kPcap.
 };
 
 }  // namespace sidetap

@@ -1,4 +1,4 @@
-// Packets to sensors and clients that ask for them by RPCAP.
+// Delivers packets to sensors and clients that request them over RPCAP.
 #pragma once
 
 #include <functional>
@@ -14,8 +14,8 @@ namespace sidetap {
 
 class RpcapDelivery final : public Delivery {
  public:
-  /// `loop` and `metrics` outlive this object; `metrics` may be null. `prefix` tells the
-  /// connections of this interface's sessions from those of another's.
+  /// `loop` and `metrics` must outlive this object; `metrics` may be null. `prefix` distinguishes
+  /// the connections of this interface's sessions from those of other interfaces.
   RpcapDelivery(boost::asio::any_io_executor executor, session::SessionsConfig config,
                 session::CaptureControl& loop, std::string prefix, Exclude exclude,
                 telemetry::MetricsRegistry* metrics)

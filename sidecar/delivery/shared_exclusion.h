@@ -1,5 +1,5 @@
-// The capture of one interface for its sessions, whose own connections no interface may capture:
-// by which one they leave is for the routes to say.
+// Gives the sessions of one interface their CaptureControl, and excludes their connections on all
+// interfaces, because the routes decide through which one they leave.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@ namespace sidetap {
 
 class SharedExclusion final : public session::CaptureControl {
  public:
-  /// Owners get `prefix` before their names.
+  /// Prepends `prefix` to the names of owners.
   SharedExclusion(session::CaptureControl& own, std::string prefix, Exclude exclude)
       : own_(own), prefix_(std::move(prefix)), exclude_(std::move(exclude)) {}
 

@@ -50,7 +50,7 @@ Result<Lanes> dial_lanes(const session::Endpoint& peer) {
 
 }  // namespace
 
-/// Kept alive by its tasks.
+/// Its tasks keep it alive.
 struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
   struct Receiver {
     explicit Receiver(net::HostPort where) : name(where.to_string()), address(std::move(where)) {}
@@ -60,9 +60,9 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     std::optional<session::Endpoint> endpoint;
     std::vector<capture::OwnEndpoint> own;
     std::optional<std::uint64_t> capture;
-    bool begun = false;            // what comes from now on is sent
-    bool is_self = false;          // an address of the pod
-    bool same_as_another = false;  // every address of it is another receiver's
+    bool begun = false;            // packets are sent from now on
+    bool is_self = false;          // has an address of the pod
+    bool same_as_another = false;  // another receiver has each of its addresses
     std::string reported;
   };
 
@@ -100,7 +100,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     receiver.is_self = own != found.end();
     if (receiver.is_self) {
       for (Receiver& each : receivers) end(each);
-      // What the log says is so by then.
+      // Wait, so that the log message is true.
       co_await settle();
       report(receiver, kSelf, own->address().to_string() + " is an address of this pod");
       co_return;
@@ -109,21 +109,21 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     co_await take(receiver, found);
   }
 
-  /// Until the capture thread has done all that it was asked for.
+  /// Waits until the capture thread has performed all requests.
   asio::awaitable<void> settle() {
     const async::Arrival settled(executor);
     loop.settle(settled.callback());
     co_await settled.wait();
   }
 
-  /// What arrives in a sensor's pod has been forwarded already.
+  /// Packets that arrive in a sensor's pod have already been forwarded.
   bool is_sensor() const {
     return std::any_of(receivers.begin(), receivers.end(),
                        [](const Receiver& receiver) { return receiver.is_self; });
   }
 
-  /// The first of the addresses that no other receiver has, unless one that is in use is still
-  /// among them.
+  /// Claims the first address that no other receiver has, unless the current address is still in
+  /// the list.
   asio::awaitable<void> take(Receiver& receiver, const std::vector<session::Endpoint>& found) {
     if (receiver.endpoint &&
         std::find(found.begin(), found.end(), *receiver.endpoint) != found.end())
@@ -147,7 +147,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     auto lanes = dial_lanes(peer);
     if (!lanes) co_return report(receiver, kNoForwarding, lanes.error().text);
     receiver.endpoint = endpoint;
-    // Until the old output has stopped, its datagrams are to be left out as well.
+    // The old output's datagrams must also be excluded until it has stopped.
     receiver.own.insert(receiver.own.end(), lanes->endpoints.begin(), lanes->endpoints.end());
     if (const auto wait = exclude(owner_of(receiver), receiver.own); wait.count() != 0)
       co_await async::sleep(executor, wait, &receiver.waiting);
@@ -183,13 +183,13 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     receiver.endpoint.reset();
     receiver.begun = false;
     if (!receiver.capture) return forget_own(receiver);
-    // What it has packed is still to be left out.
+    // Its pending datagrams must still be excluded.
     loop.stop(*std::exchange(receiver.capture, std::nullopt), [weak = weak_from_this(), &receiver] {
       if (const auto self = weak.lock()) self->forget_own(receiver);
     });
   }
 
-  /// Unless it has been dialled again.
+  /// Ends the exclusion, unless the receiver has been connected again.
   void forget_own(Receiver& receiver) {
     if (receiver.endpoint || receiver.own.empty()) return;
     exclude(owner_of(receiver), {});
@@ -242,7 +242,7 @@ Result<void> VxlanDelivery::start() {
         "vxlan-receiver", [impl = impl_.get(), &receiver] { return impl->follow(receiver); },
         [alive = impl_, &receiver](const Result<void>&) {
           if (alive->stopping) return;
-          // How far it had come is not known.
+          // Its progress is unknown.
           alive->end(receiver);
           alive->changed();
         });

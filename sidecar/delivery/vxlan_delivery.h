@@ -1,4 +1,4 @@
-// Packets to receivers of VXLAN.
+// Delivers packets to VXLAN receivers.
 #pragma once
 
 #include <cstddef>
@@ -18,24 +18,24 @@ class MetricsRegistry;
 
 namespace sidetap {
 
-/// Source ports of a receiver: so many spread its load over as many of its queues.
+/// Source ports per receiver. They spread the load over as many of the receiver's queues.
 inline constexpr std::size_t kVxlanLanes = 8;
 
 class VxlanDelivery final : public Delivery {
  public:
-  /// As session::SessionsConfig has it.
+  /// The same as session::SessionsConfig::is_own_address.
   using IsOwnAddress = std::function<bool(const net::IpAddress&)>;
 
-  /// `loop` and `metrics` outlive this object; `metrics` may be null.
+  /// `loop` and `metrics` must outlive this object; `metrics` may be null.
   VxlanDelivery(boost::asio::any_io_executor executor, VxlanOptions options,
                 IsOwnAddress is_own_address, CaptureLoop& loop, Exclude exclude,
                 telemetry::MetricsRegistry* metrics);
   ~VxlanDelivery() override;
 
-  /// No error: a receiver that is not there yet is looked for.
+  /// Never fails: a receiver that cannot be resolved yet is looked up again.
   Result<void> start() override;
   boost::asio::awaitable<void> stop() override;
-  /// As session::Sessions::forwarding().
+  /// The same as session::Sessions::forwarding().
   bool forwarding() const override;
   void on_forwarding_changed(std::function<void()> callback) override;
 

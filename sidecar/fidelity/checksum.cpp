@@ -43,9 +43,9 @@ std::uint32_t crc_by_table(std::uint32_t crc, std::span<const std::byte> bytes) 
 }
 #endif
 
-// Sums words as this machine reads them, which is RFC 1071's byte order independence: only the
-// folded result has to be swapped. 32-bit halves in 64-bit lanes never overflow below 16 GiB, and
-// the loop is one that compilers vectorise.
+// Sums words in this machine's byte order: by RFC 1071's byte order independence, only the folded
+// result must be swapped. 32-bit halves in 64-bit lanes never overflow below 16 GiB, and compilers
+// vectorize the loop.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 [[gnu::target_clones("avx2", "default")]]
@@ -61,8 +61,8 @@ sum_native(const std::byte* data, std::size_t count) {
   return sum;
 }
 
-// Few bytes are done before a vectorised loop has begun. A carry that comes back in at the lowest
-// bit is RFC 1071's end-around carry, four words at a time.
+// For few bytes, this loop ends before a vectorized one would have started. Adding the carry at the
+// lowest bit is RFC 1071's end-around carry, for four words at a time.
 constexpr std::size_t kFew = 128;
 
 std::uint64_t sum_few(const std::byte* data, std::size_t size) {
@@ -89,7 +89,7 @@ std::uint64_t sum_few(const std::byte* data, std::size_t size) {
   return sum;
 }
 
-/// In this machine's order of bytes.
+/// In this machine's byte order.
 std::uint16_t folded_sum(std::span<const std::byte> bytes) {
   if (bytes.size() <= kFew) return fold(sum_few(bytes.data(), bytes.size()));
   const std::size_t whole = bytes.size() / 4;

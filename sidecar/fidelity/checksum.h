@@ -1,4 +1,5 @@
-// Checksums of the Internet protocols: RFC 1071's sum, and SCTP's CRC32c (RFC 9260, appendix A).
+// Checksums of the Internet protocols: the sum of RFC 1071, and SCTP's CRC32c (RFC 9260, appendix
+// A).
 #pragma once
 
 #include <cstddef>
@@ -7,8 +8,8 @@
 
 namespace sidetap::fidelity {
 
-/// The one's complement sum of the 16-bit words of `bytes` in network order, not folded and not
-/// complemented; an odd last byte counts as the upper half of a word. Sums of pieces that begin at
+/// The one's complement sum of the 16-bit words of `bytes` in network order, neither folded nor
+/// complemented. An odd last byte counts as the upper half of a word. Sums of pieces that begin at
 /// even offsets may be added.
 std::uint64_t sum_words(std::span<const std::byte> bytes);
 
@@ -24,8 +25,8 @@ constexpr std::uint16_t fold(std::uint64_t sum) {
   return static_cast<std::uint16_t>(sum);
 }
 
-/// CRC32c as SCTP has it in its header, in the byte order of a register: written low byte first.
-/// `crc` chains pieces: begin with crc32c_begin(), end with crc32c_end().
+/// SCTP's CRC32c as a host-order number. The header holds it low byte first. `crc` chains pieces:
+/// begin with crc32c_begin(), end with crc32c_end().
 constexpr std::uint32_t crc32c_begin() { return 0xffffffffU; }
 std::uint32_t crc32c_add(std::uint32_t crc, std::span<const std::byte> bytes);
 constexpr std::uint32_t crc32c_end(std::uint32_t crc) { return ~crc; }

@@ -40,7 +40,7 @@ std::uint32_t pieces(std::size_t size, std::uint32_t piece) {
   return static_cast<std::uint32_t>((size + piece - 1) / piece);
 }
 
-/// Two copies that overlap: for the size that headers have GCC would take the slow "rep movs".
+/// Two overlapping copies, because for the size of headers GCC would use the slow "rep movs".
 void copy_headers(std::byte* to, const std::byte* from, std::size_t size) {
   constexpr std::size_t kHalf = 32;
   if (size < kHalf || size > 2 * kHalf) {
@@ -55,8 +55,9 @@ std::size_t checksum_offset(std::uint8_t protocol) {
   return protocol == kTcp ? 16 : protocol == kUdp ? 6 : 8;
 }
 
-/// RFC 2675's jumbo payload as the kernel puts it before BIG TCP packets, which on the wire have
-/// none: a hop-by-hop header of 8 bytes, right behind the IPv6 header.
+/// Whether the packet has the jumbo payload option (RFC 2675), which the kernel adds to BIG TCP
+/// packets and which they do not have on the wire: a hop-by-hop header of 8 bytes directly after
+/// the IPv6 header.
 bool has_jumbo_header(std::span<const std::byte> bytes, std::size_t network) {
   return bytes.size() >= network + kIpv6Header + 8 && get16(bytes, network + 4) == 0 &&
          bytes[network + 6] == std::byte{0} && bytes[network + kIpv6Header + 1] == std::byte{0} &&
@@ -65,7 +66,7 @@ bool has_jumbo_header(std::span<const std::byte> bytes, std::size_t network) {
 
 }  // namespace
 
-/// Where the parts of a packet are, in the captured bytes.
+/// Offsets of the parts of a packet in the captured bytes.
 struct Restorer::Layout {
   std::span<const std::byte> bytes;
   std::size_t network = 0;
@@ -86,7 +87,7 @@ bool Restorer::read_layout(const capture::PacketView& view, Layout& layout) cons
   layout.protocol = view.protocol;
   layout.v6 = std::to_integer<unsigned>(bytes[layout.network]) >> 4 == 6;
 
-  // BIG TCP's IPv4 packets, and IPv6 jumbograms, have no length in the header.
+  // IPv4 packets of BIG TCP and IPv6 jumbograms have no length in the header.
   const std::size_t fixed = layout.v6 ? kIpv6Header : 20;
   if (bytes.size() < layout.network + fixed || layout.transport < layout.network + fixed)
     return false;
@@ -111,7 +112,7 @@ bool Restorer::read_layout(const capture::PacketView& view, Layout& layout) cons
          layout.end <= bytes.size();
 }
 
-// 0: the packet is one on the wire too.
+// Returns 0 if the packet is also one packet on the wire.
 std::uint32_t Restorer::segment_payload(const Layout& layout,
                                         const capture::CapturedPacket& packet) const {
   if (config_.segment == SegmentMode::kOff) return 0;
@@ -123,7 +124,7 @@ std::uint32_t Restorer::segment_payload(const Layout& layout,
                ? offload.segment_size
                : 0;
   }
-  // Nobody says how large UDP's segments were, so only TCP can be split by what the MTU allows.
+  // The size of UDP segments is unknown, so only TCP can be split by the MTU.
   const std::size_t mtu =
       config_.mtu == 0 && config_.segment == SegmentMode::kOn ? kUsualMtu : config_.mtu;
   if (layout.protocol != kTcp || mtu == 0) return 0;
@@ -144,8 +145,8 @@ bool Restorer::checksum_is_partial(const Layout& layout, const capture::Offload&
   if (offload.known) return offload.checksum_partial && offload.checksum_start == layout.transport;
   const std::size_t at = layout.transport + checksum_offset(layout.protocol);
   if (layout.protocol == kSctp) return get32(layout.bytes, at) == 0;
-  // The kernel leaves the pseudo-header's sum there. A complete checksum of the same value is
-  // complete again afterwards.
+  // The kernel stores the pseudo-header's sum there. A complete checksum that happens to have this
+  // value is recomputed to the same value.
   const auto bytes = static_cast<std::uint32_t>(layout.end - layout.transport);
   return get16(layout.bytes, at) == pseudo_sum(bytes);
 }
@@ -161,7 +162,7 @@ std::uint32_t Restorer::begin_unsure(const capture::PacketView& view) {
   network_ = layout.network;
   transport_ = layout.transport;
   head_size_ = layout.payload;
-  // Addresses are all that telling a partial checksum needs: the rest is copied when it is one.
+  // Only the addresses are needed to detect a partial checksum; the rest is copied if it is one.
   std::memcpy(head_.data() + network_, layout.bytes.data() + network_, v6_ ? kIpv6Header : 20);
   step_ = segment_payload(layout, packet);
   segmented_ = step_ != 0;
@@ -171,7 +172,7 @@ std::uint32_t Restorer::begin_unsure(const capture::PacketView& view) {
   completed_ = false;
   copy_headers(head_.data(), layout.bytes.data(), head_size_);
   if (layout.jumbo && segmented_) {
-    // The header behind the hop-by-hop header takes its place.
+    // The header after the hop-by-hop header replaces it.
     const std::size_t behind = network_ + kIpv6Header;
     head_[network_ + 6] = head_[behind];
     std::memmove(head_.data() + behind, head_.data() + behind + 8, head_size_ - behind - 8);
@@ -191,14 +192,14 @@ std::uint32_t Restorer::begin_unsure(const capture::PacketView& view) {
   return pieces(payload_.size(), step_);
 }
 
-// As the kernel's skb_checksum_help() does it: the field holds the sum of what is not in the range,
-// whatever protocol or tunnel that is.
+// Works like the kernel's skb_checksum_help(): the field already holds the sum of what is outside
+// the range, for any protocol or tunnel.
 void Restorer::complete_checksum(const capture::CapturedPacket& packet) {
   const std::size_t start = packet.offload.checksum_start;
   const std::size_t behind = start + packet.offload.checksum_offset + 2;
   if (behind > packet.bytes.size() || behind > kMaxHeaders) return;
   const std::uint16_t checksum = internet_checksum(packet.bytes.subspan(start));
-  // A small packet is one copy here and one behind, not two.
+  // A small packet then needs one copy later instead of two.
   head_size_ = packet.bytes.size() <= kSmallPacket ? packet.bytes.size() : behind;
   copy_headers(head_.data(), packet.bytes.data(), head_size_);
   put16(head_, behind - 2, checksum == 0 ? 0xffff : checksum);
@@ -237,7 +238,7 @@ WirePacket Restorer::next_rewritten() {
   write_checksum(payload);
   at_ += size;
   ++index_;
-  // Padding lies right behind the payload in the capture.
+  // Padding directly follows the payload in the capture.
   const std::span<const std::byte> body(payload.data(), payload.size() + trailer_.size());
   return {std::span<const std::byte>(head_).first(head_size_), body,
           static_cast<std::uint32_t>(head_size_ + body.size())};
@@ -285,7 +286,7 @@ void Restorer::write_checksum(std::span<const std::byte> payload) {
   const std::uint16_t sum =
       fold(std::uint64_t{pseudo_sum(bytes)} + sum_words(header) + sum_words(payload));
   const auto checksum = static_cast<std::uint16_t>(~sum);
-  // RFC 768: zero says that there is none.
+  // RFC 768: zero means no checksum.
   put16(head_, at, protocol_ == kUdp && checksum == 0 ? 0xffff : checksum);
 }
 

@@ -1,8 +1,8 @@
-// Gives packets back the form they had on the wire.
+// Restores the form that packets had on the wire.
 //
-// A tap sees what the kernel leaves for the network card to do: transport checksums that are not
-// filled in, and packets far larger than the MTU that leave as many segments (TSO, UDP GSO).
-// Sensors drop or misread both.
+// A tap captures packets before the network card completes them: without transport checksums, and
+// far larger than the MTU, because the card splits them into segments (TSO, UDP GSO). Sensors drop
+// or misread both.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@ namespace sidetap::fidelity {
 
 enum class SegmentMode : std::uint8_t {
   kOff,   ///< Large packets stay as they are.
-  kAuto,  ///< Split what is longer than the interface's MTU.
-  kOn,    ///< The same, and what is longer than 1500 bytes where no MTU is known.
+  kAuto,  ///< Split packets that are longer than the interface's MTU.
+  kOn,    ///< The same, but with an MTU of 1500 bytes if none is known.
 };
 
 struct RestorerConfig {
@@ -27,21 +27,21 @@ struct RestorerConfig {
   std::uint32_t mtu = 1500;  ///< Of the interface: bytes of an IP packet. 0: not known.
 };
 
-/// A packet as it was on the wire: rewritten headers, then bytes of the capture as they are.
+/// A packet as it was on the wire: rewritten headers, then unchanged bytes of the capture.
 struct WirePacket {
   std::span<const std::byte> head;  ///< Valid until the next call.
   std::span<const std::byte> body;
   std::uint32_t length = 0;  ///< Bytes on the wire.
 };
 
-/// One thread. Allocates nothing, reads only inside the captured bytes, and passes on untouched
-/// what it does not understand or what was cut by a snaplen.
+/// For one thread. Allocates nothing and reads only the captured bytes. Passes on packets unchanged
+/// that it does not understand or that a snaplen has cut.
 class Restorer {
  public:
   explicit Restorer(RestorerConfig config) : config_(config) {}
 
-  /// Takes a packet up; returns how many there were on the wire, at least one. `view` is of the
-  /// same bytes.
+  /// Starts with a packet and returns the number of packets that it was on the wire, at least one.
+  /// `view` must be of the same bytes.
   std::uint32_t begin(const capture::PacketView& view, const capture::CapturedPacket& packet) {
     packet_ = &packet;
     untouched_ = true;
@@ -53,7 +53,7 @@ class Restorer {
     if (offload.checksum_partial && config_.checksums) complete_checksum(packet);
     return 1;
   }
-  /// The next of them, in order; call this or skip() as often as begin() said.
+  /// The next packet on the wire, in order. Call this or skip() as often as begin() returned.
   WirePacket next() {
     if (untouched_) return {{}, packet_->bytes, packet_->length};
     if (completed_) {
@@ -62,9 +62,9 @@ class Restorer {
     }
     return next_rewritten();
   }
-  /// The same where nobody wants to see it; costs next to nothing.
+  /// Skips the next packet at almost no cost.
   void skip();
-  /// As many as begin() would say, and nothing else of what it does.
+  /// Returns what begin() would return, without its other effects.
   std::uint32_t count(const capture::PacketView& view, const capture::CapturedPacket& packet) const;
 
   void set_mtu(std::uint32_t mtu) { config_.mtu = mtu; }
@@ -93,7 +93,7 @@ class Restorer {
   bool untouched_ = true;
   bool v6_ = false;
   bool segmented_ = false;
-  bool completed_ = false;      // one packet, whose checksum stands in head_
+  bool completed_ = false;      // one packet, whose checksum is in head_
   bool zero_checksum_ = false;  // UDP without a checksum stays so
   std::uint8_t protocol_ = 0;
   std::size_t network_ = 0;  // offsets in head_
@@ -103,7 +103,7 @@ class Restorer {
   std::uint32_t sequence_ = 0;
   std::uint8_t tcp_flags_ = 0;
   std::span<const std::byte> payload_;  // all of it
-  std::span<const std::byte> trailer_;  // link-layer padding behind the IP packet
+  std::span<const std::byte> trailer_;  // link-layer padding after the IP packet
   std::uint32_t step_ = 0;              // payload bytes of a segment
   std::uint32_t at_ = 0;                // payload bytes done
   std::uint32_t index_ = 0;

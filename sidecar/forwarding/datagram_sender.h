@@ -18,12 +18,12 @@
 
 namespace sidetap::forwarding {
 
-/// What an output gathers before it sends: one call then hands over many datagrams.
+/// How many bytes an output collects before it sends, so that one call hands over many datagrams.
 inline constexpr std::size_t kBatchBytes = 64 * 1024;
-/// A path that claims to carry less is not believed: no packet's headers would fit.
+/// Smaller path sizes are ignored: no packet's headers would fit.
 inline constexpr std::size_t kSmallestDatagram = 64;
 
-/// How several datagrams are given to the kernel.
+/// How to hand several datagrams to the kernel.
 enum class Handover : std::uint8_t {
   /// Runs of one size in one piece (UDP_SEGMENT) where the kernel and the device take that; the
   /// receiver's socket gets single datagrams. On a device that carries such pieces as they are, a
@@ -32,7 +32,7 @@ enum class Handover : std::uint8_t {
   kSingly,  ///< Each by itself, several in one call.
 };
 
-/// Where the path's MTU stopped a send.
+/// The position at which the path's MTU stopped a send.
 struct TooLarge {
   std::size_t run = 0;       ///< Its index among those given.
   std::size_t datagram = 0;  ///< Of that run: the first that was not sent.

@@ -1,4 +1,4 @@
-// Packets into rotating capture files, for trouble-shooting.
+// Writes packets to rotating capture files, for troubleshooting.
 #pragma once
 
 #include <chrono>

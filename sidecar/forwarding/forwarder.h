@@ -32,12 +32,12 @@ class SensorFilter {
   std::vector<rpcap::BpfInstruction> program_;
 };
 
-/// What a sensor asked not to get, and what it got in pieces. Written by the packet path, read by
-/// any thread.
+/// Packets that a sensor asked not to receive, and segments of split packets. The packet path
+/// writes the counts; any thread may read them.
 struct ForwarderCounts {
   telemetry::HotCounter filtered;  ///< By the sensor's filter.
-  telemetry::HotCounter sampled;   ///< Left out by sampling.
-  telemetry::HotCounter segments;  ///< Packets more than were captured.
+  telemetry::HotCounter sampled;   ///< Excluded by sampling.
+  telemetry::HotCounter segments;  ///< Packets beyond the captured ones.
 };
 
 /// One thread, but for counts() and output().counts().
@@ -47,15 +47,15 @@ class Forwarder {
             std::uint32_t snaplen);
 
   bool wants_all() const { return filter_.passes_all(); }
-  /// Does the sensor's filter let this packet, as it was on the wire, pass? Counts those it does
-  /// not.
+  /// Whether the sensor's filter accepts this packet as it was on the wire. Counts packets that it
+  /// does not accept.
   bool wants(std::span<const std::byte> bytes, std::uint32_t length) {
     if (filter_.passes(bytes, length)) return true;
     counts_.filtered.add();
     return false;
   }
-  /// Is the next packet, as it was on the wire, one that the sensor's sampling takes? Counts those
-  /// it does not. `packet` is the captured one.
+  /// Whether the sensor's sampling takes the next packet as it was on the wire. Counts packets that
+  /// it does not take. `packet` is the captured one.
   bool samples(const capture::CapturedPacket& packet) {
     if (sampling_.method == rpcap::SamplingMethod::kNone || takes_sample(packet)) return true;
     counts_.sampled.add();

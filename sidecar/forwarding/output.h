@@ -1,4 +1,4 @@
-// Where owned packets go: one connection to one sensor, or a file.
+// The interface of outputs for owned packets: one connection to one sensor, or a file.
 #pragma once
 
 #include <cstddef>
@@ -22,10 +22,10 @@ struct OutgoingPacket {
   std::uint64_t flow = 0;  ///< The same for both directions of a flow; 0 where nobody asks for it.
 };
 
-/// Why a packet that was to be forwarded was not.
+/// Why an owned packet was not forwarded.
 enum class DropCause : std::uint8_t {
-  kSocketFull,    ///< The sensor or the network takes less than there is.
-  kTooLarge,      ///< The path's MTU fell; the datagrams that met the smaller one.
+  kSocketFull,    ///< The sensor or the network is too slow.
+  kTooLarge,      ///< Datagrams that exceeded the path's MTU after it fell.
   kSendError,     ///< The system refused to send (no route, interface down).
   kDisconnected,  ///< The data connection is lost; the session is about to end.
 };
@@ -37,9 +37,9 @@ std::string_view drop_cause_name(DropCause cause);
 /// or given up. Written by the packet path, read by any thread.
 struct OutputCounts {
   telemetry::HotCounter forwarded;
-  telemetry::HotCounter bytes;      ///< Given to the socket, headers of RPCAP included.
+  telemetry::HotCounter bytes;      ///< Given to the socket, including RPCAP headers.
   telemetry::HotCounter datagrams;  ///< 0 for streams.
-  telemetry::HotCounter truncated;  ///< Of those added: cut, since one must fit a datagram.
+  telemetry::HotCounter truncated;  ///< Added packets that were cut to fit a datagram.
   telemetry::HotCounter dropped[kDropCauseCount];
 
   std::uint64_t dropped_total() const {

@@ -1,5 +1,5 @@
-// Keeps what is forwarded below a rate, whole flows where possible: a sensor makes more of half the
-// flows than of half of each flow. Pure: the clock comes in with the packets.
+// Keeps forwarding below a rate, by whole flows where possible: half of the flows tell a sensor
+// more than half of each flow. Pure: the time comes with the packets.
 #pragma once
 
 #include <cstdint>
@@ -13,31 +13,30 @@ struct RateLimit {
   bool any() const { return bits_per_second != 0 || packets_per_second != 0; }
 };
 
-/// Flows that fit the rate have the first call on it; what they leave unused goes to the others'
-/// packets. What passes in the long run is the rate, however large a packet is: one that is more
-/// than its share is paid for by those behind it.
+/// Flows that fit the rate take precedence; what they leave unused goes to packets of other flows.
+/// In the long run, the rate holds for any packet size: the packets after a large one pay for it.
 class RateLimiter {
  public:
   explicit RateLimiter(RateLimit limit)
       : bits_(limit.bits_per_second), packets_(limit.packets_per_second) {}
 
-  /// May this packet go? `flow`: the same for both directions of a flow, evenly spread.
-  /// `now_us`: of the packet; steps of the clock, forward or back, do no harm, nor does a little
-  /// disorder. `packets`: how many it was on the wire.
+  /// Whether this packet may pass. `flow` is an evenly distributed number, the same for both
+  /// directions of a flow. `now_us` is the packet's time in microseconds; steps of the clock and
+  /// slight disorder do no harm. `packets` is the number of packets that it was on the wire.
   bool admit(std::uint64_t flow, std::uint32_t bytes, std::uint64_t now_us,
              std::uint32_t packets = 1);
 
  private:
-  /// One bound: what is left of it now, and what was asked of it in the window.
+  /// One limit: the remaining credit, and the demand in the current window.
   class Budget {
    public:
     explicit Budget(std::uint64_t per_second);
     void refill(double seconds);
-    /// Is there enough for a packet of a flow that fits, or of any other?
+    /// Whether there is enough credit for a packet, which depends on whether its flow fits.
     bool has(bool fits) const { return !bounded() || credit_ > (fits ? 0 : most_ / 2); }
     void offer(double amount) { offered_ += amount; }
     void spend(double amount) { credit_ -= amount; }
-    /// The part of the window's offer that fits; forgets it.
+    /// Returns the fraction of the window's demand that fits, and resets the demand.
     double take_share(double seconds);
 
    private:

@@ -1,4 +1,5 @@
-// Packets to a sensor over a TCP stream, plain or TLS: PACKET messages one after the other.
+// Sends packets to a sensor over a TCP stream, plain or TLS, as a sequence of RPCAP PACKET
+// messages.
 #pragma once
 
 #include <memory>

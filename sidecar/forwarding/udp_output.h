@@ -1,4 +1,4 @@
-// Packets to a sensor over UDP: packed (udpstr) or one datagram each.
+// Sends packets to a sensor over UDP: packed (udpstr), or in one datagram each.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace sidetap::forwarding {
 
-/// `socket`: connected, non-blocking. `datagram_size`: UDP payload that fits the path; it shrinks
-/// when the path says so.
+/// `socket` must be connected and non-blocking. `datagram_size` is the UDP payload in bytes that
+/// fits the path. The output reduces it when the path's MTU falls.
 std::unique_ptr<Output> make_udpstr_output(net::UniqueFd socket, std::size_t datagram_size,
                                            FaultHandler on_fault);
 /// A packet that does not fit a datagram is cut, as by a snaplen: IP never fragments it.

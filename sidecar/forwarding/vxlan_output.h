@@ -1,7 +1,7 @@
-// Packets to a sensor inside VXLAN (RFC 7348): what Suricata, Zeek and others take.
+// Sends packets to a sensor in VXLAN (RFC 7348), which Suricata, Zeek and others accept.
 //
-// Without a session there is no word from the sensor. A receiver that sniffs binds no port, so that
-// its kernel answers what it gets with ICMP errors: they cost no packet, and end nothing.
+// There is no session, so the sensor sends nothing back. A receiver that sniffs binds no port, so
+// its kernel answers with ICMP errors. They cost no packet and do not end the output.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ inline constexpr std::uint16_t kVxlanPort = 4789;
 inline constexpr std::size_t kVxlanHeaderSize = 8;
 
 enum class Oversize : std::uint8_t {
-  kTruncate,  ///< Cut what does not fit the path; the inner headers tell the true length.
-  kDrop,      ///< Leave it out, and count it.
+  kTruncate,  ///< Cut packets to fit the path. The inner headers hold the true length.
+  kDrop,      ///< Drop and count packets that do not fit.
 };
 
 struct VxlanConfig {

@@ -11,7 +11,8 @@ namespace {
 Result<std::string> read_password(const std::string& file) {
   std::ifstream stream(file, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(stream), {}};
-  // Editors and `kubectl create secret --from-file` leave a line end that is no part of it.
+  // Editors and `kubectl create secret --from-file` add a line end that is not part of the
+  // password.
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   if (!stream && !stream.eof()) return Error{"cannot read " + file};
   return text;
@@ -31,7 +32,7 @@ Result<void> check_passive(RunOptions& options) {
   return {};
 }
 
-/// What belongs to RPCAP sessions does not go with the other outputs.
+/// Options of RPCAP sessions cannot be combined with other outputs.
 Result<void> check_output(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
   if (options.output.kind == OutputKind::kRpcap) {
@@ -60,7 +61,7 @@ Result<void> check_output(RunOptions& options) {
   return {};
 }
 
-/// The options that name sensors name receivers with --output vxlan.
+/// With --output vxlan, the options for sensors name receivers.
 void take_receivers(const session::SessionsConfig& sessions, VxlanOptions& into) {
   for (const session::Sensor& sensor : sessions.sensors) into.receivers.push_back(sensor.address);
   into.every_receiver = sessions.mode == session::SensorMode::kReplicate;

@@ -7,7 +7,7 @@
 namespace sidetap {
 namespace {
 
-/// Beyond any interface; what is multiplied by a unit stays far from wrapping.
+/// Faster than any interface. Multiplication by a unit cannot overflow below it.
 constexpr std::uint64_t kMostBits = 1'000'000'000'000'000;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// How a tap reads the values that only it has.
+// Parsers for option values that only a tap has.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,13 @@ config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> 
       };
 }
 
-/// At most 10, repetitions among them, which check() takes out: the list of IPv6 families goes by
-/// what was written. The port where none is given: RPCAP's.
+/// At most 10 sensors, including repetitions. check() removes those later, because the list of IPv6
+/// families refers to the sensors as written. The default port is that of RPCAP.
 config::Parser<std::vector<session::Sensor>> sensor_list();
 
 config::Parser<std::optional<session::PassiveSettings>> passive_listen();
 
-/// Bits per second. "250M" means powers of 1000, as network people count bits, not those of bytes.
+/// Bits per second. Units are powers of 1000, as is usual for bit rates: "250M" is 250,000,000.
 config::Parser<std::uint64_t> bit_rate();
 
 }  // namespace sidetap

@@ -1,4 +1,4 @@
-// What an operator, or the webhook on their behalf, tells a tap.
+// The options of a tap, set by an operator or, on their behalf, by the webhook.
 #pragma once
 
 #include <chrono>
@@ -22,9 +22,9 @@
 namespace sidetap {
 
 struct RunOptions {
-  session::SessionsConfig sessions;  ///< Without `password`, which password_file holds.
+  session::SessionsConfig sessions;  ///< `password` comes from password_file.
   std::string password_file;
-  std::vector<net::Cidr> passive_allow;  ///< Who may dial the tap. Empty: everybody.
+  std::vector<net::Cidr> passive_allow;  ///< Clients that may connect. Empty: all.
   std::size_t passive_sessions = 0;
   OutputOptions output;
   std::vector<rpcap::Ipv6Family> ipv6_families;  ///< One for all sensors, or one for each.
@@ -52,15 +52,15 @@ struct RunOptions {
 /// Declares the options of `sidetap-sidecar run`; `into` must outlive the set.
 void declare(config::OptionSet& options, RunOptions& into);
 
-/// The environment, in which the seed DaemonSet's EXTRAHOP_SENSOR_IP and RPCAPD_TARGET_PORT stand
-/// in for SENSOR where that is not set.
+/// The environment in which EXTRAHOP_SENSOR_IP and RPCAPD_TARGET_PORT, the variables of the seed
+/// DaemonSet, replace SENSOR if that is not set.
 config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment);
 
-/// What only makes sense together; completes what one option says of another, and takes out sensors
-/// that are named twice. Reads the password.
+/// Checks options that depend on each other, derives one from another, removes sensors that are
+/// named twice, and reads the password.
 Result<void> check(RunOptions& options);
 
-/// Parses and checks. Prints what config::OptionSet prints.
+/// Parses and checks the options. Prints what config::OptionSet::parse() prints.
 config::ParseResult parse_run_options(std::span<const char* const> arguments,
                                       const config::OptionSet::Environment& environment,
                                       RunOptions& into);

@@ -1,4 +1,4 @@
-// The options that decide who owns a packet: the same for a running tap and for `explain`.
+// The options that decide who owns a packet. A running tap and `explain` share them.
 #pragma once
 
 #include <cstdint>
@@ -35,24 +35,25 @@ config::Parser<std::vector<std::uint16_t>> port_list();
 /// Declares the options; `into` must outlive the set.
 void declare_ownership(config::OptionSet& options, OwnershipOptions& into);
 
-/// Who the pod is when it is tapped on the interface of that name: --pod-ips and the addresses of
-/// every interface, since packets come in by one for the address of another, and for one that the
+/// The pod's identity when the interface `tapped` is captured: --pod-ips and the addresses of every
+/// interface. Packets may arrive on one interface for the address of another, or for one that the
 /// loopback interface holds (direct server return).
 ownership::Self make_self(const OwnershipOptions& options,
                           const std::vector<net::Interface>& interfaces, const std::string& tapped);
 
 ownership::TappedPeers make_tapped_peers(const OwnershipOptions& options);
 
-/// Why nobody counts as tapped although --tapped-peers asks for some; empty: no reason to wonder.
+/// Why no peer counts as tapped although --tapped-peers names some; empty if there is no
+/// contradiction.
 std::string tapped_peers_doubt(const OwnershipOptions& options);
 
-/// `gateways`: next hops of the pod. Ephemeral range, own endpoints and hash seed are left at their
-/// defaults.
+/// `gateways` are the next hops of the pod. The ephemeral range, own endpoints and hash seed keep
+/// their defaults.
 ownership::EngineConfig make_engine_config(const OwnershipOptions& options, ownership::Self self,
                                            std::vector<net::IpAddress> gateways);
 
-/// Peers whose packets are never owned, so that the kernel's filter may drop them: Services whose
-/// views an engine with these tapped peers drops.
+/// Peers whose packets are never owned, so the kernel's filter may drop them: Services whose views
+/// an engine with these tapped peers drops.
 std::vector<net::Cidr> unowned_peers(const OwnershipOptions& options,
                                      const ownership::TappedPeers& tapped);
 

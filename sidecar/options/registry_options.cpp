@@ -17,7 +17,7 @@ config::Parser<std::optional<net::HostPort>> registry_address() {
   };
 }
 
-/// The injection hands the certificates over as they are; people have them in a file.
+/// The webhook passes the certificates as text; people have them in a file.
 config::Parser<std::string> pem_text_or_file() {
   return [](std::string_view text) -> Result<std::string> {
     if (text.find("-----BEGIN") != text.npos) return std::string(text);

@@ -1,4 +1,4 @@
-// The options by which a tap finds the registry and proves which pod it is.
+// The options with which a tap finds the registry and proves its pod's identity.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace sidetap {
 
 struct RegistryOptions {
-  std::optional<net::HostPort> address;  ///< Nothing: no registry; --tapped-peers holds.
+  std::optional<net::HostPort> address;  ///< Nothing: no registry; --tapped-peers applies.
   std::string ca;                        ///< PEM text.
   std::string server_name;
   std::string token_file;
@@ -22,7 +22,7 @@ struct RegistryOptions {
 /// Declares the options; `into` must outlive the set.
 void declare_registry(config::OptionSet& options, RegistryOptions& into);
 
-/// What only makes sense together. The Error is the line to print.
+/// Checks options that depend on each other. The Error is the line to print.
 Result<void> check_registry(const RegistryOptions& options);
 
 }  // namespace sidetap

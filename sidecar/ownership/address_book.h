@@ -1,5 +1,5 @@
-// What the configuration says of an address, remembered so that an established flow costs no search
-// through prefixes.
+// Caches what the configuration says about an address, so that an established flow needs no prefix
+// look-ups.
 #pragma once
 
 #include <array>
@@ -14,20 +14,21 @@ namespace sidetap::ownership {
 struct AddressFacts {
   bool self : 1 = false;
   bool group : 1 = false;  ///< Multicast, limited broadcast, or broadcast of the pod's own subnets.
-  bool routed : 1 = false;        ///< A gateway, or somewhere beyond one.
-  bool gateway : 1 = false;       ///< A next hop of the pod that has no tap.
+  bool routed : 1 = false;        ///< A gateway, or beyond one.
+  bool gateway : 1 = false;       ///< A next hop of the pod without a tap.
   bool service : 1 = false;       ///< A cluster IP.
-  bool service_kept : 1 = false;  ///< One whose views are owned.
+  bool service_kept : 1 = false;  ///< A cluster IP whose views are owned.
   bool tapped : 1 = false;        ///< In the set of tapped peers.
   bool known : 1 = false;         ///< Set by AddressBook.
 };
 
-/// Direct-mapped and small: an address that another has displaced is looked up anew. One thread.
+/// Small and direct-mapped: an address that another has displaced is looked up again. For one
+/// thread.
 class AddressBook {
  public:
   explicit AddressBook(std::uint64_t seed) : seed_(seed) {}
 
-  /// The facts as remembered, else as `look_up(address)` tells.
+  /// The cached facts, or those that `look_up(address)` returns.
   template <typename LookUp>
   AddressFacts find(const net::IpAddress& address, LookUp look_up) {
     Entry& entry = entries_[index_of(address)];
@@ -36,7 +37,7 @@ class AddressBook {
     return entry.facts;
   }
 
-  /// For when the configuration has changed.
+  /// Call it when the configuration has changed.
   void forget() { entries_.fill(Entry{}); }
 
  private:

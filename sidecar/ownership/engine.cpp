@@ -16,12 +16,12 @@ using capture::PacketView;
 
 constexpr auto kTcp = static_cast<std::uint8_t>(IpProtocol::kTcp);
 
-/// A SYN together with RST or FIN opens nothing, whoever made it.
+/// A SYN together with RST or FIN does not open a connection.
 bool opens_connection(std::uint8_t flags) {
   return (flags & capture::kTcpSyn) != 0 && (flags & (capture::kTcpRst | capture::kTcpFin)) == 0;
 }
 
-/// Bit n: a port of an endpoint of ours is n modulo 64. Most packets are told apart by that alone.
+/// Bit n is set if a port of an own endpoint is n modulo 64. This alone excludes most packets.
 std::uint64_t port_mask(std::span<const capture::OwnEndpoint> endpoints) {
   std::uint64_t mask = 0;
   for (const capture::OwnEndpoint& own : endpoints) {
@@ -63,7 +63,7 @@ void Engine::set_gateways(std::vector<net::IpAddress> gateways) {
 
 void Engine::set_tapped_peers(std::shared_ptr<const TappedPeers> peers, Moment since) {
   const std::lock_guard lock(pending_mutex_);
-  // No more than are remembered, however long no packet comes that takes them over.
+  // Keeps no more than are remembered, even if no packet adopts them for long.
   if (pending_.peers.size() > PeerHistory::kMostOlder) pending_.peers.erase(pending_.peers.begin());
   pending_.peers.push_back({std::move(peers), since});
   has_pending_.store(true, std::memory_order_release);
@@ -145,15 +145,15 @@ bool Engine::is_gateway(net::IpAddress address) const {
 
 bool Engine::is_tapped(const PacketView& packet, net::IpAddress peer, AddressFacts facts,
                        bool peer_sent) {
-  // An IPv4 link-local address is one of a node's services (a DNS cache, metadata), or named.
+  // An IPv4 link-local address belongs to a service of the node (DNS cache, metadata), or is named.
   if (facts.tapped || facts.gateway || peer.is_v4() || !peer.is_link_local()) return facts.tapped;
-  // That of IPv6 tells no pod from its gateway.
+  // An IPv6 link-local address does not distinguish a pod from its gateway.
   return is_tapped_by_mac(packet, peer_sent) != Tapped::kNo;
 }
 
 bool Engine::is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const {
   const auto fits = [&](const capture::OwnEndpoint& own, const End& local, const End& remote) {
-    // Ports first: they are the cheaper to tell apart.
+    // Compare ports first, which is cheaper.
     if (ports_known) {
       const std::uint16_t local_port = own.matched_local_port();
       if (local_port != 0 && local.port != local_port) return false;
@@ -206,7 +206,8 @@ Decision Engine::decide(const PacketView& packet, Moment moment) {
   const bool to_self = destination.self;
   const bool inbound = packet.direction == Direction::kInbound;
   if (from_self && inbound && !to_self) return {false, Rule::kReturned};
-  // What is for this pod alone comes from it through a Service, translated on the bridge.
+  // A unicast packet from this pod to itself went through a Service and was translated on the
+  // bridge: it is not an echo.
   if (inbound && (!to_self || packet.link_group) && is_echo(packet))
     return {false, Rule::kReturned};
   if (from_self && destination.routed && packet.has_mac && !packet.link_group)
@@ -252,8 +253,8 @@ Decision Engine::decide_service(AddressFacts peer) const {
 }
 
 Decision Engine::decide_fragment(const PacketView& packet, const Flow& flow) {
-  // In IPv6 the first one may name another protocol than the later ones: extension headers may
-  // follow the fragment header (RFC 8200, 4.5).
+  // In IPv6, the first fragment may name another protocol than later ones, because extension
+  // headers may follow the fragment header (RFC 8200, 4.5).
   const FragmentKey key{packet.source, packet.destination, packet.fragment_id,
                         packet.source.is_v4() ? packet.protocol : std::uint8_t{0}};
   if (packet.first_fragment) {
@@ -306,11 +307,12 @@ Decision Engine::decide_tcp_handshake(const Flow& flow, FlowState& state, bool a
   if (answer) {
     state.answer_from_local |= flow.outbound;
     state.answer_from_remote |= !flow.outbound;
-    // Two SYNs are not enough: the older one may never have been answered.
+    // Two SYNs are not enough: the older one may have remained unanswered.
     both = state.answer_from_local && state.answer_from_remote;
   } else {
-    // After data this is a new connection on the same ports, perhaps the other way round. So it is
-    // where its sender has answered before: in one connection it would do so again.
+    // After data, a SYN starts a new connection on the same ports, perhaps in the other direction.
+    // The same is true if its sender has answered before: within one connection, it would answer
+    // again.
     if (state.settled || (flow.outbound ? state.answer_from_local : state.answer_from_remote))
       state = FlowState{};
     state.syn_from_local |= flow.outbound;
@@ -324,7 +326,7 @@ Decision Engine::decide_tcp_handshake(const Flow& flow, FlowState& state, bool a
   return {server_is_local, Rule::kTcpHandshake};
 }
 
-/// What is needed of this packet to decide those that come once the peer is tapped.
+/// Remembers what later packets need from this one once the peer is tapped.
 void Engine::remember(const PacketView& packet, const Flow& flow) {
   remember_handshake(packet, flow);
   if (packet.fragment && packet.first_fragment) decide_fragment(packet, flow);
@@ -334,7 +336,7 @@ void Engine::remember_handshake(const PacketView& packet, const Flow& flow) {
   if (packet.protocol != kTcp || packet.depth != Depth::kTransport ||
       !opens_connection(packet.tcp_flags))
     return;
-  // What came between this one and an earlier one was not looked at: a SYN begins anew.
+  // Packets between this one and an earlier one were not examined, so a SYN resets the state.
   if ((packet.tcp_flags & capture::kTcpAck) == 0) flows_.obtain(key_of(flow)) = FlowState{};
   decide_tcp(packet, flow);
 }
@@ -366,8 +368,8 @@ Decision Engine::decide_icmp(const PacketView& packet, const Flow& flow) {
 }
 
 Decision Engine::decide_quote(const PacketView& packet, const Flow& flow) {
-  // Without a quote, or with one of a flow between others, there is nothing that both taps could
-  // agree on.
+  // Without a quote, or with a quote of a flow between others, the two taps have nothing to agree
+  // on.
   if (!packet.quote) return {flow.outbound, Rule::kSender};
   const capture::QuotedFlow& quote = *packet.quote;
   const bool from_local =
@@ -386,7 +388,7 @@ Decision Engine::decide_quote(const PacketView& packet, const Flow& flow) {
     return {datagram_server(local, remote, config_.ephemeral, config_.server_ports).owned,
             Rule::kQuotedFlow};
   }
-  // The quote is no packet of the flow: it must not create or change the flow's state.
+  // The quote is not a packet of the flow, so it must not create or change the flow's state.
   const FlowState* known = flows_.find(key_of({local, remote}));
   if (known != nullptr && known->decided) return {known->local_is_server, Rule::kQuotedFlow};
   if (listening_.is_listening(local.address, local.port)) return {true, Rule::kQuotedFlow};

@@ -1,7 +1,7 @@
 // Decides whether this tap forwards a packet, so that the sensor gets each packet exactly once.
 //
-// Both taps of a packet apply the same rule to what they see and reach opposite answers; nothing is
-// negotiated. The engine does no I/O and has no clock; its memory is bounded and allocated once.
+// Both taps of a packet apply the same rules to what they see and reach opposite decisions, without
+// negotiation. The engine does no I/O and has no clock. Its memory is bounded and allocated once.
 #pragma once
 
 #include <array>
@@ -27,12 +27,12 @@
 
 namespace sidetap::ownership {
 
-/// Who this pod is. Changes at run time.
+/// The identity of this pod. May change at run time.
 struct Self {
-  std::vector<net::IpAddress> addresses;  ///< Of every interface, link-local ones included.
+  std::vector<net::IpAddress> addresses;  ///< Of every interface, including link-local ones.
   std::array<std::byte, 6> mac{};         ///< Of the tapped interface. All zero: none.
-  /// Of every interface, where nobody else on the link has it: what such a frame carries was sent
-  /// by this pod, whatever a bridge has made of its addresses.
+  /// MAC addresses of all interfaces that nobody else on the link uses. This pod sent every frame
+  /// from them, even if a bridge has translated the IP addresses.
   std::vector<std::array<std::byte, 6>> senders;
   std::vector<net::IpAddress> broadcasts;  ///< Of the interface's own IPv4 subnets.
   friend bool operator==(const Self&, const Self&) = default;
@@ -43,10 +43,10 @@ struct EngineConfig {
   net::CidrSet pod_subnets;
   std::vector<net::IpAddress> gateways;  ///< Next hops of the pod: nodes.
   net::CidrSet service_subnets;
-  net::CidrSet untapped_services;  ///< VIPs whose views are owned whatever else is set.
+  net::CidrSet untapped_services;  ///< VIPs whose views are always owned.
   ServiceView service_view = ServiceView::kAuto;
   TappedPeers tapped_peers;
-  bool peers_change = false;  ///< Who is tapped changes, so handshakes with all are remembered.
+  bool peers_change = false;  ///< Peers may change: remembers all handshakes.
   PortRange ephemeral;
   std::vector<std::uint16_t> server_ports;  ///< Extra ports of UDP, UDP-Lite, SCTP, DCCP servers.
   std::vector<capture::OwnEndpoint> own_endpoints;
@@ -63,7 +63,7 @@ class Engine {
   /// `listening` must outlive the engine and is called on the thread of decide().
   Engine(EngineConfig config, ListeningSockets& listening);
 
-  /// `moment`: when the packet passed. It counts only while looks_back().
+  /// `moment` is when the packet passed. It matters only while looks_back() is true.
   Decision decide(const capture::PacketView& packet, Moment moment = kNow);
 
   /// Does the other end's tap forward this packet while this pod's tap does not? By the newest
@@ -72,18 +72,18 @@ class Engine {
 
   void set_self(Self self);
   void set_gateways(std::vector<net::IpAddress> gateways);
-  /// They count for packets that passed at `since` or later; for those before, the peers that
-  /// were set until then.
+  /// Applies to packets that passed at `since` or later. The previous peers apply to earlier
+  /// packets.
   void set_tapped_peers(std::shared_ptr<const TappedPeers> peers, Moment since = Moment::min());
   void set_own_endpoints(std::vector<capture::OwnEndpoint> endpoints);
 
-  /// Peers of earlier moments are remembered, or may be with the next packet.
+  /// Whether earlier sets of peers are remembered, or may be with the next packet.
   bool looks_back() const { return earlier_peers_ || has_pending_.load(std::memory_order_acquire); }
-  /// No packet that passed before `moment` is still to come.
+  /// Drops earlier sets: no more packets come that passed before `moment`.
   void forget_peers_before(Moment moment);
 
-  /// TCP flows held, and those given up for lack of room (decided anew when they go on). None is
-  /// forgotten for its age.
+  /// The numbers of TCP flows in the table, and of those evicted for lack of room, which are
+  /// decided again if they continue. No flow is evicted because of its age.
   std::size_t flows() const { return flows_.size(); }
   std::uint64_t flow_evictions(FlowPhase phase) const { return flows_.evictions(phase); }
   std::uint64_t flow_evictions() const { return flows_.evictions(); }
@@ -93,7 +93,7 @@ class Engine {
   struct Flow {
     End local;
     End remote;
-    bool outbound = false;  ///< The packet at hand goes from local to remote.
+    bool outbound = false;  ///< The current packet goes from local to remote.
   };
   static FlowKey key_of(const Flow& flow) {
     return {flow.local.address, flow.remote.address, flow.local.port, flow.remote.port};
@@ -113,12 +113,12 @@ class Engine {
   bool is_own(std::uint8_t protocol, const End& from, const End& to, bool ports_known) const;
   bool is_own_traffic(const capture::PacketView& packet) const;
 
-  /// The host that packets to `destination` are sent to.
+  /// Learns the next hop of packets to `destination`.
   void learn_next_hop(const Mac& mac, AddressFacts destination);
-  /// The host says on the link that it has this address. The source of any other packet says less:
-  /// it may lie behind a router, or have been translated on the bridge.
+  /// Learns an address that a host claims on the link. The source of other packets is less
+  /// reliable: it may be behind a router, or translated on the bridge.
   void learn_claim(const Mac& mac, net::IpAddress address);
-  /// By the packet's source, or else its destination.
+  /// Decides by the source MAC address if `source`, otherwise by the destination.
   Tapped is_tapped_by_mac(const capture::PacketView& packet, bool source);
 
   Decision decide_link(const capture::PacketView& packet);
@@ -139,7 +139,7 @@ class Engine {
   std::uint64_t own_ports_ = 0;  // see port_mask()
   ListeningSockets& listening_;
   PeerHistory peers_;
-  const TappedPeers* tapped_;   // those of the packet at hand, in peers_
+  const TappedPeers* tapped_;   // those for the current packet, in peers_
   bool earlier_peers_ = false;  // peers_ has older ones
   bool in_the_past_ = false;    // tapped_ are older ones
   AddressBook addresses_;       // by the newest
@@ -158,7 +158,7 @@ class Engine {
   };
   std::atomic<bool> has_pending_{false};
   std::mutex pending_mutex_;
-  Pending pending_;  // under pending_mutex_
+  Pending pending_;  // guarded by pending_mutex_
 };
 
 }  // namespace sidetap::ownership

@@ -1,4 +1,4 @@
-// Rule 2: what goes to everybody on the link is its sender's. And who the senders are: see
+// Rule 2: the sender owns what goes to everybody on the link. Also identifies senders; see
 // neighbours.h.
 #include <algorithm>
 
@@ -12,7 +12,8 @@ using capture::Direction;
 using capture::PacketView;
 
 bool is_link_control(const PacketView& p) {
-  // 01:80:c2:00:00:0x (IEEE 802.1Q): bridges never forward these, so no pod behind one sent them.
+  // 01:80:c2:00:00:0x (IEEE 802.1Q): bridges never forward these, so no pod behind a bridge sent
+  // them.
   constexpr std::array<std::byte, 5> kPrefix{std::byte{0x01}, std::byte{0x80}, std::byte{0xc2},
                                              std::byte{0x00}, std::byte{0x00}};
   return p.has_mac && std::equal(kPrefix.begin(), kPrefix.end(), p.destination_mac.begin()) &&
@@ -25,8 +26,8 @@ bool Engine::is_self_mac(const PacketView& packet) const {
   return packet.has_mac && config_.self.mac != Mac{} && packet.source_mac == config_.self.mac;
 }
 
-/// A frame that comes in and that this pod has sent. Bridges return what they flood, and a node's
-/// address translation may have put another address in the place of the sender's.
+/// Whether this pod has sent this incoming frame. Bridges return frames that they flood, and
+/// address translation on the node may have replaced the sender's address.
 bool Engine::is_echo(const PacketView& packet) const {
   const auto& senders = config_.self.senders;
   return packet.direction == Direction::kInbound && packet.has_mac &&
@@ -48,7 +49,7 @@ void Engine::learn_next_hop(const Mac& mac, AddressFacts destination) {
 
 void Engine::learn_claim(const Mac& mac, net::IpAddress address) {
   const AddressFacts facts = facts_of(address);
-  // Who claims one outside may have another that is tapped.
+  // A host that claims an address outside may have another that is tapped.
   if (facts.group || facts.self || (!facts.gateway && !facts.tapped && is_outside(address))) return;
   Neighbour& neighbour = neighbours_.obtain(mac);
   neighbour.gateway |= facts.gateway;
@@ -77,7 +78,7 @@ Decision Engine::decide_link(const PacketView& packet) {
   if (is_echo(packet)) return {false, Rule::kReturned};
   const bool telling = packet.arp_sender && !packet.arp_sender->is_unspecified();
   const AddressFacts sender = telling ? facts_of(*packet.arp_sender) : AddressFacts{};
-  // Pods on ipvlan share one MAC address, so an ARP sender that is a tapped peer outweighs it.
+  // Pods on ipvlan share one MAC address, so an ARP sender that is a tapped peer takes precedence.
   const bool sent_by_self = packet.direction == Direction::kOutbound || sender.self ||
                             (is_self_mac(packet) && !sender.tapped);
   if (sent_by_self) {
@@ -110,7 +111,7 @@ Decision Engine::decide_group(const PacketView& packet, AddressFacts source) {
   if (discovery && packet.has_mac && !is_self_mac(packet) && (telling || source.gateway))
     learn_claim(packet.source_mac, packet.source);
   const bool routes = discovery && packet.icmp_type == kRouterAdvertisement;
-  // An address in the set is sure. One that is not may be another one of a tapped peer.
+  // An address in the set is certain. Any other may be a further address of a tapped peer.
   Tapped tapped = source.tapped ? Tapped::kYes : is_tapped_by_mac(packet, true);
   if (tapped == Tapped::kUnknown && (telling || routes || source.gateway)) tapped = Tapped::kNo;
   return from_others(tapped);

@@ -11,14 +11,14 @@ namespace {
 constexpr std::uint64_t kEveryByte = 0x0101010101010101ULL;
 constexpr std::uint64_t kEveryTopBit = 0x8080808080808080ULL;
 
-/// Both halves of the full product, folded.
+/// Combines both halves of the full product.
 std::uint64_t fold_product(std::uint64_t a, std::uint64_t b) {
   __extension__ using Wide = unsigned __int128;
   const Wide product = static_cast<Wide>(a) * b;
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
-/// calloc, so that the pages of flows that never come are never touched; all zero is a free set.
+/// Uses calloc, so that unused pages are never touched. A set of zeros is free.
 template <typename T>
 T* zeroed(std::size_t count) {
   static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
@@ -48,10 +48,11 @@ FlowTable::Place FlowTable::place_of(const FlowKey& key) const {
 
 FlowTable::Slot* FlowTable::find_at(const Place& place, const FlowKey& key) const {
   Slot* const set = &slots_[place.set * kWays];
-  // Sets are seldom crowded, so the first way is likely the one: it comes while the tags do.
+  // Sets are rarely crowded, so the first slot is likely the right one: it loads in parallel with
+  // the tags.
   __builtin_prefetch(set);
-  // Equal bytes become zero, and zero bytes get their top bit. A borrow may mark a byte above a
-  // true one by mistake; the key tells.
+  // Equal bytes become zero, and zero bytes get their top bit. A borrow may also mark a byte above
+  // a match; the comparison of keys rejects it.
   const std::uint64_t differing = tags_[place.set] ^ (kEveryByte * place.tag);
   std::uint64_t marks = (differing - kEveryByte) & ~differing & kEveryTopBit;
   for (; marks != 0; marks &= marks - 1) {
@@ -79,7 +80,7 @@ std::size_t FlowTable::way_to_give(const Slot* set) const {
   for (std::size_t i = 1; i < kWays; ++i) {
     const FlowPhase mine = phase_of(set[i]);
     const FlowPhase least = phase_of(set[given]);
-    // Differences of ticks stay right when the clock wraps.
+    // Differences of ticks stay correct when the clock wraps.
     if (mine < least || (mine == least && clock_ - set[i].used > clock_ - set[given].used)) {
       given = i;
     }

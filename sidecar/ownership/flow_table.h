@@ -1,4 +1,4 @@
-// What is known of each TCP flow: a hash table of fixed size that never allocates again.
+// A hash table of TCP flows with a fixed size, allocated once.
 #pragma once
 
 #include <array>
@@ -21,11 +21,11 @@ struct FlowKey {
   friend bool operator==(const FlowKey&, const FlowKey&) = default;
 };
 
-/// All false: nothing known yet.
+/// What is known of a flow. All false: nothing yet.
 struct FlowState {
-  bool decided : 1 = false;  ///< `server` and `rule` hold.
+  bool decided : 1 = false;  ///< `local_is_server` and `rule` are valid.
   bool local_is_server : 1 = false;
-  bool syn_from_local : 1 = false;  ///< Without ACK, for the present connection.
+  bool syn_from_local : 1 = false;  ///< SYN without ACK, for the current connection.
   bool syn_from_remote : 1 = false;
   bool answer_from_local : 1 = false;  ///< SYN+ACK, likewise.
   bool answer_from_remote : 1 = false;
@@ -36,7 +36,7 @@ struct FlowState {
   Rule rule = Rule::kTcpFlow;
 };
 
-/// How far a flow has come, as far as is known; the less worthy to be kept first.
+/// The known phase of a flow. Earlier values are evicted first.
 enum class FlowPhase : std::uint8_t {
   kClosed,   ///< A FIN from both ends, or a RST.
   kOpening,  ///< SYNs only.
@@ -44,23 +44,23 @@ enum class FlowPhase : std::uint8_t {
 };
 inline constexpr unsigned kFlowPhaseCount = static_cast<unsigned>(FlowPhase::kOpen) + 1;
 
-/// Sets of eight neighbours, found by hash; one byte of hash for each, all eight in one word, tells
-/// which of them to look at. When a set is full its least worthy flow makes room: a closed one,
-/// else one that never got past its SYN, else the one not seen for longest. That is safe: a flow
-/// given up is decided anew from its next packet.
+/// Organized in sets of eight slots, found by hash. One word per set holds one byte of hash for
+/// each slot and selects the slots to compare. A full set evicts a closed flow, otherwise one that
+/// never got past its SYN, otherwise the least recently seen one. Eviction is safe: the flow is
+/// decided again from its next packet.
 class FlowTable {
  public:
   /// `capacity` is rounded up to a power of two, at least 8.
   FlowTable(std::size_t capacity, std::uint64_t seed);
 
-  /// Null when unknown.
+  /// Null if unknown.
   FlowState* find(const FlowKey& key);
-  /// Creates the flow when unknown. Valid until the next call.
+  /// Creates the flow if unknown. The reference is valid until the next call.
   FlowState& obtain(const FlowKey& key);
 
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return (set_mask_ + 1) * kWays; }
-  /// Flows that made room for another, by how far they had come.
+  /// Evicted flows, by their phase.
   std::uint64_t evictions(FlowPhase phase) const {
     return evictions_[static_cast<unsigned>(phase)];
   }
@@ -93,7 +93,7 @@ class FlowTable {
   std::uint32_t clock_ = 0;
   std::size_t size_ = 0;
   std::array<std::uint64_t, kFlowPhaseCount> evictions_{};
-  std::unique_ptr<std::uint64_t[], Free> tags_;  // one word a set; a byte of 0 is a free way
+  std::unique_ptr<std::uint64_t[], Free> tags_;  // one word per set; a byte of 0 is a free slot
   std::unique_ptr<Slot[], Free> slots_;
 };
 

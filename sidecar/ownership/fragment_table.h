@@ -1,4 +1,4 @@
-// Decisions of first fragments, for the later ones that carry no ports.
+// Remembers the decisions for first fragments, because later fragments carry no ports.
 #pragma once
 
 #include <cstddef>
@@ -14,19 +14,19 @@ struct FragmentKey {
   net::IpAddress source;
   net::IpAddress destination;
   std::uint32_t id = 0;
-  std::uint8_t protocol = 0;  ///< Of IPv4 only.
+  std::uint8_t protocol = 0;  ///< Only for IPv4.
   friend bool operator==(const FragmentKey&, const FragmentKey&) = default;
 };
 
-/// Fixed size; a new datagram takes the place of the oldest of the four it may live in. One that
-/// was displaced too early is decided by its addresses.
+/// Has a fixed size: a new datagram replaces the oldest in a set of four. If a datagram was
+/// replaced too early, its later fragments are decided by their addresses.
 class FragmentTable {
  public:
   /// `capacity` is rounded up to a power of two, at least 4.
   FragmentTable(std::size_t capacity, std::uint64_t seed);
 
   void remember(const FragmentKey& key, Decision decision);
-  /// Null when no first fragment was seen.
+  /// Null if no first fragment was seen.
   const Decision* find(const FragmentKey& key) const;
 
  private:

@@ -1,4 +1,4 @@
-// What the types of ICMP and ICMPv6 messages mean for their owner.
+// What the types of ICMP and ICMPv6 messages mean for ownership.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ inline bool is_neighbour_discovery(const capture::PacketView& p) {
 
 enum class Asked : std::uint8_t { kNobody, kDestination, kSource };
 
-/// Queries that have answers: echo, timestamp, information, address mask; node information.
+/// For queries with answers (echo, timestamp, information, address mask, node information), says
+/// which end is asked.
 inline Asked who_is_asked(std::uint8_t protocol, std::uint8_t type) {
   if (protocol == kIcmp) {
     if (type == 8 || type == 13 || type == 15 || type == 17) return Asked::kDestination;

@@ -1,4 +1,4 @@
-// Which TCP ports of this pod are in LISTEN.
+// The TCP ports of this pod in state LISTEN.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,11 @@
 
 namespace sidetap::ownership {
 
-/// Asked by the engine only when a TCP flow is first seen midway.
+/// The engine calls it only for a TCP flow that is first seen midway.
 class ListeningSockets {
  public:
   virtual ~ListeningSockets() = default;
-  /// A socket accepts connections on this address and port, by wildcard or exactly.
+  /// Whether a socket accepts connections on this address and port, through a wildcard or exactly.
   virtual bool is_listening(net::IpAddress local, std::uint16_t port) = 0;
 };
 

@@ -1,5 +1,5 @@
-// What is known of the hosts on the link by their MAC addresses, for packets whose IP address tells
-// nothing: link-local IPv6, senders without an address, frames that carry no IP.
+// Remembers hosts on the link by their MAC addresses, for packets whose IP addresses do not
+// identify the host: link-local IPv6, senders without an address, and frames without IP.
 #pragma once
 
 #include <array>
@@ -16,21 +16,23 @@ struct Neighbour {
   Mac mac{};
   bool used : 1 = false;
   bool gateway : 1 = false;   ///< Has the address of a gateway of the pod.
-  bool next_hop : 1 = false;  ///< Gets what the pod sends beyond the pods' subnets.
-  /// What it claims on the link (ARP, neighbour discovery), of each family one; unspecified: none.
+  bool next_hop : 1 = false;  ///< Receives what the pod sends beyond the pod subnets.
+  /// Addresses that it claims on the link (ARP, neighbour discovery), one per family. Unspecified:
+  /// none.
   net::IpAddress v4;
   net::IpAddress v6;
 
   net::IpAddress& of_family(bool is_v4) { return is_v4 ? v4 : v6; }
 };
 
-/// Small and of fixed size: a new neighbour takes the place of another, who is then unknown again;
-/// of the two that it may displace it leaves the one that routes. One thread.
+/// Small, with a fixed size. A new neighbour replaces another, which is then unknown again. It may
+/// use two slots, and avoids replacing a router in the first. For one thread.
 class Neighbours {
  public:
   explicit Neighbours(std::uint64_t seed) : seed_(seed) {}
 
-  /// A new one knows nothing but its MAC address. Valid until the next call.
+  /// The neighbour with this MAC address, created if unknown. The reference is valid until the next
+  /// call.
   Neighbour& obtain(const Mac& mac) {
     if (const Neighbour* known = find(mac)) return const_cast<Neighbour&>(*known);
     Neighbour* place = &places_[index_of(mac)];
@@ -40,7 +42,7 @@ class Neighbours {
     place->used = true;
     return *place;
   }
-  /// Null when unknown.
+  /// Null if unknown.
   const Neighbour* find(const Mac& mac) const {
     const std::size_t first = index_of(mac);
     for (const std::size_t index : {first, first ^ 1}) {

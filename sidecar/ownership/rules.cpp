@@ -12,7 +12,7 @@ struct RuleInfo {
 
 // In the order of the enumeration.
 constexpr std::array<RuleInfo, kRuleCount> kRules{{
-    {"unreadable", "no readable headers: nobody can be named"},
+    {"unreadable", "no readable headers: the ends are unknown"},
     {"own-traffic", "a connection of the tap itself"},
     {"not-self", "neither end is this pod"},
     {"self-to-self", "both ends are this pod"},
@@ -22,7 +22,7 @@ constexpr std::array<RuleInfo, kRuleCount> kRules{{
      "multicast, broadcast, ARP or neighbour discovery whose sender is tapped"},
     {"group-from-untapped",
      "multicast, broadcast, ARP or neighbour discovery whose sender has no tap"},
-    {"group-from-unknown", "the sender cannot be told and may be tapped"},
+    {"group-from-unknown", "the sender is unknown and may be tapped"},
     {"service-view", "view of a Service address; the backend's tap forwards the pod view"},
     {"service-view-kept",
      "view of a Service address that no backend's tap forwards, or that is wanted too"},
@@ -35,8 +35,8 @@ constexpr std::array<RuleInfo, kRuleCount> kRules{{
     {"server-port", "one of the ports is configured as a server's"},
     {"ephemeral-port", "one of the ports is ephemeral, so the other end is the server"},
     {"lower-port", "the end with the lower port is the server"},
-    {"lower-address", "the end with the lower address owns"},
-    {"echo", "the end that is asked owns both ways"},
+    {"lower-address", "the end with the lower address owns the packet"},
+    {"echo", "the end that is asked owns both directions"},
     {"quoted-flow", "an ICMP error goes with the flow it quotes"},
     {"fragment", "as the first fragment of the same datagram"},
     {"sender", "truncated or malformed: its sender owns"},

@@ -1,4 +1,4 @@
-// Why a packet is forwarded by this tap or left to another.
+// The rules by which this tap forwards a packet or leaves it to another tap.
 #pragma once
 
 #include <cstdint>
@@ -6,19 +6,19 @@
 
 namespace sidetap::ownership {
 
-/// The reason of a decision. The names are part of the tool's output and of metrics labels.
+/// The rule behind a decision. The names appear in the output of `explain` and in metric labels.
 enum class Rule : std::uint8_t {
-  kUnreadable,         ///< No link or network header: nobody can be named.
+  kUnreadable,         ///< No link or network header: the ends are unknown.
   kOwnTraffic,         ///< The tap's own connection, or an ICMP error about it.
   kNotSelf,            ///< Neither end is this pod.
   kSelfToSelf,         ///< Both ends are this pod.
-  kReturned,           ///< This pod's own packet, coming back from a bridge in hairpin mode.
+  kReturned,           ///< This pod's packet, returned by a bridge in hairpin mode.
   kGroupSent,          ///< Multicast, broadcast, ARP, neighbour discovery: this pod sent it.
   kGroupFromTapped,    ///< The same, sent by a tapped peer.
   kGroupFromUntapped,  ///< The same, sent by somebody without a tap.
-  kGroupFromUnknown,   ///< The same, from a sender without a telling address, among tapped peers.
-  kServiceView,        ///< VIP view; the backend's tap forwards the pod view.
-  kServiceViewKept,    ///< VIP view, and the backends are not tapped or every view is wanted.
+  kGroupFromUnknown,   ///< The same, from an unidentified sender while peers are tapped.
+  kServiceView,        ///< VIP view: the backend's tap forwards the pod view.
+  kServiceViewKept,    ///< VIP view: the backends are not tapped, or all views are wanted.
   kPeerUntapped,       ///< The peer has no tap.
   kTcpHandshake,       ///< SYN or SYN+ACK names the server.
   kTcpFlow,            ///< The flow's handshake was seen.
@@ -28,11 +28,11 @@ enum class Rule : std::uint8_t {
   kServerPort,         ///< One port is configured as a server's.
   kEphemeralPort,      ///< One port is in the ephemeral range.
   kLowerPort,          ///< The lower port is the server's.
-  kLowerAddress,       ///< Nothing else tells the two ends apart.
-  kEcho,               ///< The one who is asked is the server.
-  kQuotedFlow,         ///< ICMP error: as the flow it quotes.
-  kFragment,           ///< As the first fragment of the same datagram.
-  kSender,             ///< Truncated or malformed: its sender.
+  kLowerAddress,       ///< Nothing else distinguishes the two ends.
+  kEcho,               ///< The end that is asked is the server.
+  kQuotedFlow,         ///< ICMP error: decided as the flow that it quotes.
+  kFragment,           ///< Decided as the datagram's first fragment.
+  kSender,             ///< Truncated or malformed: the sender's tap.
 };
 inline constexpr unsigned kRuleCount = static_cast<unsigned>(Rule::kSender) + 1;
 

@@ -1,6 +1,7 @@
-// Who is the server of a flow, told from its ports and addresses alone.
+// Finds the server of a flow from its ports and addresses alone.
 //
-// Both taps of a packet call these with the ends swapped and must get opposite answers.
+// The two taps of a packet call these functions with the ends swapped and must get opposite
+// answers.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 
 namespace sidetap::ownership {
 
-/// Ports the system gives to clients, both ends included.
+/// The ports that the system assigns to clients. Both bounds are included.
 struct PortRange {
   std::uint16_t first = 32768;
   std::uint16_t last = 60999;
@@ -24,15 +25,16 @@ struct End {
   std::uint16_t port = 0;
 };
 
-/// Whether `local` is the server: the one port in `server_ports` (ascending), else the end whose
-/// peer has the one ephemeral port, else the lower port, else the lower address.
+/// Decides whether `local` is the server. The server is the only end with a port in `server_ports`
+/// (ascending), otherwise the end whose peer has the only ephemeral port, otherwise the lower port,
+/// otherwise the lower address.
 Decision datagram_server(const End& local, const End& remote, const PortRange& ephemeral,
                          const std::vector<std::uint16_t>& server_ports);
 
 /// The same for a TCP flow first seen midway whose local port is not in LISTEN.
 Decision midway_server(const End& local, const End& remote, const PortRange& ephemeral);
 
-/// Lower port, then lower address.
+/// The server is the end with the lower port, or else with the lower address.
 Decision lower_end(const End& local, const End& remote);
 
 }  // namespace sidetap::ownership

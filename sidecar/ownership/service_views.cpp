@@ -5,7 +5,7 @@
 namespace sidetap::ownership {
 namespace {
 
-/// Of which Services the views are dropped.
+/// The Services whose views are dropped.
 struct Dropped {
   enum class Which : std::uint8_t { kNone, kAll, kListed };
   Which which;
@@ -25,7 +25,7 @@ Dropped dropped(ServiceView view, const TappedPeers& tapped) {
   return {tapped.empty() ? Dropped::Which::kNone : Dropped::Which::kAll};
 }
 
-/// One of the list is this prefix or a wider one.
+/// Whether the list has this prefix or a wider one.
 bool covers(const std::vector<net::Cidr>& list, const net::Cidr& prefix) {
   return std::any_of(list.begin(), list.end(), [&](const net::Cidr& wide) {
     return wide.contains(prefix.first()) && wide.length128() <= prefix.length128();
@@ -48,7 +48,7 @@ std::vector<net::Cidr> dropped_views(ServiceView view, const TappedPeers& tapped
   std::vector<net::CidrSet::Rule> rules;
   for (const net::Cidr& prefix :
        all.which == Dropped::Which::kListed ? all.list->prefixes() : subnets) {
-    // An address outside the Services' subnets is no Service.
+    // An address outside the Service subnets is not a Service.
     if (covers(subnets, prefix) && !covers(untapped, prefix)) rules.push_back({prefix, true});
   }
   for (const net::Cidr& prefix : untapped) rules.push_back({prefix, false});

@@ -1,5 +1,5 @@
-// Which of a client's views of Service traffic are owned, where the peer is a cluster IP: the one
-// rule by which the engine decides, and by which the kernel's filter may drop.
+// Decides which of a client's views of Service traffic, in which the peer is a cluster IP, are
+// owned. The engine and the kernel's filter share this rule.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,18 @@
 
 namespace sidetap::ownership {
 
-/// What becomes of them.
+/// What to do with the views.
 enum class ServiceView : std::uint8_t {
-  kAuto,    ///< Dropped where every backend is tapped; where that is not known, while anybody is.
+  kAuto,    ///< Dropped if every backend is tapped; if that is unknown, while any peer is tapped.
   kNever,   ///< Dropped.
-  kAlways,  ///< Kept; the pod view of the same packet comes from the backend too.
+  kAlways,  ///< Kept, although the backend's tap also forwards the pod view.
 };
 
-/// Is the view of this Service kept? Not to be asked of Services that count as untapped whatever
-/// else is set: theirs always are.
+/// Whether the view of this Service is kept. Do not call it for EngineConfig::untapped_services:
+/// their views are always kept.
 bool keeps_view(ServiceView view, const TappedPeers& tapped, net::IpAddress service);
 
-/// The Services whose views are not kept: those within `subnets` but for the `untapped` ones.
+/// The Services whose views are not kept: those within `subnets`, except the `untapped` ones.
 std::vector<net::Cidr> dropped_views(ServiceView view, const TappedPeers& tapped,
                                      const std::vector<net::Cidr>& subnets,
                                      const std::vector<net::Cidr>& untapped);

@@ -1,4 +1,4 @@
-// The peers whose taps forward, and which of them did so when. Pure: time comes in.
+// The peers whose taps forward, now and at earlier moments. Pure: the caller supplies the time.
 #pragma once
 
 #include <chrono>
@@ -15,10 +15,10 @@ namespace sidetap::ownership {
 
 /// Immutable; replaced whole.
 struct TappedPeers {
-  net::CidrSet prefixes{};  ///< Gateways within are not tapped: they are nodes.
-  net::CidrSet hosts{};     ///< Named one by one: tapped whatever they are.
-  /// Services of which every backend is tapped: their views are dropped, all others kept. Nothing:
-  /// it is not known, and ServiceView::kAuto goes by whether anybody is tapped.
+  net::CidrSet prefixes{};  ///< Excludes gateways, which are nodes.
+  net::CidrSet hosts{};     ///< Named individually: always tapped.
+  /// Services whose backends are all tapped: their views are dropped, and all others are kept.
+  /// Nothing: unknown, and ServiceView::kAuto depends on whether any peer is tapped.
   std::optional<net::CidrSet> tapped_services{};
 
   static TappedPeers none() { return {}; }
@@ -32,8 +32,8 @@ struct TappedPeers {
   bool empty() const { return prefixes.empty() && hosts.empty(); }
 };
 
-/// A point in time on the steady clock. The kernel stamps packets by the wall clock, which can be
-/// set: whoever has a packet translates its stamp.
+/// A point in time on the steady clock. The kernel stamps packets with the wall clock, which can be
+/// set, so callers convert a packet's time stamp.
 using Moment = std::chrono::steady_clock::time_point;
 
 /// The moment of a packet without a stamp: the newest peers decide.
@@ -44,20 +44,20 @@ struct PeersSince {
   Moment since;
 };
 
-/// The newest set of peers, and a few before it. A packet is read some time after it passed, and
-/// belongs to the set of the moment when it passed: the peers' taps decided by that one. One
-/// thread.
+/// The newest set of peers and a few earlier ones. A packet is read some time after it passed, but
+/// the set at the moment when it passed applies, because the peers' taps decided by that one. For
+/// one thread.
 class PeerHistory {
  public:
-  /// Sets that are remembered beside the newest. Where more than these changed, the oldest of them
-  /// stands for all that were before it.
+  /// Number of remembered sets besides the newest. If there were more, the oldest remembered set
+  /// stands for all earlier ones.
   static constexpr std::size_t kMostOlder = 4;
 
   explicit PeerHistory(std::shared_ptr<const TappedPeers> first);
 
-  /// From that moment on these are the peers, whatever was said of later moments before.
+  /// Sets the peers from `next.since` on. Replaces earlier statements about later moments.
   void add(PeersSince next);
-  /// Drops the sets that held only before `moment`.
+  /// Drops the sets that applied only before `moment`.
   void forget_before(Moment moment);
 
   const TappedPeers& newest() const { return *sets_.back().peers; }

@@ -6,7 +6,7 @@
 namespace sidetap::capture {
 namespace {
 
-// Operation codes, as of linux/filter.h and linux/bpf_common.h.
+// Operation codes from linux/filter.h and linux/bpf_common.h.
 enum Class : unsigned { kLd = 0x00, kLdx = 0x01, kAlu = 0x04, kJmp = 0x05, kRet = 0x06, kMisc = 7 };
 enum Size : unsigned { kWord = 0x00, kHalf = 0x08, kByte = 0x10 };
 enum Mode : unsigned { kAbs = 0x20, kInd = 0x40, kLen = 0x80, kMsh = 0xa0 };
@@ -15,10 +15,10 @@ enum Condition : unsigned { kAlways = 0x00, kEqual = 0x10, kAtLeast = 0x30, kAny
 enum Operand : unsigned { kConstant = 0x00, kX = 0x08 };
 enum Transfer : unsigned { kAToX = 0x00, kXToA = 0x80 };
 
-// SKF_AD_OFF + SKF_AD_PKTTYPE: no place in the packet, but what the kernel knows of it.
+// SKF_AD_OFF + SKF_AD_PKTTYPE: not an offset in the packet, but metadata of the kernel.
 constexpr std::uint32_t kPacketTypeAt = static_cast<std::uint32_t>(-0x1000 + 4);
 
-/// The parts are of different enumerations.
+/// The parts belong to different enumerations.
 template <typename... Part>
 constexpr unsigned code(Part... part) {
   return (static_cast<unsigned>(part) | ...);
@@ -89,7 +89,7 @@ void BpfAssembler::unless_in(const net::Cidr& prefix, std::uint32_t at, Label ot
   const std::array<std::uint32_t, 4> words{
       static_cast<std::uint32_t>(first.high() >> 32), static_cast<std::uint32_t>(first.high()),
       static_cast<std::uint32_t>(first.low() >> 32), static_cast<std::uint32_t>(first.low())};
-  // The last word tells hosts apart, so it comes first.
+  // The last word distinguishes hosts best, so compare it first.
   for (unsigned i = 4; i-- > 0;) {
     const unsigned bits = prefix.length() > i * 32 ? std::min(prefix.length() - i * 32, 32U) : 0;
     unless_word(words[i], bits, at + i * 4, otherwise);

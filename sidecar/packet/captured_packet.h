@@ -1,4 +1,4 @@
-// A packet as a source hands it over: its bytes, and what was known where it was captured.
+// A packet as a source hands it over: its bytes, and metadata from the capture.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,12 @@
 
 namespace sidetap::capture {
 
-/// What the kernel left for the network card to do, and a tap therefore sees undone
-/// (struct virtio_net_hdr of linux/virtio_net.h). Offsets are from the start of the packet's bytes.
+/// What the kernel left for the network card to do, which a tap therefore sees undone (struct
+/// virtio_net_hdr of linux/virtio_net.h). Offsets are from the start of the packet's bytes.
 struct Offload {
-  bool known = false;             ///< The source tells; otherwise the other members mean nothing.
-  bool checksum_partial = false;  ///< The transport checksum holds the pseudo-header's sum only.
-  std::uint16_t checksum_start = 0;   ///< First byte that the checksum covers.
+  bool known = false;                ///< The source knows. Otherwise the other members are invalid.
+  bool checksum_partial = false;     ///< The transport checksum holds only the pseudo-header's sum.
+  std::uint16_t checksum_start = 0;  ///< First byte that the checksum covers.
   std::uint16_t checksum_offset = 0;  ///< Of the checksum field, from `checksum_start`.
   std::uint16_t segment_size = 0;     ///< Payload bytes of each segment on the wire; 0: one packet.
   bool udp_segments = false;          ///< Segments are UDP datagrams, otherwise TCP segments.
@@ -25,7 +25,7 @@ struct CapturedPacket {
   std::uint32_t length = 0;          ///< Bytes on the wire, at least bytes.size().
   std::uint32_t seconds = 0;         ///< Since 1970.
   std::uint32_t nanoseconds = 0;
-  Direction direction = Direction::kUnknown;  ///< Where the source tells.
+  Direction direction = Direction::kUnknown;  ///< If the source knows it.
   Offload offload;
 };
 

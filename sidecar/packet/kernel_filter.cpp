@@ -14,7 +14,7 @@ using Mac = std::array<std::byte, 6>;
 
 using Label = BpfAssembler::Label;
 
-/// What is left out when the program would not fit.
+/// The parts of the program, some of which are omitted if it would not fit.
 struct Parts {
   bool strangers = true;
   bool peers = true;
@@ -36,7 +36,7 @@ class FilterBuilder {
       out_.load_half(12);
       out_.if_equal(0x0800, v4);
       out_.if_equal(0x86dd, v6);
-      // Tags that the kernel left in the packet hide what it is: the process looks.
+      // VLAN tags in the packet hide its type, so the process decides.
       for (const std::uint32_t vlan : {0x8100U, 0x88a8U, 0x9100U}) out_.if_equal(vlan, pass_);
       drop_echo_by_sender();
       drop_echo_by_mac();
@@ -64,7 +64,8 @@ class FilterBuilder {
   std::uint32_t source(bool v4) const { return net_ + (v4 ? 12 : 8); }
   std::uint32_t destination(bool v4) const { return net_ + (v4 ? 16 : 24); }
 
-  /// A load beyond the packet's end would drop it; malformed packets are the process's to judge.
+  /// A load beyond the packet's end would drop the packet, but the process decides about malformed
+  /// packets.
   void pass_unless_long(std::uint32_t bytes) { out_.unless_long(bytes, pass_); }
 
   void source_mac_unless(const Mac& mac, Label otherwise) {
@@ -77,7 +78,7 @@ class FilterBuilder {
 
   bool has_mac() const { return ethernet_ && config_.mac != Mac{}; }
 
-  /// Non-IP frames from this pod's MAC address that come in.
+  /// Drops incoming non-IP frames from this pod's MAC address.
   void drop_echo_by_mac() {
     if (!has_mac()) return;
     source_mac_unless(config_.mac, pass_);
@@ -86,7 +87,7 @@ class FilterBuilder {
     out_.if_equal(0x0806, arp);
     drop_echo();
     out_.go(pass_);
-    // Siblings on ipvlan share the MAC address, so ARP is told by its sender.
+    // Siblings on ipvlan share the MAC address, so the sender address decides for ARP.
     out_.bind(arp);
     pass_unless_long(14 + 28);
     const Label mine = out_.label();
@@ -101,7 +102,7 @@ class FilterBuilder {
     out_.go(pass_);
   }
 
-  /// Frames that come in from a MAC address that is this pod's alone.
+  /// Drops incoming frames from a MAC address that only this pod has.
   void drop_echo_by_sender() {
     if (!ethernet_ || config_.senders.empty()) return;
     const Label sent = out_.label();
@@ -116,8 +117,8 @@ class FilterBuilder {
     out_.bind(sent);
   }
 
-  /// Whatever comes in: a bridge in hairpin mode returns what it floods, and of unknown receivers
-  /// unicast as well, which the kernel calls somebody else's (PACKET_OTHERHOST).
+  /// Checks every incoming packet: a bridge in hairpin mode returns what it floods, which includes
+  /// unicast to unknown receivers. The kernel marks that as PACKET_OTHERHOST.
   void drop_echo() {
     out_.load_packet_type();
     out_.unless_equal(kPacketTypeOutgoing, drop_);
@@ -146,7 +147,7 @@ class FilterBuilder {
       out_.go(pass_);
     }
     out_.bind(from_self);
-    // To itself, through a Service and back.
+    // Sent to itself, through a Service and back.
     match_self(destination(v4), v4, pass_);
     if (!v4) pass_mapped(destination(v4));
     if (ethernet_) drop_echo();
@@ -167,7 +168,7 @@ class FilterBuilder {
     }
   }
 
-  /// Where the loopback interface is captured, a sensor in the pod is reached by it.
+  /// If the loopback interface is captured, a sensor in the pod is reached through it.
   void match_loopback(std::uint32_t at, bool v4, Label matched) {
     const Label next = out_.label();
     if (v4) {
@@ -199,7 +200,7 @@ class FilterBuilder {
     out_.if_equal(0xe0000000U, pass_);
   }
 
-  /// IPv4-mapped addresses: the process looks closer.
+  /// IPv4-mapped addresses pass: the process decides.
   void pass_mapped(std::uint32_t at) {
     const Label telling = out_.label();
     out_.load_word(at);
@@ -209,7 +210,7 @@ class FilterBuilder {
     out_.bind(telling);
   }
 
-  /// Neither end is self: only group traffic and senders that have no address yet may matter.
+  /// Neither end is the pod: only group traffic and senders without an address may matter.
   void strangers(bool v4) {
     if (!v4) pass_mapped(destination(v4));
     drop_echo_by_sender();
@@ -219,7 +220,7 @@ class FilterBuilder {
     out_.go(drop_);
   }
 
-  /// Senders without an address yet (DHCP, duplicate address detection) are told by MAC address.
+  /// Identifies senders without an address (DHCP, duplicate address detection) by MAC address.
   void nameless(bool v4) {
     const Label named = out_.label();
     for (std::uint32_t word = 0; word < (v4 ? 1U : 4U); ++word) {
@@ -238,7 +239,7 @@ class FilterBuilder {
     if (!parts_.peers || config_.unowned_peers.empty()) return;
     pass_group(v4);
     if (!v4) {
-      // Neighbour discovery too; behind extension headers it could hide, so those pass.
+      // Includes neighbour discovery. Extension headers could hide it, so packets with them pass.
       const Label plain = out_.label();
       out_.load_byte(net_ + 6);
       out_.if_equal(6, plain);
@@ -288,7 +289,7 @@ class FilterBuilder {
       out_.load_byte(net_ + 9);
       out_.unless_equal(number, next);
       later_fragment_goes(net_ + 6, 0x1fff, fragments ? drop_ : next);
-      // As the parser: a header too short to be one, or ports cut off, say nothing.
+      // As in the parser, a header that is too short, or truncated ports, decide nothing.
       const Label whole = out_.label();
       out_.load_ipv4_length(net_);
       out_.x_to_a();

@@ -1,9 +1,8 @@
-// The capture socket's filter: keeps packets of no interest out of the process.
+// Builds the capture socket's filter, which keeps irrelevant packets out of the process.
 //
-// It drops only what the ownership engine would decline whatever its state: the tap's own traffic,
-// unicast between strangers, and a pod's own packets coming back from a bridge in hairpin mode,
-// translated there or not.
-// A doubtful packet passes; the engine has the last word.
+// It drops only what the ownership engine would decline in any state: the tap's own traffic,
+// unicast between strangers, and the pod's own packets that a bridge in hairpin mode returns,
+// translated or not. A doubtful packet passes; the engine decides.
 #pragma once
 
 #include <array>
@@ -21,10 +20,11 @@ namespace sidetap::capture {
 
 struct FilterConfig {
   LinkType link = LinkType::kEthernet;
-  /// Every address of the pod, link-local ones included. Empty: addresses are not looked at.
+  /// Every address of the pod, including link-local ones. Empty: addresses are not checked.
   std::vector<net::IpAddress> self;
   std::array<std::byte, 6> mac{};  ///< All zero: none.
-  /// The pod's MAC addresses that nobody else on the link has: what comes in from one is an echo.
+  /// The pod's MAC addresses that nobody else on the link uses: an incoming packet from one is an
+  /// echo.
   std::vector<std::array<std::byte, 6>> senders;
   std::vector<net::IpAddress> broadcasts;  ///< Of the interface's own subnets.
   std::vector<OwnEndpoint> own;            ///< Connections of the tap itself.
@@ -32,9 +32,9 @@ struct FilterConfig {
   std::uint32_t accept_bytes = 262144;     ///< What the program returns for a packet to keep.
 };
 
-/// Classic BPF, at most kMaxBpfInstructions. What does not fit is left to the process, own traffic
-/// last: `unowned_peers` go first, then strangers. Ethernet and raw IP are filtered; on other link
-/// layers everything passes. Uses SKF_AD_PKTTYPE, so it runs in Linux's kernel only.
+/// Returns classic BPF of at most kMaxBpfInstructions. If not everything fits, the filter first
+/// omits `unowned_peers`, then strangers; the process drops those. Filters Ethernet and raw IP; on
+/// other link layers, everything passes. Uses SKF_AD_PKTTYPE, so it runs only in the Linux kernel.
 /// Error: the own endpoints alone do not fit.
 Result<std::vector<BpfInstruction>> build_kernel_filter(const FilterConfig& config);
 

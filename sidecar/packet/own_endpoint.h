@@ -1,4 +1,5 @@
-// A connection of a tap of this pod, which must never be captured: forwarding it would feed itself.
+// A connection of a tap of this pod. It must never be captured, because forwarding it would create
+// a loop.
 #pragma once
 
 #include <cstdint>
@@ -8,19 +9,19 @@
 
 namespace sidetap::capture {
 
-/// Excluded in both directions, with every later fragment of its protocol between the two
-/// addresses (they carry no ports). Port 0 stands for any, an unspecified local address for every
-/// one of the pod and the loopback's, an unspecified remote address for any; with the latter
-/// fragments are left alone.
+/// Excluded in both directions, together with every later fragment of its protocol between the two
+/// addresses (fragments carry no ports). Port 0 means any port. An unspecified local address means
+/// all addresses of the pod and the loopback. An unspecified remote address means any address; then
+/// fragments are not excluded.
 struct OwnEndpoint {
   IpProtocol protocol = IpProtocol::kTcp;
   net::IpAddress local;
   std::uint16_t local_port = 0;
   net::IpAddress remote;
   std::uint16_t remote_port = 0;
-  /// Whatever of the pod sends there is a tap's traffic: a proxy that the connection is led
-  /// through, a tap in another container, a socket of an earlier session. Then `local_port` is not
-  /// looked at.
+  /// Everything that the pod sends to the remote end is a tap's traffic: a proxy that the
+  /// connection passes through, a tap in another container, a socket of an earlier session.
+  /// `local_port` is then ignored.
   bool every_local_port = false;
 
   std::uint16_t matched_local_port() const {

@@ -13,7 +13,7 @@ constexpr std::uint16_t kEtherIpv6 = 0x86dd;
 constexpr int kMaxVlanTags = 4;
 constexpr int kMaxExtensionHeaders = 16;
 
-/// Bounds are checked by the caller, once for each header.
+/// The caller checks bounds, once for each header.
 class Bytes {
  public:
   explicit Bytes(std::span<const std::byte> data) : data_(data) {}
@@ -28,7 +28,7 @@ class Bytes {
   net::IpAddress v6(std::size_t at) const { return net::IpAddress::v6(u64(at), u64(at + 8)); }
 
  private:
-  /// One load and one swap of bytes, where a sum of shifted bytes may become several.
+  /// One load and one byte swap; a sum of shifted bytes may compile to several loads.
   template <typename T>
   T load(std::size_t at) const {
     T value;
@@ -42,7 +42,7 @@ class Bytes {
   std::span<const std::byte> data_;
 };
 
-/// The network header and where the transport header begins; used for quoted packets too.
+/// The network header, and where the transport header begins. Also used for quoted packets.
 struct Network {
   net::IpAddress source;
   net::IpAddress destination;
@@ -92,7 +92,7 @@ bool is_extension(std::uint8_t header) {
       length = 8;
       const unsigned offset = b.u16(here + 2);
       const bool later = (offset & 0xfff8U) != 0;
-      // Offset 0 with nothing to follow is a whole datagram (RFC 6946).
+      // Offset 0 without more fragments is a whole datagram (RFC 6946).
       n.fragment = later || (offset & 1U) != 0;
       n.first_fragment = n.fragment && !later;
       n.fragment_id = n.fragment ? b.u32(here + 4) : 0;
@@ -161,7 +161,7 @@ bool read_network(const Bytes& b, std::size_t at, Network& n) {
 [[gnu::always_inline]] inline void read_transport(const Bytes& b, std::size_t at,
                                                   PacketView& view) {
   if (view.protocol == static_cast<std::uint8_t>(IpProtocol::kTcp)) {
-    // Flags lie beyond the ports; a TCP header without them decides nothing.
+    // The flags follow the ports; a TCP header without them decides nothing.
     if (!b.has(at, 14)) return;
     view.tcp_flags = b.u8(at + 13);
   } else if (is_icmp(view.protocol)) {
@@ -193,7 +193,7 @@ bool read_network(const Bytes& b, std::size_t at, Network& n) {
   if (n.transport_present) read_transport(b, n.transport, view);
 }
 
-/// One Network for each family: IPv4's, inlined, then stays in registers.
+/// Uses one Network per family, so that IPv4's is inlined and stays in registers.
 void read_ip(const Bytes& b, std::size_t at, PacketView& view) {
   if (!b.has(at, 1)) return;
   if (b.u8(at) >> 4 == 6) {

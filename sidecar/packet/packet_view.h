@@ -1,7 +1,7 @@
-// What a captured packet says about itself, without copying it.
+// Parses the headers of a captured packet without copying it.
 //
-// The parser reads headers only, never past the captured bytes, and always gives a view: `depth`
-// says how far it came. It knows neither libpcap nor sockets.
+// The parser reads only headers, never past the captured bytes, and always returns a view: `depth`
+// says how far it got. It depends on neither libpcap nor sockets.
 #pragma once
 
 #include <array>
@@ -22,7 +22,8 @@ enum class LinkType : std::uint16_t {
   kLinuxSll2 = 276,
 };
 
-/// Which way a packet passed the interface, where the link layer tells (Linux cooked does).
+/// The direction in which a packet passed the interface, if the link layer says so (Linux cooked
+/// does).
 enum class Direction : std::uint8_t { kUnknown, kInbound, kOutbound };
 
 /// IANA protocol numbers.
@@ -39,7 +40,7 @@ enum class IpProtocol : std::uint8_t {
 /// How much of the packet was understood.
 enum class Depth : std::uint8_t {
   kNothing,    ///< Not even the link layer.
-  kLink,       ///< Link layer; what it carries is not IP, or not whole.
+  kLink,       ///< Link layer; its payload is not IP or is incomplete.
   kNetwork,    ///< Addresses and protocol; no usable transport header (later fragment, truncated,
                ///< other protocol).
   kTransport,  ///< Ports, or ICMP type and code.
@@ -51,7 +52,7 @@ struct QuotedFlow {
   net::IpAddress destination;
   std::uint8_t protocol = 0;
   bool has_ports = false;
-  bool is_echo = false;  ///< The quoted packet is an ICMP echo; `echo_request` tells which.
+  bool is_echo = false;  ///< The quoted packet is an ICMP echo; `echo_request` says which.
   bool echo_request = false;
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
@@ -71,7 +72,7 @@ struct PacketView {
   // From Depth::kNetwork on.
   net::IpAddress source;
   net::IpAddress destination;
-  std::uint8_t protocol = 0;         ///< Of the first header that is no IPv6 extension header.
+  std::uint8_t protocol = 0;         ///< Of the first header that is not an IPv6 extension header.
   std::uint16_t network_offset = 0;  ///< Of the IP header.
   std::uint16_t transport_offset = 0;
   bool fragment = false;        ///< Part of a fragmented datagram.
@@ -84,7 +85,7 @@ struct PacketView {
   std::uint8_t tcp_flags = 0;  ///< As in the header: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
   std::uint8_t icmp_type = 0;
   std::uint8_t icmp_code = 0;
-  std::optional<QuotedFlow> quote;  ///< Of an ICMP error, where it could be read.
+  std::optional<QuotedFlow> quote;  ///< For an ICMP error, if it could be read.
 
   std::optional<net::IpAddress> arp_sender;  ///< RFC 826, IPv4 over Ethernet; at Depth::kLink.
 
@@ -100,7 +101,7 @@ inline constexpr std::uint8_t kTcpRst = 0x04;
 inline constexpr std::uint8_t kTcpAck = 0x10;
 
 /// Parses `bytes`, the captured part of one packet. Never fails and never reads out of bounds.
-/// VLAN stacks of up to four tags, IPv6 extension headers up to a bounded number.
+/// Supports stacks of up to four VLAN tags, and a bounded number of IPv6 extension headers.
 PacketView parse_packet(LinkType link, std::span<const std::byte> bytes);
 
 }  // namespace sidetap::capture

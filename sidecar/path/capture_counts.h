@@ -1,4 +1,4 @@
-// What became of the packets of a capture, in numbers that are no longer written to.
+// A snapshot of what became of the packets of captures.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,14 @@ struct CaptureCounts {
   std::uint64_t segments = 0;
   std::uint64_t truncated = 0;
   std::uint64_t dropped[forwarding::kDropCauseCount] = {};
-  /// Of one sensor that is to get every packet: those that went by while it had no capture.
+  /// For a sensor that must get every packet: packets that passed while it had no capture.
   std::uint64_t missed = 0;
 
   std::uint64_t dropped_total() const;
   CaptureCounts& operator+=(const CaptureCounts& other);
 };
 
-/// As they are now, `missed` aside.
+/// The current counts, without `missed`.
 CaptureCounts counts_of(const forwarding::Forwarder& forwarder);
 
 }  // namespace sidetap

@@ -1,5 +1,5 @@
-// The packet path of one interface: one plain thread that reads, decides and sends, and the
-// CaptureControl by which sessions steer it.
+// The packet path of one interface: a plain thread that reads, decides and sends, and the
+// CaptureControl with which sessions steer it.
 #pragma once
 
 #include <chrono>
@@ -13,33 +13,34 @@
 
 namespace sidetap {
 
-/// Members are for the control thread, and none but finish() waits for the capture thread: as
-/// session::CaptureControl says. While the thread does not run, everything happens at once.
+/// Call members on the control thread. As in session::CaptureControl, none of them waits for the
+/// capture thread, except finish(). While the thread does not run, everything happens at once.
 class CaptureLoop final : public session::CaptureControl {
  public:
-  /// Opens the interface; where that fails, says so in the log and goes on trying once it runs: a
-  /// pod must never wait for its tap. `listening` is used by the capture thread.
+  /// Opens the interface. If that fails, logs it and retries once the thread runs: a pod must never
+  /// wait for its tap. The capture thread uses `listening`.
   CaptureLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device> device,
               std::unique_ptr<ownership::ListeningSockets> listening);
   ~CaptureLoop() override;
 
   /// Starts the thread.
   void run();
-  /// `done` is called when the thread has done all that came before.
+  /// Calls `done` when the thread has performed all earlier requests.
   void settle(Done done);
   /// Sends what waits in the backlog to the captures that run, for two seconds at most.
   void hand_over(Done done);
-  /// Does all that came before, reads what the kernel holds, sends what is packed, and ends the
-  /// thread. Returns when it has ended: within a tenth of a second where nothing came before.
+  /// Performs all earlier requests, reads what the kernel holds, sends pending packets, and ends
+  /// the thread. Returns when the thread has ended: within a tenth of a second if there were no
+  /// earlier requests.
   void finish();
 
-  /// Of this interface alone; nobody else is told, so the answer is always 0.
+  /// Applies only to this interface. Other taps are not informed, so it always returns 0.
   std::chrono::milliseconds exclude_own_traffic(
       const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) override;
-  /// Refused while the interface is not open: whoever is told that a capture runs counts on it.
+  /// Fails while the interface is not open, because peers rely on a running capture.
   Result<std::uint64_t> start(session::CaptureOrder order, Done begun) override;
-  /// The same for an output that no sensor asked for: everything, up to the tap's snaplen. `key`
-  /// names it in balance mode.
+  /// The same for an output that no sensor requested: it gets all packets, up to the tap's snaplen.
+  /// `key` names it in balance mode.
   std::uint64_t start_output(std::unique_ptr<forwarding::Output> output, const std::string& key,
                              Done begun);
   void update_filter(std::uint64_t capture, std::vector<rpcap::BpfInstruction> filter,
@@ -49,18 +50,18 @@ class CaptureLoop final : public session::CaptureControl {
   rpcap::Interface interface() override;
   std::int32_t link_type() override;
 
-  /// The pod's addresses have changed, or the interface was opened late and its link layer is
-  /// another.
+  /// Call it when the pod's addresses have changed, or when the interface was opened late with
+  /// another link layer.
   void set_self(ownership::Self self);
-  /// Its MTU, bytes: what is captured longer than that was split on the wire.
+  /// Sets the interface's MTU in bytes. Longer captured packets were split on the wire.
   void set_mtu(std::uint32_t mtu);
-  /// Its packets may be of so many bytes from now on.
+  /// Announces packets of up to `longest` bytes.
   void expect(std::size_t longest);
-  /// Something is different about the interfaces.
+  /// Call it when something about the interfaces has changed.
   void look_again();
   void set_gateways(std::vector<net::IpAddress> gateways);
-  /// Decides what passes from now on; what has passed and is not read yet still belongs to the
-  /// peers before. `unowned`: as in the configuration.
+  /// Applies to packets that pass from now on. The previous peers apply to packets that have passed
+  /// but are not read yet. `unowned` is as in the configuration.
   void set_tapped_peers(std::shared_ptr<const ownership::TappedPeers> peers,
                         std::vector<net::Cidr> unowned);
 
@@ -71,7 +72,8 @@ class CaptureLoop final : public session::CaptureControl {
 
   /// The interface is open. Any thread.
   bool is_open() const;
-  /// It is open, is up and has a carrier: what passes it is captured. Any thread.
+  /// Whether the interface is open, up and has a carrier, so that its packets are captured. Any
+  /// thread.
   bool is_working() const;
   const std::string& name() const;
   /// As in the configuration.

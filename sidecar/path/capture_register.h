@@ -1,4 +1,4 @@
-// The captures that run, and what became of the packets of those that have ended. The packet path.
+// The running captures, and the counts of those that have ended. For the packet path's thread.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,10 @@
 
 namespace sidetap {
 
-/// Of all captures that there were, copies aside.
+/// Totals of all captures so far, without copies.
 struct CaptureTotals : CaptureCounts {
-  std::vector<CaptureCounts> sensors;  ///< Of those that are counted one by one.
-  CaptureCounts copies;                ///< Of clients that look on.
+  std::vector<CaptureCounts> sensors;  ///< Of the sensors that are counted individually.
+  CaptureCounts copies;                ///< Of clients that get copies.
   std::size_t captures = 0;            ///< That run.
 };
 
@@ -28,17 +28,18 @@ class CaptureRegister {
     std::shared_ptr<forwarding::Forwarder> forwarder;
     std::string key;
     Part part = Part::kTaker;
-    capture::SourceCounts before{};  ///< Of all that came before this capture.
+    capture::SourceCounts before{};  ///< The source's counts when this capture started.
   };
 
-  /// `sensors`: keys of captures that are counted one by one.
+  /// `sensors` are the keys of captures that are counted individually.
   explicit CaptureRegister(std::vector<std::string> sensors);
 
-  /// `id` has never been used before.
+  /// `id` must be new.
   void add(std::uint64_t id, Capture capture);
-  /// Null: no such capture runs. Valid until the next add() or remove().
+  /// Null if no such capture runs. Valid until the next add() or remove().
   const Capture* find(std::uint64_t id) const;
-  /// Its counts stay in the totals. Closes its socket, where nobody else has the forwarder.
+  /// Removes a capture; its counts stay in the totals. Closes its socket, unless somebody else
+  /// holds the forwarder.
   void remove(std::uint64_t id);
   CaptureTotals totals() const;
 

@@ -1,5 +1,5 @@
-// Commands to a thread that has other things to do: it runs them one after the other when it comes
-// by, and they are answered where they came from. Nobody waits for anybody.
+// A queue of commands to a thread that has other work. The thread runs them in order when it is
+// ready, and replies go back to the thread that gave them. Neither thread waits for the other.
 #pragma once
 
 #include <atomic>
@@ -14,9 +14,8 @@
 
 namespace sidetap {
 
-/// One thread gives commands and gets the answers; another one, the worker, runs the commands.
-/// While there is no worker, each command runs and is answered at once, within the call that gives
-/// it.
+/// One thread gives commands and receives the answers; another one, the worker, runs them. Without
+/// a worker, each command runs and is answered within the call that gives it.
 class CommandQueue {
  public:
   using Task = std::function<void()>;
@@ -27,13 +26,13 @@ class CommandQueue {
 
   // --- the thread that gives commands ---
 
-  /// There is a worker from now on, which calls run().
+  /// Call it when there is a worker, which calls run() from then on.
   void open();
-  /// The worker has ended: runs what it has left.
+  /// Call it when the worker has ended. Runs the remaining commands.
   void close();
-  /// `done` is called after the command; not at all where the reply does not come through.
+  /// Calls `done` after the command, or never if the reply is lost.
   void post(Task command, Task done = {});
-  /// The same for a question that has an answer.
+  /// The same for a command that returns a value.
   template <typename T>
   void ask(std::function<T()> question, std::function<void(T)> answer) {
     const auto kept = std::make_shared<std::optional<T>>();
@@ -43,11 +42,11 @@ class CommandQueue {
 
   // --- the worker ---
 
-  /// Commands wait. Cheap.
+  /// Whether commands are waiting. Cheap.
   bool due() const { return due_.load(std::memory_order_acquire); }
-  /// Runs those that wait. What they give themselves waits for the next call.
+  /// Runs the waiting commands. Commands that they post wait for the next call.
   void run();
-  /// Runs a task on the thread that gives commands, for one whose command is done only later.
+  /// Runs a task on the thread that gives commands, for a command that completes later.
   void answer(Task task) { reply_(std::move(task)); }
   /// Readable while commands wait.
   int descriptor() const { return wake_.get(); }

@@ -1,4 +1,4 @@
-// What the kernel's filter of one interface is built from, as it changes.
+// Holds the changing inputs of one interface's kernel filter.
 #pragma once
 
 #include <cstdint>
@@ -13,22 +13,22 @@
 
 namespace sidetap {
 
-/// The control thread.
+/// Use it on the control thread.
 class FilterFacts {
  public:
   /// `unowned`: peers whose packets are never owned. `accept_bytes`: what is kept of each packet.
   FilterFacts(ownership::Self self, std::vector<net::Cidr> unowned, std::uint32_t accept_bytes);
 
   void set_self(ownership::Self self) { self_ = std::move(self); }
-  /// What this owner has, instead of what it had before. False: that makes no difference.
+  /// Replaces the endpoints of this owner. Returns false if that makes no difference.
   bool set_own(const std::string& owner, std::vector<capture::OwnEndpoint> endpoints);
-  /// False: they are the same as before.
+  /// Returns false if they have not changed.
   bool set_unowned(std::vector<net::Cidr> unowned);
 
-  /// Of all owners, each once.
+  /// The endpoints of all owners, without repetitions.
   const std::vector<capture::OwnEndpoint>& own() const { return own_; }
   const std::vector<net::Cidr>& unowned() const { return unowned_; }
-  /// As capture::build_kernel_filter().
+  /// Calls capture::build_kernel_filter().
   Result<std::vector<capture::BpfInstruction>> build(capture::LinkType link) const;
 
  private:

@@ -1,4 +1,4 @@
-// An interface as a sensor is told of it.
+// Describes an interface to a sensor.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace sidetap {
 
-/// Flags and addresses as they are now; without them where the system does not tell.
+/// Includes the current flags and addresses, if the system provides them.
 rpcap::Interface describe_interface(std::string name, std::string description);
 
 }  // namespace sidetap

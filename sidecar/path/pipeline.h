@@ -1,6 +1,6 @@
-// The way of one packet: parse, decide, restore, and hand to every capture that wants it.
+// Processes one packet: parse, decide, restore, and hand to every capture that wants it.
 //
-// It reads from a file as from a device, and knows neither threads nor sockets.
+// Its source may be a file or a device. It uses neither threads nor sockets.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// The packet source of one interface through all the times that it is closed and opened again, and
-// what those sources counted.
+// Keeps the packet source of one interface across closing and reopening, and sums what the sources
+// counted.
 #pragma once
 
 #include <atomic>
@@ -16,53 +16,54 @@
 
 namespace sidetap {
 
-/// After so many packets the reader looks at the clock and at its commands.
+/// After this many packets, the reader checks the clock and its commands.
 inline constexpr std::size_t kPacketsPerRead = 256;
 
-/// For the packet path, but for what says otherwise.
+/// Use it on the packet path, except for members that are marked "any thread".
 class SourceSlot {
  public:
   using Clock = std::chrono::steady_clock;
-  /// Something is different now: the source was closed or opened, or what is_working() says.
+  /// What has changed: the source was closed or opened, or is_working() has changed.
   enum class Change : std::uint8_t { kNone, kClosed, kOpened, kCondition, kGivenUp };
 
-  /// `config` without filter, which set_filter() gives.
+  /// `config` excludes the filter; see set_filter().
   SourceSlot(std::string interface, capture::DeviceConfig config,
              std::unique_ptr<capture::Device> device);
 
-  /// Looks at the interface and does one thing about it; to be called again until it says kNone.
-  /// What a source that is closed still holds goes to `handler`. Says in the log what it does.
+  /// Checks the interface and performs one step. Call it until it returns kNone. Passes the
+  /// remaining packets of a source that it closes to `handler`. Logs what it does.
   Change look(capture::PacketHandler& handler);
-  /// When to look again; at once where read() has found out that the source is dead.
+  /// When to call look() again; at once if read() has found that the source is dead.
   Clock::time_point next_look() const { return next_look_; }
   void look_soon() { next_look_ = {}; }
 
-  /// As of PacketSource; 0 without a source.
+  /// The same as PacketSource::read(), but 0 without a source.
   std::size_t read(capture::PacketHandler& handler, std::size_t most);
   /// As of PacketSource.
   bool is_filling() const { return source_ && source_->is_filling(); }
   /// Reads what was captured up to now, for a tenth of a second at most.
   void drain(capture::PacketHandler& handler);
-  /// From now on, and for every source that is opened; for links of this type only.
+  /// Applies from now on, and to every source that is opened later, but only for links of this
+  /// type.
   void set_filter(std::vector<capture::BpfInstruction> program, capture::LinkType link);
-  /// Nothing more comes in, so that what the kernel counts stays at what is read now.
+  /// Stops capturing, so that the kernel's counts no longer change.
   void stop_capture();
-  /// Packets of so many bytes are to come.
+  /// Announces packets of up to `longest` bytes.
   void expect(std::size_t longest);
   /// Of all sources.
   capture::SourceCounts counts();
-  /// To be polled for reading. -1: there is no source.
+  /// Poll it for reading. -1: there is no source.
   int descriptor() const { return source_ ? source_->descriptor() : -1; }
 
   // Any thread.
   bool is_open() const { return is_open_.load(std::memory_order_relaxed); }
-  /// It is open, and packets can pass the interface.
+  /// Whether the source is open and packets can pass the interface.
   bool is_working() const { return is_working_.load(std::memory_order_relaxed); }
   capture::LinkType link_type() const { return link_.load(std::memory_order_relaxed); }
   std::uint64_t reopened() const { return reopened_.value(); }
   const std::string& interface() const { return interface_; }
 
-  /// Why the interface could not be opened last.
+  /// Why the last attempt to open the interface failed.
   const std::string& open_error() const { return open_error_; }
   /// The link layer that the filter is built for.
   capture::LinkType filter_link() const { return config_.filter_link; }

@@ -19,7 +19,8 @@
 namespace sidetap::privilege {
 namespace {
 
-/// Calls that are harmless whatever their arguments. Names, since not every architecture has all.
+/// Calls that are harmless with any arguments. Given by name, because not every architecture has
+/// all of them.
 constexpr const char* kAllowed[] = {
     // Waiting.
     "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll",
@@ -27,10 +28,10 @@ constexpr const char* kAllowed[] = {
     // Bytes in and out.
     "read", "readv", "pread64", "write", "writev", "sendto", "sendmsg", "sendmmsg", "recvfrom",
     "recvmsg", "recvmmsg",
-    // Sockets; which may be made stands below.
+    // Sockets. The rules below restrict which can be created.
     "connect", "bind", "listen", "accept", "accept4", "getsockopt", "setsockopt", "getsockname",
     "getpeername", "shutdown",
-    // Files; which may be opened stands below.
+    // Files. The rules below restrict which can be opened.
     "fstat", "newfstatat", "stat", "lstat", "statx", "statfs", "fstatfs", "lseek", "_llseek",
     "close", "fcntl", "dup", "getdents64", "readlink", "readlinkat", "access", "faccessat",
     "faccessat2", "fadvise64",
@@ -42,7 +43,7 @@ constexpr const char* kAllowed[] = {
     "restart_syscall", "membarrier",
     // Time.
     "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time",
-    // Facts.
+    // Information.
     "getrandom", "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "uname", "sysinfo",
     "getcpu", "getrusage"};
 
@@ -58,7 +59,7 @@ struct FilterDeleter {
   void operator()(void* filter) const { seccomp_release(filter); }
 };
 
-/// Collects rules and the first that was refused.
+/// Collects rules, and remembers the first that was refused.
 class Rules {
  public:
   Rules() : filter_(seccomp_init(SCMP_ACT_ERRNO(EPERM))) {}
@@ -72,7 +73,7 @@ class Rules {
     if (error_) return failed("seccomp: rule for " + refused_, error_);
     if (const int code = seccomp_attr_set(filter_.get(), SCMP_FLTATR_CTL_TSYNC, 1); code != 0)
       return failed("seccomp: covering all threads", code);
-    // Few calls are made per packet, but those are many: a tree instead of a list.
+    // Packets need few calls each, but there are many packets: use a tree instead of a list.
     if (const int code = seccomp_attr_set(filter_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2); code != 0)
       return failed("seccomp: ordering the filter", code);
     if (const int code = seccomp_load(filter_.get()); code != 0)
@@ -84,7 +85,7 @@ class Rules {
   void add(std::uint32_t action, const char* name, const scmp_arg_cmp* condition) {
     if (!filter_ || error_) return;
     const int number = seccomp_syscall_resolve_name(name);
-    if (number < 0) return;  // unknown here: refused, as is everything that is not listed
+    if (number < 0) return;  // unknown here: refused, like every call that is not listed
     error_ = seccomp_rule_add_array(filter_.get(), action, number, condition ? 1 : 0, condition);
     if (error_) refused_ = name;
   }
@@ -98,7 +99,7 @@ scmp_arg_cmp masked(unsigned argument, std::uint64_t mask, std::uint64_t value) 
   return {argument, SCMP_CMP_MASKED_EQ, mask, value};
 }
 
-/// An int argument: the kernel looks at the lower half alone.
+/// For an int argument: the kernel uses only the lower half.
 scmp_arg_cmp equal(unsigned argument, std::uint64_t value) {
   return masked(argument, 0xffffffffULL, value);
 }
@@ -122,7 +123,7 @@ Result<void> enter_sandbox(bool may_write_files) {
 
   for (const int family : {AF_INET, AF_INET6, AF_UNIX, AF_NETLINK})
     rules.allow("socket", equal(0, static_cast<std::uint64_t>(family)));
-  // No TIOCSTI, no setting of interfaces.
+  // Neither TIOCSTI nor changes to interfaces.
   for (const unsigned long request :
        {static_cast<unsigned long>(FIONBIO), static_cast<unsigned long>(FIONREAD),
         static_cast<unsigned long>(TCGETS), static_cast<unsigned long>(SIOCOUTQ),
@@ -132,16 +133,16 @@ Result<void> enter_sandbox(bool may_write_files) {
         static_cast<unsigned long>(SIOCGIFHWADDR)})
     rules.allow("ioctl", equal(1, request));
 
-  // No code that was not there when the program started.
+  // No executable memory beyond that from the program's start.
   rules.allow("mmap", masked(2, PROT_EXEC, 0));
   rules.allow("mprotect", masked(2, PROT_EXEC, 0));
 
-  // Threads, no processes. The arguments of clone3 are out of a filter's sight; where it does not
-  // exist the C library takes clone.
+  // Threads but no processes. A filter cannot see the arguments of clone3; if that seems not to
+  // exist, the C library uses clone.
   rules.allow("clone", masked(0, CLONE_THREAD, CLONE_THREAD));
   rules.answer("clone3", ENOSYS);
 
-  // Reading limits, not setting them.
+  // Limits can be read but not set.
   rules.allow("prlimit64", {2, SCMP_CMP_EQ, 0, 0});
 
   if (may_write_files) {

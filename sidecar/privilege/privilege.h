@@ -1,17 +1,18 @@
-// What a tap gives up once it has opened what it needs: nothing that takes it over gets further.
+// Drops a tap's privileges once it has opened what it needs, so that an attacker who takes it over
+// gets no further.
 #pragma once
 
 #include "shared/result.h"
 
 namespace sidetap::privilege {
 
-/// Takes every capability from the calling thread, from threads that it starts later and, where the
-/// thread may (CAP_SETPCAP), from the bounding set; sets no_new_privs. Threads that exist keep
-/// theirs: call it before they start.
+/// Drops every capability of the calling thread, which also applies to threads that it starts
+/// later, and sets no_new_privs. Also clears the bounding set if the thread may (CAP_SETPCAP).
+/// Existing threads keep their capabilities: call it before they start.
 Result<void> drop_capabilities();
 
-/// Refuses (EPERM) all threads every system call that a running tap does not make, for good. Files
-/// are opened for reading only unless `may_write_files`. Works without any capability.
+/// Makes every system call that a running tap does not need fail with EPERM, permanently and in all
+/// threads. Files can be opened only for reading unless `may_write_files`. Needs no capability.
 Result<void> enter_sandbox(bool may_write_files);
 
 }  // namespace sidetap::privilege

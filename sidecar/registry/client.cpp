@@ -26,10 +26,10 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::steady_clock;
 
-/// A name that resolves to more is no registry of ours.
+/// A name that resolves to more addresses is not a registry of taps.
 constexpr std::size_t kMostReplicas = 16;
 constexpr std::chrono::milliseconds kStopLimit{2'000};
-/// The present one, and those that one round of dials may have left behind.
+/// The current connection, and those that one round of attempts may have left behind.
 constexpr std::size_t kMostConnectionsExcluded = 1 + Trust::kMostCandidates;
 
 std::chrono::milliseconds until(steady_clock::time_point time) {
@@ -39,7 +39,7 @@ std::chrono::milliseconds until(steady_clock::time_point time) {
 
 }  // namespace
 
-/// Kept alive by its tasks.
+/// Its tasks keep it alive.
 struct Client::Impl : std::enable_shared_from_this<Impl> {
   struct Replica {
     Replica(session::Endpoint the_endpoint, async::BackoffBounds bounds)
@@ -51,9 +51,9 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     async::Backoff backoff;
     async::Interruption waiting;
     std::shared_ptr<Link> link;
-    bool resolved = true;  // the name still leads here
+    bool resolved = true;  // the name still resolves to it
     bool resync_asked = false;
-    /// The newest first. Those before it have ended, and their last packets may yet be seen.
+    /// The newest comes first. The others have ended, but their last packets may still pass.
     std::deque<capture::OwnEndpoint> connections;
     std::string reported;
   };
@@ -112,7 +112,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     };
     for (Replica& replica : replicas) {
       replica.resolved = among(replica.endpoint);
-      // One that stands is kept until it ends by itself.
+      // An open connection is kept until it ends by itself.
       if (!replica.resolved) replica.waiting.request();
     }
     for (const session::Endpoint& endpoint : found) {
@@ -131,7 +131,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     Replica& replica = *place;
     while (!stopping && replica.resolved) {
       const auto begin = steady_clock::now();
-      // Of a replica with which this fails nothing is known from then on.
+      // If this fails, nothing from this replica counts from then on.
       LinkEnd end{"lost", {}};
       try {
         end = co_await talk(replica);
@@ -151,7 +151,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     left.request();
   }
 
-  /// Dials with one CA after the other until one verifies the replica.
+  /// Connects with one CA after another until one verifies the replica.
   asio::awaitable<LinkEnd> talk(Replica& replica) {
     LinkEnd end;
     const std::vector<std::string> candidates = trust.candidates();
@@ -205,12 +205,12 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   }
   bool receive(Replica& replica, CaBundle& bundle) {
     if (const auto checked = check_ca(bundle.pem); !checked) {
-      telemetry::warn("a CA bundle of the registry is not taken",
+      telemetry::warn("a CA bundle from the registry is rejected",
                       {{"replica", replica.name}, {"detail", checked.error().text}});
       return true;
     }
     if (trust.newest() != bundle.pem) {
-      telemetry::info("new CA bundle of the registry", {{"replica", replica.name}});
+      telemetry::info("new CA bundle from the registry", {{"replica", replica.name}});
     }
     trust.hear(std::move(bundle.pem));
     return true;
@@ -286,7 +286,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   // --- what the tap says -------------------------------------------------------------------------
 
   bool forwarding() const { return !own.forwarded.empty(); }
-  /// An idle tap names its addresses too: whoever had them before it has them no more.
+  /// A tap that does not forward also reports its addresses, because their previous holder no
+  /// longer has them.
   State state() const {
     return {forwarding() ? own.forwarded : own.addresses, forwarding(), pod_ended};
   }
@@ -300,7 +301,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     note_reliance();
   }
 
-  /// No replica that there is lists this tap. One that does not answer may.
+  /// Whether no replica lists this tap. One that does not answer may list it.
   bool unlisted() const {
     return !replicas.empty() && view.replicas() >= replicas.size() &&
            !view.lists_any(own.addresses);
@@ -336,7 +337,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   async::Chance chance;
   std::list<Replica> replicas;
   async::Interruption resolving;
-  async::Interruption left;  // asked for whenever the view may have changed
+  async::Interruption left;  // requested whenever the view may have changed
   Own own;
   bool relied_on = false;
   bool pod_ended = false;  // but for this tap
@@ -373,7 +374,7 @@ asio::awaitable<void> Client::leave(std::chrono::milliseconds limit) {
   } else if (impl->pod_ended) {
     impl->tell();
   }
-  if (!impl->vouched) co_return;  // nobody counts on this tap
+  if (!impl->vouched) co_return;  // nobody relies on this tap
   const auto deadline = steady_clock::now() + limit;
   while (!impl->unlisted() && until(deadline).count() > 0) {
     impl->left.clear();

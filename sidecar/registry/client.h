@@ -1,9 +1,9 @@
-// The tap's side of the registry: tells every replica whether this tap forwards, and learns which
+// The registry's client in a tap: tells every replica whether this tap forwards, and learns which
 // peers do.
 //
-// One WebSocket over TLS to every address that the registry's name resolves to, dialled again
-// whenever it ends. Peers that nobody vouches for count as untapped: then their packets are owned
-// here, twice rather than never.
+// Keeps one WebSocket over TLS to every address that the registry's name resolves to, and
+// reconnects when one ends. Peers that no replica lists count as untapped: this tap then owns their
+// packets, which may duplicate packets but never loses one.
 #pragma once
 
 #include <chrono>
@@ -33,37 +33,37 @@ namespace sidetap::registry {
 
 struct ClientConfig {
   net::HostPort registry{};
-  std::string ca{};           ///< PEM text: who signs the registry's certificate.
-  std::string server_name{};  ///< To find in the certificate; empty: the registry's host.
-  std::string token_file{};   ///< Read at each dial; empty: no token is sent.
-  /// How long the word of the last replica holds, from the last byte that was heard of it.
+  std::string ca{};           ///< PEM text: the CA of the registry's certificate.
+  std::string server_name{};  ///< Name in the certificate. Empty: the registry's host.
+  std::string token_file{};   ///< Read at each connection. Empty: no token is sent.
+  /// How long the list of the last replica stays valid, counted from its last byte.
   std::chrono::milliseconds grace{15'000};
   std::chrono::milliseconds resolve_interval{10'000};
-  /// This tap is told to end only when nothing else of its pod runs any more.
+  /// This tap is told to end only when nothing else in its pod runs.
   bool ends_last = false;
-  /// A replica that says nothing for so long, not even to a ping, is gone.
+  /// A replica that sends nothing for this long, not even a pong, counts as gone.
   std::chrono::milliseconds silence = kSilence;
-  /// A peer counts as tapped when it has been listed for so long: as Settling.
+  /// A peer counts as tapped once it has been listed for this long; see Settling.
   std::chrono::milliseconds settling{250};
-  /// leave() goes on for so long after the last replica has struck this tap off: others hear of it
-  /// later.
+  /// How long leave() waits after the last replica has removed this tap, because other taps learn
+  /// of it later.
   std::chrono::milliseconds linger{500};
   async::BackoffBounds backoff{std::chrono::milliseconds(500), std::chrono::milliseconds(5'000)};
 };
 
-/// What this tap is.
+/// What this tap reports about itself.
 struct Own {
-  /// Every address of the pod at the interfaces that are captured: none is a peer.
+  /// Every address of the pod on captured interfaces. None of them is a peer.
   std::vector<net::IpAddress> addresses{};
-  /// Those on which peers may count: their packets reach the sensors now.
+  /// The addresses for which peers may rely on this tap: their packets reach the sensors now.
   std::vector<net::IpAddress> forwarded{};
   friend bool operator==(const Own&, const Own&) = default;
 };
 
 struct ClientCallbacks {
-  /// The addresses of the replicas. Null: asks the system for those of the registry's name.
+  /// Returns the addresses of the replicas. Null: resolves the registry's name with the system.
   std::function<boost::asio::awaitable<Result<std::vector<session::Endpoint>>>()> resolve{};
-  /// Called on the executor's thread whenever they change.
+  /// Called on the executor's thread whenever the peers change.
   std::function<void(std::shared_ptr<const Peers>)> on_peers{};
   /// Called once: the peers that the first replica has named count now.
   std::function<void()> on_first_word{};
@@ -76,24 +76,24 @@ struct ClientCallbacks {
       exclude{};
 };
 
-/// Everything on the executor's one thread.
+/// Use it on the executor's single thread.
 class Client {
  public:
-  /// `metrics` may be null, else it outlives this object.
+  /// `metrics` may be null; otherwise it must outlive this object.
   Client(boost::asio::any_io_executor executor, ClientConfig config, ClientCallbacks callbacks,
          telemetry::MetricsRegistry* metrics);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  /// Error: the CA is no PEM certificate.
+  /// Error: the CA is not a PEM certificate.
   Result<void> start();
-  /// To be called whenever that changes, and before start(). Every replica is told at once.
+  /// Call it before start() and at each change. Tells every replica at once.
   void set_own(Own own);
-  /// Says that this tap forwards no more (and, where it ends last, that its pod has ended), and
-  /// waits until no replica lists it and its peers have had the time to hear of that; no longer
-  /// than `limit`, which it takes when a replica that may list it cannot be asked. Go on forwarding
-  /// until it returns.
+  /// Reports that this tap no longer forwards (and, if it ends last, that its pod has ended). Waits
+  /// until no replica lists it and its peers have had time to learn of that, but at most `limit`.
+  /// It waits that long if a replica that may list it does not answer. Continue to forward until it
+  /// returns.
   boost::asio::awaitable<void> leave(std::chrono::milliseconds limit);
   /// Ends every connection.
   boost::asio::awaitable<void> stop();

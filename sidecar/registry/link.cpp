@@ -17,10 +17,10 @@ namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kConnectLimit{5'000};
-/// More than this waits only when the replica takes nothing.
+/// More messages wait only if the replica accepts nothing.
 constexpr std::size_t kMostWaiting = 64;
 
-/// What is wrong with the certificate, and the remedy where there is one; empty: nothing is known.
+/// What is wrong with the certificate, with the remedy if there is one; empty if unknown.
 std::string doubt_of_certificate(long fault) {
   switch (fault) {
     case X509_V_OK:
@@ -123,7 +123,7 @@ asio::awaitable<LinkEnd> Link::run(std::string ca, const session::Exclude& exclu
   }
   open_ = true;
   pinged_ = Clock::now();
-  // Not before: what it says must be what holds now.
+  // Not earlier: hello must describe the current state.
   send(hello());
   watch();
   if (interruption_.requested()) close();
@@ -156,14 +156,14 @@ asio::awaitable<LinkEnd> Link::read(const std::function<bool(Message)>& on_messa
       co_return LinkEnd{"refused", refused->reason, socket_->heard()};
     }
     if (!on_message(std::move(*message))) {
-      co_return LinkEnd{"lost", "not wanted any more", socket_->heard()};
+      co_return LinkEnd{"lost", "no longer wanted", socket_->heard()};
     }
   }
 }
 
 LinkEnd Link::lost(const boost::system::error_code& error) const {
   if (silent_) return {"lost", "the registry is silent", socket_->heard()};
-  // The kernel has waited in vain for the other end.
+  // The kernel has timed out waiting for the peer.
   if (error == asio::error::timed_out || error == asio::error::host_unreachable ||
       error == asio::error::network_unreachable) {
     return {"lost", error.message(), socket_->heard()};
@@ -181,8 +181,8 @@ void Link::send(std::string text) {
   start_writing();
 }
 
-/// Pings so often that the other side never finds this one silent, and ends the connection when the
-/// other side is.
+/// Sends pings often enough that the peer never considers this side silent, and ends the connection
+/// if the peer is silent.
 void Link::watch() {
   const auto silent_at = socket_->heard() + config_.silence;
   const auto ping_at = pinged_ + config_.silence / 2;
@@ -207,14 +207,14 @@ void Link::watch() {
 void Link::start_writing() {
   if (std::exchange(writing_, true)) return;
   tasks_.spawn("registry-write", write(), [self = shared_from_this()](const Result<void>& outcome) {
-    // What it has not been told, the replica is told on the next connection.
+    // The replica gets what it has missed on the next connection.
     if (!outcome) self->close();
   });
 }
 
 asio::awaitable<void> Link::write() {
   const auto alive = shared_from_this();
-  boost::system::error_code error;  // the read tells why
+  boost::system::error_code error;  // the read reports the cause
   while (!error && open_ && (ping_due_ || !outbox_.empty())) {
     if (std::exchange(ping_due_, false)) {
       error = co_await socket_->ping();

@@ -17,32 +17,32 @@
 
 namespace sidetap::registry {
 
-/// Why a connection ended; `kind` as in the metric.
+/// Why a connection ended. `kind` is the label of the metric.
 struct LinkEnd {
   std::string_view kind;
   std::string text;
-  /// When the replica was there for the last time: the last byte of it, or its word that it ends.
+  /// When the replica was last known to be alive: its last byte, or its announcement that it ends.
   std::chrono::steady_clock::time_point heard{};
-  /// TLS failed: the CA may be another one's.
+  /// TLS failed: the CA may be a wrong one.
   bool unverified = false;
 };
 
 class Link : public std::enable_shared_from_this<Link> {
  public:
-  /// `config` outlives it, and `tasks`, which has the executor, outlives run().
+  /// `config` must outlive this object. `tasks` must have the executor and outlive run().
   Link(async::TaskGroup& tasks, boost::asio::any_io_executor executor, const ClientConfig& config,
        session::Endpoint replica);
 
-  /// Dials, upgrades, says `hello`, then hands every message to `on_message` until the connection
-  /// ends; that returns false to end it. `ca` is what the registry's certificate is checked with.
+  /// Connects, upgrades, sends `hello`, then passes every message to `on_message` until the
+  /// connection ends or `on_message` returns false. `ca` verifies the registry's certificate.
   boost::asio::awaitable<LinkEnd> run(std::string ca, const session::Exclude& exclude,
                                       const std::function<std::string()>& hello,
                                       const std::function<bool(Message)>& on_message);
-  /// Sent after what was sent before; dropped when the connection does not stand.
+  /// Queues a message. Drops it if the connection is not open.
   void send(std::string text);
-  /// It stands, and hello was said.
+  /// Whether the connection is open and hello was sent.
   bool open() const { return open_; }
-  /// Ends run() soon, from wherever it is.
+  /// Ends run() soon, in any state.
   void close();
 
  private:
@@ -50,7 +50,7 @@ class Link : public std::enable_shared_from_this<Link> {
                                                const session::Exclude& exclude, LinkEnd& end);
   boost::asio::awaitable<LinkEnd> read(const std::function<bool(Message)>& on_message);
   boost::asio::awaitable<Result<void>> upgrade(LinkEnd& end);
-  /// What `step` of the way to an open connection failed with.
+  /// The error of a failed `step` on the way to an open connection.
   Error failed(std::string_view step, const boost::system::error_code& error) const;
   void end_connection();
   LinkEnd lost(const boost::system::error_code& error) const;
@@ -74,7 +74,7 @@ class Link : public std::enable_shared_from_this<Link> {
   boost::asio::steady_timer watch_timer_;
 };
 
-/// Is this a bundle of at least one certificate?
+/// Checks that `pem` is a bundle of at least one certificate.
 Result<void> check_ca(const std::string& pem);
 
 }  // namespace sidetap::registry

@@ -1,4 +1,4 @@
-// What the registry's client counts.
+// Metrics of the registry's client.
 #pragma once
 
 #include "shared/telemetry/metrics.h"
@@ -10,14 +10,14 @@ inline const telemetry::MetricSpec kReplicasMetric{
     "Replicas of the registry that have told this tap its peers."};
 inline const telemetry::MetricSpec kPeersMetric{
     "sidetap_registry_peers", telemetry::MetricType::kGauge,
-    "Addresses that count as tapped, by the word of the registry."};
+    "Addresses that count as tapped according to the registry."};
 inline const telemetry::MetricSpec kTappedServicesMetric{
     "sidetap_registry_tapped_services", telemetry::MetricType::kGauge,
     "Services whose views are dropped, since all their backends are tapped by the word of the "
     "registry; 0 where it does not tell."};
 inline const telemetry::MetricSpec kResyncsMetric{
     "sidetap_registry_resyncs_total", telemetry::MetricType::kCounter,
-    "Snapshots asked for because a change was missed."};
+    "Snapshots requested because a change was missed."};
 inline const telemetry::MetricSpec kAloneMetric{"sidetap_registry_alone_total",
                                                 telemetry::MetricType::kCounter,
                                                 "Times that no replica answered for longer than "
@@ -25,6 +25,6 @@ inline const telemetry::MetricSpec kAloneMetric{"sidetap_registry_alone_total",
 /// Label "kind": look_up, connect, handshake, refused, lost, malformed.
 inline const telemetry::MetricSpec kRegistryFailuresMetric{
     "sidetap_registry_failures_total", telemetry::MetricType::kCounter,
-    "Connections to a replica that did not come about or ended, by cause."};
+    "Connections to a replica that failed or ended, by cause."};
 
 }  // namespace sidetap::registry

@@ -38,7 +38,7 @@ void PeerView::apply(const Replica& replica, Snapshot snapshot) {
   Said& said = said_[replica];
   said = {.version = snapshot.version, .gap = false, .taps = ordered(std::move(snapshot.taps))};
   if (snapshot.services) said.services = ordered(std::move(*snapshot.services));
-  // One answers: what those said that are away has no weight any more.
+  // A replica is connected, so the list of the last one no longer counts.
   kept_ = {};
   kept_until_.reset();
 }

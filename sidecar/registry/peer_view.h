@@ -1,9 +1,10 @@
-// Which peers are tapped, by the word of every replica of the registry. Pure: time comes in.
+// Combines the lists of all registry replicas into the set of tapped peers. Pure: the caller
+// supplies the time.
 //
-// Leans to one side: a peer that is wrongly held for tapped loses packets, one that is wrongly held
-// for untapped only doubles them. So what is taken out counts at once, what a replica said ends
-// with its connection, and when all are away the word of the last holds for a grace only, from when
-// it was heard of.
+// Errs on the safe side: if a peer is wrongly considered tapped, packets are lost; if it is wrongly
+// considered untapped, they are only duplicated. So removals count at once, and a replica's list
+// ends with its connection. When no replica is connected, the last list stays valid only for a
+// grace period, counted from the replica's last sign of life.
 #pragma once
 
 #include <chrono>
@@ -27,24 +28,25 @@ class PeerView {
   explicit PeerView(std::chrono::milliseconds grace) : grace_(grace) {}
 
   void apply(const Replica& replica, Snapshot snapshot);
-  /// False: the change does not build on what this replica said before. A snapshot has to be asked
-  /// for; until it comes nothing is added.
+  /// Returns false if the change does not follow this replica's version. Request a snapshot; until
+  /// it arrives, nothing is added.
   bool apply(const Replica& replica, const Change& change);
-  /// Its connection has ended; `heard` is when it was there for the last time.
+  /// The replica's connection has ended. `heard` is its last sign of life.
   void lost(const Replica& replica, Time heard);
 
-  /// When the last word of replicas that are all away ends; nothing while one answers.
+  /// When the list of the last replica expires; nothing while a replica is connected.
   std::optional<Time> deadline() const;
-  /// Call it at the deadline. True: the peers have changed.
+  /// Call it at the deadline. Returns true if the peers have changed.
   bool expire(Time now);
 
-  /// Ascending, each once.
+  /// Ascending, without repetitions.
   std::vector<net::IpAddress> peers() const;
-  /// Services of which every backend is tapped, ascending, each once: those of which every replica
-  /// that answers says so, since a view that is wrongly dropped is lost. So there are none while
-  /// one replica tells of Services and another does not. Nothing: none of them tells.
+  /// Services whose backends are all tapped, ascending, without repetitions. Every connected
+  /// replica must list a Service, because a view that is wrongly dropped is lost. So the list is
+  /// empty while one replica reports Services and another does not. Nothing: no replica reports
+  /// Services.
   std::optional<std::vector<net::IpAddress>> services() const;
-  /// Does any replica that answers still hold one of these for tapped?
+  /// Whether any connected replica still lists one of these addresses as tapped.
   bool lists_any(std::span<const net::IpAddress> addresses) const;
   std::size_t replicas() const { return said_.size(); }
 
@@ -57,7 +59,7 @@ class PeerView {
   };
   std::chrono::milliseconds grace_;
   std::map<Replica, Said> said_;
-  Said kept_;  // of the last replica to go, while none answers
+  Said kept_;  // from the last replica to disconnect, while none is connected
   std::optional<Time> kept_until_;
 };
 

@@ -7,7 +7,7 @@ namespace sidetap::registry {
 
 bool SettledPeers::update(const PeerView& view, const std::vector<net::IpAddress>& own, Time time) {
   Settling::Addresses listed = view.peers();
-  // This tap is no peer of its own: it alone being tapped means that nobody else is.
+  // This tap is not its own peer: if only this pod is listed, no peer is tapped.
   std::erase_if(listed, [&own](net::IpAddress address) {
     return std::find(own.begin(), own.end(), address) != own.end();
   });

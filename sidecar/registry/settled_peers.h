@@ -1,4 +1,5 @@
-// What counts of what the replicas say: without this pod, and without what is too new. Pure.
+// The peers from the replicas' lists that count: without this pod, and without additions that are
+// too new. Pure.
 #pragma once
 
 #include <chrono>
@@ -12,10 +13,10 @@
 
 namespace sidetap::registry {
 
-/// What the registry says, as of one moment.
+/// The registry's lists at one moment.
 struct Peers {
   std::vector<net::IpAddress> tapped;  ///< Ascending, without this pod.
-  /// Services of which every backend is tapped, ascending. Nothing: that is not known.
+  /// Services whose backends are all tapped, ascending. Nothing: unknown.
   std::optional<std::vector<net::IpAddress>> services;
   friend bool operator==(const Peers&, const Peers&) = default;
 };
@@ -24,14 +25,14 @@ class SettledPeers {
  public:
   using Time = Settling::Time;
 
-  /// What is added counts after `delay`, as in Settling.
+  /// Additions count after `delay`, as in Settling.
   explicit SettledPeers(std::chrono::milliseconds delay) : peers_(delay), services_(delay) {}
 
-  /// `own`: this pod's addresses. True: now() has changed.
+  /// `own` are this pod's addresses. Returns true if now() has changed.
   bool update(const PeerView& view, const std::vector<net::IpAddress>& own, Time time);
   /// Null before the first update.
   const std::shared_ptr<const Peers>& now() const { return now_; }
-  /// When to update again although nobody has said anything new; nothing: then only.
+  /// When to call update() again without news from the registry; nothing if that is not needed.
   std::optional<Time> due() const;
 
  private:

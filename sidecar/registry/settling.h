@@ -1,7 +1,8 @@
-// Lets what is added to a list of addresses count only after it has stood in it for a while. Pure.
+// Delays additions to a list of addresses until they have been listed for a while. Pure.
 //
-// A tap that has just been listed may have packets of a moment ago still before it, and a peer that
-// leaves them to it at once would rely on what is not there yet. What is taken out counts at once.
+// A tap that has just been listed may still have older packets to read, decided before it
+// forwarded. A peer that left packets to it at once would rely on it too early. Removals count at
+// once.
 #pragma once
 
 #include <chrono>
@@ -19,10 +20,10 @@ class Settling {
 
   explicit Settling(std::chrono::milliseconds delay) : delay_(delay) {}
 
-  /// What counts from now on, ascending. `listed` is what the list says now, `counting` what
-  /// counted until now; both ascending, each address once.
+  /// Returns the addresses that count from now on, ascending. `listed` is the current list, and
+  /// `counting` are the addresses that counted until now. Both are ascending, without repetitions.
   Addresses update(const Addresses& listed, const Addresses& counting, Time now);
-  /// When update() lets more count; nothing: when the list changes.
+  /// When update() will admit more; nothing if only a change of the list does.
   std::optional<Time> due() const;
 
  private:

@@ -1,8 +1,8 @@
-// Which CA bundles a tap checks the registry's certificate with, and in which order. Pure.
+// Chooses the CA bundles with which a tap verifies the registry's certificate, in order. Pure.
 //
-// The registry announces its CA over the connections that stand. Were the newest one the only one
-// kept, a wrong one, announced once, would lock the tap out: it could never hear the correction. So
-// those that have verified a replica, and the one of the tap's start, stay beside it.
+// The registry announces its CA over open connections. If the tap kept only the newest bundle, a
+// single wrong announcement would lock it out, because it could never receive the correction. So it
+// also keeps bundles that have verified a replica, and the one from its start.
 #pragma once
 
 #include <cstddef>
@@ -15,20 +15,20 @@ namespace sidetap::registry {
 
 class Trust {
  public:
-  /// Of those that worked, besides the newest and the first.
+  /// Bundles that worked, besides the newest and the first.
   static constexpr std::size_t kMostWorked = 2;
   static constexpr std::size_t kMostCandidates = kMostWorked + 2;
 
-  /// PEM texts, here and below. `first`: REGISTRY_CA.
+  /// All bundles are PEM texts. `first` is REGISTRY_CA.
   explicit Trust(std::string first) : first_(std::move(first)), newest_(first_) {}
 
-  /// A replica announced it.
+  /// Records a bundle that a replica has announced.
   void hear(std::string bundle) { newest_ = std::move(bundle); }
-  /// It has verified a replica's certificate.
+  /// Records a bundle that has verified a replica's certificate.
   void worked(const std::string& bundle);
 
   const std::string& newest() const { return newest_; }
-  /// To be tried one after the other, each once: the newest, those that worked, the first.
+  /// The bundles to try in order, without repetitions: the newest, those that worked, the first.
   std::vector<std::string> candidates() const;
 
  private:

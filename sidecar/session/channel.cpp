@@ -68,7 +68,7 @@ asio::awaitable<ChannelOutcome> Channel::read(std::span<std::byte> bytes, async:
                                               async::Interruption* interruption) {
   ChannelOutcome outcome;
   while (outcome.moved < bytes.size()) {
-    // Asked before reading too: a peer that never pauses must not delay it.
+    // Checked before reading too: a peer that never pauses must not delay an interruption.
     if (interruption != nullptr && interruption->requested()) {
       outcome.status = ChannelStatus::kInterrupted;
       break;
@@ -118,7 +118,7 @@ asio::awaitable<void> Channel::close(std::chrono::milliseconds linger) {
   if (tls_) SSL_shutdown(tls_.get());
   ERR_clear_error();
   ::shutdown(fd_.get(), SHUT_WR);
-  // Bytes that lie unread turn close() into a reset, which may overtake what was sent last.
+  // Unread bytes turn close() into a reset, which may overtake the last sent bytes.
   std::array<std::byte, 4096> rest{};
   const auto deadline = std::chrono::steady_clock::now() + linger;
   for (;;) {

@@ -1,4 +1,4 @@
-// A control connection: bytes in order over TCP or TLS, every wait bounded.
+// A control connection: an ordered byte stream over TCP or TLS. Every wait is bounded.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +16,21 @@ enum class ChannelStatus : std::uint8_t { kDone, kClosed, kTimedOut, kInterrupte
 
 struct ChannelOutcome {
   ChannelStatus status = ChannelStatus::kDone;
-  std::size_t moved = 0;  ///< Bytes, whatever the status.
-  std::string text;       ///< Of kFailed.
+  std::size_t moved = 0;  ///< Bytes, with any status.
+  std::string text;       ///< For kFailed.
 };
 
 class Channel {
  public:
-  /// `tls` may be null: then plain.
+  /// A null `tls` means a plain connection.
   Channel(async::AsyncFd fd, std::shared_ptr<SSL> tls) : fd_(std::move(fd)), tls_(std::move(tls)) {}
 
-  /// All of `bytes`. `first` bounds the wait for the first byte, `each` every further one.
+  /// Fills all of `bytes`. `first` bounds the wait for the first byte, `each` every further wait.
   boost::asio::awaitable<ChannelOutcome> read(std::span<std::byte> bytes, async::Limit first,
                                               async::Limit each, async::Interruption* interruption);
-  /// All of `bytes`. Not interruptible: half a message would spoil the connection.
+  /// Writes all of `bytes`. Not interruptible: half a message would break the connection.
   boost::asio::awaitable<ChannelOutcome> write(std::span<const std::byte> bytes, async::Limit each);
-  /// Says that nothing more will come, and gives the peer that long to take what is under way.
+  /// Ends the sending direction, and gives the peer up to `linger` to receive what was sent.
   boost::asio::awaitable<void> close(std::chrono::milliseconds linger);
 
  private:

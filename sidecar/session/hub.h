@@ -1,4 +1,4 @@
-// What all sessions of one tap share.
+// The state that all sessions of one tap share.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@
 
 namespace sidetap::session {
 
-/// States that the metric tells apart, beyond the protocol's phases.
+/// The states of the metric, which include those before the protocol starts.
 enum class Standing : std::uint8_t {
   kNone,
   kDialling,
@@ -33,10 +33,10 @@ enum class Standing : std::uint8_t {
 Standing standing_of(Phase phase);
 std::string_view name_of(EndKind kind);
 
-/// At the other end of a session.
+/// The kind of peer of a session.
 enum class Partner : std::uint8_t { kSensor, kClient };
 
-/// Counts, and tells the program when captures begin and end to carry what sensors are to get.
+/// Counts sessions, and reports when the captures start or stop to reach the sensors.
 class Hub {
  public:
   Hub(boost::asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
@@ -44,19 +44,19 @@ class Hub {
 
   /// Moves one session from one standing to another.
   void moved(Partner partner, Standing from, Standing to);
-  /// Takes an endpoint for a sensor of the list. False: another one of them has it, so that this
-  /// one is the same by another name, and gets nothing of its own.
+  /// Claims an endpoint for a sensor of the list. Returns false if another sensor has it: both are
+  /// then the same sensor under two names, and this one gets no packets of its own.
   bool take(std::size_t sensor, const Endpoint& endpoint);
   void leave(std::size_t sensor);
-  /// Is every endpoint of this sensor another's? It counts as served then.
+  /// Records whether all endpoints of this sensor belong to others. It then counts as served.
   void same_as_another(std::size_t sensor, bool same);
   bool is_self(const Endpoint& endpoint) const;
   void dialled(const std::string& sensor);
   void ended(std::string_view kind);
   void client_refused(std::string_view reason);
-  /// As Sessions::forwarding().
+  /// The same as Sessions::forwarding().
   bool forwarding() const;
-  /// As TaskGroup::spawn() and supervise(); the task keeps `owner` alive.
+  /// Like TaskGroup::spawn() and supervise(). The task keeps `owner` alive.
   void spawn(std::string_view name, boost::asio::awaitable<void> work,
              async::TaskGroup::Ended ended = {});
   void supervise(std::string_view name, async::TaskGroup::Work work,
@@ -68,7 +68,7 @@ class Hub {
   std::function<void(bool)> on_forwarding_changed;
   bool stopping = false;
   async::TaskGroup tasks;
-  std::weak_ptr<void> owner;  ///< Of this hub and all that its tasks refer to.
+  std::weak_ptr<void> owner;  ///< Owns this hub and all that its tasks refer to.
   async::Chance chance;
 
  private:

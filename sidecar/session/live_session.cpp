@@ -45,7 +45,7 @@ asio::awaitable<End> LiveSession::run() {
   try {
     co_return co_await converse();
   } catch (...) {
-    // The sensor's next session has a capture of its own: with both it would get packets twice.
+    // The sensor's next session has its own capture: with both, the sensor would get packets twice.
     let_go({});
     throw;
   }
@@ -194,7 +194,7 @@ LiveSession::Outcome LiveSession::perform(DescribeInterface&) {
 LiveSession::Outcome LiveSession::perform(OpenData& action) {
   std::chrono::milliseconds wait{};
   const Exclude exclude = [this, &wait](capture::OwnEndpoint endpoint) {
-    // A client chooses where its data goes: what else goes there must not be hidden by that.
+    // A client chooses where its data goes. Other traffic to that place must not be hidden.
     endpoint.every_local_port = parts_.active;
     return wait = parts_.own_traffic.data(endpoint);
   };
@@ -248,7 +248,7 @@ asio::awaitable<Result<void>> LiveSession::accept_data() {
     if (wait == async::Wait::kInterrupted) co_return Error{"interrupted"};
     net::UniqueFd fd(::accept4(data_->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) continue;
-    // The packets are for the client that asked, and for nobody else who finds the port.
+    // The packets are only for the client that asked, not for anybody else who finds the port.
     const auto from = peer_endpoint(fd.get());
     if (!from || unmapped(*from).address() != peer_.address()) continue;
     keep_alive(fd.get());
@@ -288,7 +288,7 @@ LiveSession::Outcome LiveSession::perform(StartCapture& action) {
 }
 
 void LiveSession::capture_lost(std::uint64_t number, const std::string& text) {
-  if (number != starts_ || !capture_) return;  // of a capture that is no more
+  if (number != starts_ || !capture_) return;  // from a capture that has ended
   fault_ = "data connection: " + text;
   parts_.interruption.request();
 }

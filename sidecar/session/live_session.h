@@ -1,4 +1,4 @@
-// One session over a connection that stands: performs what the protocol decides.
+// One session over an established connection: performs the actions that the protocol decides.
 #pragma once
 
 #include <functional>
@@ -13,12 +13,12 @@
 
 namespace sidetap::session {
 
-/// What a session is given. All referred to outlives it.
+/// The inputs of a session. Everything that it refers to must outlive the session.
 struct SessionParts {
   const SessionsConfig& config;
   CaptureControl& control;
   OwnTraffic& own_traffic;
-  /// A request ends the session in good order.
+  /// A request ends the session gracefully.
   async::Interruption& interruption;
   std::string peer_name;  ///< "HOST:PORT" for log and orders.
   std::string peer_host;  ///< To verify in certificates.
@@ -33,15 +33,15 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
  public:
   LiveSession(SessionParts parts, async::AsyncFd control);
 
-  /// TLS where configured, then the protocol until it ends. No capture is left behind, whatever
-  /// this throws.
+  /// Performs TLS if configured, then the protocol until it ends. Leaves no capture behind, even if
+  /// it throws.
   boost::asio::awaitable<End> run();
 
  private:
   using Outcome = boost::asio::awaitable<std::optional<Event>>;
 
   boost::asio::awaitable<End> converse();
-  /// Ends the capture, or the data connection that has none yet.
+  /// Ends the capture, or a data connection without one.
   void let_go(CaptureControl::Done done);
 
   Outcome perform(Send& action);
@@ -60,10 +60,10 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   Outcome perform(End& action);
 
   boost::asio::awaitable<Result<void>> secure();
-  /// Tells a peer that speaks plain RPCAP what is wrong, in plain RPCAP.
+  /// Sends an error in plain RPCAP to a peer that uses plain RPCAP.
   boost::asio::awaitable<void> require_tls();
   boost::asio::awaitable<Result<void>> accept_data();
-  /// What an unfinished read means.
+  /// The event that an incomplete read means.
   Event event_of(const ChannelOutcome& outcome, bool between_messages);
   void capture_lost(std::uint64_t number, const std::string& text);
 
@@ -75,7 +75,7 @@ class LiveSession : public std::enable_shared_from_this<LiveSession> {
   Endpoint peer_;
   Endpoint local_;
   rpcap::Bytes payload_;
-  // The data connection, until a capture has it.
+  // The data connection, until a capture takes it.
   std::optional<async::AsyncFd> data_;
   std::shared_ptr<SSL> data_tls_;
   bool data_listens_ = false;

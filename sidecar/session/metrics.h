@@ -1,4 +1,4 @@
-// What sessions count.
+// Metrics of the sessions.
 #pragma once
 
 #include "shared/telemetry/metrics.h"
@@ -7,7 +7,7 @@ namespace sidetap::session {
 
 /// Label "state": dialling, authenticating, ready, opened, capturing.
 inline const telemetry::MetricSpec kSessionsMetric{
-    "sidetap_sessions", telemetry::MetricType::kGauge, "RPCAP sessions by how far they have come."};
+    "sidetap_sessions", telemetry::MetricType::kGauge, "RPCAP sessions by state."};
 /// Label "sensor": as configured.
 inline const telemetry::MetricSpec kDialsMetric{
     "sidetap_session_dials_total", telemetry::MetricType::kCounter,
@@ -15,10 +15,10 @@ inline const telemetry::MetricSpec kDialsMetric{
 /// Label "kind": look_up, connect, self, same, tls, closed, refused, protocol, lost, timeout, data.
 inline const telemetry::MetricSpec kSessionEndsMetric{
     "sidetap_session_ends_total", telemetry::MetricType::kCounter,
-    "Sessions that ended or did not come about, by cause; not counted when the tap itself stops."};
+    "Sessions that ended or failed to start, by cause; not counted when the tap itself stops."};
 /// Clients in passive mode. Label "reason": address, sessions.
 inline const telemetry::MetricSpec kClientsRefusedMetric{
     "sidetap_session_clients_refused_total", telemetry::MetricType::kCounter,
-    "Clients that dialled the tap and were turned away."};
+    "Clients that dialled the tap and were refused."};
 
 }  // namespace sidetap::session

@@ -37,7 +37,7 @@ Result<std::uint16_t> PassiveListener::start() {
   boost::system::error_code failure;
   listener.assign(bound->protocol(), fd->get(), failure);
   if (failure) return Error{settings_.listen.to_string() + ": " + failure.message()};
-  static_cast<void>(fd->release());  // the listener's from here on
+  static_cast<void>(fd->release());  // the listener owns it from here on
   listener_.emplace(std::move(listener), "client-accept", [this](asio::ip::tcp::socket socket) {
     admit(net::UniqueFd(socket.release()));
   });
@@ -53,7 +53,7 @@ void PassiveListener::reconsider() {
 
 void PassiveListener::admit(net::UniqueFd fd) {
   const auto peer = peer_endpoint(fd.get());
-  if (!peer || hub_.stopping) return;  // gone already, or too late
+  if (!peer || hub_.stopping) return;  // disconnected already, or too late
   const Endpoint from = unmapped(*peer);
   const net::IpAddress address = address_of(from);
   const auto& allowed = settings_.clients;

@@ -1,4 +1,4 @@
-// Clients that dial the tap: libpcap's rpcap://HOST.
+// Serves clients that connect to the tap (libpcap's rpcap://HOST).
 #pragma once
 
 #include <list>
@@ -16,8 +16,8 @@ class PassiveListener {
  public:
   explicit PassiveListener(Hub& hub);
 
-  /// Listens, and begins to serve: tasks of the hub, which end when it is stopping. The bound port.
-  /// Error: the address cannot be listened on.
+  /// Listens, and serves clients in tasks of the hub, which end when the hub is stopping. Returns
+  /// the bound port. Error: the tap cannot listen on the address.
   Result<std::uint16_t> start();
   /// Ends the listener and every client when the hub is stopping.
   void reconsider();

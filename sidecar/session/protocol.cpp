@@ -13,12 +13,12 @@ constexpr std::uint32_t kMostFilterBytes = kFilterHeader + 8 * rpcap::kMaxFilter
 constexpr std::uint32_t kMostAuthBytes = 8 + 2 * 0xffff;
 constexpr std::uint32_t kMostErrorText = 1024;
 constexpr std::uint32_t kMostNameBytes = 1024;
-/// libpcap's client takes 1024 bytes.
+/// libpcap's client accepts 1024 bytes.
 constexpr std::size_t kMostDescription = 512;
 /// First byte of a TLS handshake, where RPCAP has its version.
 constexpr std::uint8_t kTlsHandshake = 22;
 
-/// Takes the same time wherever the two differ.
+/// Compares in constant time.
 bool same(std::string_view a, std::string_view b) {
   unsigned difference = a.size() == b.size() ? 0 : 1;
   for (std::size_t i = 0; i < b.size(); ++i) {
@@ -30,7 +30,7 @@ bool same(std::string_view a, std::string_view b) {
 
 std::string number(MessageType type) { return std::to_string(static_cast<unsigned>(type)); }
 
-/// What the peer wrote, fit for a log line.
+/// The peer's text, made suitable for a log line.
 std::string printable(std::string text) {
   std::replace_if(
       text.begin(), text.end(),
@@ -98,16 +98,16 @@ void Protocol::message() {
       return read_payload(kMostNameBytes);
     case MessageType::kStartCaptureRequest:
       if (capturing)
-        return refuse(ErrorCode::kStartCapture, "a capture runs already: end it first");
+        return refuse(ErrorCode::kStartCapture, "a capture is already running: end it first");
       if (phase_ != Phase::kOpened) {
         return refuse(ErrorCode::kStartCapture, "no interface was opened");
       }
       return read_payload(12 + kMostFilterBytes);
     case MessageType::kUpdateFilterRequest:
-      if (!capturing) return refuse(ErrorCode::kUpdateFilter, "no capture runs");
+      if (!capturing) return refuse(ErrorCode::kUpdateFilter, "no capture is running");
       return read_payload(kMostFilterBytes);
     case MessageType::kEndCaptureRequest:
-      if (!capturing) return refuse(ErrorCode::kEndCapture, "no capture runs");
+      if (!capturing) return refuse(ErrorCode::kEndCapture, "no capture is running");
       actions_.emplace_back(AskStats{});
       awaiting_ = Awaiting::kStats;
       return;
@@ -120,7 +120,7 @@ void Protocol::message() {
       return read_payload(kFilterHeader);
     default:
       return refuse_and_end(ErrorCode::kWrongMessage,
-                            "message of type " + number(header_.type) + " is no request");
+                            "message of type " + number(header_.type) + " is not a request");
   }
 }
 
@@ -171,7 +171,7 @@ void Protocol::authenticate(rpcap::View payload) {
                   password_wanted ? "null authentication is not permitted: a password is required"
                                   : "this tap has no user: null authentication is required");
   }
-  // Both are always compared.
+  // Always compare both.
   const bool user = same(request->user, config_.user);
   const bool password = same(request->password, config_.password);
   if (password_wanted && !(user && password)) {
@@ -208,12 +208,12 @@ void Protocol::start_request(rpcap::View payload) {
   const bool listen =
       !config_.active && !datagram && (request->flags & rpcap::kStartServerOpens) == 0;
   if (datagram && config_.tls) {
-    return refuse(ErrorCode::kStartCapture, "packets do not go over UDP when TLS is configured");
+    return refuse(ErrorCode::kStartCapture, "packets cannot use UDP while TLS is configured");
   }
   if (!listen && request->data_port == 0) {
-    return refuse(ErrorCode::kStartCapture, "port 0 is no port for data");
+    return refuse(ErrorCode::kStartCapture, "port 0 is not valid for data");
   }
-  // 0 means as much as there is, as libpcap has it.
+  // 0 means no limit, as in libpcap.
   const std::uint32_t snaplen =
       request->snaplen == 0 ? config_.snaplen : std::min(request->snaplen, config_.snaplen);
   start_ = {datagram, snaplen, std::move(request->filter), sampling_};
@@ -224,8 +224,8 @@ void Protocol::start_request(rpcap::View payload) {
 
 void Protocol::on(const DataOpened& event) {
   data_port_ = event.port;
-  // The peer connects, or begins its handshake, once it has the reply; otherwise the reply waits
-  // until the capture runs, so that a filter that cannot be used is answered with an error.
+  // The peer connects, or starts its handshake, once it has the reply. Otherwise the reply waits
+  // until the capture runs, so that an unusable filter gets an error as its answer.
   const bool peer_acts = event.port != 0 || (config_.tls && !start_.datagram);
   if (!peer_acts) return start_capture();
   reply_sent_ = true;
@@ -270,13 +270,13 @@ void Protocol::on(const Failed& event) {
     case Awaiting::kInterface:
       return refuse(ErrorCode::kGetInterfaces, event.text);
     default:
-      actions_.emplace_back(StopCapture{});  // the data connection may stand already
+      actions_.emplace_back(StopCapture{});  // the data connection may already be open
       return refuse(ErrorCode::kStartCapture, event.text);
   }
 }
 
 void Protocol::on(const IdleTooLong&) {
-  refuse_and_end(ErrorCode::kTimeout, "nothing was asked for too long");
+  refuse_and_end(ErrorCode::kTimeout, "no request for too long");
 }
 
 void Protocol::on(const ConnectionLost& event) { end(event.kind, event.text); }
@@ -326,7 +326,7 @@ void Protocol::refuse(ErrorCode code, std::string_view text) {
 
 void Protocol::refuse_and_end(ErrorCode code, std::string text) {
   rpcap::Bytes bytes = rpcap::encode_error(code, text);
-  // In the peer's own version, so that it reads the text.
+  // In the peer's version, so that it can read the text.
   bytes[0] = static_cast<std::byte>(header_.version);
   actions_.emplace_back(Send{std::move(bytes)});
   end(code == ErrorCode::kTimeout ? EndKind::kTimeout : EndKind::kProtocol, std::move(text));

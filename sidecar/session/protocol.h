@@ -1,8 +1,8 @@
-// One RPCAP control session as the tap sees it: what has happened goes in, what to do comes out.
+// The tap's side of one RPCAP control session as a state machine: events in, actions out.
 //
-// Pure: no socket, no clock, no thread. The driver performs the actions in order; the last one of
-// each list has an outcome, which is the next event. As tolerant as libpcap's rpcapd, whose
-// behaviour is the reference: what it answers with an error and goes on after, so does this.
+// Pure: no socket, clock or thread. The driver performs the actions in order; the last one of each
+// list has an outcome, which is the next event. The reference is the behaviour of libpcap's rpcapd:
+// wherever rpcapd answers with an error and continues, so does this class.
 #pragma once
 
 #include <chrono>
@@ -18,9 +18,9 @@
 namespace sidetap::session {
 
 struct ProtocolConfig {
-  bool active = true;  ///< The tap dialled, and dials for data too.
-  bool tls = false;    ///< Then packets never leave over UDP.
-  std::string user{};  ///< Empty: null authentication, and no other.
+  bool active = true;  ///< The tap connected, and also connects for data.
+  bool tls = false;    ///< If set, packets never leave over UDP.
+  std::string user{};  ///< Empty: only null authentication.
   std::string password{};
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
   std::uint32_t snaplen = 262'144;
@@ -33,19 +33,19 @@ struct ProtocolConfig {
 enum class Phase : std::uint8_t { kAuthenticating, kReady, kOpened, kCapturing, kEnded };
 
 enum class EndKind : std::uint8_t {
-  kClosed,    ///< The peer said CLOSE, or ended the connection between two messages.
+  kClosed,    ///< The peer sent CLOSE, or ended the connection between two messages.
   kRefused,   ///< The peer's first message was ERROR.
-  kProtocol,  ///< The peer does not speak RPCAP as it should.
-  kTls,       ///< No handshake came about.
+  kProtocol,  ///< The peer violates the protocol.
+  kTls,       ///< The handshake failed.
   kLost,      ///< The connection failed.
   kTimeout,   ///< The peer fell silent.
   kData,      ///< The data connection failed.
-  kStopped,   ///< The tap wants it so.
+  kStopped,   ///< The tap ended the session.
 };
 
 // --- actions -------------------------------------------------------------------------------------
-// With outcome, in brackets: [HeaderRead, IdleTooLong] and so on; any may be replaced by
-// ConnectionLost, CaptureLost or StopRequested.
+// Outcomes are in brackets: [HeaderRead, IdleTooLong]. ConnectionLost, CaptureLost or StopRequested
+// may replace any outcome.
 
 struct Send {
   rpcap::Bytes bytes;
@@ -53,13 +53,13 @@ struct Send {
 struct Pause {
   std::chrono::milliseconds time;
 };
-/// The next bytes are of no interest.
+/// Skips the next bytes.
 struct Discard {
   std::uint32_t size;
 };
-/// Ends the capture, or closes a data connection that has none yet.
+/// Ends the capture, or closes a data connection without one.
 struct StopCapture {};
-/// Worth a line in the log.
+/// Writes a line to the log.
 struct Note {
   std::string text;
 };
@@ -73,13 +73,13 @@ struct ReadPayload {
 };
 /// [InterfaceDescribed]
 struct DescribeInterface {};
-/// [DataOpened, Failed] To the control peer's address, or from there.
+/// [DataOpened, Failed] To or from the address of the control connection's peer.
 struct OpenData {
   bool datagram;
   bool listen;
   std::uint16_t port;  ///< The peer's; 0 when listening.
 };
-/// [DataReady, Failed] Accepts what was listened for; TLS handshake.
+/// [DataReady, Failed] Accepts the data connection, and performs the TLS handshake.
 struct FinishData {};
 /// [CaptureStarted, Failed]
 struct StartCapture {
@@ -112,7 +112,7 @@ struct HeaderRead {
   rpcap::Header header;
 };
 struct PayloadRead {
-  rpcap::View payload;  ///< Read before resume() returns.
+  rpcap::View payload;  ///< Not used after resume() returns.
 };
 struct IdleTooLong {};
 struct InterfaceDescribed {
@@ -128,7 +128,7 @@ struct FilterUpdated {};
 struct StatsTold {
   rpcap::Stats stats;
 };
-/// What was asked for last is not possible.
+/// The last action is not possible.
 struct Failed {
   std::string text;
 };
@@ -149,11 +149,11 @@ class Protocol {
  public:
   explicit Protocol(ProtocolConfig config) : config_(std::move(config)) {}
 
-  /// Begin with Began. Nothing more may be resumed after an End.
+  /// Start with Began. Do not call it after an End.
   Actions resume(const Event& event);
   Phase phase() const { return phase_; }
 
-  // rpcapd's own times.
+  // The times of rpcapd.
   static constexpr std::chrono::milliseconds kAuthenticationLimit{90'000};
   static constexpr std::chrono::milliseconds kIdleLimit{180'000};  ///< Passive, without a capture.
   static constexpr std::chrono::milliseconds kWrongPasswordPause{1'000};
@@ -205,7 +205,7 @@ class Protocol {
   Phase phase_ = Phase::kAuthenticating;
   Awaiting awaiting_ = Awaiting::kBegin;
   Actions actions_;
-  rpcap::Header header_;      // of the message in hand
+  rpcap::Header header_;      // of the current message
   std::uint32_t excess_ = 0;  // bytes of it that nobody has read
   std::string open_name_;
   std::uint16_t data_port_ = 0;  // for the reply

@@ -9,7 +9,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// Ends of their own, beside those of the protocol.
+// Kinds of ends besides those of the protocol.
 constexpr std::string_view kSelf = "self";
 constexpr std::string_view kSame = "same";
 
@@ -93,7 +93,7 @@ asio::awaitable<Result<std::vector<Endpoint>>> SensorLoop::look_up(Outcome& fail
   co_return addresses;
 }
 
-/// A sensor that is not wanted may still be this pod, which then forwards to none of the others.
+/// A sensor that is not wanted may still be this pod, which then must not forward to the others.
 asio::awaitable<void> SensorLoop::stand_by() {
   Outcome failure;
   co_await look_up(failure);
@@ -127,7 +127,7 @@ asio::awaitable<std::optional<async::AsyncFd>> SensorLoop::connect(Outcome& fail
     failure = {"connect", address.address().to_string() + ": " + dialled.error().text};
     if (interruption_.requested()) break;
   }
-  // By one address it is reached: then the others, which do not answer, are of no account.
+  // One address reaches it, so the others, which do not answer, do not matter.
   if (!same.empty()) failure = {kSame, std::move(same)};
   co_return std::nullopt;
 }
@@ -191,7 +191,7 @@ void SensorLoop::say(SensorState state) {
 }
 
 void SensorLoop::report(const Outcome& outcome) {
-  // Of faults that take turns each is news each time.
+  // Alternating faults are news each time.
   const bool news = outcome.text != reported_ && reports_.admit();
   const auto level = news ? telemetry::LogLevel::kWarn : telemetry::LogLevel::kDebug;
   reported_ = outcome.text;

@@ -1,4 +1,4 @@
-// One sensor of the list: dial, talk, wait, for ever.
+// Serves one sensor of the list: connects, runs a session, waits, and repeats.
 #pragma once
 
 #include <functional>
@@ -15,15 +15,15 @@ namespace sidetap::session {
 
 class SensorLoop {
  public:
-  /// `changed` is called when the list says something new.
+  /// Calls `changed` when the list has changed.
   SensorLoop(Hub& hub, SensorList& list, std::size_t index, std::function<void()> changed);
 
-  /// Ends when the hub is stopping.
+  /// Runs until the hub is stopping.
   boost::asio::awaitable<void> run();
-  /// To be called when run() has thrown: this sensor has no session, as far as others know. `kind`:
-  /// as in an Outcome.
+  /// Call it when run() has thrown. Marks this sensor as having no session. `kind` is as in
+  /// Outcome.
   void let_go(std::string_view kind = {});
-  /// Looks again at what the list and the hub want. Ends a session that is not wanted.
+  /// Checks what the list and the hub want. Ends a session that is no longer wanted.
   void reconsider();
 
  private:
@@ -32,7 +32,7 @@ class SensorLoop {
     std::string text;
   };
   boost::asio::awaitable<Outcome> attempt();
-  /// The addresses of now, unless one of them is the pod's own.
+  /// The current addresses, unless one of them is the pod's own.
   boost::asio::awaitable<Result<std::vector<Endpoint>>> look_up(Outcome& failure);
   boost::asio::awaitable<void> stand_by();
   boost::asio::awaitable<std::optional<async::AsyncFd>> connect(Outcome& failure);
@@ -55,7 +55,7 @@ class SensorLoop {
   boost::asio::steady_timer patience_;
   Standing standing_ = Standing::kNone;
   bool at_work_ = false;
-  std::string reported_;  // the fault that stands in the log already
+  std::string reported_;  // the last logged fault
   telemetry::LogThrottle reports_{10, std::chrono::minutes(1)};
 };
 

@@ -12,12 +12,12 @@ namespace {
 
 namespace asio = boost::asio;
 
-/// Longer than a session takes to say CLOSE to a sensor that listens.
+/// Longer than a session takes to send CLOSE to a sensor that reads.
 constexpr std::chrono::milliseconds kStopLimit{3'000};
 
 }  // namespace
 
-/// Kept alive by its tasks.
+/// Its tasks keep it alive.
 struct Sessions::Impl {
   Impl(asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
        telemetry::MetricsRegistry* metrics)

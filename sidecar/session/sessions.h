@@ -1,8 +1,8 @@
-// The tap's RPCAP sessions: with every configured sensor, dialled again whenever they end, and with
-// clients that dial the tap.
+// The tap's RPCAP sessions: with every configured sensor, which is dialled again when a session
+// ends, and with clients that connect to the tap.
 //
-// Everything runs on one executor, which one thread runs. Pieces: protocol.h decides what a message
-// means, backoff.h when to dial, sensor_list.h whom; none of them does I/O.
+// Everything runs on one executor with one thread. protocol.h decides what a message means,
+// backoff.h when to connect, and sensor_list.h to whom; none of them does I/O.
 #pragma once
 
 #include <chrono>
@@ -31,23 +31,23 @@ class MetricsRegistry;
 
 namespace sidetap::session {
 
-/// The port on which taps wait for clients.
+/// The default port for clients of taps.
 inline constexpr std::uint16_t kPassivePort = 2002;
 
 enum class UdpFormat : std::uint8_t { kUdpstr, kPlain };
 
 struct Sensor {
   net::HostPort address{};
-  bool default_port = false;  ///< None was given.
+  bool default_port = false;  ///< No port was given.
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
 };
 
-/// What clients that dial the tap (libpcap's rpcap://) may do.
+/// Settings for clients that connect to the tap (libpcap's rpcap://).
 struct PassiveSettings {
   net::HostPort listen{{}, kPassivePort};  ///< Port 0: any free one.
-  std::vector<net::Cidr> clients{};        ///< Who may dial. Empty: everybody.
+  std::vector<net::Cidr> clients{};        ///< Who may connect. Empty: everybody.
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kWindows;
-  UdpFormat udp_format = UdpFormat::kPlain;  ///< libpcap's client knows no other.
+  UdpFormat udp_format = UdpFormat::kPlain;  ///< libpcap's client supports no other.
   std::size_t most_sessions = 4;
 };
 
@@ -56,7 +56,7 @@ struct SessionsConfig {
   SensorMode mode = SensorMode::kReplicate;
   std::optional<PassiveSettings> passive;
 
-  /// What a sensor must prove. An empty user: null authentication, and no other.
+  /// The credentials that a sensor must send. An empty user means only null authentication.
   std::string user{};
   std::string password{};
 
@@ -65,50 +65,51 @@ struct SessionsConfig {
   std::uint32_t snaplen = 262'144;            ///< Bytes; a sensor may ask for fewer.
   std::uint32_t buffer_size = 2'097'152;      ///< Bytes; told to sensors, which size theirs by it.
 
-  /// "NAMESPACE/POD", the one way to tell a sensor which pod this is. Empty: as
-  /// CaptureControl::interface() says.
+  /// "NAMESPACE/POD", the only way to tell a sensor which pod this is. Empty: the description from
+  /// CaptureControl::interface().
   std::string description{};
-  /// The interface is offered as preselected: the sensor takes it without looking at addresses.
+  /// Offers the interface as preselected: the sensor takes it without checking addresses.
   bool preselected = false;
 
-  /// Is it an address of this pod, the loopback's aside? Null: none is known. Executor's thread.
+  /// Whether this is an address of the pod, except for loopback addresses. Null: no address is
+  /// known. Called on the executor's thread.
   std::function<bool(const net::IpAddress&)> is_own_address{};
 
   TlsSettings tls;
   async::BackoffBounds backoff;
-  std::chrono::milliseconds connect_timeout{5'000};  ///< Each address, and each handshake.
-  /// In failover, a sensor that stands but asks for nothing keeps the next one waiting for so long.
+  std::chrono::milliseconds connect_timeout{5'000};  ///< Per address and per handshake.
+  /// In failover, how long a connected sensor that starts no capture keeps the next one waiting.
   std::chrono::milliseconds failover_patience{15'000};
-  /// A peer that is silent in mid-message, or takes nothing, is given up.
+  /// A peer that pauses longer within a message, or accepts no bytes for longer, is dropped.
   std::chrono::milliseconds message_timeout{10'000};
 };
 
 class Sessions {
  public:
-  /// `control` and `metrics` outlive this object; `metrics` may be null.
+  /// `control` and `metrics` must outlive this object; `metrics` may be null.
   Sessions(boost::asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
            telemetry::MetricsRegistry* metrics);
-  /// After stop(), or when the executor runs no more.
+  /// Call it after stop(), or when the executor no longer runs.
   ~Sessions();
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
-  /// Listens where asked to, and begins to dial. With TLS the program must ignore SIGPIPE: OpenSSL
-  /// raises it. Error: the address cannot be listened on, or the TLS files are wrong.
+  /// Listens if configured, and starts to connect. With TLS, the program must ignore SIGPIPE, which
+  /// OpenSSL raises. Error: the tap cannot listen on the address, or the TLS files are wrong.
   Result<void> start();
-  /// Ends every capture (which sends what is packed), closes every session and waits for that, but
-  /// not for long. Nothing is dialled any more.
+  /// Ends every capture, which sends pending packets, and closes every session. Waits for that, but
+  /// not for long. No new connections start.
   boost::asio::awaitable<void> stop();
 
-  /// May peers leave packets to this tap? Only when what they leave reaches every sensor that would
-  /// have got it from them: all of them in replicate, one in failover and balance. Sensors that
-  /// turn out to be one at look-up count once, and in a sensor's own pod nothing is forwarded.
-  /// Clients do not count: one that looks at a pod for a while must not take its packets from the
-  /// sensors. Executor's thread only.
+  /// Whether peers may leave packets to this tap: only if those packets reach every sensor that
+  /// would have received them from the peers. That means all sensors in replicate mode, and one in
+  /// failover and balance mode. Sensors that resolve to the same endpoint count once, and in a
+  /// sensor's own pod nothing is forwarded. Clients do not count: a client that watches a pod for a
+  /// while must not divert packets from the sensors. Call it on the executor's thread.
   bool forwarding() const;
   /// Called on the executor's thread whenever forwarding() changes.
   void on_forwarding_changed(std::function<void(bool)> callback);
-  /// Where clients may dial; 0 when passive mode is off. After start().
+  /// The port for clients; 0 if passive mode is off. Call it after start().
   std::uint16_t passive_port() const;
 
  private:

@@ -13,7 +13,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// A silent peer is probed after 5 s, and given up after 12 s without an answer.
+// A silent peer is probed after 5 s and dropped after 12 s without an answer.
 constexpr int kIdleSeconds = 5;
 constexpr int kProbeSeconds = 2;
 constexpr int kProbes = 3;
@@ -26,7 +26,7 @@ constexpr std::uint32_t kUsualMtu = 1500;
 
 template <typename T>
 void set(int fd, int level, int name, T value) {
-  // What a kernel does not know is not worth a failure.
+  // An option that the kernel does not support is not a failure.
   ::setsockopt(fd, level, name, &value, sizeof value);
 }
 
@@ -43,7 +43,7 @@ struct Bound {
   std::chrono::milliseconds wait{};  ///< As `exclude` says.
 };
 
-/// A socket that is bound to a port but to no address, and excluded.
+/// A socket that is bound to a port but not to an address, and is excluded from the capture.
 Result<Bound> bound_socket(const Endpoint& peer, int type, const Exclude& exclude) {
   net::UniqueFd fd(::socket(peer.protocol().family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return system_error("socket", errno);
@@ -185,7 +185,7 @@ Result<net::UniqueFd> listen_tcp(const net::HostPort& where, const Exclude& excl
   if (!where.host.empty()) {
     boost::system::error_code error;
     const auto address = asio::ip::make_address(where.host, error);
-    if (error) return Error{"\"" + where.host + "\" is no address to listen on"};
+    if (error) return Error{"\"" + where.host + "\" is not an address to listen on"};
     return listening_socket({address, where.port}, {}, false, exclude);
   }
   auto fd = listening_socket({asio::ip::tcp::v6(), where.port}, {}, true, exclude);

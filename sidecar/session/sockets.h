@@ -1,4 +1,4 @@
-// The sockets of sessions: bound, kept out of the capture, and only then connected.
+// Creates the sockets of sessions: bound, excluded from the capture, and only then connected.
 #pragma once
 
 #include <chrono>
@@ -19,17 +19,17 @@ namespace sidetap::session {
 
 using Endpoint = boost::asio::ip::tcp::endpoint;
 
-/// Which connections of one session are never captured: control and data of now and, since their
-/// last segments may still be under way, of the time before.
+/// The connections of one session that are never captured: the current control and data connections
+/// and, because their last segments may still be in flight, the previous ones.
 class OwnTraffic {
  public:
   OwnTraffic(CaptureControl& control, std::string owner)
       : control_(control), owner_(std::move(owner)) {}
 
-  /// Both return what CaptureControl::exclude_own_traffic does.
+  /// Both return the result of CaptureControl::exclude_own_traffic().
   std::chrono::milliseconds control(const capture::OwnEndpoint& endpoint);
   std::chrono::milliseconds data(const capture::OwnEndpoint& endpoint);
-  /// Nothing is excluded any more.
+  /// Ends the exclusion.
   void clear();
 
  private:
@@ -47,28 +47,29 @@ using Exclude = std::function<std::chrono::milliseconds(const capture::OwnEndpoi
 Endpoint unmapped(const Endpoint& endpoint);
 net::IpAddress address_of(const Endpoint& endpoint);
 
-/// TCP with keepalive; a peer that is gone is noticed within 15 s. Waits before connect() as long
-/// as `exclude` says; the others leave that to the caller.
+/// Connects over TCP with keep-alive, which detects a lost peer within 15 s. Waits before connect()
+/// for as long as `exclude` says; the functions below leave that to the caller.
 boost::asio::awaitable<Result<async::AsyncFd>> dial_tcp(boost::asio::any_io_executor executor,
                                                         Endpoint peer, const Exclude& exclude,
                                                         async::Limit limit,
                                                         async::Interruption* interruption);
 /// A connected UDP socket that never sends fragments.
 Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude);
-/// Waits for one connection of `peer` on the address `local`, any free port.
+/// Listens for one connection of `peer` on any free port of the address `local`.
 Result<net::UniqueFd> listen_for(const Endpoint& local, const Endpoint& peer,
                                  const Exclude& exclude);
-/// Listens for anybody. An empty host: on every address, both families.
+/// Listens for anybody. An empty host means every address of both families.
 Result<net::UniqueFd> listen_tcp(const net::HostPort& where, const Exclude& exclude);
 
-/// "open: too many open files", from errno.
+/// "WHAT: REASON", for example "open: too many open files". `number` is an errno.
 Error system_error(std::string_view what, int number);
 
 Result<Endpoint> local_endpoint(int fd);
 Result<Endpoint> peer_endpoint(int fd);
-/// What dial_tcp does to its sockets, for accepted ones.
+/// Sets dial_tcp()'s keep-alive options on an accepted socket.
 void keep_alive(int fd);
-/// UDP payload that goes in one piece: of `mtu`, or of the route's when that is 0.
+/// The UDP payload in bytes that fits an unfragmented packet of `mtu` bytes, or of the route's MTU
+/// if `mtu` is 0.
 std::size_t datagram_size(int fd, bool v4, std::uint32_t mtu);
 
 }  // namespace sidetap::session

@@ -19,20 +19,20 @@ Error wrong_file(const std::string& what, const std::string& file) {
   return Error{what + " " + file + ": " + tls_reason()};
 }
 
-/// Sets what a client asks for and what it takes for an answer.
+/// Sets the name that a client sends and verifies.
 Result<void> expect_name(SSL& tls, const std::string& name) {
   X509_VERIFY_PARAM* const parameters = SSL_get0_param(&tls);
   if (net::IpAddress::parse(name)) {
     if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str()) != 1) {
       return Error{"TLS: " + name + " cannot be verified"};
     }
-    return {};  // a server name is a name: addresses are not sent (RFC 6066, 3)
+    return {};  // SNI allows only host names: addresses are not sent (RFC 6066, 3)
   }
   X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  // The first is a macro with casts that are refused here.
+  // The first call replaces a macro with casts that our warnings reject.
   std::string copy = name;
   SSL_ctrl(&tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, copy.data());
-  if (SSL_set1_host(&tls, name.c_str()) != 1) return Error{"TLS: " + name + " is no host name"};
+  if (SSL_set1_host(&tls, name.c_str()) != 1) return Error{"TLS: " + name + " is not a host name"};
   return {};
 }
 
@@ -52,15 +52,15 @@ Result<std::shared_ptr<SSL_CTX>> make_tls_context(const TlsSettings& settings) {
       SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()), SSL_CTX_free);
   if (!context) return Error{"TLS: " + tls_reason()};
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  // A data connection is never read: tickets would lie there and turn its end into a reset.
+  // A data connection is never read: unread tickets would turn its end into a reset.
   SSL_CTX_set_num_tickets(context.get(), 0);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-  // Many peers just hang up. RPCAP tells a whole message by its length.
+  // Many peers close without close_notify. RPCAP detects incomplete messages by their length.
   SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   if (server && settings.certificate_file.empty()) {
-    return Error{"TLS: a server needs a certificate: none is configured"};
+    return Error{"TLS: a server needs a certificate, but none is configured"};
   }
   if (!settings.certificate_file.empty()) {
     if (SSL_CTX_use_certificate_chain_file(context.get(), settings.certificate_file.c_str()) != 1) {

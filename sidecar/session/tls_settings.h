@@ -1,4 +1,4 @@
-// How a session is protected, as an operator says it.
+// The operator's TLS settings for sessions.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,20 @@ namespace sidetap::session {
 
 enum class TlsRole : std::uint8_t {
   kNone,
-  kServer,  ///< The sensor begins the handshake, in active mode too: libpcap's "rpcaps".
-  kClient,  ///< The tap begins it.
+  kServer,  ///< The sensor starts the handshake, also in active mode (libpcap's "rpcaps").
+  kClient,  ///< The tap starts the handshake.
 };
 
-/// TLS 1.2 or later for control and TCP data. Captures over UDP are refused then. Files are PEM and
-/// read at each dial, so that they may be renewed.
+/// TLS 1.2 or later protects control and TCP data. Captures over UDP are then refused. Files are
+/// PEM and are read for each connection, so that they may be renewed.
 struct TlsSettings {
   TlsRole role = TlsRole::kNone;
-  std::string certificate_file{};  ///< Chain. Required of a server; of a client where it has one.
+  std::string certificate_file{};  ///< Chain. Required for a server, optional for a client.
   std::string key_file{};
-  /// Who may have signed the peer's certificate. A server without asks for none; a client without
-  /// trusts the system's.
+  /// The CAs that may sign the peer's certificate. If empty, a server requests no certificate, and
+  /// a client trusts the system's CAs.
   std::string ca_file{};
-  /// Client: name to ask for (SNI) and to find in the certificate. Empty: the sensor's host.
+  /// Client: the name to send (SNI) and to verify in the certificate. Empty: the sensor's host.
   std::string server_name{};
 };
 

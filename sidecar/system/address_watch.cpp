@@ -16,9 +16,9 @@ namespace sidetap {
 namespace {
 
 constexpr std::chrono::milliseconds kPause{20};
-// Where the kernel cannot be asked to tell.
+// Used if the kernel cannot send notifications.
 constexpr std::chrono::seconds kLookEvery{1};
-// Of one look; what is left makes the socket readable at once.
+// Messages per read; the rest makes the socket readable again at once.
 constexpr int kMostMessages = 256;
 
 Error failed(const char* what) {
@@ -80,7 +80,7 @@ void AddressWatch::wait() {
                      });
 }
 
-/// Takes what waits; says whether the kernel has told anything.
+/// Reads the waiting messages. Returns whether any of them came from the kernel.
 bool AddressWatch::drain() {
   bool told = false;
   std::array<std::byte, 4096> message;
@@ -90,10 +90,10 @@ bool AddressWatch::drain() {
     const ssize_t got = ::recvfrom(socket_.native_handle(), message.data(), message.size(), 0,
                                    reinterpret_cast<sockaddr*>(&sender), &size);
     if (got < 0 && errno == EINTR) continue;
-    // There was more than the socket could hold: so something has changed.
+    // The socket has overflowed, so something has changed.
     if (got < 0 && errno == ENOBUFS) told = true;
     if (got < 0 && errno != ENOBUFS) break;
-    // Programs of the pod can send here too.
+    // Other programs in the pod can also send to this socket.
     if (got >= 0 && sender.nl_pid == 0) told = true;
   }
   return told;

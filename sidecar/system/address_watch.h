@@ -1,5 +1,4 @@
-// Tells when something changes about the interfaces of this network namespace, their addresses or
-// its routes (rtnetlink(7)).
+// Reports changes to the interfaces, addresses or routes of this network namespace (rtnetlink(7)).
 #pragma once
 
 #include <functional>
@@ -12,16 +11,15 @@
 
 namespace sidetap {
 
-/// One strand.
+/// Use it on one strand.
 class AddressWatch {
  public:
-  /// `changed` is called once for all that has happened since its last call, within milliseconds
-  /// and not more often than some fifty times a second. It has to look itself what is different,
-  /// which may be nothing.
+  /// Calls `changed` once for everything since its last call, within milliseconds and at most about
+  /// fifty times a second. The callback must check what has changed, which may be nothing.
   AddressWatch(boost::asio::any_io_executor executor, std::function<void()> changed);
 
-  /// From here on no change is missed. Error: the system call's; then `changed` is called once a
-  /// second, whether something has changed or not.
+  /// Starts the watch; from here on, no change is missed. Error: that of the system call. `changed`
+  /// is then called once a second, whether or not something has changed.
   Result<void> start();
   void stop();
 

@@ -31,7 +31,7 @@ Error system_error(const char* what) {
 
 bool KernelListeningSockets::is_listening(net::IpAddress local, std::uint16_t port) {
   if (std::chrono::steady_clock::now() >= keep_until_) {
-    // An error leaves the last answer, and the flow to the rules for ports.
+    // After an error, the last answer and the rules for ports decide.
     static_cast<void>(refresh());
   }
   return std::any_of(listeners_.begin(), listeners_.end(), [&](const Listener& l) {

@@ -1,4 +1,4 @@
-// What the engine needs to know of this network namespace, asked of the kernel.
+// Queries the kernel for what the engine needs to know about this network namespace.
 #pragma once
 
 #include <chrono>
@@ -15,16 +15,17 @@
 
 namespace sidetap {
 
-/// LISTEN sockets through NETLINK_SOCK_DIAG, which needs no privilege for one's own namespace. The
-/// answer is kept for `share` times as long as it took to get, so that a burst of flows first seen
-/// midway takes no more of the thread than one part in `share`, and for a second at most. When the
-/// kernel does not answer, the last answer stands (at first: nothing listens). One thread.
+/// LISTEN sockets through NETLINK_SOCK_DIAG, which needs no privilege in the own namespace. An
+/// answer is cached for `share` times as long as the query took, but at most one second. A burst of
+/// flows first seen midway thus takes at most one part in `share` of the thread's time. If the
+/// kernel does not answer, the last answer stays valid (initially: nothing listens). For one
+/// thread.
 class KernelListeningSockets final : public ownership::ListeningSockets {
  public:
   explicit KernelListeningSockets(unsigned share = 50) : share_(share) {}
 
   bool is_listening(net::IpAddress local, std::uint16_t port) override;
-  /// Asks again now. On error the last answer stands.
+  /// Queries the kernel now. On an error, the last answer stays valid.
   Result<void> refresh();
 
  private:
@@ -44,7 +45,7 @@ class KernelListeningSockets final : public ownership::ListeningSockets {
   std::vector<Listener> listeners_;
 };
 
-/// "32768\t60999\n", the text of net.ipv4.ip_local_port_range, which counts for IPv6 too.
+/// Parses "32768\t60999\n", the text of net.ipv4.ip_local_port_range, which also applies to IPv6.
 Result<ownership::PortRange> parse_port_range(std::string_view text);
 /// This namespace's range. The caller falls back to ownership::PortRange{}, the kernel's default.
 Result<ownership::PortRange> read_port_range(

@@ -18,13 +18,13 @@ namespace sidetap {
 namespace {
 
 constexpr const char* kList = "/proc/net/packet";
-// Of a socket that marks nothing yet: it is on no list that packets pass.
+// Protocol of a socket that marks nothing yet. Such a socket receives no packets.
 constexpr std::uint16_t kIdle = 0;
-// Of one that marks nothing any more, since older kernels do not go back to 0: ETH_P_802_3, which
-// no frame of the loopback interface has, and which is no connection's port.
+// Protocol of a socket that no longer marks a port, because older kernels cannot return to 0:
+// ETH_P_802_3. No frame on the loopback interface has it, and no connection has such a port.
 constexpr std::uint16_t kFree = 1;
 
-/// Takes the next word of the line.
+/// Removes and returns the next word of the line.
 std::string_view next_word(std::string_view& line) {
   line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
   const std::size_t end = std::min(line.find(' '), line.size());

@@ -1,13 +1,13 @@
-// Ports of this pod that belong to taps, as every tap of the pod can read them from the kernel.
+// Marks the ports of a tap so that every other tap of the pod can read them from the kernel.
 //
-// Two taps of one pod do not know of each other: they may belong to different installations, and
-// their sensors may differ. Each would capture what the other sends, forward it, and be captured in
-// turn. What they share is the network namespace, and the kernel lists its packet sockets there in
-// /proc/net/packet. So a tap holds idle packet sockets on the loopback interface, which receive
-// nothing, and writes the local ports of its connections where a packet socket names its protocol.
+// Two taps of one pod do not know each other: they may belong to different installations with
+// different sensors. Each would capture and forward what the other sends, and be captured in turn.
+// They share the network namespace, whose packet sockets the kernel lists in /proc/net/packet. So a
+// tap holds idle packet sockets on the loopback interface, which receive nothing, and stores the
+// local ports of its connections in the protocol field of these sockets.
 //
-// Only a process with NET_RAW can make such a socket. It could hide packets from captures anyway
-// (packet(7), PACKET_QDISC_BYPASS), so the marks give nobody a way to hide that he had not.
+// Only a process with NET_RAW can create such a socket. It could hide packets from captures anyway
+// (packet(7), PACKET_QDISC_BYPASS), so the marks give nobody a new way to hide packets.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ struct PacketSocket {
   friend bool operator==(const PacketSocket&, const PacketSocket&) = default;
 };
 
-/// Lines that cannot be read are left out, the heading among them.
+/// Skips unreadable lines, including the heading.
 std::vector<PacketSocket> parse_packet_sockets(std::string_view text);
 
 /// One thread.
@@ -43,13 +43,13 @@ class PortMarks {
     friend bool operator==(const Others&, const Others&) = default;
   };
 
-  /// Opens so many sockets, or fewer where the system gives no more; none without NET_RAW.
+  /// Opens `sockets` sockets, or fewer if the system allows no more; none without NET_RAW.
   explicit PortMarks(std::size_t sockets);
 
-  /// `owner` uses these ports now, instead of what it used before. False: there are more than
-  /// sockets, and some are not marked.
+  /// Sets the ports of `owner`, replacing its previous ones. Returns false if there are more ports
+  /// than sockets, so that some are not marked.
   bool set(const std::string& owner, std::vector<std::uint16_t> ports);
-  /// What other processes have marked. Error: the kernel's list cannot be read.
+  /// The marks of other processes. Error: the kernel's list cannot be read.
   Result<Others> others() const;
   std::size_t size() const { return sockets_.size(); }
 

@@ -8,7 +8,8 @@
 namespace sidetap {
 namespace {
 
-// struct sched_attr of linux/sched/types.h, first version, for which the C library has no name.
+// The first version of struct sched_attr (linux/sched/types.h), which the C library does not
+// declare.
 struct SchedulingAttributes {
   std::uint32_t size;
   std::uint32_t policy;

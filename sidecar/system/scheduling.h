@@ -1,11 +1,11 @@
-// How the kernel's scheduler treats the tap.
+// Tunes the kernel's scheduling of the tap.
 #pragma once
 
 namespace sidetap {
 
-/// Asks for short time slices (sched_setattr(2); Linux 6.12 and newer, needs no right). A task that
-/// takes a CPU for less at once gets one sooner: the capture ring has room for milliseconds only.
-/// Older kernels take no notice. Threads inherit it.
+/// Requests short time slices (sched_setattr(2); Linux 6.12 or newer; needs no privilege). A task
+/// with shorter slices gets a CPU sooner, and the capture ring has room for only a few
+/// milliseconds. Older kernels ignore the request. Threads inherit it.
 void ask_for_short_slices();
 
 }  // namespace sidetap

@@ -11,10 +11,10 @@ namespace sidetap {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{500};
-// Within it another tap has looked, and its kernel's filter says so.
+// Within this time, another tap has checked the marks and updated its kernel filter.
 constexpr std::chrono::milliseconds kUntilSeen{700};
 
-/// Nothing else is known of them, so either protocol may be theirs.
+/// Only the ports are known, so exclude both protocols.
 std::vector<capture::OwnEndpoint> endpoints_of(const std::vector<std::uint16_t>& ports) {
   std::vector<capture::OwnEndpoint> endpoints;
   for (const std::uint16_t port : ports) {
@@ -28,7 +28,7 @@ std::vector<capture::OwnEndpoint> endpoints_of(const std::vector<std::uint16_t>&
 }  // namespace
 
 std::size_t most_connections(const RunOptions& options, std::size_t interfaces) {
-  // Of four replicas: the present one and one that was left behind of each CA that is tried.
+  // For four replicas: the current connection, and one that may be left over for each CA tried.
   constexpr std::size_t kOfStatusAndRegistry = 1 + 4 * (1 + registry::Trust::kMostCandidates);
   constexpr std::size_t kOfSession = 4;
   constexpr std::size_t kMost = 512;
@@ -62,13 +62,13 @@ void Exclusion::look() {
   auto others = marks_.others();
   if (!others) {
     if (!std::exchange(warned_, true))
-      telemetry::warn("other taps of this pod are not seen", {{"reason", others.error().text}});
+      telemetry::warn("cannot detect other taps of this pod", {{"reason", others.error().text}});
     return;
   }
   if (*others == others_) return;
   if (others->present != others_.present)
-    telemetry::info(others->present ? "another tap runs in this pod; what it sends is left out"
-                                    : "no other tap runs in this pod any more");
+    telemetry::info(others->present ? "another tap runs in this pod; its traffic is not captured"
+                                    : "no other tap runs in this pod anymore");
   others_ = std::move(*others);
   for (CaptureLoop* loop : loops_)
     loop->exclude_own_traffic("other taps", endpoints_of(others_.ports));
@@ -82,7 +82,7 @@ std::chrono::milliseconds Exclusion::exclude(const std::string& owner,
   }
   const bool told = marks_.set(owner, std::move(ports));
   if (!told && marks_.size() > 0 && !std::exchange(warned_, true))
-    telemetry::warn("more connections than can be told to other taps of this pod",
+    telemetry::warn("too many connections to mark them all for other taps of this pod",
                     {{"told", marks_.size()}});
   for (CaptureLoop* loop : loops_) loop->exclude_own_traffic(owner, endpoints);
   if (endpoints.empty()) return {};

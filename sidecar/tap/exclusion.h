@@ -1,5 +1,5 @@
-// What no interface of this pod captures: the connections of this tap, whichever interface and
-// session they belong to, and those of every other tap of the pod.
+// Keeps connections out of the captures of all interfaces: those of this tap, for any interface and
+// session, and those of every other tap of the pod.
 #pragma once
 
 #include <chrono>
@@ -16,25 +16,25 @@
 
 namespace sidetap {
 
-/// How many connections a tap has at one time, those that it has just given up among them.
+/// The most connections that a tap has at one time, including those that it has just closed.
 std::size_t most_connections(const RunOptions& options, std::size_t interfaces);
 
-/// The control thread.
+/// Use it on the control thread.
 class Exclusion {
  public:
-  /// `sockets`: connections that can be told to other taps. Opens packet sockets: call it before
-  /// the right to do so is given up.
+  /// `sockets` is the number of connections that can be marked for other taps. Opens packet
+  /// sockets: call it before the tap drops that right.
   Exclusion(const boost::asio::any_io_executor& executor, std::size_t sockets)
       : marks_(sockets), timer_(executor) {}
 
-  /// Those that exclude() reaches from now on.
+  /// Adds a capture to those that exclude() updates.
   void add(CaptureLoop& loop) { loops_.push_back(&loop); }
-  /// Looks for other taps now, and twice a second from then on.
+  /// Looks for other taps now and then twice a second.
   void watch();
   void stop();
 
-  /// As session::CaptureControl::exclude_own_traffic, for every interface, and told to the other
-  /// taps of the pod.
+  /// Like session::CaptureControl::exclude_own_traffic(), but for every interface, and visible to
+  /// the other taps of the pod.
   std::chrono::milliseconds exclude(const std::string& owner,
                                     const std::vector<capture::OwnEndpoint>& endpoints);
 

@@ -11,13 +11,13 @@
 namespace sidetap {
 namespace {
 
-/// One device may have several names (ip link property add altname): read twice, each packet would
-/// be forwarded twice.
+/// A device may have several names (ip link property add altname). If it were captured twice, each
+/// packet would be forwarded twice.
 bool is_one_device(const std::string& a, const std::string& b) {
   const unsigned index = ::if_nametoindex(a.c_str());
   const bool same = a == b || (index != 0 && index == ::if_nametoindex(b.c_str()));
   if (same)
-    telemetry::warn("one interface by two names; it is captured once",
+    telemetry::warn("two names for one interface; it is captured once",
                     {{"interface", a}, {"other_name", b}});
   return same;
 }

@@ -1,4 +1,4 @@
-// Which interfaces a tap captures.
+// Chooses the interfaces that a tap captures.
 #pragma once
 
 #include <string>
@@ -9,12 +9,13 @@
 
 namespace sidetap {
 
-/// Those that are asked for; otherwise those that hold the pod's addresses, and where none does the
-/// first that is no loopback. Each device once, whatever its names: looks them up.
+/// The interfaces from the options; otherwise those with the pod's addresses; if there are none,
+/// the first that is not a loopback. Each device appears once, even if it has several names, which
+/// the function looks up.
 std::vector<std::string> choose_interfaces(const RunOptions& options,
                                            const std::vector<net::Interface>& interfaces);
 
-/// Null: there is none of that name.
+/// Null if no interface has that name.
 const net::Interface* find_interface(const std::vector<net::Interface>& interfaces,
                                      const std::string& name);
 

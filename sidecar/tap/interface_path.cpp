@@ -14,7 +14,7 @@
 namespace sidetap {
 namespace {
 
-/// Whom the packets go to, and what each of them gets.
+/// Sets who receives packets, and which packets each gets.
 void set_receivers(const RunOptions& options, CaptureLoopConfig& config) {
   switch (options.output.kind) {
     case OutputKind::kRpcap:

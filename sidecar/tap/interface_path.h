@@ -1,5 +1,4 @@
-// The way of one interface's packets, from the capture to where they are wanted, as the options
-// want it.
+// Builds the path of one interface's packets, from capture to delivery, from the options.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +23,7 @@ std::string pod_description(const RunOptions& options);
 CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& addresses,
                                  const std::string& interface, std::size_t backlog);
 
-/// All of it outlives the deliveries.
+/// All members must outlive the deliveries.
 struct DeliveryParts {
   boost::asio::any_io_executor executor;
   const RunOptions& options;
@@ -33,7 +32,7 @@ struct DeliveryParts {
   telemetry::MetricsRegistry& metrics;
 };
 
-/// `first`: of the interfaces. Clients that dial the tap get that one.
+/// `first`: whether this is the first interface, which clients that connect to the tap get.
 std::unique_ptr<Delivery> make_delivery(const DeliveryParts& parts, CaptureLoop& loop, bool first);
 
 }  // namespace sidetap

@@ -1,6 +1,7 @@
-// Tells each capture how long its interface's packets can be, when that grows (BIG TCP).
+// Tells each capture when the maximum packet length of its interface grows (BIG TCP).
 //
-// The kernel says nothing when gso_max_size is set (rtnetlink(7)), so this looks once a second.
+// The kernel sends no notification when gso_max_size is set (rtnetlink(7)), so this class polls
+// once a second.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,12 @@
 
 namespace sidetap {
 
-/// One strand, that of the control thread.
+/// Use it on the control thread's strand.
 class LongestPacketWatch {
  public:
   explicit LongestPacketWatch(boost::asio::any_io_executor executor) : timer_(executor) {}
 
-  /// `loops` outlive this object.
+  /// `loops` must outlive this object.
   void start(const std::vector<CaptureLoop*>& loops);
   void stop() { timer_.cancel(); }
 

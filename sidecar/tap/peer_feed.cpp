@@ -6,7 +6,7 @@
 namespace sidetap {
 namespace {
 
-/// The registry tells changes once a second.
+/// The registry publishes changes once a second.
 constexpr std::chrono::milliseconds kLeaveLimit{3'000};
 
 constexpr std::size_t kMostFilteredPrefixes = 128;
@@ -93,7 +93,7 @@ void PeerFeed::adopt(const registry::Peers& peers) {
   if (peers.services)
     tapped->tapped_services = ownership::TappedPeers::named(*peers.services).hosts;
   std::vector<net::Cidr> unowned = unowned_peers(ownership_, *tapped);
-  // More would make the filter longer than it may be: then the process decides.
+  // More prefixes would exceed the filter's maximum length; then the process decides.
   if (unowned.size() > kMostFilteredPrefixes) unowned.clear();
   for (CaptureLoop* loop : loops_) loop->set_tapped_peers(tapped, unowned);
 }

@@ -1,5 +1,5 @@
-// Keeps every packet path at what the registry says about the peers, and the registry at what the
-// packet paths do.
+// Passes the registry's peers to every packet path, and the state of the packet paths to the
+// registry.
 #pragma once
 
 #include <memory>
@@ -21,32 +21,32 @@ namespace sidetap {
 
 struct CapturedInterface {
   std::string name;
-  bool forwarding = false;  ///< It is open, and its packets reach the sensors.
+  bool forwarding = false;  ///< Open, and its packets reach the sensors.
 };
 
-/// What the registry is to know of this tap. Peers may count on an address only while what is
-/// captured where it arrives is forwarded. A pod's address that no interface holds may arrive at
-/// any of them, so that all must forward; one that an interface holds that is not captured is none
-/// of the tap's.
+/// What to report to the registry about this tap. Peers may rely on an address only while packets
+/// captured on its interface are forwarded. Packets for a pod address that no interface holds may
+/// arrive on any interface, so all must forward. An address on an interface that is not captured
+/// does not belong to the tap.
 registry::Own own_addresses(const std::vector<net::Interface>& interfaces,
                             const std::vector<CapturedInterface>& captured,
                             const std::vector<net::IpAddress>& pod_ips);
 
-/// Everything on the control thread.
+/// Use it on the control thread.
 class PeerFeed {
  public:
-  /// `options.address` is set. `loops`, `exclusion` and `metrics` outlive this object, and so does
-  /// `ownership`.
+  /// `options.address` must be set. `ownership`, `loops`, `exclusion` and `metrics` must outlive
+  /// this object.
   PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions& options,
            const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops, Exclusion& exclusion,
            telemetry::MetricsRegistry& metrics);
 
-  /// Error: the CA is no PEM certificate.
+  /// Error: the CA is not a PEM certificate.
   Result<void> start() { return client_.start(); }
-  /// To be called whenever that changes, and before start().
+  /// Call it before start() and at each change.
   void set_own(registry::Own own) { client_.set_own(std::move(own)); }
-  /// Leaves the registry and waits until the peers know, for a few seconds at most: until it
-  /// returns they count on this tap.
+  /// Leaves the registry, and waits at most a few seconds until the peers know. They rely on this
+  /// tap until it returns.
   boost::asio::awaitable<void> leave();
   boost::asio::awaitable<void> stop() { return client_.stop(); }
 

@@ -26,9 +26,9 @@ PodAddresses::PodAddresses(const boost::asio::any_io_executor& executor,
       }) {}
 
 Result<void> PodAddresses::start() {
-  // Before the addresses are read, so that no change falls between.
+  // Start the watch before reading the addresses, so that no change is missed.
   if (auto watched = watch_.start(); !watched)
-    telemetry::warn("changes of the pod's addresses and gateways are looked for once a second",
+    telemetry::warn("polling the pod's addresses and gateways once a second",
                     {{"reason", watched.error().text}});
   auto interfaces = net::list_interfaces();
   if (!interfaces) return interfaces.error();
@@ -49,7 +49,8 @@ void PodAddresses::renew() {
     for (CaptureLoop* loop : loops_) renew_capture(*loop, *now);
     interfaces_ = std::move(*now);
   } else {
-    telemetry::warn("the old addresses stay", {{"reason", now.error().text}});
+    telemetry::warn("cannot list the interfaces; keeping the old addresses",
+                    {{"reason", now.error().text}});
   }
   changed_();
 }

@@ -1,4 +1,4 @@
-// The pod's interfaces, addresses and gateways as they are now, and every capture kept at them.
+// Tracks the pod's interfaces, addresses and gateways, and updates every capture.
 #pragma once
 
 #include <functional>
@@ -14,28 +14,28 @@
 
 namespace sidetap {
 
-/// The control thread.
+/// Use it on the control thread.
 class PodAddresses {
  public:
-  /// `changed` is called after each look that start() or the kernel has caused, whether something
-  /// is different or not. `options` outlives this object.
+  /// Calls `changed` after each check that start() or the kernel has caused, whether or not
+  /// something has changed. `options` must outlive this object.
   PodAddresses(const boost::asio::any_io_executor& executor, const OwnershipOptions& options,
                std::function<void()> changed);
 
-  /// Looks, and goes on looking whenever the kernel tells of a change. Error: the interfaces cannot
-  /// be listed.
+  /// Checks now and whenever the kernel reports a change. Error: the interfaces cannot be listed.
   Result<void> start();
   void stop() { watch_.stop(); }
-  /// What add() is told of from now on. `loop` outlives this object.
+  /// Adds a capture to update from now on. `loop` must outlive this object.
   void add(CaptureLoop& loop) { loops_.push_back(&loop); }
-  /// Looks now. With other addresses, or another interface, a capture's kernel filter is built
-  /// anew.
+  /// Checks now. If addresses or an interface have changed, rebuilds the kernel filters of the
+  /// captures.
   void renew();
 
   const std::vector<net::Interface>& interfaces() const { return interfaces_; }
   /// Next hops of the pod.
   const std::vector<net::IpAddress>& gateways() const { return gateways_; }
-  /// Of any interface but the loopback: a sensor beside the application is one to forward to.
+  /// Whether this is an address of the pod. Loopback addresses do not count: a sensor in the same
+  /// pod is a valid target.
   bool is_own(const net::IpAddress& address) const;
 
  private:

@@ -39,8 +39,8 @@ namespace {
 
 namespace asio = boost::asio;
 
-// A capture thread answers within a few hundred milliseconds. Where one hangs, /metrics shows what
-// it counted last.
+// A capture thread answers within a few hundred milliseconds. If one hangs, /metrics shows its last
+// counts.
 constexpr std::chrono::milliseconds kRefreshLimit{2'000};
 
 class Tap {
@@ -63,7 +63,7 @@ class Tap {
  private:
   struct Path {
     bool ready() const { return loop->is_working() && delivery->healthy(); }
-    /// What it captures now reaches the sensors.
+    /// Whether packets captured now reach the sensors.
     bool forwarding() const { return loop->is_working() && delivery->forwarding(); }
 
     std::unique_ptr<CaptureLoop> loop;
@@ -91,7 +91,7 @@ class Tap {
     longest_packet_watch_.start(loops());
 
     if (options_.status_listen) {
-      // Another container of the pod may have the port: better a tap without metrics than none.
+      // Another container of the pod may use the port. A tap without metrics is better than no tap.
       if (auto started = start_status(); !started)
         telemetry::warn("health and metrics are not served", {{"reason", started.error().text}});
     }
@@ -131,7 +131,7 @@ class Tap {
     };
     config.on_lost = [this](std::string reason) {
       asio::post(context_, [this, reason = std::move(reason)] {
-        // What it takes to open it again only a new container has.
+        // Only a new container has the rights to open it again.
         telemetry::error("the interface is lost", {{"reason", reason}});
         exit_code_ = 1;
         stop();
@@ -164,8 +164,8 @@ class Tap {
                                                    std::move(handlers), &metrics_);
     auto port = status_->start();
     if (!port) return port.error();
-    // Probes of the tap itself are no traffic of the pod. They never come by the loopback
-    // interface, and where the port is open there alone, it is the pod's on every other.
+    // Probes of the tap are not traffic of the pod. They never arrive on the loopback interface. If
+    // the port is open only there, it belongs to the pod on every other interface.
     const auto address = net::IpAddress::parse(options_.status_listen->host);
     if (!address || !address->is_loopback())
       exclusion_->exclude("status", {{.protocol = capture::IpProtocol::kTcp,
@@ -186,7 +186,7 @@ class Tap {
     if (std::exchange(stopping_, true)) return;
     tasks_.spawn("end", end(), [this](const Result<void>& outcome) {
       if (outcome) return;
-      // Without its good order, but it has to end.
+      // The shutdown is not graceful, but the tap must end.
       exit_code_ = 1;
       stop_loops();
       context_.stop();
@@ -202,7 +202,7 @@ class Tap {
   }
 
   asio::awaitable<void> end() {
-    // First the peers take over, then this tap stops.
+    // The peers take over first, then this tap stops.
     if (peer_feed_) co_await peer_feed_->leave();
     std::vector<async::Arrival> handed_over;
     for (const auto& path : paths_)
@@ -243,7 +243,7 @@ class Tap {
 }  // namespace
 
 int run_tap(RunOptions options) {
-  // A sensor that goes away must not end the process: OpenSSL writes without MSG_NOSIGNAL.
+  // A sensor that disconnects must not end the process: OpenSSL writes without MSG_NOSIGNAL.
   std::signal(SIGPIPE, SIG_IGN);
   telemetry::info("starting", {{"version", SIDETAP_VERSION},
                                {"pod", pod_description(options)},

@@ -11,7 +11,7 @@ namespace sidetap {
 void Sandbox::drop_rights() const {
   if (!wanted_) return;
   if (auto dropped = privilege::drop_capabilities(); !dropped)
-    telemetry::warn("capabilities are kept", {{"reason", dropped.error().text}});
+    telemetry::warn("cannot drop capabilities", {{"reason", dropped.error().text}});
 }
 
 void Sandbox::enter_once_open(std::vector<CaptureLoop*> loops) {

@@ -1,4 +1,4 @@
-// What a tap gives up once its interfaces are open, and when.
+// Drops the tap's privileges once its interfaces are open.
 #pragma once
 
 #include <vector>
@@ -7,21 +7,21 @@
 
 namespace sidetap {
 
-/// Control thread, but for drop_rights().
+/// Use it on the control thread, except for drop_rights().
 class Sandbox {
  public:
-  /// Not `wanted`: nothing is given up.
+  /// If not `wanted`, no privileges are dropped.
   Sandbox(bool wanted, bool may_write_files) : wanted_(wanted), writes_(may_write_files) {}
 
-  /// Capabilities of the calling thread and of those that it starts later: each has its own. A
-  /// capture thread keeps them until its interface is open for the first time; opening it again
-  /// needs none (capture/device.h).
+  /// Drops the capabilities of the calling thread, and so of threads that it starts later: each
+  /// thread has its own. A capture thread keeps them until its interface is open for the first
+  /// time. Reopening it needs none (capture/device.h).
   void drop_rights() const;
-  /// From now on nothing is to be opened any more but interfaces: gives up system calls of all
-  /// threads as soon as every interface is open and its thread has given up its rights. Says in the
-  /// log which interface it waits for. `loops` live as long as this object.
+  /// Call it when nothing but interfaces remains to be opened. Restricts the system calls of all
+  /// threads as soon as every interface is open and its thread has dropped its rights. Logs which
+  /// interface it waits for. `loops` must outlive this object.
   void enter_once_open(std::vector<CaptureLoop*> loops);
-  /// To be called whenever an interface may have been opened.
+  /// Call it whenever an interface may have been opened.
   void reconsider();
 
  private:

@@ -76,7 +76,7 @@ const MetricSpec kFlowEvictions{"sidetap_flow_evictions_total", MetricType::kCou
 constexpr std::string_view kFlowStates[ownership::kFlowPhaseCount] = {"closed", "opening", "open"};
 
 std::uint64_t waiting(const Ledger& ledger) {
-  // In this order, so that the difference is never below zero.
+  // Read in this order, so that the difference is never negative.
   const std::uint64_t released = ledger.released.value();
   return ledger.kept.value() - released;
 }
@@ -211,7 +211,7 @@ void TapMetrics::refresh(std::function<void()> done) {
 }
 
 void TapMetrics::log_summary() {
-  refresh([] {});  // of loops that have ended, at once
+  refresh([] {});  // answered at once, because the loops have ended
   for (const auto& row : rows_) {
     const Ledger& ledger = row->loop->ledger();
     const auto& sensors = row->loop->sensors();

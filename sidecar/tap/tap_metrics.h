@@ -1,4 +1,4 @@
-// What a tap counts, as metrics and as the summary in the log. The names stand in one list.
+// The counts of a tap, as metrics and as the summary in the log. One list declares all names.
 #pragma once
 
 #include <functional>
@@ -10,17 +10,17 @@
 
 namespace sidetap {
 
-/// One row for each interface. Used on the control thread.
+/// One row for each interface. Use it on the control thread.
 class TapMetrics {
  public:
-  /// `registry` and the loops, which do not run yet, outlive this object.
+  /// `registry` and `loops` must outlive this object. The loops must not run yet.
   TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops);
   ~TapMetrics();
 
-  /// Asks the packet paths for their counts. When `done` is called, the metrics show them.
+  /// Requests the counts of the packet paths. The metrics show them when `done` is called.
   void refresh(std::function<void()> done);
-  /// One line an interface: everything seen, and what became of it. To be called when the packet
-  /// paths have ended.
+  /// Logs one line per interface: all packets seen, and what became of them. Call it when the
+  /// packet paths have ended.
   void log_summary();
 
  private:

@@ -1,4 +1,4 @@
-// Nanoseconds for parse and decide of one packet.
+// Measures the nanoseconds to parse and decide one packet.
 #include <random>
 #include <set>
 #include <vector>
@@ -13,7 +13,7 @@ namespace {
 
 using namespace sidetap::test;
 
-/// To pod 1 from one of the others; of IP version `version`.
+/// A packet to pod 1 from one of the others, of IP version `version`.
 PacketBuilder from_peer(std::size_t number, std::int64_t version) {
   const std::uint32_t host = 2 + static_cast<std::uint32_t>(number % 32);
   return version == 4
@@ -40,7 +40,7 @@ void run(benchmark::State& state, Pod& pod, const std::vector<Bytes>& packets) {
   }
 }
 
-/// With what a tap has beside the rules: a session's control and data, and the status server.
+/// With a tap's own endpoints: a session's control and data connections, and the status server.
 EngineConfig tap_config() {
   using capture::IpProtocol;
   EngineConfig config = pod_config(1);
@@ -57,7 +57,7 @@ void BM_EstablishedFlows(benchmark::State& state) {
   run(state, pod, segments(flows, 0x10, state.range(1)));
 }
 
-/// The same while the peers have just changed: what is read passed before that, or after it.
+/// The same right after the peers have changed: packets passed before that, or after it.
 void BM_EstablishedFlowsAfterAChange(benchmark::State& state) {
   const auto flows = static_cast<std::size_t>(state.range(0));
   Pod pod{tap_config()};
@@ -75,7 +75,7 @@ void BM_EstablishedFlowsAfterAChange(benchmark::State& state) {
   }
 }
 
-/// SYNs of ever new flows beside so many that go on.
+/// SYNs of new flows beside a number of flows that continue.
 void BM_NewFlows(benchmark::State& state) {
   const auto flows = static_cast<std::size_t>(state.range(0));
   Pod pod{tap_config()};
@@ -89,7 +89,8 @@ void BM_Datagrams(benchmark::State& state) {
 }
 BENCHMARK(BM_Datagrams);
 
-/// So many datagrams at a time, each of three fragments: all the first ones, then the others.
+/// A number of datagrams at a time, each of three fragments: first all first fragments, then the
+/// others.
 void BM_Fragments(benchmark::State& state) {
   const auto datagrams = static_cast<std::size_t>(state.range(0));
   Pod pod{tap_config()};
@@ -111,8 +112,8 @@ BENCHMARK(BM_EstablishedFlowsAfterAChange)->ArgsProduct({{1, 1000, 100'000}, {0,
 BENCHMARK(BM_NewFlows)->ArgsProduct(kFlowsAndVersions);
 BENCHMARK(BM_Fragments)->ArgsProduct(kFlowsAndVersions);
 
-/// The set of tapped peers as the registry feeds it, asked without the engine's memory of
-/// addresses: 10,000 pods, half of them members, in 100 nodes' subnets.
+/// The set of tapped peers as the registry supplies it, without the engine's cache of addresses:
+/// 10,000 pods, half of them members, in the subnets of 100 nodes.
 void BM_TappedPeers(benchmark::State& state) {
   const bool v4 = state.range(0) == 4;
   std::mt19937 random(1);

@@ -1,5 +1,5 @@
-// Nanoseconds that a packet costs the process between ring and socket: parse, decide, restore what
-// offloads left undone, pack. Neither the kernel's filter nor system calls are part of it.
+// Measures the nanoseconds per packet in the process between ring and socket: parse, decide,
+// restore what offloads left undone, pack. Excludes the kernel's filter and system calls.
 #include <memory>
 #include <vector>
 
@@ -29,7 +29,7 @@ struct NobodyListens final : ownership::ListeningSockets {
   bool is_listening(net::IpAddress, std::uint16_t) override { return false; }
 };
 
-/// `packet` is from the pod to an untapped peer, as one that the pod sends.
+/// `packet` is one that the pod sends to an untapped peer.
 void run(benchmark::State& state, const Bytes& bytes, const capture::Offload& offload) {
   NobodyListens sockets;
   ownership::EngineConfig config;

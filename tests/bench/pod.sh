@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# A pod and its node as network namespaces, and what can be read of them and of a tap's processes. For bash scripts to source.
-# The pod's traffic passes its interface; the sensor is on a link of its own, so no tap has to leave its own packets out.
+# Creates a pod and its node as network namespaces, and reads figures of them and of a tap's processes. For bash scripts
+# to source. The pod's traffic passes its interface. The sensor has a separate link, so no tap must exclude its own
+# packets.
 
 # shellcheck disable=SC2034  # for the script that sources this
 pod_address=10.90.0.2
@@ -11,13 +12,13 @@ interface=eth0
 pod=sidetap-bench-$$-pod
 node=sidetap-bench-$$-node
 
-# Those that are there: it is called at the end too, whatever has come to be by then.
+# Only existing ones, because it also runs at the end, whatever was created by then.
 remove_namespaces() {
   ip netns del "$pod" 2>/dev/null || true
   ip netns del "$node" 2>/dev/null || true
 }
 
-# Nothing but the traffic is to be on the pod's interface: no IPv6, and neighbours that are known.
+# Only the traffic may be on the pod's interface: no IPv6, and fixed neighbours.
 make_namespaces() {
   local name
   for name in "$pod" "$node"; do
@@ -40,9 +41,8 @@ make_namespaces() {
     lladdr "$(ip netns exec "$pod" cat "/sys/class/net/$interface/address")"
 }
 
-# The processes of a tap: it leads a session, since some taps fork and some signal their group.
-# Fields by proc(5); the second may hold blanks, so they are counted from behind its parenthesis. Processes that end
-# meanwhile make cat fail.
+# The processes of a tap. It leads a session, because some taps fork and some signal their group. Fields by proc(5); the
+# second may hold blanks, so they are counted from behind its parenthesis. Processes that end meanwhile make cat fail.
 all_stats() { { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed 's/.*) //'; }
 cpu_ticks() {  # user and system time, of children that have ended too
   all_stats | awk -v session="$1" '$4 == session {sum += $12 + $13 + $14 + $15} END {print sum + 0}'
@@ -58,7 +58,7 @@ highest_resident() {  # KiB
     awk -v session="$1" '/^NSsid:/ {mine = $2 == session} /^VmHWM:/ && mine {sum += $2} END {print sum + 0}'
 }
 
-# Packets and bytes on the pod's interface, as a capture sees them: what the other end had no room for too.
+# Packets and bytes on the pod's interface as a capture sees them, including those that the other end had no room for.
 on_the_wire() {
   local rx tx dropped rx_bytes tx_bytes
   read -r rx tx dropped rx_bytes tx_bytes < <(ip netns exec "$pod" sh -c \
@@ -71,7 +71,7 @@ socket_drops() {  # socket_drops PORT: what the node's UDP sockets of that port 
     awk -v port="$(printf ':%04X$' "$1")" '$2 ~ port {sum += $NF} END {print sum + 0}'
 }
 
-# Returns when the tap has nothing more to send, but for the few packets that the session itself takes.
+# Returns when the tap has nothing more to send, apart from the few packets of the session itself.
 wait_until_quiet() {
   local before=-100 now
   for _ in $(seq 100); do

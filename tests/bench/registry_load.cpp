@@ -1,6 +1,6 @@
-// Holds many taps' connections to the replicas of a registry, and measures them: how fast the taps
-// connect, what the servers take meanwhile, how long a change takes to reach all, and what the
-// reviews of the first replica notice of it. registry.sh starts everything.
+// Holds the connections of many taps to the replicas of a registry. Measures how fast the taps
+// connect, what the servers use meanwhile, how long a change takes to reach all taps, and how the
+// reviews of the first replica are affected. registry.sh starts everything.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -52,7 +52,7 @@ struct Connection {
   bool writing = false;  ///< The socket takes one message or ping at a time.
 };
 
-/// Resident memory in MiB and processor time in seconds of the server.
+/// The server's resident memory in MiB and processor time in seconds.
 struct Usage {
   double memory = 0;
   double processor = 0;
@@ -175,7 +175,7 @@ class Load {
     }
   }
 
-  /// Makes the connections [from, to), some at a time; returns when all stand.
+  /// Opens the connections [from, to), some at a time. Returns when all are open.
   asio::awaitable<void> connect_all(std::size_t from, std::size_t to, double per_second) {
     const auto start = Clock::now();
     std::size_t next = from;
@@ -212,7 +212,8 @@ class Load {
     co_await timer.async_wait(async::kTuple);
   }
 
-  /// One tap forwards no more: how long until every tap has been told of it by every replica?
+  /// One tap stops forwarding: measures how long until every tap has received that from every
+  /// replica.
   asio::awaitable<void> change(std::size_t tap) {
     const std::string state = text("state", tap, false);
     awaited_ = '"' + address_of(tap) + '"';

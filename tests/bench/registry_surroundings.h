@@ -1,4 +1,5 @@
-// What surrounds a registry under load: an API server that knows the taps, and reviews that go on.
+// The surroundings of a registry under load: an API server that knows the taps, and concurrent
+// reviews.
 #pragma once
 
 #include <algorithm>
@@ -90,7 +91,7 @@ class FakeApi {
   std::optional<http::HttpsServer> server_;
 };
 
-/// Reviews, one after the other, 50 a second, on a thread of its own.
+/// Sends reviews, one after another, 50 per second, on its own thread.
 class Reviews {
  public:
   /// The server at `port` must be one that `trust` knows.
@@ -103,7 +104,7 @@ class Reviews {
     running_ = true;
     thread_ = std::thread([this] { run(); });
   }
-  /// "p50 1 ms, p99 2 ms" of those since begin().
+  /// "p50 1 ms, p99 2 ms" for the reviews since begin().
   std::string end() {
     running_ = false;
     if (thread_.joinable()) thread_.join();

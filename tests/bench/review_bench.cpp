@@ -1,4 +1,4 @@
-// Time and allocations of one review, without the network: what tests/bench/webhook.sh measures
+// Measures time and allocations of one review without the network; tests/bench/webhook.sh measures
 // over TLS.
 #include <atomic>
 #include <cstdlib>
@@ -28,7 +28,7 @@ using test::Json;
 using test::pod;
 using test::PodBuilder;
 
-/// As a controller makes it: `variables` variables of `size` bytes each.
+/// A pod as a controller creates it, with `variables` variables of `size` bytes each.
 PodBuilder application(int variables, std::size_t size) {
   Json environment = Json::array();
   for (int i = 0; i < variables; ++i)

@@ -158,7 +158,7 @@ def datagrams_dropped(bench):
     ledger = bench.stop_tap()
     totals = bench.stop_sensor(sensor)
     expect(totals["lost_datagrams"] > 0, "nothing was dropped")
-    # Behind the last that arrived nobody can see that packets are missing: they were one datagram's, or two's.
+    # Packets missing after the last one that arrived cannot be detected: they were in one or two datagrams.
     missing = totals["missing_packets"]
     expect(0 <= ledger["forwarded"] - totals["packets"] - missing <= 2,
            f"{totals['packets']} arrived and {missing} are missing of {ledger['forwarded']}")
@@ -170,7 +170,7 @@ def path_mtu_lowered(bench):
     bench.start_tap()
     bench.wait_for_capture()
     bench.wait_for_packets()
-    # The route back stays as it was: only the way to the sensor is narrow.
+    # The route back does not change: only the path to the sensor is narrow.
     bench.router.ip("link set out mtu 1300")
     time.sleep(1)
     before = bench.forwarded()
@@ -310,7 +310,7 @@ def balanced_sensor_dies(bench):
     bench.start_tap("--sensor-mode", "balance", sensor=f"{SENSOR},{OTHER_SENSOR}")
     wait_for("both capture", lambda: bench.capturing() == 2)
     bench.wait_for_packets()
-    # The application's flow is at one of them.
+    # One of them has the application's flow.
     at_first = bench.forwarded_to(SENSOR) > bench.forwarded_to(OTHER_SENSOR)
     dying, staying, address = (first, second, OTHER_SENSOR) if at_first else (second, first, SENSOR)
     without = bench.metrics()[NO_SESSION]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the fault tests in namespaces of their own; the machine's network stays untouched. See --help.
+# Runs the fault tests in their own namespaces, without touching the machine's network. See --help.
 set -euo pipefail
 
 main=$(cd "$(dirname "$0")" && pwd)/main.py

@@ -1,9 +1,10 @@
-// A series of packets, each led by two bytes of length, through the engines of two tapped pods: of
-// a packet between the two, exactly one engine owns it.
+// Feeds a series of packets, each after two bytes of length, to the engines of two tapped pods:
+// exactly one engine owns a packet between the two.
 //
-// Both see every packet in the same order and nothing listens, so of the documented exceptions one
-// is left: TCP first seen midway with two ephemeral ports, where both ends look like clients. It is
-// recognised by its rule; a flow evicted by only one of the two ends the check.
+// Both see every packet in the same order and nothing listens, so only one of the documented
+// exceptions remains: TCP first seen midway with two ephemeral ports, where both ends look like
+// clients. The fuzzer recognizes it by its rule. If only one of the two evicts a flow, the check
+// ends.
 #include <algorithm>
 #include <cstdlib>
 #include <set>

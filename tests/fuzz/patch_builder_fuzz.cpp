@@ -1,5 +1,5 @@
-// Any JSON as a pod. The patch applies to it, as an independent implementation of JSON Patch says,
-// and a second review of the result changes nothing more.
+// Takes any JSON as a pod. The patch applies to it according to an independent implementation of
+// JSON Patch, and a second review of the result changes nothing.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -53,7 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     configuration.registry.token = false;
     return configuration;
   }();
-  // Deep nesting is the decoder's to refuse, and has a fuzzer of its own.
+  // The decoder refuses deep nesting, and has its own fuzzer.
   if (size > 65'536) return 0;
   const json pod = json::parse(data, data + size, nullptr, false);
   if (!pod.is_object()) return 0;
@@ -61,7 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     review = review_of(pod);
   } catch (const json::exception&) {
-    return 0;  // text that is no UTF-8
+    return 0;  // text that is not UTF-8
   }
   check(pod, review, kRich);
   check(pod, review, kPoor);

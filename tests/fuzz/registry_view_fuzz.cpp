@@ -1,7 +1,7 @@
 // A hostile registry: any texts, one a line, as messages of two replicas in turn.
 //
-// Holds whatever is said: the peers are ascending and each once, none counts that no replica named,
-// and when both are away for long nobody does.
+// For any input, the peers are ascending without repetitions, none counts that no replica listed,
+// and none counts when both replicas have been away for long.
 #include <algorithm>
 #include <cstdlib>
 #include <set>

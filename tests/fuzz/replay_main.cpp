@@ -1,4 +1,5 @@
-// Feeds kept inputs to a fuzzer in builds without libFuzzer: FUZZER [-option...] FILE|DIRECTORY...
+// Replays stored inputs with a fuzzer in builds without libFuzzer: FUZZER [-option...]
+// FILE|DIRECTORY...
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

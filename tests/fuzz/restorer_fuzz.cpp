@@ -1,5 +1,5 @@
-// Any packet with any offloads, restored to what was on the wire: nothing is read out of bounds, no
-// byte of the payload is lost or doubled, and what was split has right lengths and checksums.
+// Restores any packet with any offloads to its form on the wire. Nothing is read out of bounds, no
+// byte of the payload is lost or duplicated, and segments have correct lengths and checksums.
 //
 // Input: link layer, mode and offload flags, segment size, checksum start and offset, MTU (two
 // bytes each), then the packet.
@@ -36,7 +36,7 @@ bool adds_up(std::uint64_t total) {
   return total == 0xffff;
 }
 
-/// One of several segments: its headers fit what it carries.
+/// One of several segments: its headers match its payload.
 void check_segment(capture::LinkType link, const Bytes& whole) {
   const auto view = capture::parse_packet(link, whole);
   require(view.depth == capture::Depth::kTransport);
@@ -75,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   packet.offload.segment_size = static_cast<std::uint16_t>(half(input, 2));
   packet.offload.checksum_start = static_cast<std::uint16_t>(half(input, 4));
   packet.offload.checksum_offset = static_cast<std::uint16_t>(half(input, 6));
-  // A copy of its own size, so that a read behind the end is seen.
+  // A copy of the exact size, so that the sanitizer detects reads past the end.
   const Bytes bytes(input.begin() + kHead, input.end());
   packet.bytes = bytes;
   packet.length = static_cast<std::uint32_t>(bytes.size()) + ((data[1] & 16) != 0 ? 1 : 0);
@@ -98,7 +98,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     whole.insert(whole.end(), wire.body.begin(), wire.body.end());
     check_segment(link, whole);
   }
-  // In order and without a gap it is a piece of what was captured.
+  // It is the next part of the captured payload, without a gap.
   require(payload.empty() ||
           (payload.size() <= bytes.size() &&
            memmem(bytes.data(), bytes.size(), payload.data(), payload.size()) != nullptr));

@@ -1,5 +1,5 @@
-// Any bytes as an admission review. Whatever they are, the answer is well-formed, its patch only
-// adds, and no warning is longer than an API server takes.
+// Takes any bytes as an admission review. The answer is well-formed, its patch only adds, and no
+// warning is longer than an API server accepts.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -17,7 +17,7 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-/// Characters, not bytes: the API server counts so.
+/// Counts characters, not bytes, like the API server.
 std::size_t characters(std::string_view text) {
   const auto count = std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0U) != 0x80;

@@ -1,7 +1,7 @@
 // Any bytes as any RPCAP message, for tap and sensor: no decoder reads past its payload, and what a
 // decoder accepts is a value that survives the wire: encoded and decoded again it is the same.
 //
-// Input: header (8 bytes) and payload. The header's own length is not believed.
+// Input: header (8 bytes) and payload. The length in the header is ignored.
 #include <algorithm>
 #include <cstdlib>
 #include <span>

@@ -1,5 +1,5 @@
-// Any filter of a sensor, run on any packet: what is accepted reads nothing out of bounds and ends,
-// since it only goes forward.
+// Runs any filter of a sensor on any packet. An accepted filter reads nothing out of bounds and
+// ends, because it only jumps forward.
 //
 // Input: number of instructions, the instructions as they are on the wire (code, jt, jf, k), then
 // the packet.
@@ -58,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto filter = forwarding::SensorFilter::make(program);
   if (!filter) return 0;
   require_forward(program);
-  // A copy of its own size, so that a read behind the end is seen.
+  // A copy of the exact size, so that the sanitizer detects reads past the end.
   const std::vector<std::byte> packet(input.begin(), input.end());
   (void)filter->passes(packet, static_cast<std::uint32_t>(packet.size()));
   (void)filter->passes(packet, static_cast<std::uint32_t>(packet.size()) + 1000);

@@ -1,8 +1,8 @@
 // A hostile sensor: any bytes on the control connection of a tap, through header, codec and
 // protocol. The first byte chooses the configuration.
 //
-// Holds whatever is sent: memory is bounded, no capture starts before authentication and OPEN, a
-// capture that runs is stopped before the session ends, and the tap answers with whole messages.
+// For any input, memory is bounded, no capture starts before authentication and OPEN, a running
+// capture stops before the session ends, and the tap answers with whole messages.
 #include <algorithm>
 #include <cstdlib>
 #include <optional>

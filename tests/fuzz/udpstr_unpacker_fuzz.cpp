@@ -1,9 +1,9 @@
 // The udpstr stream, in two ways; the first byte chooses.
 //
-// Hostile: the input is cut into datagrams that are given to the unpacker as they are. Lossy: the
-// input says which packets are packed and which datagrams are lost, doubled or swapped; then every
-// packet that comes out is one that went in, in order, and one comes out unless a datagram that
-// holds a part of it was lost.
+// Hostile: the input is split into datagrams, which go to the unpacker unchanged. Lossy: the input
+// says which packets are packed, and which datagrams are lost, duplicated or swapped. Every packet
+// that comes out is one that went in, in order, and every packet comes out unless a datagram with a
+// part of it was lost.
 #include <algorithm>
 #include <cstdlib>
 #include <span>

@@ -1,12 +1,12 @@
-// The configuration under which the webhook's fuzzers and the test of their corpus inject.
+// The configuration for the webhook's fuzzers and for the test of their corpus.
 #pragma once
 
 #include "webhook/configuration/configuration.h"
 
 namespace sidetap::fuzz {
 
-/// With a sensor, a registry and its token, pull secrets and every override, so that a patch holds
-/// whatever it can hold.
+/// Has a sensor, a registry with a token, pull secrets and every override, so that a patch contains
+/// everything that it can contain.
 inline configuration::Configuration webhook_configuration() {
   configuration::Configuration configuration;
   configuration.taps[tap::kSensor] = "10.10.10.10:2003";

@@ -1,5 +1,5 @@
-// Any bytes as manifests. Whatever is read stays within the bounds, and what is written of it is
-// read as the same again; a document with a fault keeps its text and says why.
+// Takes any bytes as manifests. Everything that is read stays within the bounds, and is read as the
+// same value again after writing. A document with a fault keeps its text and says why.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the base image of the build stage from Debian's packages, for machines that reach no image registry.
+# Creates the base image of the build stage from Debian's packages, for machines without access to an image registry.
 set -euo pipefail
 
 usage() {

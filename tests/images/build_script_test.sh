@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What must hold of deploy/docker/build.sh, with engines that only write down how they were called.
+# Tests deploy/docker/build.sh with engines that only record how they were called.
 set -euo pipefail
 
 usage() {
@@ -21,7 +21,7 @@ cat >"$work/bin/docker" <<'ENGINE'
 echo "${0##*/} $*" >>"$CALLS"
 case "$1" in
   build) [ -z "${NO_BASE:-}" ] || { echo "debian:bookworm-slim: no such host" >&2; exit 125; } ;;
-  # Without the plug-in docker takes "buildx" for a command that it does not know.
+  # Without the plug-in, docker does not know the command "buildx".
   buildx) [ -z "${NO_BUILDX:-}" ] || { echo "docker: 'buildx' is not a docker command." >&2; exit 1; } ;;
 esac
 ENGINE
@@ -30,7 +30,7 @@ cp "$work/bin/docker" "$work/bin/podman"
 cp "$work/bin/docker" "$work/bin/buildah"
 export CALLS=$work/calls PATH=$work/bin:$PATH
 
-# build ENGINE OPTION...: for the registry in REGISTRY.
+# build ENGINE OPTION...: builds for the registry in REGISTRY.
 build() {
   : >"$CALLS"
   "$root/deploy/docker/build.sh" --engine "$@"
@@ -76,7 +76,7 @@ for engine in docker podman buildah; do
   ! says "base.sh" || fail_line "there is nothing to say"
 done
 
-# docker without buildx reads the .dockerignore of the root and no other.
+# Without buildx, docker reads only the .dockerignore of the root.
 ignored() { grep -qxF "$1" "$root/.dockerignore"; }
 for folder in build .git sidetap-certificates; do expect 0 "the root's .dockerignore leaves $folder out" ignored "$folder"; done
 expect 0 "and so does the testbed's" grep -qxF sidetap-certificates "$root/tests/cluster/Dockerfile.dockerignore"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds both images by the Dockerfile and runs them. Takes minutes, and needs an engine and a base image.
+# Builds both images with the Dockerfile and runs them. Takes minutes, and needs an engine and a base image.
 set -euo pipefail
 
 usage() {
@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 here=$(cd "$(dirname "$0")" && pwd)
-# base_of ENGINE: the base image that is asked for, or that the engine has.
+# base_of ENGINE: the requested base image, or one that the engine has.
 base_of() {
   local name
   for name in ${base:-docker.io/library/debian:bookworm-slim localhost/debian:bookworm-slim}; do
@@ -31,8 +31,8 @@ base_of() {
 }
 
 work=$(mktemp -d)
-# runs ENGINE IMAGE: does it run a container of that image? Inside of a container itself podman may not raise limits, and
-# is told to leave them low.
+# runs ENGINE IMAGE: whether the engine can run a container of that image. Inside a container, podman may not raise
+# limits, so it is told to leave them low.
 runs() {
   "$1" run --rm --network none "$2" true && return
   [ "$1" = podman ] || return 1
@@ -41,7 +41,7 @@ runs() {
   "$1" run --rm --network none "$2" true
 }
 
-# buildah needs no runtime and is asked last.
+# buildah needs no runtime, and comes last.
 engine='' reasons=''
 for candidate in docker podman buildah; do
   command -v "$candidate" >/dev/null || continue
@@ -67,7 +67,7 @@ finish_engine() {
 trap finish_engine EXIT
 . "$here/../support/expect.sh"
 
-# inspect IMAGE FORMAT: the engines name the same things alike but for buildah.
+# inspect IMAGE FORMAT: the engines use the same names, except for buildah.
 inspect() {
   case "$engine" in
     buildah) buildah inspect --type image --format "${2/.Config/.OCIv1.Config}" "$1" ;;
@@ -88,7 +88,7 @@ run() {
   esac
 }
 
-# unpack IMAGE FOLDER: its files.
+# unpack IMAGE FOLDER: extracts the image's files.
 unpack() {
   local container
   mkdir "$2"
@@ -106,7 +106,7 @@ unpack() {
 megabytes() { echo $(($(du -s --block-size=1 --apparent-size "$1" | cut -f1) / 1000000)); }
 no_shell() { [ -z "$(find "$1" \( -name sh -o -name bash -o -name dash -o -name busybox \) -print -quit)" ]; }
 
-# captures IMAGE: does the tap open its interface, as in a pod: NET_RAW alone, nothing to write to?
+# captures IMAGE: whether the tap opens its interface as in a pod, with only NET_RAW and a read-only file system.
 captures() {
   local container
   container=$("$engine" run --detach --network none --read-only --cap-drop ALL --cap-add NET_RAW "$1" \

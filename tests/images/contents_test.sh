@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What must hold of the files that become the images: complete, small, without a shell. Needs no container engine.
+# Checks the files that become the images: complete, small, without a shell. Needs no container engine.
 set -euo pipefail
 
 usage() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests VXLAN against a real Suricata. Usage: tests/interop/suricata.sh BINARIES [TEST...]
-# Installs Suricata 7 from Debian's backports where it is missing and that can be done; otherwise says why it is skipped.
+# Installs Suricata 7 from Debian's backports if it is missing. If that is not possible, it says why the test is skipped.
 set -euo pipefail
 
 case ${1:-} in
@@ -16,7 +16,7 @@ skip() {
 
 version() { suricata -V 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p'; }
 
-# The mirror that the system uses, with one suite more: that of the release's backports.
+# The system's mirror, with the suite of the release's backports.
 backports() {
   local uri
   # shellcheck disable=SC2016  # the names are apt's
@@ -36,16 +36,16 @@ install_suricata() {
   lists=$(mktemp -d)
   trap 'rm -rf "$lists"' EXIT
   mkdir -p "$lists/parts" "$lists/lists/partial"
-  # A list of the test's own: the system's stay as they are.
+  # Uses a separate list, so that the system's lists do not change.
   cp -rL /etc/apt/sources.list.d/. "$lists/parts/"
   [ ! -f /etc/apt/sources.list ] || cp /etc/apt/sources.list "$lists/parts/system.list"
   echo "$line" >"$lists/parts/backports.list"
   local options=(-o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$lists/parts"
     -o "Dir::State::lists=$lists/lists")
   echo "installing Suricata from $codename-backports"
-  # If this fails, the installation below does, and says why the test is skipped.
+  # If this fails, the installation below also fails, and says why the test is skipped.
   apt-get "${options[@]}" update -qq >"$lists/log" 2>&1 || true
-  # The package would start a service.
+  # Prevents the package from starting a service.
   SYSTEMD_OFFLINE=1 DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install -y -qq --no-install-recommends \
     -t "$codename-backports" suricata >>"$lists/log" 2>&1 ||
     skip "Suricata 7 cannot be installed: $(tail -n 1 "$lists/log")"
@@ -58,6 +58,6 @@ unshare --net --mount true 2>/dev/null || skip "network namespaces cannot be mad
 SIDETAP_BINARIES=$(realpath "${1:?the folder of the programs}")
 export SIDETAP_BINARIES
 shift
-# A trap does not outlive exec; the folder of the lists is gone by now or was never made.
+# A trap does not survive exec. The folder of the lists has been removed, or was never created.
 [ -z "${lists:-}" ] || rm -rf "$lists"
 exec unshare --net --mount /usr/bin/python3 -B "$test" "$@"

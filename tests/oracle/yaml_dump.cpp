@@ -1,5 +1,5 @@
-// Prints what the reader makes of files, for the comparison with kubectl: yaml_dump FILE...
-// One line of JSON a file: the list of its documents, each {"tree": ...} or {"fault": "..."}.
+// Prints how the reader understands files, for the comparison with kubectl: yaml_dump FILE... One
+// line of JSON per file: the list of its documents, each {"tree": ...} or {"fault": "..."}.
 #include <cstdio>
 #include <iostream>
 #include <string>

@@ -24,7 +24,7 @@ BINARIES = sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/release/bin"
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 COUNT = int(sys.argv[3]) if len(sys.argv) > 3 else 1500
 TAGS = ["!!str", "!!int", "!!float", "!!bool", "!!null", "!!binary", "!!timestamp"]
-# What our reader refuses though kubectl would read it, by its words for it.
+# What our reader refuses although kubectl would read it, by our error text.
 BY_CHOICE = re.compile("found unexpected ':'|a tag must be followed by a blank|"
                        "did not find expected whitespace or line break|did not find expected tag URI|nested too deeply|"
                        "a key is not a text|a byte order mark within a document")

@@ -15,7 +15,7 @@ namespace sidetap::sensor {
 
 namespace asio = boost::asio;
 
-/// No tap has so many things to say that were not asked for.
+/// More messages than any tap sends without a request.
 constexpr std::size_t kMostWaiting = 16;
 
 struct Control::State {
@@ -24,9 +24,9 @@ struct Control::State {
   bool has_news() const { return !messages.empty() || !failure.empty(); }
 
   std::unique_ptr<Stream> stream;
-  asio::steady_timer news;  // cancelled when there are any
+  asio::steady_timer news;  // cancelled when there is news
   std::deque<Message> messages;
-  std::string failure;  // why no more messages come
+  std::string failure;  // why no more messages arrive
   bool woken = false;
 };
 

@@ -1,5 +1,5 @@
-// The control connection of a session: messages are taken in as they come, whatever the session
-// waits for at the moment.
+// The control connection of a session. It reads messages as they arrive, whatever the session
+// currently waits for.
 #pragma once
 
 #include <chrono>
@@ -16,16 +16,18 @@ class Control {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Begins to read.
+  /// Starts to read.
   explicit Control(std::unique_ptr<Stream> stream);
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
 
   boost::asio::awaitable<void> send(rpcap::Bytes message);
-  /// True as soon as next() would not wait, false at `until` or after wake(). One waits at a time.
+  /// Returns true as soon as next() would not wait, or false at `until` or after wake(). One caller
+  /// at a time.
   boost::asio::awaitable<bool> wait(Clock::time_point until);
-  /// The next message. Throws why there is none: the connection is lost, or the time is over.
+  /// Returns the next message. Throws if there is none: the connection is lost, or the time is
+  /// over.
   boost::asio::awaitable<Message> next(Clock::time_point until);
   void wake();
 

@@ -1,4 +1,4 @@
-// How long packets took from the tap's time stamp to the sensor, as a histogram of fixed size.
+// The time of packets from the tap's time stamp to the sensor, as a histogram of fixed size.
 #pragma once
 
 #include <algorithm>
@@ -9,17 +9,17 @@
 
 namespace sidetap::sensor {
 
-/// Right to one part in sixteen.
+/// Accurate to one part in sixteen.
 class LatencyHistogram {
  public:
-  /// Negative ones, of clocks that differ, count as 0.
+  /// Negative latencies, from clocks that differ, count as 0.
   void add(std::int64_t microseconds) {
     const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(microseconds, 0));
     ++counts_[std::min(bucket_of(value), counts_.size() - 1)];
     ++total_;
     most_ = std::max(most_, value);
   }
-  /// The value that `percent` of all do not exceed; 0 without values.
+  /// The value that `percent` of all values do not exceed; 0 without values.
   std::uint64_t percentile(unsigned percent) const {
     const std::uint64_t wanted = (total_ * percent + 99) / 100;
     std::uint64_t seen = 0;

@@ -75,7 +75,7 @@ class Sensor {
       if (!error) {
         begin(std::move(socket));
       } else if (!stopping_) {
-        // Out of descriptors, most likely; sessions that end give some back.
+        // Most likely out of descriptors; sessions that end release some.
         std::cerr << "cannot accept: " << error.message() << '\n';
         asio::steady_timer pause(context_, kAcceptPause);
         co_await pause.async_wait(asio::use_awaitable);
@@ -146,7 +146,7 @@ class Sensor {
   }
 
   const Options& options_;
-  asio::io_context context_{1};  // before all that holds sockets of it
+  asio::io_context context_{1};  // before everything that holds its sockets
   Common common_;
   asio::signal_set signals_{context_, SIGINT, SIGTERM};
   tcp::acceptor acceptor_{context_};

@@ -1,4 +1,4 @@
-// What the reference sensor is told to do.
+// The options of the reference sensor.
 #pragma once
 
 #include <chrono>

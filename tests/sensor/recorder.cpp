@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kFileBuffer = 1U << 20;
 
-/// Numbers of this machine's byte order, as pcap files have them (the magic number tells which).
+/// Writes numbers in this machine's byte order, as pcap files may (the magic number identifies it).
 template <typename... T>
 void write_numbers(std::FILE* file, T... numbers) {
   (std::fwrite(&numbers, sizeof numbers, 1, file), ...);
@@ -67,8 +67,8 @@ bool Recorder::on_stream(std::span<const std::byte> bytes) {
   return stream_sound_;
 }
 
-/// Records the messages that are whole; returns their bytes. `sound` becomes false where something
-/// else stands than a message with a packet.
+/// Records the complete messages and returns their size. Sets `sound` to false if there is anything
+/// other than a message with a packet.
 std::size_t Recorder::take_messages(std::span<const std::byte> bytes, bool& sound) {
   std::size_t at = 0;
   while (bytes.size() - at >= rpcap::kHeaderSize) {
@@ -97,7 +97,7 @@ std::size_t Recorder::take_messages(std::span<const std::byte> bytes, bool& soun
 void Recorder::on_packet(const rpcap::PacketHeader& header, std::span<const std::byte> bytes) {
   ++packets_;
   bytes_ += bytes.size();
-  // The number wraps; one that is lower came late.
+  // The number wraps; a lower one is late.
   const auto ahead = static_cast<std::int32_t>(header.number - last_number_ - 1);
   if (ahead > 0) missing_packets_ += static_cast<std::uint32_t>(ahead);
   if (ahead >= 0) last_number_ = header.number;

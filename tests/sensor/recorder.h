@@ -1,4 +1,4 @@
-// What came of one session: counted, and kept in a capture file where that is wanted.
+// Counts the packets of one session, and writes them to a capture file if requested.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +22,16 @@ class Recorder {
  public:
   Recorder(std::string peer, std::uint32_t drop_every);
 
-  /// Begins a capture file (pcap, microseconds). Error: cannot be written.
+  /// Starts a capture file (pcap, microseconds). Error: the file cannot be written.
   Result<void> open_file(const std::string& path, std::int32_t link_type);
 
-  /// When what follows came in, microseconds since 1970. Without it no latency is measured.
+  /// Sets the arrival time of what follows, in microseconds since 1970. Without it, no latency is
+  /// measured.
   void set_arrival(std::int64_t microseconds) { arrival_ = microseconds; }
-  /// A UDP datagram, plain or packed: the type byte tells.
+  /// Takes a UDP datagram, plain or packed, as the type byte says.
   void on_datagram(std::span<const std::byte> datagram);
-  /// A TCP stream's bytes, in any pieces. False when they are no RPCAP: nothing that follows
-  /// would be.
+  /// Takes the bytes of a TCP stream in any pieces. Returns false if they are not RPCAP; no further
+  /// bytes can then be.
   bool on_stream(std::span<const std::byte> bytes);
 
   void set_interface(const rpcap::Interface& interface) { interface_ = interface; }
@@ -38,7 +39,7 @@ class Recorder {
   void set_error(std::string text) { error_ = std::move(text); }
   /// Who ended the session: "sensor", "tap" or "error".
   void set_ended(std::string by) { ended_ = std::move(by); }
-  /// Brings the capture file up to date.
+  /// Flushes the capture file.
   void flush();
   nlohmann::json totals() const;
   const std::string& peer() const { return peer_; }
@@ -62,7 +63,7 @@ class Recorder {
   std::string path_;
   std::unique_ptr<std::FILE, CloseFile> file_;
   rpcap::UdpstrUnpacker unpacker_;
-  std::vector<std::byte> stream_;  // the beginning of a message that is not whole
+  std::vector<std::byte> stream_;  // the beginning of an incomplete message
   bool stream_sound_ = true;
   LatencyHistogram latency_;
   std::int64_t arrival_ = 0;

@@ -28,7 +28,7 @@ constexpr auto kReplyTimeout = std::chrono::seconds(10);
 constexpr auto kDataTimeout = std::chrono::seconds(2);
 constexpr auto kQuiet = std::chrono::milliseconds(50);
 
-/// What `work` comes to, or an error that says `what` took too long.
+/// The result of `work`, or an error that says that `what` took too long.
 template <typename T>
 asio::awaitable<T> in_time(asio::awaitable<T> work, const char* what) {
   asio::steady_timer deadline(co_await asio::this_coro::executor, kReplyTimeout);
@@ -127,8 +127,8 @@ asio::awaitable<void> Session::authenticate() {
   co_await ask(rpcap::encode_auth_request(request), rpcap::MessageType::kAuthReply);
 }
 
-// What the tap preselects; else by the addresses, as sensors do whose rules name a subnet; else the
-// first that has an address of use.
+// Chooses the interface that the tap preselects; otherwise by address, like sensors whose rules
+// name a subnet; otherwise the first with a usable address.
 asio::awaitable<rpcap::Interface> Session::choose_interface() {
   const Message reply =
       co_await ask(rpcap::encode_empty(rpcap::MessageType::kFindAllInterfacesRequest),
@@ -162,7 +162,8 @@ asio::awaitable<rpcap::Interface> Session::choose_interface() {
 }
 
 rpcap::Filter Session::compile(const std::string& expression) const {
-  // The empty expression too becomes a program, a lone "return": rpcapd refuses one that is empty.
+  // Even the empty expression becomes a program, a single "return", because rpcapd refuses an empty
+  // program.
   const std::unique_ptr<pcap_t, decltype(&pcap_close)> handle(
       pcap_open_dead(link_type_ == 101 ? DLT_RAW : link_type_, 262'144), &pcap_close);
   bpf_program program{};
@@ -209,8 +210,8 @@ asio::awaitable<void> Session::start_tcp_to_tap(rpcap::StartCaptureRequest reque
   asio::co_spawn(executor_, take_stream(std::move(data)), asio::detached);
 }
 
-// The tap dials before it answers, and with TLS waits for the handshake in between; one that cannot
-// dial answers with an error.
+// The tap connects before it answers, and with TLS waits for the handshake in between. A tap that
+// cannot connect answers with an error.
 asio::awaitable<void> Session::start_tcp_from_tap(rpcap::StartCaptureRequest request) {
   tcp::acceptor acceptor(executor_, {control_->local().address(), 0});
   request.data_port = acceptor.local_endpoint().port();
@@ -247,7 +248,7 @@ asio::awaitable<void> Session::take_stream(tcp::socket socket) {
       if (got < buffer.size()) recorder->flush();
     }
   } catch (const std::exception&) {
-    // The end of the stream, in order or not, is the end of the capture.
+    // The end of the stream, clean or not, ends the capture.
   }
   taking_stream_ = false;
 }
@@ -263,7 +264,7 @@ asio::awaitable<void> Session::ask_stats() {
   recorder_->set_stats(rpcap::decode_stats(reply.payload).value());
 }
 
-// Of what a tap says unasked only CLOSE is no error.
+// Of the messages that a tap sends without a request, only CLOSE is not an error.
 asio::awaitable<void> Session::take_news() {
   const Message message = co_await control_->next(Clock::now());
   if (message.header.type == rpcap::MessageType::kClose) {
@@ -318,7 +319,7 @@ asio::awaitable<void> Session::finish() {
   co_await control_->send(rpcap::encode_empty(rpcap::MessageType::kClose));
 }
 
-// Takes what is still on its way: a stream to its end, datagrams until none comes.
+// Receives what is still in flight: a stream to its end, datagrams until none arrives.
 asio::awaitable<void> Session::settle() {
   const auto deadline = Clock::now() + kDataTimeout;
   while (taking_stream_ && !options_.fault.stop_reading && Clock::now() < deadline)

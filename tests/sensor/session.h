@@ -1,4 +1,4 @@
-// One RPCAP session as the sensor leads it, from the first message to CLOSE.
+// The sensor's side of one RPCAP session, from the first message to CLOSE.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@
 
 namespace sidetap::sensor {
 
-/// What all sessions share.
+/// The state that all sessions share.
 struct Common {
   const Options& options;
   std::shared_ptr<SSL_CTX> tls;
@@ -30,9 +30,9 @@ class Session {
   Session(boost::asio::any_io_executor executor, Common& common,
           boost::asio::ip::tcp::socket socket);
 
-  /// Returns when the session has ended, in whatever way; then totals() has the rest.
+  /// Returns when the session has ended in any way. totals() then has the result.
   boost::asio::awaitable<void> run();
-  /// Ends it in order: STATS, ENDCAP, CLOSE.
+  /// Ends the session cleanly: STATS, ENDCAP, CLOSE.
   void stop();
   nlohmann::json totals() const { return recorder_->totals(); }
   void flush() { recorder_->flush(); }

@@ -20,7 +20,7 @@ constexpr std::size_t kMessageBytes = 65'536;
 constexpr int kBatchesATurn = 16;
 constexpr auto kRetirement = std::chrono::seconds(2);
 
-/// Bytes of each datagram in a message that the kernel joined; 0: it is one.
+/// Bytes of each datagram in a message that the kernel has joined; 0 if it is a single datagram.
 std::size_t segment_size(msghdr& message) {
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
     if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO) continue;
@@ -112,7 +112,7 @@ void UdpPort::drain() {
                              MSG_DONTWAIT, nullptr);
     if (got > 0) hand_out(static_cast<std::size_t>(got));
     if (got == static_cast<int>(kMessages)) continue;
-    // Nothing more is there now: who follows the capture files may see it all.
+    // Nothing more has arrived: flush, so that readers of the capture files see everything.
     for (const auto& [from, recorder] : known_) recorder->flush();
     return;
   }

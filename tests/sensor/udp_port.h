@@ -1,4 +1,4 @@
-// A UDP port that packets come in on, for one session or for all.
+// A UDP port that receives packets, for one session or for all.
 #pragma once
 
 #include <chrono>
@@ -14,10 +14,10 @@
 
 namespace sidetap::sensor {
 
-/// Reads many datagrams with one system call, joined ones too (UDP_GRO). One thread.
+/// Reads many datagrams with one system call, including joined ones (UDP_GRO). For one thread.
 class UdpPort : public std::enable_shared_from_this<UdpPort> {
  public:
-  /// Room for what one system call reads, 2 MiB; ports of one thread share it.
+  /// The buffer for one system call, 2 MiB. Ports of one thread share it.
   struct Batch;
   static std::shared_ptr<Batch> make_batch();
 
@@ -29,10 +29,10 @@ class UdpPort : public std::enable_shared_from_this<UdpPort> {
   void start();
   void close();
   std::uint16_t port() const;
-  /// The next unknown sender of this address belongs to `recorder`.
+  /// Assigns the next unknown sender with this address to `recorder`.
   void expect(const boost::asio::ip::address& from, std::shared_ptr<Recorder> recorder);
   void forget(const Recorder* recorder);
-  /// Reads what is there, without waiting, but lets others have a turn under a flood.
+  /// Reads what has arrived without waiting, but yields to others during a flood.
   void drain();
 
  private:
@@ -44,7 +44,7 @@ class UdpPort : public std::enable_shared_from_this<UdpPort> {
   std::shared_ptr<Batch> batch_;
   std::map<boost::asio::ip::udp::endpoint, std::shared_ptr<Recorder>> known_;
   std::vector<std::pair<boost::asio::ip::address, std::shared_ptr<Recorder>>> expected_;
-  /// Senders of sessions that have ended, whose last datagrams must not pass for another's.
+  /// Senders of ended sessions, whose last datagrams must not count for another session.
   std::map<boost::asio::ip::udp::endpoint, std::chrono::steady_clock::time_point> retired_;
 };
 

@@ -1,4 +1,4 @@
-// Addresses as tests write them.
+// Short ways to write addresses in tests.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace sidetap {
 
-/// Throws where `text` is no address.
+/// Throws if `text` is not an address.
 inline net::IpAddress ip(std::string_view text) { return net::IpAddress::parse(text).value(); }
 
 /// The nth address of 10.0.0.0/8.

@@ -1,4 +1,4 @@
-// Throw-away certificates for tests, made with OpenSSL in memory.
+// Temporary certificates for tests, created with OpenSSL in memory.
 #pragma once
 
 #include <filesystem>
@@ -18,13 +18,13 @@ struct KeyPair {
 KeyPair make_ca(const std::string& name);
 
 /// A leaf signed by `ca`. `names` are subject alternative names: "IP:127.0.0.1", "DNS:localhost".
-/// `seconds` of validity may be negative: then it has expired.
+/// `seconds` of validity may be negative for an expired certificate.
 KeyPair make_leaf(const KeyPair& ca, const std::vector<std::string>& names, long seconds = 3600);
 
-/// What connections of this context prove themselves by.
+/// Sets the certificate that connections of this context present.
 void show_certificate(SSL_CTX* context, const KeyPair& own);
 
-/// A new folder that is removed with everything in it.
+/// A new folder, which the destructor removes with its contents.
 class TemporaryFolder {
  public:
   TemporaryFolder();

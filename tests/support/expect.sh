@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154  # work is the test's folder
-# A small frame for tests of scripts: each line says what must hold. Sourced.
+# A small framework for tests of scripts, in which each line states an expectation. Source it.
 failures=0
 
 fail_line() {
@@ -20,7 +20,7 @@ expect() {
   fi
 }
 
-# says TEXT: did the last command print it?
+# says TEXT: whether the last command printed it.
 says() { grep -q -- "$1" "$work/output"; }
 
 finish() {

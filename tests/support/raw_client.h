@@ -1,4 +1,4 @@
-// A TCP client that sends bytes as they are written in the test, and reads what comes.
+// A TCP client that sends the test's bytes unchanged and reads the answers.
 #pragma once
 
 #include <chrono>
@@ -10,16 +10,17 @@
 
 namespace sidetap::testing_support {
 
-/// To 127.0.0.1. Blocking; a read gives up after ten seconds. Throws when it cannot connect.
+/// Connects to 127.0.0.1. Blocking; a read times out after ten seconds. Throws if it cannot
+/// connect.
 class RawClient {
  public:
   explicit RawClient(std::uint16_t port);
 
-  /// False when the peer has closed.
+  /// Returns false if the peer has closed the connection.
   bool send(std::string_view bytes);
-  /// Everything until the peer closes (or resets).
+  /// Reads everything until the peer closes or resets the connection.
   std::string read_all();
-  /// Until `end` was seen, or the peer closed.
+  /// Reads until `end` arrives or the peer closes the connection.
   std::string read_until(std::string_view end);
   int fd() const { return fd_.get(); }
 
@@ -27,7 +28,7 @@ class RawClient {
   net::UniqueFd fd_;
 };
 
-/// One request on a connection of its own; the whole answer.
+/// Sends one request on its own connection. Returns the whole answer.
 std::string ask(std::uint16_t port, std::string_view request);
 
 }  // namespace sidetap::testing_support

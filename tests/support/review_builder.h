@@ -1,4 +1,5 @@
-// AdmissionReviews for tests: a plain pod in a plain review, changed where a test cares.
+// Builds AdmissionReviews for tests: a plain pod in a plain review, with the changes that a test
+// needs.
 #pragma once
 
 #include <string>
@@ -16,7 +17,7 @@ Json plain_pod();
 /// The creation of `pod`.
 Json review_of(const Json& pod);
 
-/// Changes of a pod and of its review, one behind the other: pod().annotation(...).owned_by(...).
+/// A chain of changes to a pod and its review: pod().annotation(...).owned_by(...).
 class PodBuilder {
  public:
   PodBuilder& annotation(const std::string& key, const std::string& value);

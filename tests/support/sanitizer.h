@@ -1,10 +1,10 @@
-// What tests have to know of the sanitizer that they run under.
+// What tests must know about the sanitizer that they run under.
 #pragma once
 
 namespace sidetap::testing_support {
 
-/// UndefinedBehaviorSanitizer opens a pipe when it meets a type for the first time, and ends the
-/// process where it cannot: a test that leaves no descriptor free skips itself. The other builds
+/// UndefinedBehaviorSanitizer opens a pipe for the first object of each type, and ends the process
+/// if it cannot. A test that leaves no descriptor free is therefore skipped there. The other builds
 /// run it.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kSanitizerNeedsDescriptors = true;

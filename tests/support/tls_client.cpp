@@ -38,7 +38,7 @@ TlsClient::TlsClient(std::uint16_t port, const TlsClientOptions& options)
   if (options.version != 0) {
     SSL_CTX_set_min_proto_version(context_, options.version);
     SSL_CTX_set_max_proto_version(context_, options.version);
-    // Else OpenSSL itself would not even try an old version.
+    // Otherwise OpenSSL itself would not even try an old version.
     SSL_CTX_set_security_level(context_, 0);
   }
   if (!options.ca.empty()) trust(context_, options.ca);

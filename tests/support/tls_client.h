@@ -1,4 +1,4 @@
-// A TLS client that sends bytes as they are written in the test, and reads what comes.
+// A TLS client that sends the test's bytes unchanged and reads the answers.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct TlsClientOptions {
   int version = 0;      ///< TLS1_1_VERSION and so on; 0: whatever both can.
 };
 
-/// To 127.0.0.1. Blocking, as RawClient. Throws when the handshake fails, with OpenSSL's reason.
+/// Connects to 127.0.0.1. Blocking, like RawClient. Throws OpenSSL's reason if the handshake fails.
 class TlsClient {
  public:
   explicit TlsClient(std::uint16_t port, const TlsClientOptions& options = {});
@@ -28,19 +28,20 @@ class TlsClient {
   TlsClient& operator=(const TlsClient&) = delete;
 
   bool send(std::string_view bytes);
-  /// The TLS records that would carry `bytes`; the peer must get them in order, with send_raw().
+  /// The TLS records for `bytes`. Send them to the peer in order with send_raw().
   std::string sealed(std::string_view bytes);
   bool send_raw(std::string_view bytes) { return tcp_.send(bytes); }
-  /// One answer: its header and the body of its Content-Length. Less when the peer ended before.
+  /// Reads one answer: its header and the body by Content-Length. Returns less if the peer ends
+  /// earlier.
   std::string read_answer();
-  /// Everything until the peer ends. Throws after ten seconds of silence.
+  /// Reads everything until the peer ends the connection. Throws after ten seconds of silence.
   std::string read_all();
-  /// Subject of the server's certificate, its common name
+  /// The common name of the server's certificate
   std::string server_subject() const;
   int fd() const { return tcp_.fd(); }
 
  private:
-  /// False at the end.
+  /// Returns false at the end.
   bool read_more();
 
   RawClient tcp_;
@@ -49,7 +50,8 @@ class TlsClient {
   std::string received_;
 };
 
-/// One request on a connection of its own; everything until the server ends it.
+/// Sends one request on its own connection. Returns everything until the server ends the
+/// connection.
 std::string ask_tls(std::uint16_t port, std::string_view request);
 
 }  // namespace sidetap::testing_support

@@ -21,13 +21,13 @@ class TlsPeer {
  public:
   explicit TlsPeer(SSL* session) : session_(session) {}
 
-  /// A request with its body; less when the client ended before.
+  /// Reads a request with its body. Returns less if the client ends earlier.
   std::string request();
-  /// False when the client has closed.
+  /// Returns false if the client has closed the connection.
   bool send(std::string_view bytes);
-  /// Says that nothing more comes (close_notify).
+  /// Sends close_notify.
   void finish();
-  /// Reads until the client ends.
+  /// Reads until the client ends the connection.
   void wait_for_end();
 
  private:
@@ -51,7 +51,7 @@ class TlsPeerServer {
   TlsPeerServer& operator=(const TlsPeerServer&) = delete;
 
   std::uint16_t port() const { return port_; }
-  /// Accepted so far.
+  /// Connections accepted so far.
   int connections() const { return connections_; }
 
  private:

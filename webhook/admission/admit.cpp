@@ -14,7 +14,7 @@ namespace {
 using configuration::Configuration;
 using pods::Pod;
 
-/// A kind and the longest name that an object may have.
+/// Room for a kind and the longest possible name of an object.
 constexpr std::size_t kMostLogged = 320;
 
 Answer reject(std::string text) {

@@ -1,4 +1,4 @@
-// One review in, one answer out: decode, decide, patch, encode. Pure: no socket, file, clock or
+// Turns one review into one answer: decode, decide, patch, encode. Pure: no socket, file, clock or
 // log, so that `serve`, `inject`, `explain` and the fuzzers share it. Safe from any thread.
 #pragma once
 
@@ -9,8 +9,8 @@
 
 namespace sidetap::admission {
 
-/// `review`: the bytes of an AdmissionReview (admission.k8s.io/v1). Whatever they are, the answer
-/// is well-formed; nothing is thrown but std::bad_alloc.
+/// `review` holds the bytes of an AdmissionReview (admission.k8s.io/v1). The answer is well-formed
+/// for any bytes. Throws only std::bad_alloc.
 Answer admit(std::string_view review, Entry called,
              const configuration::Configuration& configuration);
 

@@ -1,4 +1,4 @@
-// What admit() says about a review.
+// The result of admit().
 #pragma once
 
 #include <string>
@@ -17,14 +17,14 @@ struct Answer {
 
   Action action = Action::kSkip;
   Reason reason = Reason::kNotPodCreation;
-  std::string patch;                  ///< JSON Patch (RFC 6902) as text; empty: no change.
-  std::vector<std::string> warnings;  ///< As the user reads them; also in the body.
+  std::string patch;                  ///< JSON Patch (RFC 6902) as text. Empty: no change.
+  std::vector<std::string> warnings;  ///< As users read them. Also in the body.
 
-  // For the log: shortened; empty where the review does not say. Nothing of the pod's contents is
+  // For the log, shortened. Empty if the review does not say. The pod's contents do not appear
   // here.
   std::string uid;
   std::string namespace_name;
-  std::string owner;  ///< "ReplicaSet/web-7d4b9", else the pod's name or generateName.
+  std::string owner;  ///< "ReplicaSet/web-7d4b9", or the pod's name or generateName.
   bool dry_run = false;
 };
 

@@ -24,7 +24,7 @@ Verdict refuse(Reason reason, std::string_view why) {
   return {.reason = reason, .warning = warning("not injected: " + std::string(why))};
 }
 
-/// What the pod itself says.
+/// Decides from the pod's own value.
 Verdict opt_in(std::string_view said, Entry called) {
   if (said == "false") return {.reason = Reason::kPodOptOut};
   if (called == Entry::kDisabled) return {.reason = Reason::kNamespaceDisabled};
@@ -33,7 +33,7 @@ Verdict opt_in(std::string_view said, Entry called) {
                 "sidetap.io/inject is " + in_quotes(said) + R"(; accepted are "true" and "false")");
 }
 
-/// Who asks, or who declines.
+/// Decides who asks for injection, or declines it.
 Verdict opt_in(const Pod& pod, Entry called) {
   if (pod.inject) return opt_in(*pod.inject, called);
   switch (called) {
@@ -83,14 +83,14 @@ bool is_excluded(const Pod& pod, const Configuration& configuration) {
   });
 }
 
-/// Where the sidecar stands in a list; its size: nowhere.
+/// The index of the sidecar in a list; the list's size if there is none.
 std::size_t index_of(std::string_view name, std::span<const pods::Container> list) {
   const auto found =
       std::find_if(list.begin(), list.end(), [&](const auto& one) { return one.name == name; });
   return static_cast<std::size_t>(found - list.begin());
 }
 
-/// Nothing when the pod has no sidecar and no trace of one.
+/// Nothing if the pod has neither a sidecar nor a trace of one.
 std::optional<Verdict> judge_existing(const Pod& pod, const std::string& name) {
   const std::size_t index = index_of(name, pod.init_containers());
   const bool native = index < pod.init_containers().size();
@@ -108,7 +108,7 @@ std::optional<Verdict> judge_existing(const Pod& pod, const std::string& name) {
   return Verdict{.reason = Reason::kAlreadyInjected};
 }
 
-/// Why a pod that is asked for is left alone all the same. Nothing: it is not.
+/// Why a pod is not injected although somebody asks for it. Nothing: no objection.
 std::optional<Verdict> objection(const Pod& pod, std::string_view namespace_name,
                                  const Configuration& configuration) {
   if (!pod.fault.empty()) return refuse(Reason::kUnusablePod, pod.fault);

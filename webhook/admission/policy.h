@@ -1,7 +1,7 @@
-// Whether a pod is injected.
+// Decides whether a pod is injected.
 //
 // Precedence: the pod declines > its namespace is disabled > the pod asks > its namespace is
-// enabled > no. Then the cases in which a pod is never injected, whoever asks.
+// enabled > no. After that come the cases in which a pod is never injected, whoever asks.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +16,11 @@ namespace sidetap::admission {
 struct Verdict {
   Action action = Action::kSkip;
   Reason reason = Reason::kNotRequested;
-  std::string warning = {};  ///< For the user, when they asked in vain; else empty.
-  std::size_t sidecar = 0;   ///< Of kRestore: which init container it is.
+  std::string warning = {};  ///< For a user whose request is not granted. Otherwise empty.
+  std::size_t sidecar = 0;   ///< For kRestore: index of the init container.
 };
 
-/// Of kInject the review has a pod without a fault.
+/// If the action is kInject, the review has a pod without a fault.
 Verdict decide(const Review& review, Entry called,
                const configuration::Configuration& configuration);
 

@@ -22,10 +22,10 @@ constexpr std::array<Words, kReasonCount> kReasons = {{
      "The namespace is labelled sidetap.io/inject=disabled, which a pod cannot overrule."},
     {"not-requested", "Neither the pod nor its namespace asks for it."},
     {"bad-value", "The pod's sidetap.io/inject is neither \"true\" nor \"false\"."},
-    {"not-pod-creation", "Only the creation of pods is looked at."},
-    {"unusable-pod", "The pod is not built as pods are."},
-    {"already-injected", "The pod has the sidecar already."},
-    {"name-taken", "Another container of the pod bears the sidecar's name."},
+    {"not-pod-creation", "Only the creation of pods is reviewed."},
+    {"unusable-pod", "The pod is malformed."},
+    {"already-injected", "The pod already has the sidecar."},
+    {"name-taken", "Another container of the pod has the sidecar's name."},
     {"mirror-pod",
      "A static pod is run by its node from a file; its image in the API is only shown."},
     {"windows-pod", "The sidecar is a Linux program."},
@@ -36,7 +36,7 @@ constexpr std::array<Words, kReasonCount> kReasons = {{
     {"job-without-native",
      "As a plain container the sidecar would keep the Job from finishing; native sidecars do not."},
     {"no-sensor", "No sensor is configured to send packets to."},
-    {"bad-review", "What came is no AdmissionReview."},
+    {"bad-review", "The input is not an AdmissionReview."},
 }};
 
 }  // namespace

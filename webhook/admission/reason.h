@@ -1,5 +1,5 @@
-// What becomes of a review, and why. The names are labels of metrics ("rule", "decision",
-// "reason"), words of the log and of audit annotations: a bounded set.
+// The outcome of a review and its reason. The names are a bounded set: they appear as metric labels
+// ("rule", "decision", "reason"), in the log and in audit annotations.
 #pragma once
 
 #include <cstdint>
@@ -7,45 +7,45 @@
 
 namespace sidetap::admission {
 
-/// Which webhook entry called, that is, what the pod's namespace says.
+/// The webhook entry that calls, which follows from the label of the pod's namespace.
 enum class Entry : std::uint8_t {
   kNamespace,  ///< The namespace is labelled sidetap.io/inject=enabled.
-  kPod,        ///< The namespace has no such label; the pod may ask.
+  kPod,        ///< The namespace has no such label. The pod may ask.
   kDisabled,   ///< The namespace is labelled disabled: no entry calls. For offline use.
 };
 
 enum class Action : std::uint8_t {
   kInject,   ///< The patch adds the sidecar.
-  kRestore,  ///< The patch repairs a sidecar that another webhook has damaged.
+  kRestore,  ///< The patch repairs a sidecar that another webhook damaged.
   kSkip,     ///< Allowed unchanged.
-  kReject,   ///< No AdmissionReview: HTTP 400.
+  kReject,   ///< Not an AdmissionReview: HTTP 400.
 };
 inline constexpr unsigned kActionCount = static_cast<unsigned>(Action::kReject) + 1;
 
 enum class Reason : std::uint8_t {
   kPodOptIn,              ///< The pod asks for injection.
-  kNamespaceEnabled,      ///< Its namespace does.
+  kNamespaceEnabled,      ///< Its namespace asks for injection.
   kRestartPolicyRemoved,  ///< The native sidecar has lost its restartPolicy.
   kPodOptOut,             ///< The pod declines.
-  kNamespaceDisabled,     ///< Its namespace does, and has the last word over a pod that asks.
+  kNamespaceDisabled,     ///< Its namespace declines, which overrides a pod that asks.
   kNotRequested,          ///< Nobody asks.
   kBadValue,              ///< The pod's sidetap.io/inject is neither "true" nor "false".
   kNotPodCreation,        ///< Another operation, kind or subresource.
-  kUnusablePod,           ///< No pod that could run.
-  kAlreadyInjected,       ///< The sidecar is there.
-  kNameTaken,             ///< Another container bears the sidecar's name.
-  kMirrorPod,             ///< A static pod's image in the API.
+  kUnusablePod,           ///< A pod that could not run.
+  kAlreadyInjected,       ///< The pod has the sidecar.
+  kNameTaken,             ///< Another container has the sidecar's name.
+  kMirrorPod,             ///< The API's mirror of a static pod.
   kWindowsPod,
   kHostNetwork,         ///< The tap would capture the node.
-  kProtectedNamespace,  ///< kube-system and its like, the webhook's own.
-  kExcludedPod,         ///< By the operator's selector.
-  kJobWithoutNative,    ///< A plain container keeps a Job from finishing.
+  kProtectedNamespace,  ///< kube-system and the like, or the webhook's own.
+  kExcludedPod,         ///< Excluded by the operator's selector.
+  kJobWithoutNative,    ///< A plain container would keep a Job from finishing.
   kNoSensor,            ///< Neither the configuration nor the pod names one.
-  kBadReview,           ///< What came is no AdmissionReview.
+  kBadReview,           ///< The input is not an AdmissionReview.
 };
 inline constexpr unsigned kReasonCount = static_cast<unsigned>(Reason::kBadReview) + 1;
 
-/// "namespace", "pod", "disabled"; static strings, here and below.
+/// "namespace", "pod", "disabled". This and the functions below return static strings.
 std::string_view entry_name(Entry entry);
 /// "inject", "restore", "skip", "reject".
 std::string_view action_name(Action action);

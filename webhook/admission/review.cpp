@@ -35,15 +35,15 @@ Error wrong_kind(std::string_view what, std::string_view expected) {
   return Error{std::string(what) + " is not " + std::string(expected)};
 }
 
-/// `kind`: what the request is about, as the request says.
+/// `kind` is the kind that the request names.
 bool is_plain_pod(const std::optional<Value>& kind, const std::optional<Value>& object) {
-  // Every API server sends the kind; tools that do without are taken by the object's own.
+  // Every API server sends the kind. For tools that omit it, the object's own kind decides.
   if (!kind) return text_of(object, "kind") == "Pod" && text_of(object, "apiVersion") == "v1";
   return text_of(kind, "group").empty() && text_of(kind, "version") == "v1" &&
          text_of(kind, "kind") == "Pod";
 }
 
-/// `request` is an object.
+/// `request` must be an object.
 Result<Review> read_request(Value request) {
   const auto [uid, operation, namespace_name, kind, sub_resource, dry_run, object] = json::pick(
       request, "uid", "operation", "namespace", "kind", "subResource", "dryRun", "object");

@@ -1,4 +1,5 @@
-// AdmissionReview (admission.k8s.io/v1): bytes in, what the webhook needs of it out; and back.
+// Decodes what the webhook needs from an AdmissionReview (admission.k8s.io/v1), and encodes the
+// answer.
 #pragma once
 
 #include <cstddef>
@@ -13,31 +14,31 @@
 
 namespace sidetap::admission {
 
-/// Objects and arrays within each other that a review may have.
+/// Most levels of nested objects and arrays in a review.
 inline constexpr std::size_t kMaxDepth = 256;
 
-/// What the API server asks. All texts lie in the ReviewDocument.
+/// The request of the API server. All texts are valid as long as the ReviewDocument.
 struct Review {
   std::string_view uid;             ///< Never empty.
-  std::string_view namespace_name;  ///< request.namespace: the object's own may be empty.
-  /// It is about the creation of a Pod of the core API's v1, not about another operation or one of
-  /// its subresources.
+  std::string_view namespace_name;  ///< request.namespace: the object's may be empty.
+  /// Whether the request creates a Pod (core v1), and is not another operation or for a
+  /// subresource.
   bool creates_pod = false;
   bool dry_run = false;
-  std::optional<pods::Pod> pod;  ///< The object, whatever it is. Nothing: missing or null.
+  std::optional<pods::Pod> pod;  ///< The object, of any kind. Nothing: missing or null.
 };
 
 /// Owns the parsed document.
 class ReviewDocument {
  public:
-  /// Errors: one sentence that says why this is no AdmissionReview. Once for each object.
+  /// Call it once per object. Errors: one sentence that says why `bytes` is not an AdmissionReview.
   Result<Review> decode(std::string_view bytes);
 
  private:
   simdjson::dom::parser parser_;
 };
 
-/// The AdmissionReview with the answer's action, reason, patch and warnings.
+/// The AdmissionReview as JSON, with the answer's action, reason, patch and warnings.
 std::string encode(std::string_view uid, const Answer& answer);
 
 }  // namespace sidetap::admission

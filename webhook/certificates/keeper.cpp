@@ -19,29 +19,29 @@ using std::chrono::milliseconds;
 using telemetry::MetricSpec;
 using telemetry::MetricType;
 
-// A replica that loses a race has only to read what the winner wrote; more than a few times in a
-// row is no race but a fault.
+// A replica that loses a race only has to read what the winner wrote. More than a few losses in a
+// row are a fault, not a race.
 constexpr int kMostTries = 5;
 
 const MetricSpec kSteps{"sidetap_webhook_certificate_steps_total", MetricType::kCounter,
-                        "Changes that this replica made to the Secret of certificates."};
+                        "Changes by this replica to the Secret with the certificates."};
 const MetricSpec kBundles{"sidetap_webhook_ca_bundle_patches_total", MetricType::kCounter,
-                          "Times that this replica put the caBundle right."};
+                          "Corrections of the caBundle by this replica."};
 const MetricSpec kConflicts{"sidetap_webhook_certificate_conflicts_total", MetricType::kCounter,
                             "Changes in which another replica or user was faster."};
 const MetricSpec kFailures{"sidetap_webhook_certificate_failures_total", MetricType::kCounter,
-                           "Looks at the certificates that failed; they are tried again."};
+                           "Failed checks of the certificates; they are retried."};
 const MetricSpec kPublished{"sidetap_webhook_ca_bundle_published", MetricType::kGauge,
                             "1 once the caBundle has fitted the certificate that is served."};
 
-/// Somebody else changed the object between our reading and our writing.
+/// Somebody else changed the object between the read and the write.
 constexpr unsigned kConflict = 409;
-/// A test in a JSON Patch failed, which is a conflict too, or the outcome is no valid object.
+/// A test in a JSON Patch failed, which is also a conflict, or the result is not a valid object.
 constexpr unsigned kInvalid = 422;
 constexpr unsigned kForbidden = 403;
 
-/// What a proxy or a fault may put in an object's place.
-Error no_object() { return Error{"the API server's answer is no object"}; }
+/// A proxy or a fault may return something else than an object.
+Error no_object() { return Error{"the API server's answer is not an object"}; }
 
 std::string version_of(const nlohmann::json& object) {
   return object.value(nlohmann::json::json_pointer("/metadata/resourceVersion"), std::string());
@@ -71,7 +71,8 @@ std::string Keeper::secrets_path() const {
   return "/api/v1/namespaces/" + config_.name_space + "/secrets";
 }
 
-/// Apart from its caller because GCC 12 destroys the temporaries of a conditional co_await twice.
+/// Separate from its caller because GCC 12 destroys the temporaries of a conditional co_await
+/// twice.
 asio::awaitable<Result<kube::Response>> Keeper::write_secret(bool there, nlohmann::json object) {
   if (there) return client_.replace(secrets_path() + "/" + config_.secret, std::move(object));
   return client_.create(secrets_path(), std::move(object));
@@ -133,7 +134,7 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
       ++steps_;
       telemetry::info("certificates changed", {{"step", step_name(planned.step)}});
     }
-    // Either way the object is read again: what the API server holds is the truth.
+    // In both cases, read the object again: the API server's state decides.
   }
   co_return Error{"Secret " + path + ": changed by others again and again"};
 }
@@ -150,7 +151,7 @@ asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
     if (!read->ok()) co_return Error{name + read->describe()};
     if (!read->body.is_object()) co_return Error{name + no_object().text};
     const std::string version = version_of(read->body);
-    // Nobody changed it meanwhile, so that it was not the patch's test that failed.
+    // Nobody changed the object meanwhile, so the patch's test did not cause the failure.
     if (invalid.status != 0 && version == invalid_at) co_return Error{name + invalid.describe()};
     if (invalid.status != 0) ++conflicts_;
     invalid = {};
@@ -167,7 +168,7 @@ asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
       co_return Error{name + written->describe()};
     } else {
       ++bundles_;
-      telemetry::info("caBundle put right", {{"configuration", config_.webhook_configuration}});
+      telemetry::info("caBundle corrected", {{"configuration", config_.webhook_configuration}});
     }
   }
   co_return Error{name + "changed by others again and again"};
@@ -201,7 +202,7 @@ asio::awaitable<void> Keeper::run() {
       const auto left = std::chrono::duration_cast<milliseconds>(*due - now_());
       pause = std::clamp(left, milliseconds(0), config_.period);
     } else {
-      telemetry::warn("certificates cannot be looked after; will try again",
+      telemetry::warn("cannot check the certificates; will try again",
                       {{"reason", due.error().text}});
       pause = backoff.wait(chance());
     }

@@ -1,8 +1,8 @@
-// Keeps the webhook's certificates by itself: one Secret is the only truth for all replicas, and
-// the caBundle of the webhook's own configuration follows it.
+// Manages the webhook's certificates. One Secret is the source of truth for all replicas, and the
+// caBundle of the webhook's own configuration follows it.
 //
-// No leader: every replica looks, and whoever sees a step to be done tries it; the Secret's
-// resourceVersion lets one of them win, and the others read what it wrote.
+// There is no leader. Every replica checks the Secret and tries a step that is due. The Secret's
+// resourceVersion lets one of them succeed, and the others read what it wrote.
 #pragma once
 
 #include <atomic>
@@ -22,36 +22,38 @@
 namespace sidetap::certificates {
 
 struct KeeperConfig {
-  std::string name_space;             ///< Of the Secret and the Service.
-  std::string secret;                 ///< Made when missing.
+  std::string name_space;             ///< Of the Secret and the Services.
+  std::string secret;                 ///< Created if missing.
   std::vector<std::string> services;  ///< The leaf is valid for their names.
-  std::string webhook_configuration;  ///< The MutatingWebhookConfiguration whose caBundle is kept.
+  std::string
+      webhook_configuration;  ///< The MutatingWebhookConfiguration whose caBundle is managed.
   Policy policy = {};
-  std::chrono::milliseconds period{15'000};  ///< Between two looks.
-  /// After a look that failed.
+  std::chrono::milliseconds period{15'000};  ///< Between two checks.
+  /// After a check that failed.
   async::BackoffBounds backoff{std::chrono::milliseconds(1'000), std::chrono::milliseconds(60'000)};
 };
 
-/// Of each: NAME.NAMESPACE.svc, NAME.NAMESPACE.svc.cluster.local, NAME.NAMESPACE and NAME.
+/// For each Service: NAME.NAMESPACE.svc, NAME.NAMESPACE.svc.cluster.local, NAME.NAMESPACE and NAME.
 std::vector<std::string> service_names(const std::vector<std::string>& services,
                                        const std::string& name_space);
 
-/// One strand; what says so may be asked from any thread.
+/// Use it on one strand, except for members that are marked "any thread".
 class Keeper {
  public:
-  /// `serve` gets every state that was read or written, on the strand, before the bundle is looked
-  /// at: serve its leaf.
+  /// `serve` receives every state that was read or written, on the strand, before the bundle is
+  /// checked. It must start to serve the leaf.
   Keeper(kube::Client client, KeeperConfig config, std::function<void(const State&)> serve,
          std::function<TimePoint()> now = Clock::now);
 
-  /// Looks at both objects and does what is to be done. The time at which the next step is due.
-  /// Conflicts with other replicas are settled inside.
+  /// Checks both objects and performs the steps that are due. Returns when the next step is due.
+  /// Resolves conflicts with other replicas itself.
   boost::asio::awaitable<Result<TimePoint>> reconcile();
-  /// Reconciles for ever: every period, when a step is due, and after failures with growing pauses.
-  /// Ends by cancellation.
+  /// Reconciles until cancelled: every period, when a step is due, and after failures with growing
+  /// pauses.
   boost::asio::awaitable<void> run();
 
-  /// The API servers have had a bundle that fits what is served. Any thread.
+  /// Whether the API servers have received a bundle that matches the served certificate. Any
+  /// thread.
   bool published() const { return published_; }
   /// Any thread.
   void expose(telemetry::MetricsRegistry& metrics) const;
@@ -61,7 +63,7 @@ class Keeper {
   boost::asio::awaitable<Result<TimePoint>> try_reconcile();
   boost::asio::awaitable<Result<kube::Response>> write_secret(bool there, nlohmann::json object);
   Error unwritten(bool there, const kube::Response& answer) const;
-  /// Logs and counts what is wrong with the dates of a certificate.
+  /// Logs and counts a certificate outside its validity period.
   void report(const Plan& planned);
   boost::asio::awaitable<Result<State>> keep_secret(TimePoint& due);
   boost::asio::awaitable<Result<void>> keep_bundle(const State& state);

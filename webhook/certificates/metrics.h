@@ -1,4 +1,4 @@
-// What is counted of certificates in more than one place.
+// Metrics of certificates that are counted in more than one place.
 #pragma once
 
 #include "shared/telemetry/metrics.h"

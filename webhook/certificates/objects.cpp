@@ -72,7 +72,7 @@ json bundle_patch(const json& configuration, const std::string& bundle) {
                      {"value", encoded}});
   }
   if (patch.empty()) return nullptr;
-  // Entries are addressed by their place: only in the object that was read.
+  // The patch addresses entries by index, so it must apply only to the object that was read.
   json test = {{"op", "test"}, {"path", "/metadata/resourceVersion"}};
   test["value"] = text_of(member(configuration, "metadata"), "resourceVersion");
   patch.insert(patch.begin(), std::move(test));

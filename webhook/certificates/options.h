@@ -9,20 +9,20 @@
 
 namespace sidetap::certificates {
 
-/// Where self-managed certificates lie.
+/// Where self-managed certificates are stored.
 struct SelfManagedOptions {
   bool enabled = false;
   std::string name_space;  ///< Empty: the pod's own.
   std::string secret;
   std::vector<std::string> services;
   std::string webhook_configuration;
-  std::string service_account;  ///< Folder of token and CA of the API server.
+  std::string service_account;  ///< Folder of the API token and CA.
 };
 
 /// Declares the options of self-managed certificates.
 void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into);
 
-/// `own_namespace`: where none is given.
+/// `own_namespace` applies if the options name no namespace.
 KeeperConfig keeper_config(const SelfManagedOptions& options, const std::string& own_namespace);
 
 }  // namespace sidetap::certificates

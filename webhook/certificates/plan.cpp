@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* kAuthorityName = "sidetap webhook CA";
 
-/// When the pair was made, its certificate's backdating undone.
+/// When the pair was created: undoes the certificate's backdating.
 TimePoint made_at(const Facts& facts) { return facts.not_before + kBackdate; }
 
 TimePoint two_thirds(const Facts& facts) {
@@ -16,7 +16,8 @@ TimePoint two_thirds(const Facts& facts) {
   return made + (facts.not_after - made) / 3 * 2;
 }
 
-/// What is wrong with the dates of a certificate; empty: nothing, or there is no certificate.
+/// What is wrong with the validity period of a certificate; empty if nothing is wrong or there is
+/// no certificate.
 std::string fault_of(const char* what, const std::string& certificate, TimePoint now) {
   const auto facts = read_facts(certificate);
   if (facts && now < facts->not_before) return std::string(what) + " is not valid yet";
@@ -24,8 +25,8 @@ std::string fault_of(const char* what, const std::string& certificate, TimePoint
   return {};
 }
 
-/// Leaves of it may still be served, and a client can check them, now or, by the clock of whoever
-/// made it, soon.
+/// Whether replicas may still serve leaves of this authority that clients can verify. Ignores the
+/// start of its validity: the clock of the replica that created it may be ahead.
 bool is_trusted(const std::string& certificate, TimePoint now) {
   const auto facts = read_facts(certificate);
   return facts && facts->authority && now < facts->not_after;
@@ -71,7 +72,7 @@ std::string_view step_name(Step step) {
 Plan plan(const State& state, const std::vector<std::string>& names, TimePoint now,
           const Policy& policy) {
   if (!usable_authority(state.authority, now)) {
-    // The next one is in everyone's bundle already: rather that than a new start.
+    // The next authority is already in every bundle, so prefer it to a new start.
     return {usable_authority(state.next, now) ? Step::kSwitch : Step::kCreate, now,
             fault_of("the authority", state.authority.certificate, now)};
   }
@@ -119,7 +120,7 @@ Result<State> carry_out(Step step, State state, const std::vector<std::string>& 
   if (step == Step::kAddNext) return state;
   std::string chain = rest_of_chain(state.leaf.certificate, now);
   if (step == Step::kCreate || step == Step::kSwitch) {
-    // Fails when the old one has ended or lost its key: then nobody can trust it any more.
+    // Fails if the old authority has expired or lost its key. Then nobody can trust it anymore.
     auto cross = cross_sign(state.authority, state.next.certificate, now);
     chain = cross ? std::move(*cross) : std::string();
     state.previous = is_trusted(state.authority.certificate, now)

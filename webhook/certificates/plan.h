@@ -1,8 +1,7 @@
-// What has to be done about the webhook's own certificates, and when to look again. Pure: the state
-// and the time in, the next step out.
+// Plans the next step for the webhook's own certificates and when to check again. Pure: state and
+// time in, next step out.
 //
-// The life of an authority, so that a client which knows the bundle trusts the leaf at every
-// moment:
+// The life of an authority. A client that knows the bundle trusts the leaf at every moment:
 //
 //   kAddNext        the next authority joins the bundle, which goes to the API servers
 //   kSwitch         an overlap later it signs the leaf; the old one stays in the bundle as previous
@@ -22,13 +21,13 @@ namespace sidetap::certificates {
 /// The contents of the Secret.
 struct State {
   Pair authority;        ///< Signs the leaf.
-  Pair next;             ///< Empty but for the first overlap.
-  std::string previous;  ///< Certificate only; empty but for the second overlap.
-  /// Behind the leaf, while it is valid, a certificate for this authority by the one before it:
-  /// running pods know only the authority of the time of their injection.
+  Pair next;             ///< Empty except during the first overlap.
+  std::string previous;  ///< Only a certificate; empty except during the second overlap.
+  /// The leaf, followed by a certificate for its authority from the previous authority while that
+  /// is valid: running pods know only the authority at the time of their injection.
   Pair leaf;
 
-  /// Whom a client has to trust: authority, next and previous, PEM.
+  /// The authorities that clients must trust: current, next and previous. PEM.
   std::string bundle() const;
   friend bool operator==(const State&, const State&) = default;
 };
@@ -36,14 +35,14 @@ struct State {
 struct Policy {
   std::chrono::seconds authority_life = std::chrono::hours(24 * 365 * 5);
   std::chrono::seconds leaf_life = std::chrono::hours(24 * 90);
-  /// For the bundle to reach every API server, and for every replica to serve the new leaf.
+  /// Time for the bundle to reach every API server, and for every replica to serve the new leaf.
   std::chrono::seconds overlap = std::chrono::hours(1);
 };
 
 enum class Step {
   kNothing,
-  /// Everything anew: there is nothing, or nothing that can be used. An authority that has lost its
-  /// key only stays in the bundle as previous.
+  /// Creates everything: there is nothing usable. An authority that has only lost its key stays in
+  /// the bundle as previous.
   kCreate,
   kIssueLeaf,
   kAddNext,
@@ -54,18 +53,18 @@ std::string_view step_name(Step step);
 
 struct Plan {
   Step step = Step::kNothing;
-  /// When time alone asks for the next step; for kNothing only.
+  /// When the next step is due by time alone. Only for kNothing.
   TimePoint due;
-  /// Where the step is due because a certificate is out of its dates: "the leaf is not valid yet".
-  /// Then the clock of some replica is or was wrong, or nobody has looked for long.
+  /// Why the step is due, if a certificate is outside its validity period: "the leaf is not valid
+  /// yet". The clock of some replica is or was wrong, or no replica has run for long.
   std::string fault = {};
 };
 
-/// `names`: what the leaf must be valid for.
+/// `names` are the DNS names that the leaf must be valid for.
 Plan plan(const State& state, const std::vector<std::string>& names, TimePoint now,
           const Policy& policy);
 
-/// The state after the step.
+/// Returns the state after the step.
 Result<State> carry_out(Step step, State state, const std::vector<std::string>& names,
                         TimePoint now, const Policy& policy);
 

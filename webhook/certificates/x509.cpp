@@ -65,12 +65,12 @@ bool add(X509* certificate, X509* issuer, int kind, const std::string& value) {
 bool set_serial(X509* certificate) {
   std::array<unsigned char, 16> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return false;
-  bytes[0] = static_cast<unsigned char>((bytes[0] & 0x7f) | 0x40);  // Positive, of full length.
+  bytes[0] = static_cast<unsigned char>((bytes[0] & 0x7f) | 0x40);  // positive, of full length
   const Number number(BN_bin2bn(bytes.data(), static_cast<int>(bytes.size()), nullptr));
   return BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
 }
 
-/// Everything but issuer, extensions and signature.
+/// A certificate without issuer, extensions and signature.
 Certificate blank(EVP_PKEY* key, const std::string& name, TimePoint from, TimePoint to) {
   Certificate certificate(X509_new());
   if (!certificate || X509_set_version(certificate.get(), 2) != 1 ||
@@ -79,7 +79,7 @@ Certificate blank(EVP_PKEY* key, const std::string& name, TimePoint from, TimePo
   }
   ASN1_TIME_set(X509_getm_notBefore(certificate.get()), Clock::to_time_t(from));
   ASN1_TIME_set(X509_getm_notAfter(certificate.get()), Clock::to_time_t(to));
-  // A common name has 64 characters at most; clients look at the alternative names only.
+  // A common name has at most 64 characters. Clients check only the alternative names.
   const std::string short_name = name.substr(0, 64);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
                              reinterpret_cast<const unsigned char*>(short_name.c_str()), -1, -1, 0);
@@ -90,16 +90,16 @@ Certificate blank(EVP_PKEY* key, const std::string& name, TimePoint from, TimePo
 
 Result<Pair> make_authority(const std::string& name, TimePoint now, std::chrono::seconds life) {
   const Key key(EVP_EC_gen("P-256"));
-  if (!key) return openssl_error("cannot make a key");
+  if (!key) return openssl_error("cannot create a key");
   const Certificate certificate = blank(key.get(), name, now - kBackdate, now + life);
-  if (!certificate) return openssl_error("cannot make a certificate");
+  if (!certificate) return openssl_error("cannot create a certificate");
   X509* raw = certificate.get();
   X509_set_issuer_name(raw, X509_get_subject_name(raw));
   if (!add(raw, raw, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
       !add(raw, raw, NID_key_usage, "critical,keyCertSign,cRLSign") ||
       !add(raw, raw, NID_subject_key_identifier, "hash") ||
       X509_sign(raw, key.get(), EVP_sha256()) == 0) {
-    return openssl_error("cannot make an authority");
+    return openssl_error("cannot create an authority");
   }
   return to_text(raw, key.get());
 }
@@ -110,10 +110,10 @@ Result<Pair> issue_leaf(const Pair& authority, const std::vector<std::string>& d
   const auto issuer_key = http::read_key(authority.key);
   if (!issuer || !issuer_key) return Error{"the authority cannot be read"};
   const Key key(EVP_EC_gen("P-256"));
-  if (!key) return openssl_error("cannot make a key");
+  if (!key) return openssl_error("cannot create a key");
   const TimePoint end = std::min(now + life, time_point(X509_get0_notAfter(issuer.get())));
   const Certificate certificate = blank(key.get(), dns_names.front(), now - kBackdate, end);
-  if (!certificate) return openssl_error("cannot make a certificate");
+  if (!certificate) return openssl_error("cannot create a certificate");
   X509* raw = certificate.get();
   X509_set_issuer_name(raw, X509_get_subject_name(issuer.get()));
   std::string names;
@@ -139,7 +139,7 @@ Result<std::string> cross_sign(const Pair& signer, const std::string& authority,
                                  time_point(X509_get0_notAfter(subject.get())));
   if (end <= now) return Error{"an authority has ended"};
   const Certificate certificate = blank(X509_get0_pubkey(subject.get()), {}, now - kBackdate, end);
-  if (!certificate) return openssl_error("cannot make a certificate");
+  if (!certificate) return openssl_error("cannot create a certificate");
   X509* raw = certificate.get();
   X509_set_subject_name(raw, X509_get_subject_name(subject.get()));
   X509_set_issuer_name(raw, X509_get_subject_name(issuer.get()));

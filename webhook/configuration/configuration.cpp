@@ -9,9 +9,9 @@ namespace {
 constexpr std::array<std::string_view, kOverrideCount> kOverrideNames = {
     "sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "image", "native"};
 
-/// Native sidecars are beta, and on by default, from here on.
+/// Native sidecars are beta, and on by default, from this version on.
 constexpr Version kFirstNative{1, 29};
-/// A server's kubelets are at most three minors older than itself.
+/// Kubelets are at most three minor versions older than their server.
 constexpr Version kFirstNativeByItself{1, 32};
 
 }  // namespace

@@ -1,7 +1,7 @@
-// What the operator decides about injection: an immutable value, shared by all threads.
+// The operator's configuration of injection: an immutable value, shared by all threads.
 //
-// A default-constructed Configuration holds the built-in defaults, with which everything works but
-// the sensor: without one, no pod is injected. configuration_file.h reads it from YAML or JSON.
+// A default-constructed Configuration holds the built-in defaults, which name no sensor: without
+// one, no pod is injected. configuration_file.h reads it from YAML or JSON.
 #pragma once
 
 #include <array>
@@ -18,20 +18,20 @@
 
 namespace sidetap::configuration {
 
-/// In which form the tap joins a pod.
+/// The form in which the tap joins a pod.
 enum class Native : std::uint8_t {
-  kAuto,    ///< As native sidecar from server 1.32 on (its kubelets are 1.29 or newer).
-  kAlways,  ///< As native sidecar: the operator knows that all kubelets are 1.29 or newer.
-  kNever,   ///< As plain container.
+  kAuto,    ///< A native sidecar from server 1.32 on (its kubelets are 1.29 or newer).
+  kAlways,  ///< A native sidecar: the operator knows that all kubelets are 1.29 or newer.
+  kNever,   ///< A plain container.
 };
 
-/// How the tap's container comes by NET_RAW.
+/// How the tap's container gets NET_RAW.
 enum class Capabilities : std::uint8_t {
-  kExplicit,        ///< Drop all, add NET_RAW.
+  kExplicit,        ///< Drops all capabilities and adds NET_RAW.
   kRuntimeDefault,  ///< The runtime's own set: passes the Pod Security level "baseline".
 };
 
-/// What a pod may change of its own tap, by the annotation "sidetap.io/" + name.
+/// What a pod may change about its own tap, with the annotation "sidetap.io/" + name.
 enum class Override : std::uint8_t {
   kSensor,
   kSnaplen,
@@ -48,16 +48,16 @@ using OverrideSet = std::bitset<kOverrideCount>;
 /// "sensor", "cpu-limit" and so on.
 std::string_view override_name(Override item);
 std::optional<Override> override_of_name(std::string_view name);
-/// All but the image, which would let a pod run foreign code with NET_RAW.
+/// Everything except the image, which would let a pod run any code with NET_RAW.
 OverrideSet default_overrides();
 
-/// A Kubernetes version without its patch: 1.32.
+/// A Kubernetes version without the patch level: 1.32.
 struct Version {
   unsigned major = 0;
   unsigned minor = 0;
   friend auto operator<=>(const Version&, const Version&) = default;
 };
-/// "1.32", "v1.32.4", "v1.31.2-eks-7f9249a", "1.30+"; nothing when it starts otherwise.
+/// Reads "1.32", "v1.32.4", "v1.31.2-eks-7f9249a" or "1.30+"; nothing if the text starts otherwise.
 std::optional<Version> parse_version(std::string_view text);
 
 /// Kubernetes quantities, as the operator wrote them.
@@ -76,9 +76,9 @@ struct Sidecar {
   Capabilities capabilities = Capabilities::kExplicit;
   Amounts requests{.cpu = "10m", .memory = "32Mi"};
   Amounts limits{.cpu = "500m", .memory = "64Mi"};
-  /// More variables; they win over the built-in ones.
+  /// More environment variables. They override the built-in ones.
   std::map<std::string, std::string, std::less<>> env;
-  /// Fields of the container as JSON text, by name; they take the place of the built-in ones.
+  /// Fields of the container as JSON text, by name. They replace the built-in ones.
   std::map<std::string, std::string> fields;
   OverrideSet overrides = default_overrides();
 };
@@ -90,39 +90,39 @@ struct LabelCondition {
   Operator op = Operator::kExists;
   std::vector<std::string> values;
 };
-/// Holds where all conditions hold.
+/// Matches if all conditions match.
 using LabelSelector = std::vector<LabelCondition>;
 
-/// Which pods are looked at.
+/// Which pods are considered.
 struct Injection {
-  std::optional<Version> server_version;  ///< Nothing: not known.
+  std::optional<Version> server_version;  ///< Nothing: unknown.
   std::string own_namespace;              ///< The webhook's.
   std::vector<std::string> excluded_namespaces;
-  std::vector<LabelSelector> excluded_pods;  ///< A pod that one of them selects is left alone.
-  bool force_jobs = false;                   ///< Pods of Jobs get a plain container too.
+  std::vector<LabelSelector> excluded_pods;  ///< A pod that matches one of them is not injected.
+  bool force_jobs = false;                   ///< Pods of Jobs also get a plain container.
 };
 
-/// Where the taps learn who else is tapped.
+/// The registry from which taps learn which peers are tapped.
 struct Registry {
   std::string address;              ///< HOST:PORT. Empty: no registry.
   std::string ca;                   ///< PEM.
-  bool token = true;                ///< The tap proves itself by a service account token.
+  bool token = true;                ///< The tap authenticates with a service account token.
   std::uint32_t token_life = 3600;  ///< Seconds.
 };
 
 struct Configuration {
-  /// What taps are told, whatever section has it. Without a sensor nothing is injected.
+  /// The settings of taps, from any section. Without a sensor, nothing is injected.
   tap::Values taps;
   Sidecar sidecar;
   Injection injection;
   Registry registry;
 };
 
-/// Are taps led to a registry that they have no CA for? A tap ends at once then.
+/// Whether taps get a registry's address but no CA for it. Such a tap ends at once.
 bool lacks_registry_ca(const Configuration& configuration);
-/// Will a pod get a native sidecar, when it says nothing about it?
+/// Whether a pod without an annotation of its own gets a native sidecar.
 bool native_by_default(const Configuration& configuration);
-/// Does the server certainly not know native sidecars? On such a server one would block its pod.
+/// Whether the server is known not to support native sidecars. There, one would block its pod.
 bool native_is_impossible(const Configuration& configuration);
 
 }  // namespace sidetap::configuration

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::uintmax_t kMaxFile = 4U << 20;
 
-/// Room is left for what is derived from it, the token volume's name.
+/// Leaves room for the name derived from it, that of the token volume.
 Result<std::string> check_container_name(std::string_view text) {
   if (!is_dns_label(text) || text.size() > 50)
     return Error{"lower-case letters, digits and hyphens, at most 50"};
@@ -61,7 +61,7 @@ void read_setting(const tap::Setting& setting, std::string_view key, Section& se
   }
 }
 
-/// The settings of taps that stand in the section of this name.
+/// Reads the tap settings in the section with this name.
 void read_settings(std::string_view name, Section& section, tap::Values& into) {
   for (const tap::Setting& setting : tap::kSettings) {
     const std::size_t dot = setting.key.find('.');
@@ -113,7 +113,7 @@ void read_env(Section section, Sidecar& into) {
   section.each([&](const std::string& name, const Tree& value) {
     if (const auto good = check_variable_name(name); !good)
       section.fail(name, "", good.error().text);
-    // What YAML takes for something else has lost how it was written: on has become true.
+    // YAML loses the spelling of other types: on becomes true.
     if (!value.is_string() && !value.is_number_integer())
       section.fail(name, shown(value), "a text; yes, no and fractions in quotes");
     into.env[name] = value.is_string() ? value.get<std::string>() : value.dump();
@@ -179,7 +179,8 @@ LabelCondition read_condition(Section section) {
   return condition;
 }
 
-/// As Kubernetes writes them. One without a condition is left out: it would select every pod.
+/// Reads a selector in Kubernetes syntax. Skips one without conditions, which would select every
+/// pod.
 void read_selector(Section section, std::vector<LabelSelector>& into) {
   LabelSelector selector;
   if (auto labels = section.section("matchLabels"))
@@ -214,7 +215,7 @@ void read_registry(Section section, Registry& into) {
   std::string word = "token";
   section.text("auth", word, one_of({"token", "none"}));
   into.token = word == "token";
-  // The API server accepts no shorter life.
+  // The API server accepts no shorter lifetime.
   section.number("tokenExpirationSeconds", into.token_life, 600, 86'400);
   section.finish();
 }

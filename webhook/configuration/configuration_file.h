@@ -1,5 +1,5 @@
-// The configuration file, YAML or JSON. Strict: an unknown key or a value of the wrong kind is one
-// line that names the file, the key, the value and what is accepted.
+// Reads the configuration file, YAML or JSON. Strict: for an unknown key or a wrong value, the
+// Error is one line that names the file, the key, the value and what is accepted.
 //
 //   sensor:
 //     address: 10.10.10.10        # HOST or HOST:PORT; several: a list, or separated by commas
@@ -44,7 +44,7 @@
 
 namespace sidetap::configuration {
 
-/// `name` stands for the file in error lines.
+/// `name` is the file's name in error lines.
 Result<Configuration> parse_configuration(std::string_view text, std::string_view name);
 /// Reads at most 4 MiB.
 Result<Configuration> load_configuration(const std::string& path);

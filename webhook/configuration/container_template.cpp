@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint32_t kMostInteger = 2'147'483'647;
 constexpr std::string_view kText = "a text; numbers, yes and no in quotes";
 
-// The values end up in the pod as they stand in the file, so a number is no text here.
+// The values reach the pod as written in the file, so a number is not accepted as a text here.
 
 void check_text(Section& section, std::string_view key, const Tree& value, const Check& check) {
   if (!value.is_string()) section.fail(key, shown(value), std::string(kText));
@@ -23,7 +23,7 @@ void check_text(Section& section, std::string_view key, const Tree& value, const
   if (!good) section.fail(key, shown(value), good.error().text);
 }
 
-/// Was it there?
+/// Returns whether the key is present.
 bool read_text(Section& section, std::string_view key, const Check& check = {}) {
   const Tree* const value = section.take(key);
   if (value != nullptr) check_text(section, key, *value, check);
@@ -34,7 +34,7 @@ void require_text(Section& section, std::string_view key, const Check& check = {
   if (!read_text(section, key, check)) section.fail(key, "", "a text; it is required");
 }
 
-/// How many they are.
+/// Returns the number of texts.
 std::size_t read_texts(Section& section, std::string_view key, const Check& check = {}) {
   const Tree* const value = section.take(key);
   if (value == nullptr) return 0;
@@ -54,7 +54,7 @@ bool read_boolean(Section& section, std::string_view key, bool fallback) {
   return fallback;
 }
 
-/// What a handler's or a source's mapping holds.
+/// One kind of handler or source.
 struct Kind {
   std::string_view name;
   void (*read)(Section section);
@@ -74,7 +74,7 @@ void read_exactly_one(Section& section, const std::array<Kind, N>& kinds) {
   if (count != 1) section.fail("", std::to_string(count) + " of them", "exactly one of " + names);
 }
 
-/// A number, or the name of a port: a service name by RFC 6335, with a letter in it.
+/// A number or the name of a port: a service name by RFC 6335 with at least one letter.
 void read_port(Section& section) {
   const Tree* const value = section.take("port");
   const std::string accepted = "a number from 1 to 65535, or the name of a port";
@@ -143,7 +143,7 @@ void read_probe(Section section, Probe probe) {
   for (const char* key :
        {"failureThreshold", "initialDelaySeconds", "periodSeconds", "timeoutSeconds"})
     read_number(section, key, 0);
-  // The API server takes no other than 1 where a failure ends the container; 0 becomes 1.
+  // The API server accepts only 1 if a failure ends the container. 0 becomes 1.
   read_number(section, "successThreshold", 0, probe == Probe::kReadiness ? kMostInteger : 1);
   if (probe != Probe::kReadiness) read_number(section, "terminationGracePeriodSeconds", 1);
   section.finish();
@@ -187,7 +187,7 @@ Result<std::string> check_capability(std::string_view text) {
   return std::string(text);
 }
 
-/// Seccomp and AppArmor alike: a file of the node's, or none.
+/// For seccomp and AppArmor: a file on the node, or none.
 void read_profile(Section section) {
   const Tree* const type = section.take("type");
   require_text(section, "type", one_of({"RuntimeDefault", "Localhost", "Unconfined"}));
@@ -236,7 +236,7 @@ void read_security_context(Section section) {
   section.finish();
 }
 
-/// Fields of a container that the webhook writes itself.
+/// Refuses fields that the webhook writes itself.
 void refuse_other_fields(Section& section) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kOthers = {
       {{"name", "the key sidecar.name instead"},

@@ -1,5 +1,5 @@
-// The operator's own fields of the tap's container, checked as the API server and the node will
-// check them: what they refuse would keep every tapped pod from starting.
+// Checks the operator's own fields of the tap's container as the API server and the node do. A
+// field that they refuse would keep every tapped pod from starting.
 #pragma once
 
 #include <map>

@@ -19,7 +19,7 @@ bool all(std::string_view text, Predicate&& predicate) {
   return std::all_of(text.begin(), text.end(), predicate);
 }
 
-/// Letters, digits and hyphens, no hyphen at either end; several with dots between them.
+/// Labels of letters, digits and hyphens, without a hyphen at either end, separated by dots.
 bool is_host_name(std::string_view text) {
   for (;;) {
     const std::size_t dot = std::min(text.find('.'), text.size());
@@ -50,7 +50,8 @@ bool is_registry(std::string_view text) {
   return is_host_name(text.substr(0, colon)) && !port.empty() && all(port, is_digit);
 }
 
-/// Lower-case letters and digits, between them one dot, one or two underscores, or any hyphens.
+/// Lower-case letters and digits, separated by one dot, one or two underscores, or any number of
+/// hyphens.
 bool is_name(std::string_view text) {
   const auto is_good = [](char c) { return is_lower(c) || is_digit(c); };
   if (text.empty() || !is_good(text.front()) || !is_good(text.back())) return false;

@@ -1,5 +1,6 @@
-// References of container images, by the grammar of the distribution project, which every runtime
-// reads: [REGISTRY[:PORT]/]NAME[/NAME...][:TAG][@DIGEST]. What is none keeps its pod from starting.
+// Checks references of container images by the grammar of the distribution project, which every
+// runtime reads: [REGISTRY[:PORT]/]NAME[/NAME...][:TAG][@DIGEST]. An invalid reference keeps its
+// pod from starting.
 #pragma once
 
 #include <string_view>

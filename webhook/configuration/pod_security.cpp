@@ -40,7 +40,7 @@ bool security_context_passes(const Json& context) {
          (is_unset(type) || is_one_of(type, kTypes));
 }
 
-/// Of a probe or of a handler: it must not lead to another host (from server 1.34 on).
+/// Whether a probe or handler names no other host, which "baseline" requires from server 1.34 on.
 bool stays_in_the_pod(const Json& handler) {
   return is_unset(member(member(handler, "httpGet"), "host")) &&
          is_unset(member(member(handler, "tcpSocket"), "host"));

@@ -1,20 +1,20 @@
-// What the Pod Security level "baseline" takes of a tap's container
+// What the Pod Security level "baseline" accepts in a tap's container
 // (https://kubernetes.io/docs/concepts/security/pod-security-standards/). Pure.
 //
-// At "privileged" every tap is taken, at "restricted" none: it is root. The chart has the same
-// rules (deploy/helm/sidetap/templates/_pod_security.tpl), by which it says what the API server
-// asks about.
+// The level "privileged" accepts every tap; "restricted" accepts none, because a tap runs as root.
+// The chart has the same rules (deploy/helm/sidetap/templates/_pod_security.tpl) and uses them to
+// select what the API server asks about.
 #pragma once
 
 #include "webhook/configuration/configuration.h"
 
 namespace sidetap::configuration {
 
-/// Does a pod that passes "baseline" still pass it with this tap?
+/// Whether a pod that passes "baseline" still passes it with this tap.
 bool passes_baseline(const Sidecar& sidecar);
 
-/// The same tap in a form that passes: the runtime's capabilities, and without those of the
-/// operator's own fields that "baseline" refuses.
+/// The same tap in a form that passes: with the runtime's capabilities, and without the operator's
+/// fields that "baseline" refuses.
 Sidecar at_baseline(Sidecar sidecar);
 
 }  // namespace sidetap::configuration

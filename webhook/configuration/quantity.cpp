@@ -34,7 +34,7 @@ std::optional<double> unit_of(std::string_view suffix) {
   return found->second;
 }
 
-/// "e3", "E-2": an exponent takes the place of a suffix.
+/// "e3", "E-2": an exponent replaces a suffix.
 std::optional<double> exponent_of(std::string_view suffix) {
   if (suffix.size() < 2 || (suffix[0] != 'e' && suffix[0] != 'E')) return std::nullopt;
   suffix.remove_prefix(1);
@@ -50,7 +50,7 @@ std::optional<double> exponent_of(std::string_view suffix) {
 
 std::optional<double> parse_quantity(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
-  // from_chars would take "-1", "inf" and "nan" too.
+  // from_chars would also accept "-1", "inf" and "nan".
   if (text.empty() || !((text[0] >= '0' && text[0] <= '9') || text[0] == '.')) return std::nullopt;
   const char* const end = text.data() + text.size();
   double number = 0;
@@ -61,7 +61,7 @@ std::optional<double> parse_quantity(std::string_view text) {
   if (!unit) unit = exponent_of(suffix);
   if (!unit) return std::nullopt;
   const double amount = number * *unit;
-  // Written so that what is no number (0e999 by doubles) is none either.
+  // Negated so that NaN (0e999 in doubles) also fails.
   if (!(amount < kMost)) return std::nullopt;
   return amount;
 }

@@ -1,5 +1,5 @@
-// Kubernetes quantities ("500m", "0.5", "64Mi", "1e3"), by the grammar of apimachinery's
-// resource.ParseQuantity: what the API server cannot decode is none.
+// Reads Kubernetes quantities ("500m", "0.5", "64Mi", "1e3") by the grammar of apimachinery's
+// resource.ParseQuantity. A text that the API server cannot decode is not a quantity.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,8 @@
 
 namespace sidetap::configuration {
 
-/// The amount; nothing when the text is no quantity, or one that no request or limit can be:
-/// negative, or larger than 2^63-1, which is where Kubernetes stops counting.
+/// The amount in base units; nothing if the text is not a quantity or cannot be a request or limit:
+/// negative, or larger than 2^63-1, the maximum in Kubernetes.
 std::optional<double> parse_quantity(std::string_view text);
 
 }  // namespace sidetap::configuration

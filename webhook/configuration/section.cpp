@@ -39,7 +39,7 @@ const Tree* Section::take(std::string_view key) {
 std::string Section::scalar_text(std::string_view key, const Tree& value) const {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return value.dump();
-  // A float has lost how it was written: 1.30 has become 1.3.
+  // A float loses its spelling: 1.30 becomes 1.3.
   const bool number = value.is_number_float() || value.is_binary();
   fail(key, shown(value), number ? "a text: put it in quotes" : "a text");
 }

@@ -1,4 +1,4 @@
-// One mapping of the configuration file, read strictly.
+// Reads one mapping of the configuration file strictly.
 #pragma once
 
 #include <cstdint>
@@ -17,26 +17,27 @@ namespace sidetap::configuration {
 using yaml::shown;
 using yaml::Tree;
 
-/// Thrown by Section and caught where the file is read: one line for the operator.
+/// Thrown by Section and caught where the file is read. Holds one line for the operator.
 struct Fault {
   std::string text;
 };
 
-/// Gives the value to keep, or what would be accepted.
+/// Returns the value to keep; the Error says what is accepted.
 using Check = config::Parser<std::string>;
 using config::one_of;
 
-/// Reads the keys of a mapping into targets that keep their defaults where a key is missing or
-/// null. Throws Fault at the first value that is not accepted. finish() finds keys that nobody
+/// Reads the keys of a mapping into targets. A target keeps its default if the key is missing or
+/// null. Throws Fault at the first value that is not accepted. finish() throws for keys that nobody
 /// read.
 class Section {
  public:
-  /// `path` is where the mapping stands in the file ("sidecar.resources"), empty at the top.
-  /// `lines`, if given, tells the lines of keys in faults; both must outlive the section.
+  /// `path` is the mapping's place in the file ("sidecar.resources"), empty at the top. `lines`, if
+  /// given, supplies the line numbers in faults. `tree` and `lines` must outlive the section.
   Section(const Tree& tree, std::string file, std::string path, const yaml::Lines* lines = nullptr);
 
   void text(std::string_view key, std::string& into, const Check& check = {});
-  /// A list of texts, or one text with commas; `into` is the text with commas, checked as a whole.
+  /// A list of texts, or one comma-separated text. `into` receives the comma-separated text,
+  /// checked as a whole.
   void list(std::string_view key, std::string& into, const Check& check);
   std::optional<std::vector<std::string>> texts(std::string_view key, const Check& check = {});
   void number(std::string_view key, std::uint32_t& into, std::uint32_t least, std::uint32_t most);
@@ -46,9 +47,9 @@ class Section {
   std::vector<Section> section_list(std::string_view key);
   /// A mapping, or a list of them.
   std::vector<Section> sections(std::string_view key);
-  /// The value as it is, for what has rules of its own; null: not there.
+  /// The unchecked value, for keys with rules of their own; null if there is none.
   const Tree* take(std::string_view key);
-  /// Every member, whatever its key.
+  /// Visits every member.
   void each(const std::function<void(const std::string& key, const Tree& value)>& visit);
   void finish();
 
@@ -58,7 +59,7 @@ class Section {
 
  private:
   std::string place(std::string_view key) const;
-  /// " (line 7)" for a place; empty where it is not known.
+  /// " (line 7)" for a place; empty if the line is unknown.
   std::string line_of(const std::string& place) const;
   std::string scalar_text(std::string_view key, const Tree& value) const;
   std::string checked(std::string_view key, const std::string& text, const Check& check) const;

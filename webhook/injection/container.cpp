@@ -9,7 +9,7 @@ namespace {
 using configuration::Configuration;
 using json::JsonWriter;
 
-/// The environment, in which the operator's own variables win.
+/// Writes the environment. The operator's own variables take precedence.
 class Environment {
  public:
   using Extra = decltype(configuration::Sidecar::env);
@@ -19,7 +19,7 @@ class Environment {
     if (extra_.contains(name)) return;
     json_.begin_object().member("name", name).member("value", value).end_object();
   }
-  /// By the downward API: the node fills it in when the pod starts.
+  /// From the downward API: the kubelet sets the value when the pod starts.
   void field(std::string_view name, std::string_view path) {
     if (extra_.contains(name)) return;
     json_.begin_object().member("name", name).key("valueFrom").begin_object();
@@ -120,7 +120,7 @@ std::string container_json(const Settings& settings, std::string_view volume,
   std::string text;
   text.reserve(2560 + configuration.registry.ca.size());
   JsonWriter json(text);
-  // A field that the operator gives takes the place of the built-in one.
+  // A field from the operator replaces the built-in one.
   const auto field = [&](std::string_view name, auto&& write) {
     if (sidecar.fields.contains(std::string(name))) return;
     json.key(name);

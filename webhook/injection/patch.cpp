@@ -13,19 +13,19 @@ using configuration::Configuration;
 using json::JsonWriter;
 using pods::Pod;
 
-/// Bytes of all operations but the one that adds the container, for most pods.
+/// Bytes of all operations except the one that adds the container, for most pods.
 constexpr std::size_t kOtherOperations = 1024;
 
 /// Writes the operations.
 class Patch {
  public:
-  /// `size`: about how long it will be.
+  /// `size` is the approximate length.
   explicit Patch(std::size_t size) : json_(text_) {
     text_.reserve(size);
     json_.begin_array();
   }
 
-  /// The value is JSON.
+  /// `value` is JSON.
   void add(std::string_view path, std::string_view value) {
     json_.begin_object().member("op", "add").member("path", path).key("value").raw(value);
     json_.end_object();
@@ -46,7 +46,7 @@ std::string json_string(std::string_view value) {
   return text;
 }
 
-/// Adds to the end of a list that may not be there.
+/// Appends to a list, and creates the list if it is missing.
 void add_to_list(Patch& patch, bool there, const std::string& path, const std::string& value) {
   if (there)
     patch.add(path + "/-", value);
@@ -54,11 +54,11 @@ void add_to_list(Patch& patch, bool there, const std::string& path, const std::s
     patch.add(path, "[" + value + "]");
 }
 
-/// A name for the tap's volume that no volume of the pod has.
+/// A name for the tap's volume that the pod does not use yet.
 std::string free_volume_name(const Pod& pod, const std::string& wanted) {
   const auto& present = pod.volumes.all;
   if (std::find(present.begin(), present.end(), wanted) == present.end()) return wanted;
-  // A hostile pod may have taken many.
+  // A hostile pod may use many of the names.
   std::vector<std::string_view> taken = present;
   std::sort(taken.begin(), taken.end());
   std::string name;
@@ -67,7 +67,7 @@ std::string free_volume_name(const Pod& pod, const std::string& wanted) {
   return name;
 }
 
-/// The name of the volume that lies where the API token would; empty: none is needed.
+/// The name of the volume to mount in place of the API token; empty if none is needed.
 std::string volume_name(const Pod& pod, const Configuration& configuration) {
   const std::string& name = configuration.sidecar.name;
   if (has_token(configuration)) return free_volume_name(pod, name + "-token");
@@ -92,7 +92,7 @@ std::string volume_json(std::string_view name, const Configuration& configuratio
   return text;
 }
 
-/// Names of the secrets that the pod has not yet.
+/// The names of the secrets that the pod does not have yet.
 std::vector<std::string> missing_secrets(const Pod& pod, const std::vector<std::string>& wanted) {
   const auto& present = pod.image_pull_secrets.all;
   std::vector<std::string> missing;
@@ -153,7 +153,7 @@ void add_annotations(Patch& patch, const Pod& pod,
   patch.add(pod.has_metadata ? "/metadata/annotations" : "/metadata", text);
 }
 
-/// The volume must not keep the autoscaler from removing a node.
+/// Adds the volume to the annotation, so that it does not keep the autoscaler from removing a node.
 std::string safe_to_evict(const Pod& pod, const std::string& volume) {
   return pod.safe_to_evict.empty() ? volume : std::string(pod.safe_to_evict) + "," + volume;
 }
@@ -163,7 +163,7 @@ void add_container(Patch& patch, const Pod& pod, Form form, const std::string& c
     patch.add("/spec/containers/-", container);
   else if (pod.init_containers().empty())
     add_to_list(patch, pod.has_init_containers, "/spec/initContainers", container);
-  else  // First, so that it sees the traffic of the other init containers too.
+  else  // first, so that it also captures the traffic of the other init containers
     patch.add("/spec/initContainers/0", container);
 }
 

@@ -1,5 +1,5 @@
-// The JSON Patch (RFC 6902) that makes a pod a tapped pod: operations `add` only, on the pod's raw
-// JSON, so that what the webhook does not know stays as it is.
+// Builds the JSON Patch (RFC 6902) that adds the tap to a pod. It consists only of `add` operations
+// on the pod's raw JSON, so that fields unknown to the webhook do not change.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,11 @@
 
 namespace sidetap::injection {
 
-/// The pod has no fault.
+/// `pod` must have no fault.
 std::string inject_patch(const pods::Pod& pod, const Settings& settings,
                          const configuration::Configuration& configuration);
 
-/// Puts back the restartPolicy of the sidecar, init container number `index`.
+/// Restores the restartPolicy of the sidecar, the init container at `index`.
 std::string restore_patch(std::size_t index);
 
 }  // namespace sidetap::injection

@@ -18,7 +18,7 @@ using configuration::Override;
 using pods::Pod;
 using pods::warning;
 
-/// Puts the value where it belongs, or says what would be accepted.
+/// Stores the value in the target, or returns what is accepted.
 template <typename Target, typename T>
 Result<void> put(Target& target, Result<T> checked) {
   if (!checked) return checked.error();
@@ -98,18 +98,17 @@ void apply_or_warn(const pods::Annotation& annotation, const Configuration& conf
   }
 }
 
-/// A request above its limit would have the pod refused.
+/// Lowers a request to its limit: the API server refuses a pod with a higher request.
 void lower(std::string& request, const std::string& limit) {
   if (configuration::parse_quantity(request).value_or(0) >
       configuration::parse_quantity(limit).value_or(0))
     request = limit;
 }
 
-/// Istio's agent and proxy listen there, whichever of these ports its container declares.
+/// Istio's agent and proxy listen on these ports, whether or not their container declares them.
 bool is_of_istio(std::uint16_t port) { return port >= 15'000 && port <= 15'099; }
 
-/// The configured port, or the next one that is neither Istio's nor declared by a container of the
-/// pod.
+/// The configured port, or the next one that is neither Istio's nor declared by a container.
 std::uint16_t free_status_port(const Pod& pod, std::uint16_t wanted) {
   std::uint16_t port = wanted;
   while (port < 65'535 &&
@@ -130,8 +129,8 @@ void settle_resources(const Pod& pod, Settings& settings) {
   lower(settings.requests.cpu, settings.limits.cpu);
   lower(settings.requests.memory, settings.limits.memory);
   if (pods::is_guaranteed(pod)) settings.requests = settings.limits;
-  // What the pod has as a whole bounds every container in it; figures of ours could exceed it, and
-  // the pod would be refused.
+  // Pod-level resources bound every container. The tap's amounts could exceed them, and the API
+  // server would refuse the pod.
   if (pod.bounds_cpu) settings.requests.cpu = settings.limits.cpu = {};
   if (pod.bounds_memory) settings.requests.memory = settings.limits.memory = {};
 }

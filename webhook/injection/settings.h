@@ -1,4 +1,5 @@
-// What one pod's sidecar is to be: the operator's template and what the pod may change of it.
+// The settings of one pod's sidecar: the operator's template with the changes that the pod may
+// make.
 #pragma once
 
 #include <cstdint>
@@ -13,33 +14,34 @@
 
 namespace sidetap::injection {
 
-/// In which form a pod gets the sidecar.
+/// The form of the sidecar in a pod.
 enum class Form : bool { kContainer, kNative };
 
 struct Settings {
   Form form = Form::kContainer;
   std::string image;
   std::uint16_t status_port = 0;
-  configuration::Amounts requests;  ///< An amount that is empty is not written; as of limits.
+  configuration::Amounts requests;  ///< An empty amount is not written; the same for limits.
   configuration::Amounts limits;
-  /// What this pod's tap is told in place of the configuration's.
+  /// Settings of this pod's tap that override the configuration's.
   std::vector<std::pair<const tap::Setting*, std::string>> own;
 
   void tell(const tap::Setting& setting, std::string value);
-  /// What the tap is told. Valid while `configuration` and this object are.
+  /// The effective value of a setting. Valid as long as `configuration` and this object.
   std::string_view told(const tap::Setting& setting,
                         const configuration::Configuration& configuration) const;
 };
 
-// What decides whether there is a sidecar at all.
+// These decide whether there is a sidecar at all.
 
-/// As settle() will find it.
+/// The same form that settle() chooses.
 Form form_of(const pods::Pod& pod, const configuration::Configuration& configuration);
-/// Without an address the tap would end at once, again and again. Passive mode needs none.
+/// Whether the tap has a sensor, or needs none because of passive mode. Without one, it would exit
+/// at once, again and again.
 bool has_sensor(const pods::Pod& pod, const configuration::Configuration& configuration);
 
-/// `warnings` gains one line for each annotation of the pod that is not applied, with the reason,
-/// and for what the sidecar does to this pod.
+/// Appends one line to `warnings` for each annotation of the pod that is not applied, with the
+/// reason, and for each side effect of the sidecar on this pod.
 Settings settle(const pods::Pod& pod, const configuration::Configuration& configuration,
                 std::vector<std::string>& warnings);
 

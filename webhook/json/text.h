@@ -1,4 +1,4 @@
-// JSON as text: written piece by piece, without a tree.
+// Writes JSON text piece by piece, without a tree.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace sidetap::json {
 
-/// Appends to a string that it does not own. The caller keeps the grammar (a key before each value
-/// of an object, every begin with its end); commas and escapes come by themselves. Texts must be
+/// Appends to a string that it does not own. The caller follows the grammar (a key before each
+/// value of an object, an end for every begin); the writer adds commas and escapes. Texts must be
 /// UTF-8.
 class JsonWriter {
  public:
@@ -22,7 +22,7 @@ class JsonWriter {
   JsonWriter& string(std::string_view value);
   JsonWriter& number(std::int64_t value);
   JsonWriter& boolean(bool value);
-  /// A value that is JSON already.
+  /// A value that is already JSON.
   JsonWriter& raw(std::string_view json);
 
   JsonWriter& member(std::string_view name, std::string_view value) {
@@ -38,9 +38,9 @@ class JsonWriter {
   bool comma_ = false;
 };
 
-/// Appends `text` with JSON's escapes, without quotes around it.
+/// Appends `text` with JSON's escapes, without surrounding quotes.
 void append_escaped(std::string& out, std::string_view text);
-/// One step of a JSON pointer (RFC 6901): "~" and "/" escaped.
+/// One step of a JSON pointer (RFC 6901), with "~" and "/" escaped.
 std::string pointer_step(std::string_view key);
 
 }  // namespace sidetap::json

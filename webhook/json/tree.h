@@ -1,4 +1,4 @@
-// Reading a parsed document without surprises: what is missing or of another kind is nothing.
+// Reads a parsed document without errors: a value that is missing or of the wrong kind is nothing.
 #pragma once
 
 #include <array>
@@ -10,11 +10,11 @@
 
 namespace sidetap::json {
 
-/// A value of a parsed document. Valid, as all texts that come out of it, while the document lives.
+/// A value of a parsed document. It and all its texts are valid as long as the document.
 using Value = simdjson::dom::element;
 
-/// The member `key` of an object; nothing when there is none, when it is null, or when `value` is
-/// no object. Of members with the same key the first counts.
+/// The member `key` of an object; nothing if it is missing or null, or if `value` is not an object.
+/// If a key occurs twice, the first one counts.
 inline std::optional<Value> find(Value value, std::string_view key) {
   simdjson::dom::object object;
   Value member;
@@ -25,7 +25,7 @@ inline std::optional<Value> find(const std::optional<Value>& value, std::string_
   return value ? find(*value, key) : std::nullopt;
 }
 
-/// Several members at once, each as find() gives it, in one pass over the object:
+/// Finds several members as find() does, in one pass over the object:
 /// `const auto [name, ports] = pick(container, "name", "ports");`
 template <typename... Keys>
 std::array<std::optional<Value>, sizeof...(Keys)> pick(const std::optional<Value>& value,
@@ -53,11 +53,11 @@ inline std::optional<std::string_view> as_text(const std::optional<Value>& value
   if (!value || value->get(text)) return std::nullopt;
   return text;
 }
-/// Empty when it is not there or no text.
+/// Empty if there is no value or it is not a string.
 inline std::string_view text_or_empty(const std::optional<Value>& value) {
   return as_text(value).value_or(std::string_view());
 }
-/// The text of a member; empty when it is not there or no text.
+/// The text of a member; empty if it is missing or not a string.
 inline std::string_view text_of(const std::optional<Value>& value, std::string_view key) {
   return text_or_empty(find(value, key));
 }
@@ -71,7 +71,8 @@ inline std::optional<simdjson::dom::array> as_array(const std::optional<Value>& 
   if (!value || value->get(array)) return std::nullopt;
   return array;
 }
-/// How many elements an array has; 0 when it is none. Stops counting at 16,777,215.
+/// The number of elements of an array; 0 if the value is not an array. Stops counting at
+/// 16,777,215.
 inline std::size_t size_of(const std::optional<Value>& value) {
   const auto array = as_array(value);
   return array ? array->size() : 0;

@@ -14,7 +14,7 @@ void add(std::vector<std::string>& resources, const std::string& resource) {
     resources.push_back(resource);
 }
 
-/// Without a metric the API server puts CPU there.
+/// Without any metric, the API server adds CPU as the default.
 std::vector<std::string> summed_by_metrics(const Tree& spec) {
   std::vector<std::string> resources;
   const Tree& metrics = member(spec, "metrics");
@@ -25,7 +25,7 @@ std::vector<std::string> summed_by_metrics(const Tree& spec) {
   return resources;
 }
 
-/// KEDA makes a HorizontalPodAutoscaler of it.
+/// KEDA creates a HorizontalPodAutoscaler from it.
 std::vector<std::string> summed_by_triggers(const Tree& spec) {
   std::vector<std::string> resources;
   const Tree& triggers = member(spec, "triggers");

@@ -73,7 +73,7 @@ struct NamespaceLabels {
   bool known = true;  ///< The manifests or the arguments say so.
 };
 
-/// What a command works on.
+/// The input of a command.
 struct Job {
   std::string program;
   Options options;
@@ -90,8 +90,8 @@ struct Job {
   std::string namespace_of(const PodPlace& place) const {
     return place.namespace_name.empty() ? options.namespace_name : place.namespace_name;
   }
-  /// Who runs this on manifests alone wants to see them injected: a namespace of which nothing is
-  /// known counts as enabled.
+  /// Users who run this on manifests alone want to see them injected, so an unknown namespace
+  /// counts as enabled.
   NamespaceLabels labels_of(const std::string& namespace_name) const {
     const auto found = namespaces.find(namespace_name);
     if (found != namespaces.end()) return {found->second};
@@ -127,7 +127,7 @@ Result<void> load_manifests(Job& job) {
   return {};
 }
 
-/// Parses and loads; a number is the exit status.
+/// Parses the arguments and loads the input. Returns an exit status if the command ends here.
 std::optional<int> prepare(std::span<const char* const> arguments, const std::string& summary,
                            Job& job) {
   config::OptionSet set(job.program, summary);
@@ -153,12 +153,12 @@ std::string title(const PodPlace& place, const std::string& namespace_name) {
   return place.kind + " " + namespace_name + "/" + (place.name.empty() ? "(no name)" : place.name);
 }
 
-/// A line on standard error about something in a document.
+/// Prints a line about a document on standard error.
 void tell(const Job& job, std::size_t document, const std::string& what) {
   std::cerr << job.file() << ": document " << document + 1 << ": " << what << '\n';
 }
 
-/// What cannot be read is left as it stands, so that who applies the output is told of it too.
+/// Prints unreadable documents unchanged, so that whoever applies the output also gets an error.
 void print(const Job& job) {
   bool first = true;
   for (std::size_t i = 0; i < job.trees.size(); ++i) {
@@ -182,8 +182,8 @@ void tell_fault(Job& job, std::size_t i) {
   job.status = 1;
 }
 
-/// Calls `visit(document, place)` for every pod, and tells of what stands in the way of others.
-/// Nothing was visited: false.
+/// Calls `visit(document, place)` for every pod, and reports why others cannot be visited. Returns
+/// false if nothing was visited.
 template <typename Visit>
 bool each_pod(Job& job, Visit&& visit) {
   bool any = false;
@@ -206,7 +206,7 @@ bool each_pod(Job& job, Visit&& visit) {
   return any;
 }
 
-/// What the autoscalers among the manifests make of a tap in the pods of a workload.
+/// Warnings about autoscalers in the manifests that a tap in this workload's pods affects.
 std::vector<std::string> autoscaler_warnings(const PodPlace& place, const Job& job) {
   std::vector<std::string> warnings;
   for (const Autoscaler& autoscaler : job.autoscalers) {
@@ -297,8 +297,8 @@ void inject(std::size_t document, const PodPlace& place, Job& job) {
   }
 }
 
-/// The cluster's configuration holds no CA: the webhook there has it from its certificates. A tap
-/// that is led to the registry without one ends at once.
+/// The cluster's configuration holds no CA, because the webhook there takes it from its
+/// certificates. A tap with a registry but without its CA ends at once.
 void leave_out_untrusted_registry(Configuration& configuration) {
   if (!configuration::lacks_registry_ca(configuration)) return;
   std::cerr << "sidetap-webhook inject: the taps are not led to the registry "

@@ -19,7 +19,7 @@ bool has_template(const std::string& kind) {
   return std::find(kWithTemplate.begin(), kWithTemplate.end(), kind) != kWithTemplate.end();
 }
 
-/// The way to the pod in an object of a kind that is known; empty: it is none of these.
+/// The path to the pod in an object of a known kind; empty for other kinds.
 std::vector<std::string_view> way_to_pod(const std::string& kind) {
   if (kind == "PodTemplate") return {"template"};
   if (kind == "CronJob") return {"spec", "jobTemplate", "spec", "template"};
@@ -27,7 +27,7 @@ std::vector<std::string_view> way_to_pod(const std::string& kind) {
   return {};
 }
 
-/// Null: it is not there.
+/// Null if there is none.
 Tree* pod_of(Tree& document, const std::string& kind) {
   if (kind == "Pod") return &document;
   const auto way = way_to_pod(kind);
@@ -41,7 +41,7 @@ Tree* pod_of(Tree& document, const std::string& kind) {
   return known ? pod : nullptr;
 }
 
-/// Another API may have a Job of its own, whose pods stand elsewhere.
+/// Another API may have its own Job, whose pods are elsewhere.
 bool is_of_kubernetes(const Tree& document) {
   const std::string version = text_of(document, "apiVersion");
   return version == "v1" || version.starts_with("apps/") || version.starts_with("batch/");
@@ -75,13 +75,13 @@ void add_labels(const Tree& document, std::map<std::string, Labels>& all) {
     if (value.is_string()) labels[key] = value.get<std::string>();
 }
 
-/// What the pod says of itself in its "labels" or "annotations"; null: nothing.
+/// The value of the inject key in the pod's "labels" or "annotations"; null if there is none.
 Tree* said_in(Tree* pod, std::string_view map) {
   return find_member(find_member(find_member(pod, "metadata"), map), pods::kInjectKey);
 }
 
-/// An entry that selects pods by their label keeps the API server from asking about these, whatever
-/// their annotation says: the chart's for enabled namespaces, and on an old server the other too.
+/// Whether an entry's label selector excludes the pod, whatever its annotation says. The chart's
+/// entry for enabled namespaces has such a selector, and on an old server so does the other one.
 bool label_declines(Tree* pod, admission::Entry entry, const configuration::Configuration& by) {
   const Tree* const said = said_in(pod, "labels");
   return said != nullptr && *said == "false" &&
@@ -154,7 +154,7 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
   yaml::as_json_numbers(pod);
   const Tree& metadata = member(pod, "metadata");
   if (place.of_job && (metadata.is_null() || metadata.is_object())) {
-    // What the Job controller will write. Metadata of another kind admission refuses.
+    // Adds what the Job controller will write. Admission refuses metadata of another kind.
     pod["metadata"]["ownerReferences"] = Tree::array({{{"apiVersion", "batch/v1"},
                                                        {"kind", "Job"},
                                                        {"name", place.name},
@@ -176,7 +176,7 @@ Fate admit_place(const PodPlace& place, const std::string& namespace_name, const
 Result<void> apply(const admission::Answer& answer, Tree& pod) {
   if (answer.patch.empty()) return {};
   try {
-    // A template may do without metadata, which admission saw if a Job's owner had to be written.
+    // A template may lack metadata, which admission saw only if a Job's owner was added.
     if (!pod.contains("metadata") || pod["metadata"].is_null()) pod["metadata"] = Tree::object();
     Tree patch = Tree::parse(answer.patch);
     for (Tree& operation : patch) {

@@ -1,4 +1,4 @@
-// Pods in Kubernetes manifests: where they stand, and what admission makes of each.
+// Finds pods in Kubernetes manifests, and applies admission to them.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +18,16 @@ namespace sidetap::offline {
 using yaml::Tree;
 using Labels = std::map<std::string, std::string>;
 
-/// A pod, or the template from which a workload makes its pods.
+/// A pod, or the template from which a workload creates its pods.
 struct PodPlace {
-  Tree* pod = nullptr;         ///< Has `metadata` and `spec`; in a document.
-  std::string kind;            ///< Of what holds it: "Deployment", "Pod".
+  Tree* pod = nullptr;         ///< Has `metadata` and `spec`. Part of a document.
+  std::string kind;            ///< Of the object that holds it: "Deployment", "Pod".
   std::string name;            ///< Its name or generateName; may be empty.
-  std::string namespace_name;  ///< Empty: the document does not say.
-  bool of_job = false;         ///< A Job makes it.
+  std::string namespace_name;  ///< Empty: not in the document.
+  bool of_job = false;         ///< A Job creates it.
 };
 
-/// A workload of Kubernetes without the template that it makes its pods from.
+/// A Kubernetes workload without the template for its pods.
 struct WithoutPod {
   std::string kind;
   std::string name;
@@ -35,42 +35,43 @@ struct WithoutPod {
   std::string what;  ///< "spec.template is missing".
 };
 
-/// Every pod and pod template of a document, also inside Lists, in order. A workload of a kind that
-/// is not known counts by its spec.template.spec.containers. `without`, if given, gets the others.
+/// Every pod and pod template of a document, in order, including those inside Lists. A workload of
+/// an unknown kind counts if it has spec.template.spec.containers. `without`, if given, receives
+/// the workloads without a template.
 std::vector<PodPlace> find_pods(Tree& document, std::vector<WithoutPod>* without = nullptr);
 
-/// Labels of the Namespace objects among the documents, also inside Lists, by name.
+/// The labels of the Namespace objects in the documents, including those inside Lists, by name.
 std::map<std::string, Labels> namespace_labels(std::vector<Tree>& documents);
 
-/// Which webhook entry would call for pods of a namespace with these labels.
+/// The webhook entry that would call for pods of a namespace with these labels.
 admission::Entry entry_of(const Labels& labels);
 
-/// Why the API server asks nobody, though namespace or pod asks for a tap.
+/// Why the API server does not call the webhook, although the namespace or the pod asks for a tap.
 enum class Unasked : std::uint8_t {
-  kNo,           ///< It asks, or nothing is asked for.
-  kPodSecurity,  ///< The namespace enforces a level that would refuse the pod for its tap.
-  kAnnotation,   ///< The pod asks by its annotation, which this server's selectors do not see.
+  kNo,           ///< It calls, or nobody asks for a tap.
+  kPodSecurity,  ///< The namespace enforces a level that would refuse the pod because of its tap.
+  kAnnotation,   ///< The pod asks with an annotation, which this server's selectors cannot match.
 };
 
 inline constexpr std::string_view kPodSecurityLevel = "pod-security.kubernetes.io/enforce";
-/// Would the namespace's Pod Security level refuse a pod for its tap? The chart's entries leave out
-/// the same levels.
+/// Whether the namespace's Pod Security level would refuse a pod because of its tap. The chart's
+/// entries exclude the same levels.
 bool refuses_tap(const Labels& labels, const configuration::Configuration& configuration);
 
-/// Does the server know conditions on what is asked about (1.28)? Before, labels alone select.
+/// Whether the server supports match conditions (1.28). Older servers select by labels only.
 bool sees_annotations(const configuration::Configuration& configuration);
 
-/// What becomes of the creation of a pod.
+/// The outcome of a pod's creation.
 struct Fate {
   Unasked unasked = Unasked::kNo;
-  admission::Answer answer = {};  ///< What the webhook answers; no injection where it is not asked.
+  admission::Answer answer = {};  ///< The webhook's answer; no injection if it is not called.
 };
 
-/// `labels`: those of the pod's namespace.
+/// `labels` are those of the pod's namespace.
 Fate admit_place(const PodPlace& place, const std::string& namespace_name, const Labels& labels,
                  const configuration::Configuration& configuration);
 
-/// The answer's patch, done. Error: the pod is not built as the patch needs it.
+/// Applies the answer's patch. Error: the pod does not have the structure that the patch needs.
 Result<void> apply(const admission::Answer& answer, Tree& pod);
 
 }  // namespace sidetap::offline

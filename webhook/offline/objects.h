@@ -1,4 +1,4 @@
-// Objects in manifests: their names, and those that a List holds.
+// Helpers for objects in manifests: their names, and the items of a List.
 #pragma once
 
 #include <string>
@@ -11,22 +11,22 @@ namespace sidetap::offline {
 
 using yaml::Tree;
 
-/// The member of an object, to be changed; null when there is none.
+/// The mutable member of an object; null if there is none.
 inline Tree* find_member(Tree* tree, std::string_view key) {
   if (tree == nullptr || !tree->is_object()) return nullptr;
   const auto found = tree->find(std::string(key));
   return found == tree->end() ? nullptr : &*found;
 }
 
-/// Its name, or what its name is generated from.
+/// The object's name or generateName.
 inline std::string name_of(const Tree& object) {
   const Tree& metadata = member(object, "metadata");
   std::string name = text_of(metadata, "name");
   return name.empty() ? text_of(metadata, "generateName") : name;
 }
 
-/// Calls `visit(object, kind)` for the document, or for what a List holds, in order. The items of a
-/// typed list (PodList) are of its kind where they do not say.
+/// Calls `visit(object, kind)` for the document, or for each item of a List, in order. Items of a
+/// typed list (PodList) without a kind get it from the list.
 template <typename Visit>
 void each_object(Tree& document, Visit&& visit, const std::string& assumed = {},
                  unsigned depth = 0) {

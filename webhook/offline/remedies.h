@@ -1,4 +1,4 @@
-// What a user may set to have a pod injected that is not.
+// What a user can change so that a pod is injected.
 #pragma once
 
 #include <string>
@@ -7,17 +7,17 @@
 
 namespace sidetap::offline {
 
-/// After the webhook's answer; empty: nothing helps.
+/// The remedy after the webhook's answer; empty if nothing helps.
 std::string remedy(const admission::Answer& answer, const std::string& namespace_name,
                    const configuration::Configuration& configuration);
 
-/// Why the API server asks nobody, and what a user may do about it.
+/// Why the API server does not call the webhook, and what a user can do about it.
 struct Silence {
   std::string why;
   std::string remedy;
 };
 
-/// `unasked` is not kNo.
+/// `unasked` must not be kNo.
 Silence silence(Unasked unasked, const Labels& labels, const std::string& namespace_name,
                 const configuration::Configuration& configuration);
 

@@ -19,7 +19,7 @@ using Terms = std::optional<simdjson::dom::array>;
 constexpr std::string_view kLinux = "linux";
 constexpr std::string_view kWindows = "windows";
 
-/// What nodes of an operating system have as a label.
+/// A label on nodes of an operating system.
 struct Label {
   bool known = false;           ///< Nothing is known of other labels.
   std::string_view value = {};  ///< Empty: such nodes do not have it, or any value.
@@ -37,7 +37,7 @@ bool is_listed(const MaybeValue& values, std::string_view wanted) {
   return listed;
 }
 
-/// May a node of this system fulfil the requirement?
+/// Whether a node of this system may meet the requirement.
 bool may_fulfil(Value requirement, std::string_view system) {
   const Label label = label_of_nodes(text_of(requirement, "key"), system);
   if (!label.known) return true;
@@ -47,11 +47,11 @@ bool may_fulfil(Value requirement, std::string_view system) {
   if (op == "NotIn") return !listed;
   if (op == "Exists") return !label.value.empty();
   if (op == "DoesNotExist") return label.value.empty();
-  // Gt and Lt compare numbers, which these labels are not.
+  // Gt and Lt compare numbers, but these labels are not numeric.
   return false;
 }
 
-/// One without requirements is fulfilled by no node.
+/// No node matches a term without requirements.
 bool may_match(Value term, std::string_view system) {
   bool any = false;
   bool all = true;
@@ -102,7 +102,7 @@ bool is_kept_from_linux(const PlatformHints& hints, const Terms& terms) {
   return hints.windows_options && !names_system(hints.node_selector, terms);
 }
 
-/// Does a requirement of the term name Windows?
+/// Whether a requirement of the term names Windows.
 bool asks_for_windows(Value term) {
   bool asks = false;
   each_element(find(term, "matchExpressions"), [&](Value requirement) {

@@ -16,7 +16,7 @@ using MaybeValue = std::optional<Value>;
 bool is_missing_or_array(const MaybeValue& value) { return !value || value->is_array(); }
 bool is_missing_or_object(const MaybeValue& value) { return !value || value->is_object(); }
 
-/// The members of `spec` that are asked for more than once.
+/// The members of `spec` that are used more than once.
 struct Lists {
   MaybeValue containers;
   MaybeValue init_containers;
@@ -24,8 +24,8 @@ struct Lists {
   MaybeValue secrets;
 };
 
-/// Far more than a pod has that an API server can store. An element of two bytes of JSON becomes a
-/// container of many times its size, so that a review of nothing else would take all memory.
+/// Far more than any pod that an API server can store. Two bytes of JSON become a container of many
+/// times that size, so a review full of them would exhaust the memory.
 constexpr std::size_t kMostElements = 65'536;
 
 bool any_too_long(const Lists& lists) {
@@ -79,7 +79,7 @@ void read_owners(const MaybeValue& references, Pod& pod) {
   });
 }
 
-/// A quantity, written as text or as number.
+/// A quantity, written as a string or a number.
 std::optional<double> amount_of(const MaybeValue& value) {
   if (!value) return std::nullopt;
   if (const auto text = json::as_text(value))
@@ -97,7 +97,7 @@ void read_ports(const MaybeValue& list, Pod& pod) {
   });
 }
 
-/// The amounts of "resources", where they are given.
+/// The amounts in "resources", if given.
 struct Amounts {
   MaybeValue cpu_request;
   MaybeValue memory_request;
@@ -112,7 +112,7 @@ Amounts amounts_in(const MaybeValue& resources) {
   return {cpu_request, memory_request, cpu_limit, memory_limit};
 }
 
-/// Adds the containers of a list. Has one of them options for Windows?
+/// Adds the containers of a list. Returns whether one of them has Windows options.
 bool read_containers(const MaybeValue& list, Pod& pod) {
   bool windows_options = false;
   json::each_element(list, [&](Value one) {
@@ -155,7 +155,7 @@ Lists read_spec(const MaybeValue& spec, Pod& pod) {
   pod.mounts_api_token = !automount || json::is_true(automount);
 
   const Lists lists{containers, init_containers, volumes, secrets};
-  if (any_too_long(lists)) return lists;  // A fault: nothing else of it counts.
+  if (any_too_long(lists)) return lists;  // a fault: nothing else counts
   pod.all_containers.reserve(json::size_of(containers) + json::size_of(init_containers));
   const bool in_containers = read_containers(containers, pod);
   pod.application_count = pod.all_containers.size();
@@ -184,12 +184,12 @@ bool is_guaranteed(const Pod& pod, Demand Container::*resource) {
   for (const Container& container : pod.all_containers) {
     const Demand& demand = container.*resource;
     const double limit = demand.limit.value_or(0);
-    // The API server fills a missing request from the limit.
+    // The API server sets a missing request to the limit.
     sums.requests += demand.request.value_or(limit);
     sums.limits += limit;
     sums.all_limited = sums.all_limited && limit > 0;
   }
-  // Sums of halves and thirds differ in their last digits.
+  // Floating-point sums may differ in their last digits.
   return sums.all_limited && std::abs(sums.requests - sums.limits) <= 1e-9 * sums.limits;
 }
 

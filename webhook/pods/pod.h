@@ -1,5 +1,5 @@
-// A pod as far as a review depends on it, read from its JSON in one pass. Policy, settings and
-// patch ask this and no JSON: what is not here has no influence on injection. Pure.
+// The parts of a pod that a review depends on, read from its JSON in one pass. Policy, settings and
+// patch use only this view: what is not here does not affect injection. Pure.
 #pragma once
 
 #include <cstddef>
@@ -17,17 +17,17 @@ namespace sidetap::pods {
 
 struct Annotation {
   std::string_view key;
-  std::string_view value;  ///< Empty where it is no text.
+  std::string_view value;  ///< Empty if it is not a string.
 };
 
-/// What controls the pod; for the log.
+/// The controller of the pod, for the log.
 struct Owner {
   std::string_view kind;
   std::string_view name;
 };
 
-/// What a container asks of one resource, in its base unit (CPUs, bytes). Nothing: not given. Zero
-/// where it is no quantity.
+/// A container's request and limit for one resource, in its base unit (CPUs, bytes). Nothing: not
+/// given. Zero: not a quantity.
 struct Demand {
   std::optional<double> request;
   std::optional<double> limit;
@@ -42,37 +42,37 @@ struct Container {
 
 /// A list of objects with names.
 struct Names {
-  bool there = false;  ///< The pod has the list, if only an empty one.
+  bool there = false;  ///< The pod has the list, even if it is empty.
   std::vector<std::string_view> all;
 };
 
-/// All texts lie in the document that the pod was read from. What is missing, null or of another
-/// kind than it should be reads as missing.
+/// All texts are valid as long as the document that the pod was read from. A value that is null or
+/// of the wrong kind counts as missing.
 struct Pod {
-  /// What keeps a patch from being applied; empty: nothing.
+  /// Why a patch could not be applied to this pod. Empty: no fault.
   std::string_view fault;
 
-  // Who asks, and for whom.
-  /// What the annotation, or else the label, kInjectKey says; "no text" where it is none.
+  // Who asks for injection, and for which pod.
+  /// The value of the annotation kInjectKey, or else of the label; "no text" if it is not a string.
   std::optional<std::string_view> inject;
-  /// The other annotations with our prefix, but for the status; in order.
+  /// The other annotations with kAnnotationPrefix, except the status, in order.
   std::vector<Annotation> overrides;
-  std::optional<json::Value> labels;  ///< An operator's selectors may name any: see label().
+  std::optional<json::Value> labels;  ///< Operators may select by any: see label().
   std::optional<Owner> owner;
-  std::string_view name;  ///< Or generateName, where there is none.
+  std::string_view name;  ///< Or generateName, if there is no name.
   bool of_job = false;
 
-  // Where it runs, and how long.
+  // Where the pod runs, and for how long.
   Platform platform;
-  bool mirror = false;  ///< It shows what a node runs from a file.
+  bool mirror = false;  ///< The API's mirror of a static pod.
   bool host_network = false;
-  bool ends = false;  ///< Its containers are not all restarted for ever.
+  bool ends = false;  ///< Its containers are not all restarted forever.
 
-  // What it consists of.
+  // What the pod consists of.
   /// The application's containers, then the init containers.
   std::vector<Container> all_containers;
   std::size_t application_count = 0;
-  bool has_init_containers = false;  ///< The list is there, if only an empty one.
+  bool has_init_containers = false;  ///< The pod has the list, even if it is empty.
   std::vector<std::int64_t> ports;   ///< Of all containers, ascending.
   bool bounds_cpu = false;           ///< The pod as a whole has a request or a limit.
   bool bounds_memory = false;
@@ -80,7 +80,7 @@ struct Pod {
   Names image_pull_secrets;
   bool mounts_api_token = true;
 
-  // What stands where a patch writes.
+  // What is present where a patch writes.
   bool has_metadata = false;
   bool has_annotations = false;
   bool has_status = false;  ///< The annotation kStatusKey.
@@ -92,14 +92,14 @@ struct Pod {
   std::span<const Container> init_containers() const {
     return std::span(all_containers).subspan(application_count);
   }
-  /// Nothing: there is none, or its value is no text.
+  /// The value of a label; nothing if it is missing or not a string.
   std::optional<std::string_view> label(std::string_view key) const;
 };
 
-/// Takes whatever stands in a review for a pod. Time and memory are proportional to its size.
+/// Reads any JSON value as a pod. Time and memory are proportional to its size.
 Pod read(json::Value object);
 
-/// Would it be of QoS class Guaranteed by its containers? As Kubernetes decides
+/// Whether its containers give it the QoS class Guaranteed, by the rules of Kubernetes
 /// (pkg/apis/core/v1/helper/qos).
 bool is_guaranteed(const Pod& pod);
 

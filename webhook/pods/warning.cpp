@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::size_t kMaxQuoted = 24;
 
-/// Characters, not bytes: where the last one of `limit` ends.
+/// The byte position after `limit` characters.
 std::size_t cut_at(std::string_view text, std::size_t limit) {
   std::size_t characters = 0;
   for (std::size_t i = 0; i < text.size(); ++i)
@@ -26,7 +26,7 @@ std::string warning(std::string_view text) {
   clean.reserve(whole.size());
   for (std::size_t i = 0; i < whole.size(); ++i) {
     const auto byte = static_cast<unsigned char>(whole[i]);
-    // In UTF-8 the control characters from U+0080 on are C2 80 to C2 9F.
+    // In UTF-8, the control characters from U+0080 on are C2 80 to C2 9F.
     const bool two =
         byte == 0xc2 && i + 1 < whole.size() && static_cast<unsigned char>(whole[i + 1]) < 0xa0;
     clean += two || byte < 0x20 || byte == 0x7f ? '?' : whole[i];

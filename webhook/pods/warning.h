@@ -1,4 +1,4 @@
-// What users are told of their pod.
+// Formats warnings to users about their pod.
 #pragma once
 
 #include <cstddef>
@@ -7,13 +7,13 @@
 
 namespace sidetap::pods {
 
-/// `text`, or of a longer one `limit` characters, "..." the last of them.
+/// `text`, cut to at most `limit` characters, of which the last are "..." if it was cut.
 std::string shortened(std::string_view text, std::size_t limit);
 
 /// The API server may cut longer warnings.
 inline constexpr std::size_t kMaxWarning = 120;
-/// "sidetap: " and `text`, fit for an HTTP header: at most kMaxWarning characters, none of them a
-/// control character (API servers drop a warning that has one, those from U+0080 on included).
+/// "sidetap: " and `text`, suitable for an HTTP header: at most kMaxWarning characters and no
+/// control characters (API servers drop a warning that has one, including those from U+0080 on).
 std::string warning(std::string_view text);
 /// `value` in quotes, shortened, for the middle of a warning.
 std::string in_quotes(std::string_view value);

@@ -33,7 +33,7 @@ std::string namespace_of(const std::string& user) {
 
 std::vector<net::IpAddress> addresses_in(const nlohmann::json& pod, const std::string& uid) {
   std::vector<net::IpAddress> found;
-  // A pod of the same name may have come after the token's.
+  // A newer pod may have the same name as the token's.
   const auto& metadata = member(pod, "metadata");
   if (metadata.is_null() || text_of(metadata, "uid") != uid) return found;
   for (const auto& item : member(member(pod, "status"), "podIPs")) {
@@ -44,9 +44,9 @@ std::vector<net::IpAddress> addresses_in(const nlohmann::json& pod, const std::s
 
 }  // namespace
 
-/// One question that waits for its turn; lives in the coroutine that asks it.
+/// One request that waits for its turn. Lives in the coroutine that makes it.
 struct Authenticator::Waiter {
-  asio::steady_timer woken;  // never expires, is cancelled
+  asio::steady_timer woken;  // never expires; cancelled to wake the coroutine
   kube::Client* client = nullptr;
   bool crowded_out = false;
 };
@@ -119,7 +119,7 @@ void Authenticator::remember(const std::string& key, const kube::TokenIdentity& 
                  Clock::now() + (good ? config_.remember : config_.remember_refused)};
 }
 
-/// Whoever presents many tokens that are good for nothing must not push out those of taps.
+/// Many bad tokens from one peer must not evict the tokens of taps.
 void Authenticator::forget_some() {
   const auto now = Clock::now();
   std::erase_if(known_, [now](const auto& item) { return item.second.until <= now; });
@@ -136,7 +136,7 @@ asio::awaitable<Authenticator::TokenAnswer> Authenticator::identify(Asker asker,
   const Turn turn = co_await wait_for_turn(asker);
   if (turn.crowded_out) co_return TokenAnswer{Kind::kCrowdedOut};
   if (!turn.client || !asker.wanted()) co_return TokenAnswer();
-  // Another connection of the same tap may have asked meanwhile.
+  // Another connection of the same tap may have made the request meanwhile.
   if (const auto* known = recall(key)) co_return TokenAnswer{Kind::kAnswered, *known};
   auto identity = co_await kube::review_token(*turn.client, std::move(token), config_.audience);
   if (!identity) co_return TokenAnswer{Kind::kFailed, {}, identity.error().text};

@@ -1,4 +1,4 @@
-// Whose a token is, asked of the API server once and remembered for a while.
+// Identifies the pod of a token through the API server, and caches the answers.
 #pragma once
 
 #include <chrono>
@@ -22,57 +22,56 @@ namespace sidetap::webhook::registry {
 struct AuthenticatorConfig {
   std::string audience = "sidetap";
   std::chrono::seconds remember{300};
-  /// Tokens that were refused: the API server may have been behind.
+  /// For refused tokens. Shorter, because the API server may not have been up to date.
   std::chrono::seconds remember_refused{10};
   std::size_t most_remembered = 50'000;
-  std::size_t connections = 4;  ///< To the API server, at once.
-  /// Questions that wait for one of the connections. A tap waits 5 s for an answer, so more would
-  /// wait in vain.
+  std::size_t connections = 4;  ///< Concurrent connections to the API server.
+  /// Requests that wait for a connection. A tap waits 5 s for an answer, so more of them would wait
+  /// in vain.
   std::size_t most_waiting = 8'192;
 };
 
-/// On whose behalf a question is asked.
+/// On whose behalf a request is made.
 struct Asker {
-  /// Where the connection comes from: sources take turns.
+  /// The source address of the connection. Sources take turns.
   std::optional<net::IpAddress> source;
-  /// Does anybody still wait for the answer? Asked when its turn comes.
+  /// Whether anybody still waits for the answer. Called when the request's turn comes.
   std::function<bool()> wanted;
 };
 
-/// What came of a question to the API server.
+/// The outcome of a request to the API server.
 template <typename T>
 struct ApiAnswer {
   enum class Kind {
     kAnswered,
-    kUnwanted,    ///< Nobody waits for it any more, or stop() was called.
-    kCrowdedOut,  ///< Too many wait, and most of all from this source.
+    kUnwanted,    ///< Nobody waits for it anymore, or stop() was called.
+    kCrowdedOut,  ///< Too many requests wait, most of them from this source.
     kFailed,      ///< The API server does not answer.
   };
   Kind kind = Kind::kUnwanted;
-  T value{};             ///< Of kAnswered.
-  std::string reason{};  ///< Of kFailed.
+  T value{};             ///< For kAnswered.
+  std::string reason{};  ///< For kFailed.
 
   bool is(Kind other) const { return kind == other; }
 };
 
-/// Few questions are asked at once; the others wait in a FairQueue. One strand.
+/// Makes few requests at once; the others wait in a FairQueue. Use it on one strand.
 class Authenticator {
  public:
   using TokenAnswer = ApiAnswer<kube::TokenIdentity>;
-  /// Nothing: the API server does not tell (the right to get pods is not required), or the pod is
-  /// no more.
+  /// Nothing: the API server does not say (the right to get pods is optional), or the pod no longer
+  /// exists.
   using AddressesAnswer = ApiAnswer<std::optional<std::vector<net::IpAddress>>>;
 
-  /// `metrics` outlives this object.
+  /// `metrics` must outlive this object.
   Authenticator(boost::asio::any_io_executor executor, const kube::Credentials& credentials,
                 AuthenticatorConfig config, telemetry::MetricsRegistry& metrics);
 
-  /// The pod to which `token` is bound. Tokens that are good for nothing are remembered too, but
-  /// not for long.
+  /// Identifies the pod that `token` is bound to. Refused tokens are cached too, but not for long.
   boost::asio::awaitable<TokenAnswer> identify(Asker asker, std::string token);
-  /// The addresses of that pod as the API server knows them.
+  /// The addresses of that pod, as known to the API server.
   boost::asio::awaitable<AddressesAnswer> addresses_of(Asker asker, kube::TokenIdentity identity);
-  /// For good: ends all that waits or is being asked, without an answer.
+  /// Stops permanently. Ends all waiting and running requests without an answer.
   void stop();
 
  private:
@@ -88,9 +87,9 @@ class Authenticator {
     Authenticator* lender = nullptr;
     void operator()(kube::Client* client) const { lender->give_back(client); }
   };
-  /// Comes back by itself, whatever the question ends with.
+  /// Returns the client automatically, however the request ends.
   using Borrowed = std::unique_ptr<kube::Client, GiveBack>;
-  /// Without a client: the kind says why.
+  /// Without a client, `crowded_out` says why.
   struct Turn {
     Borrowed client;
     bool crowded_out = false;
@@ -106,7 +105,7 @@ class Authenticator {
   const boost::asio::any_io_executor executor_;
   const AuthenticatorConfig config_;
   telemetry::MetricsRegistry& metrics_;
-  std::map<std::string, Known> known_;  ///< By the token's SHA-256: tokens are not kept.
+  std::map<std::string, Known> known_;  ///< By the token's SHA-256; the token itself is not kept.
   std::vector<kube::Client> clients_;
   std::vector<kube::Client*> idle_;
   FairQueue<std::optional<net::IpAddress>, Waiter*> queue_;

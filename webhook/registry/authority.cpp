@@ -14,7 +14,7 @@ using sidetap::registry::kMostRegistryMessageBytes;
 
 Result<void> check(const std::string& bundle, const Authority::Shown& shown) {
   if (encode(CaBundle{bundle}).size() > kMostRegistryMessageBytes) {
-    return Error{"longer than a message to taps may be"};
+    return Error{"too long for a message to taps"};
   }
   if (!shown) return Error{"the registry has no certificate yet"};
   return shown->verified_by(bundle);
@@ -34,7 +34,7 @@ bool Authority::review(const Shown& shown) {
   shown_ = shown;
   std::string next = wanted_;
   if (const auto good = check(wanted_, shown); !good) {
-    telemetry::warn("the CA of the registry does not verify its certificate: taps are not told",
+    telemetry::warn("the registry's CA does not verify its certificate: not sent to taps",
                     {{"reason", good.error().text}});
     next = !told_.empty() && check(told_, shown) ? told_ : std::string();
   }

@@ -1,5 +1,5 @@
-// Which CA bundle taps are told: never one that does not verify the certificate that the registry
-// shows. A tap that believed it could not connect again, and not hear the correction either.
+// Chooses the CA bundle to send to taps. It always verifies the registry's current certificate.
+// With any other bundle, a tap could not connect again, nor receive the correction.
 #pragma once
 
 #include <memory>
@@ -9,24 +9,24 @@
 
 namespace sidetap::webhook::registry {
 
-/// One thread.
+/// For one thread only.
 class Authority {
  public:
   using Shown = std::shared_ptr<const http::TlsContext>;
 
-  /// Wanted from now on, PEM. Takes effect with review().
+  /// Sets the wanted bundle (PEM). It takes effect with review().
   void set(std::string bundle);
-  /// To be called after set(), and whenever the certificate may have changed. True: text() is
-  /// another one now. A bundle that cannot be told is logged once.
+  /// Call it after set(), and whenever the certificate may have changed. Returns true if text() has
+  /// changed. Logs a bundle that cannot be sent once.
   bool review(const Shown& shown);
 
-  /// The message to tell; null: none. The bundle that was set last, or while that does not verify
-  /// the certificate the one before it that does.
+  /// The message to send; null if there is none. It holds the bundle that was set last. While that
+  /// bundle does not verify the certificate, it holds the previous one that does.
   const std::shared_ptr<const std::string>& text() const { return text_; }
 
  private:
   std::string wanted_;
-  std::string told_;  // what text_ says
+  std::string told_;  // the bundle in text_
   std::shared_ptr<const std::string> text_;
   Shown shown_;
   bool reviewed_ = false;

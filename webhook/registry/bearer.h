@@ -1,4 +1,4 @@
-// The bearer token of an upgrade request. Pure.
+// Extracts the bearer token of an upgrade request. Pure.
 #pragma once
 
 #include <string>
@@ -6,14 +6,15 @@
 
 namespace sidetap::webhook::registry {
 
-/// Of the value of the field Authorization; empty: there is none.
+/// The token in the value of the Authorization field; empty if there is none.
 inline std::string bearer_of(std::string_view authorization) {
   constexpr std::string_view kBearer = "Bearer ";
   if (!authorization.starts_with(kBearer)) return {};
   return std::string(authorization.substr(kBearer.size()));
 }
 
-/// One or more of the characters that a bearer token has, then padding (RFC 6750, 2.1: b64token).
+/// Whether `text` is one or more characters of a bearer token, then padding (RFC 6750, 2.1:
+/// b64token).
 inline bool is_token(std::string_view text) {
   constexpr std::string_view kCharacters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";

@@ -1,5 +1,5 @@
-// What every tap is told, one version after the other: the taps that forward, the Services, the CA.
-// Pure but for the log and the counts.
+// What every tap receives, version by version: the taps that forward, the Services and the CA.
+// Pure, except for the log and the metrics.
 #pragma once
 
 #include <cstdint>
@@ -14,29 +14,29 @@
 
 namespace sidetap::webhook::registry {
 
-/// One version as messages, made once for all taps. Immutable.
+/// One version as messages, encoded once for all taps. Immutable.
 struct News {
   std::uint64_t version = 0;
   std::shared_ptr<const std::string> snapshot;
-  /// From the version before; null when there was none, or no message holds it.
+  /// From the previous version. Null if there is none, or if one message cannot hold the change.
   std::shared_ptr<const std::string> change;
   std::uint64_t change_from = 0;
-  std::shared_ptr<const std::string> ca;  ///< Null: none to tell.
+  std::shared_ptr<const std::string> ca;  ///< Null: none to send.
 };
 
-/// One thread.
+/// For one thread only.
 class Bulletin {
  public:
-  /// `services`: null where they are not watched. Both outlive this object.
+  /// `services` is null if Services are not watched. Both must outlive this object.
   Bulletin(std::uint64_t version, ServiceTable* services, Figures& figures);
 
   TapSet& taps() { return taps_; }
-  /// Is there anything that publish() may tell?
+  /// Whether publish() may have something to publish.
   bool due() const;
-  /// Taps and Services in one version: a view is dropped together with the news that it may be.
-  /// False: the changes come to nothing.
+  /// Publishes taps and Services in one version, so that a tap learns both at once. Returns false
+  /// if the changes cancel each other out.
   bool publish();
-  /// The message; null: none.
+  /// Sets the message with the CA; null means none.
   void tell_ca(std::shared_ptr<const std::string> text);
 
   /// Never null.

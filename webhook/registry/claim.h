@@ -1,7 +1,7 @@
-// Which addresses a tap says are its, and which of them are proved. Pure.
+// The addresses that a tap claims, and which of them are proved. Pure.
 //
-// Its connection's source is proved by the connection; others when the API server knows them as the
-// pod's, which is asked once and holds for the connection.
+// The connection itself proves its source address. Other addresses are proved if the API server
+// knows them as the pod's. That is asked once and holds for the connection.
 #pragma once
 
 #include <optional>
@@ -15,23 +15,23 @@ namespace sidetap::webhook::registry {
 class Claim {
  public:
   explicit Claim(std::optional<net::IpAddress> source) : source_(source) {}
-  /// Whatever is said is proved: there are no tokens.
+  /// A claim whose addresses all count as proved, for a registry without tokens.
   static Claim of_anybody();
 
   void say(sidetap::registry::State state) { state_ = std::move(state); }
-  /// These are the pod's.
+  /// Records that these addresses are the pod's.
   void prove(const std::vector<net::IpAddress>& addresses);
-  /// What is not proved now will not be.
+  /// Records that what is not proved now never will be.
   void give_up();
 
   bool forwarding() const { return state_.forwarding; }
-  /// Of the pod nothing but the tap runs any more, and the tap forwards no more.
+  /// Whether only the tap still runs in the pod, and it no longer forwards.
   bool ended() const { return state_.ended && !state_.forwarding; }
-  /// Of what was said last.
+  /// The proved addresses of the last state.
   std::vector<net::IpAddress> proved() const;
   std::size_t unproved() const { return state_.addresses.size() - proved().size(); }
-  /// Peers would count on an address of which it is not known whose it is. Of a tap that does not
-  /// forward nobody has to ask.
+  /// Whether the API server must be asked: peers would rely on an address whose owner is unknown.
+  /// Never for a tap that does not forward.
   bool wants_proof() const;
 
  private:

@@ -1,7 +1,7 @@
-// A bounded queue in which sources take turns, however many wait behind each of them. Pure.
+// A bounded queue in which sources take turns, however many items each has. Pure.
 //
-// Whoever comes from a source that asks much waits behind its own kind: another source waits for
-// one item of each source that has some waiting, at most.
+// A busy source delays only itself: any other source waits for at most one item of each waiting
+// source.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,9 @@ class FairQueue {
  public:
   explicit FairQueue(std::size_t most) : most_(most) {}
 
-  /// Behind those of the same source. A full queue gives up the last item of the source that has
-  /// most waiting, or this one where no source has two more than its own; that item is returned.
+  /// Appends the item to those of its source. A full queue drops the last item of the source with
+  /// the most items, or this item if no source has at least two more than its own. Returns the
+  /// dropped item.
   std::optional<Item> push(const Source& source, Item item) {
     std::optional<Item> given_up;
     if (size_ >= most_) {
@@ -40,7 +41,7 @@ class FairQueue {
     return given_up;
   }
 
-  /// The first of the source whose turn it is.
+  /// Removes the first item of the source whose turn it is.
   std::optional<Item> pop() {
     if (turns_.empty()) return std::nullopt;
     const auto line = waiting_.find(turns_.front());
@@ -62,7 +63,7 @@ class FairQueue {
   const std::size_t most_;
   std::size_t size_ = 0;
   std::map<Source, std::deque<Item>> waiting_;  // none is empty
-  std::deque<Source> turns_;                    // each source that has some waiting, once
+  std::deque<Source> turns_;                    // each source with waiting items, once
 };
 
 }  // namespace sidetap::webhook::registry

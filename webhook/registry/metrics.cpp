@@ -70,7 +70,7 @@ void Figures::count(const ServiceTable& table) {
   hidden_ = table.published().size();
   const bool over = table.overflowing();
   if (left_out_.exchange(over ? 1 : 0) == 0 && over) {
-    telemetry::warn("more Services or EndpointSlices than the registry keeps: views are kept",
+    telemetry::warn("too many Services or EndpointSlices for the registry: views are kept",
                     {{"endpoints", table.endpoints()}});
   }
 }

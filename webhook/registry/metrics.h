@@ -1,4 +1,4 @@
-// What the registry's server counts.
+// Metrics of the registry's server.
 #pragma once
 
 #include <atomic>
@@ -12,13 +12,13 @@ namespace sidetap::webhook::registry {
 
 inline const telemetry::MetricSpec kResyncs{"sidetap_registry_resyncs_total",
                                             telemetry::MetricType::kCounter,
-                                            "Snapshots that taps asked for."};
+                                            "Snapshots that taps requested."};
 inline const telemetry::MetricSpec kRefused{"sidetap_registry_refused_total",
                                             telemetry::MetricType::kCounter,
                                             "Registrations refused, by reason."};
 inline const telemetry::MetricSpec kUnproven{
     "sidetap_registry_unproven_addresses_total", telemetry::MetricType::kCounter,
-    "Addresses left out because the tap did not prove that they are its."};
+    "Addresses left out because the tap did not prove that it has them."};
 inline const telemetry::MetricSpec kDelay{"sidetap_registry_propagation_seconds",
                                           telemetry::MetricType::kHistogram,
                                           "From a tap's word to its publication.",
@@ -30,13 +30,13 @@ inline const telemetry::MetricSpec kChecksWaiting{
     "addresses its pod has."};
 inline const telemetry::MetricSpec kCheckWait{"sidetap_registry_check_wait_seconds",
                                               telemetry::MetricType::kHistogram,
-                                              "How long such a question waited for its turn.",
+                                              "Time that such a question waited for its turn.",
                                               {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
 
-/// For scrapes, which come from another thread.
+/// Values for scrapes, which come from another thread.
 class Figures {
  public:
-  /// `services`: they are watched. This object outlives the scrapes.
+  /// `services`: whether Services are watched. This object must outlive the scrapes.
   void expose(telemetry::MetricsRegistry& metrics, bool services) const;
   void count(const TapSet& taps, std::uint64_t version);
   void count(const ServiceTable& table);

@@ -35,12 +35,12 @@ namespace asio = boost::asio;
 namespace wire = sidetap::registry;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
-/// So often the API server may say that an address is not the pod's, in the end 30 s or more after
-/// the first time.
+/// How often the API server may say that an address is not the pod's. The last answer comes 30 s or
+/// more after the first.
 constexpr int kMostAnswers = 7;
 constexpr std::chrono::milliseconds kMostProofWait{60'000};
 
-/// Two runs of a replica must not use the same numbers for different sets.
+/// Two runs of a replica must not use the same version for different sets.
 std::uint64_t first_version() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                         std::chrono::system_clock::now().time_since_epoch())
@@ -81,13 +81,13 @@ struct Server::Impl {
   std::optional<Authenticator> authenticator;
   bool stopping = false;
 
-  // The registry's thread only, from here on.
+  // The members below are for the registry's thread only.
   Figures figures;
   std::optional<ServiceWatch> services;
   std::optional<Bulletin> bulletin;
   ConnectionId last_id = 0;
   std::unordered_map<ConnectionId, std::shared_ptr<Connection>> connections;
-  std::map<std::optional<net::IpAddress>, std::size_t> strangers;  // have not said hello yet
+  std::map<std::optional<net::IpAddress>, std::size_t> strangers;  // connections before their hello
   Authority authority;
   asio::steady_timer publication{context};
   async::Chance chance;
@@ -118,7 +118,7 @@ struct Server::Impl {
         std::chrono::duration<double>(published_at - changed_at).count());
   }
 
-  /// After set_ca(), and where the certificate may have changed.
+  /// Call it after set_ca(), and when the certificate may have changed.
   void renew_ca() {
     if (!authority.review(tls.current())) return;
     figures.count_ca(authority.text() != nullptr);
@@ -128,7 +128,7 @@ struct Server::Impl {
 
   void refused(const char* reason) { metrics.counter(kRefused, {{"reason", reason}}).Increment(); }
 
-  /// Who asks, or nothing when it was declined.
+  /// The identity of the peer; nothing if the request was declined.
   asio::awaitable<std::optional<kube::TokenIdentity>> admit(Session& session) {
     if (session.request().target() != wire::kPath || !session.request().is_upgrade()) {
       refused("protocol");
@@ -144,7 +144,7 @@ struct Server::Impl {
     }
     if (!is_token(token)) {
       refused("token");
-      co_await session.decline(401, "the bearer is no token");
+      co_await session.decline(401, "the bearer token is malformed");
       co_return std::nullopt;
     }
     Asker asker{session.source(), [&session] { return !session.has_ended(); }};
@@ -172,15 +172,16 @@ struct Server::Impl {
     co_return identity;
   }
 
-  /// Publishes what is proved of what the tap says.
+  /// Publishes the proved part of what the tap claims.
   void apply(const Connection& tap) {
     bulletin->taps().update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding());
     if (services && tap.claim.ended()) services->table().ended(tap.claim.proved());
     changed();
   }
 
-  /// Asks whether the addresses that the connection does not prove are the pod's. The kubelet may
-  /// be about to tell the API server of them, and that may be away: so it is asked again.
+  /// Asks the API server whether the addresses that the connection does not prove are the pod's.
+  /// Asks again, because the kubelet may not have reported them yet, or the API server may be
+  /// unavailable.
   asio::awaitable<void> prove(const std::shared_ptr<Connection> tap) {
     async::Backoff backoff({config.proof_wait, kMostProofWait});
     using Kind = Authenticator::AddressesAnswer::Kind;
@@ -192,7 +193,7 @@ struct Server::Impl {
         tap->claim.prove(known.value.value_or(wire::Addresses()));
         apply(*tap);
         if (!known.value || ++answers == kMostAnswers) tap->claim.give_up();
-        // Not before: of a fresh pod the kubelet has often not told all addresses yet.
+        // Not earlier: the kubelet often has not reported all addresses of a new pod yet.
         if (!tap->claim.wants_proof() && tap->claim.unproved() > 0) report_unproven(*tap);
         if (tap->claim.forwarding() && tap->claim.proved().empty()) {
           refused("addresses");
@@ -209,23 +210,23 @@ struct Server::Impl {
   void report_unproven(Connection& tap) {
     if (std::exchange(tap.reported, true)) return;
     metrics.counter(kUnproven).Increment(static_cast<double>(tap.claim.unproved()));
-    telemetry::warn("a tap names addresses that are not proved to be its",
+    telemetry::warn("a tap claims addresses that it has not proved",
                     {{"user", tap.identity.user}, {"pod", tap.identity.pod_name}});
   }
 
   void take(const std::shared_ptr<Connection>& tap, wire::State state) {
     tap->claim.say(std::move(state));
-    // At once: that a tap forwards no more waits for no proof.
+    // At once: a tap that stops forwarding needs no proof.
     apply(*tap);
     if (!authenticator || !tap->claim.wants_proof() || std::exchange(tap->proving, true)) return;
     tasks.spawn("registry-proof", prove(tap), [tap](const Result<void>& outcome) {
       tap->proving = false;
-      // Nothing of what it says is proved; it may say it again, on a new connection.
+      // Nothing that the tap claims is proved. It may try again on a new connection.
       if (!outcome) tap->session->cut();
     });
   }
 
-  /// Hello comes first, and once: without it nobody knows which version a tap speaks.
+  /// Hello must come first, and once: it states the tap's protocol version.
   Result<void> hear(const std::shared_ptr<Connection>& tap, std::string_view text) {
     auto message = wire::decode_tap_message(text);
     if (!message) return message.error();
@@ -259,7 +260,7 @@ struct Server::Impl {
   }
 
   asio::awaitable<void> serve(const std::shared_ptr<Connection> tap) {
-    // Until hello has been said.
+    // Until the tap has sent hello.
     tap->limit.expires_after(config.handshake);
     tap->limit.async_wait([tap](const boost::system::error_code& error) {
       if (!error) tap->session->cut();
@@ -273,7 +274,7 @@ struct Server::Impl {
     if (accepted) co_await listen_to(tap);
   }
 
-  /// Is no stranger any more.
+  /// The connection no longer counts as a stranger.
   void known_now(const Connection& tap) {
     const auto source = strangers.find(tap.session->source());
     if (source != strangers.end() && --source->second == 0) strangers.erase(source);

@@ -1,8 +1,9 @@
-// The registry's server: WebSockets of taps, what they say, and who is told what.
+// The registry's server: accepts the WebSockets of taps, collects their states, and publishes
+// changes to them.
 //
-// Everything runs on one thread of its own, apart from the admission reviews. A tap is told of a
-// new version when it is ready to hear; one that is slow gets a snapshot instead of what it missed,
-// so nothing piles up.
+// Everything runs on a thread of its own, apart from the admission reviews. A tap receives a new
+// version when its connection is ready. A slow tap gets a snapshot instead of the changes that it
+// missed, so no messages pile up.
 #pragma once
 
 #include <chrono>
@@ -25,38 +26,38 @@ inline constexpr std::size_t kMostConnections = 20'000;
 
 struct ServerConfig {
   net::HostPort listen;
-  /// To the API server, which is asked whose a tap's token is. None: anybody may register any
-  /// address; for demonstrations on one machine.
+  /// For the API server, which identifies the pod of a tap's token. None: anybody may register any
+  /// address, for demonstrations on one machine.
   std::optional<kube::Credentials> credentials;
-  /// To the API server, whose Services are watched, so that taps drop those views of them that
-  /// other taps forward. None: taps are told nothing of Services.
+  /// For watching Services, so that taps drop views of them that other taps forward. None: taps
+  /// receive nothing about Services.
   std::optional<ServiceWatchConfig> services;
   std::string audience = "sidetap";
   std::size_t most_connections = kMostConnections;
-  /// Of one address, connections that have not said hello yet.
+  /// Connections per source address that have not sent hello yet.
   std::size_t most_strangers = 64;
-  std::chrono::milliseconds handshake{10'000};  ///< Until a tap has said hello.
-  /// A tap of which no byte has come for so long is gone.
+  std::chrono::milliseconds handshake{10'000};  ///< Until a tap has sent hello.
+  /// A tap from which no byte arrives for this long is considered gone.
   std::chrono::milliseconds silence = sidetap::registry::kSilence;
-  std::chrono::milliseconds pace{1'000};  ///< At most one change in so long.
-  std::chrono::milliseconds gather{20};   ///< From a change to its publication, if pace allows.
-  /// Until an address that could not be proved is asked for again; each time twice as long.
+  std::chrono::milliseconds pace{1'000};  ///< At most one change per this time.
+  std::chrono::milliseconds gather{20};   ///< From a change to its publication, if `pace` allows.
+  /// Wait before the API server is asked again about an unproved address. Doubles each time.
   std::chrono::milliseconds proof_wait{1'000};
 };
 
 class Server {
  public:
-  /// `tls` holds a context before start(). Both references outlive the server.
+  /// `tls` must hold a context before start(). Both references must outlive the server.
   Server(ServerConfig config, const http::TlsStore& tls, telemetry::MetricsRegistry& metrics);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Listens and starts the thread; the bound port.
+  /// Listens and starts the thread. Returns the bound port.
   Result<std::uint16_t> start();
-  /// Taps trust these authorities (PEM) from now on; connected ones are told. Taps are not told of
-  /// a bundle that does not verify the certificate in `tls`: call it again when that has changed,
-  /// with the same bundle too. Any thread.
+  /// Sends these authorities (PEM) to all taps, which trust them from then on. A bundle that does
+  /// not verify the certificate in `tls` is not sent: call it again when the certificate has
+  /// changed, even with the same bundle. Any thread.
   void set_ca(std::string bundle);
   /// Ends every connection and the thread.
   void stop();

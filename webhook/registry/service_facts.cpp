@@ -16,7 +16,7 @@ std::optional<net::IpAddress> address_of(const json& value) {
   return *address;
 }
 
-/// Empty: it has none.
+/// Empty if it has none.
 ObjectName name_of(const json& metadata, const std::string& name) {
   const std::string space = text_of(metadata, "namespace");
   return space.empty() || name.empty() ? ObjectName() : space + "/" + name;
@@ -33,7 +33,7 @@ void read_endpoint(const json& endpoint, SliceFacts& facts) {
   facts.unreadable |= !addresses.is_array() || addresses.empty();
   for (const json& item : addresses) {
     const auto address = address_of(item);
-    // Host names, and what is of another family than the slice says.
+    // Excludes host names, and addresses of another family than the slice's.
     if (address && (address->is_v4() ? facts.v4 && !facts.v6 : facts.v6 && !facts.v4)) {
       one.address = *address;
       facts.endpoints.push_back(one);
@@ -50,7 +50,7 @@ std::optional<ServiceFacts> read_service(const json& object) {
   ServiceFacts facts{name_of(metadata, text_of(metadata, "name")), {}};
   if (facts.name.empty()) return std::nullopt;
   const json& spec = member(object, "spec");
-  // "None" (headless) and "" (ExternalName) are no addresses.
+  // "None" (headless) and "" (ExternalName) are not addresses.
   const json& several = member(spec, "clusterIPs");
   if (several.is_array() && !several.empty()) {
     for (const json& item : several) {

@@ -1,4 +1,4 @@
-// What Services and EndpointSlices say, of what matters here. Pure.
+// Reads the relevant parts of Services and EndpointSlices. Pure.
 #pragma once
 
 #include <optional>
@@ -14,29 +14,28 @@ namespace sidetap::webhook::registry {
 /// "namespace/name".
 using ObjectName = std::string;
 
-/// Of a Service (v1): its name, and its cluster IPs; none when it is headless.
+/// A Service (v1): its name and its cluster IPs. A headless Service has none.
 struct ServiceFacts {
   ObjectName name;
   std::vector<net::IpAddress> addresses;
 };
-/// One address of an endpoint. What its conditions leave open is as the API's documentation says.
+/// One address of an endpoint. Missing conditions have the defaults of the API's documentation.
 struct Endpoint {
   net::IpAddress address;
-  bool ready = true;         ///< The proxies send it connections.
-  bool terminating = false;  ///< Its pod has been told to end.
+  bool ready = true;         ///< kube-proxy sends it connections.
+  bool terminating = false;  ///< Its pod is shutting down.
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
-/// Of an EndpointSlice (discovery.k8s.io/v1).
+/// An EndpointSlice (discovery.k8s.io/v1).
 struct SliceFacts {
   ObjectName name;
   ObjectName service;
-  bool v4 = false, v6 = false;  ///< Whose backends these are; both when they have host names.
+  bool v4 = false, v6 = false;  ///< Address families of its backends. Both if they have host names.
   std::vector<Endpoint> endpoints;
-  bool unreadable =
-      false;  ///< There are endpoints that have no address: nobody can be tapped there.
+  bool unreadable = false;  ///< Some endpoints have no address, so they cannot be tapped.
 };
 
-/// Nothing: no such object, or without a name.
+/// Nothing: the object is of another kind or has no name.
 std::optional<ServiceFacts> read_service(const nlohmann::json& object);
 std::optional<SliceFacts> read_slice(const nlohmann::json& object);
 

@@ -47,7 +47,7 @@ void ServiceTable::set(ServiceFacts facts) {
   const auto known = services_.find(facts.name);
   const bool fresh = known == services_.end() || !known->second.listed;
   if (fresh && listed_ >= limits_.services) {
-    // A Service that is not known is not published.
+    // A Service that is left out is not published.
     services_left_out_ = service_over_limit_ = true;
     return;
   }
@@ -88,8 +88,8 @@ void ServiceTable::slices_begin() {
   listing_slices_ = true;
 }
 
-/// By what is known of the endpoint up to now: it is called before the slice takes the place of the
-/// one before.
+/// Depends on what is known of the endpoint so far: call it before the slice replaces the previous
+/// one.
 ServiceTable::Part ServiceTable::part_of(const Endpoint& endpoint, const SliceFacts& slice) const {
   if (endpoint.ready) return Part::kReady;
   bool known = false;
@@ -104,7 +104,7 @@ ServiceTable::Part ServiceTable::part_of(const Endpoint& endpoint, const SliceFa
       was_ready |= use.part != Part::kIdle;
     }
   }
-  // What a list shows may have been ready since the one before.
+  // An endpoint in a list may have been ready since the previous list.
   const bool may_have_been = was_ready || listing_slices_ || (!known && endpoint.terminating);
   if (!may_have_been) return Part::kIdle;
   return endpoint.terminating ? Part::kLeaving : Part::kUnready;
@@ -122,7 +122,7 @@ void ServiceTable::count(const net::IpAddress& endpoint, const Use& use, bool ad
   if (use.part == Part::kReady) change(backends.ready);
 }
 
-/// `change` may change what count() goes by.
+/// `change` may change what count() depends on.
 template <class Change>
 void ServiceTable::recount(const net::IpAddress& endpoint, Change change) {
   const auto users = users_.find(endpoint);
@@ -165,7 +165,7 @@ void ServiceTable::detach(const Slice& slice) {
       const Use use{&backends, slice.parts[i]};
       count(facts.endpoints[i].address, use, false);
       const auto users = users_.find(facts.endpoints[i].address);
-      // One of them: the same address may be in two slices while it moves.
+      // Erases only one: the same address may be in two slices while it moves.
       users->second.erase(std::find(users->second.begin(), users->second.end(), use));
       if (users->second.empty()) users_.erase(users);
     }
@@ -174,8 +174,8 @@ void ServiceTable::detach(const Slice& slice) {
   endpoints_ -= facts.endpoints.size();
 }
 
-/// Of endpoints that are no more, and of those that are another pod's now: one that terminates
-/// never goes back.
+/// Forgets endpoints that no longer exist, and those that now belong to another pod: a terminating
+/// endpoint never becomes active again.
 void ServiceTable::forget_ended(const Slice& before, const Slice* now) {
   for (const Endpoint& endpoint : before.facts.endpoints) {
     if (!ended_.contains(endpoint.address)) continue;
@@ -192,7 +192,8 @@ void ServiceTable::forget_ended(const Slice& before, const Slice* now) {
 void ServiceTable::set(SliceFacts facts) {
   const auto found = slices_.find(facts.name);
   if (found == slices_.end() && slices_.size() >= limits_.slices) {
-    // Whose backends it has is not kept: any Service may have more than it seems.
+    // The Service of a slice that is left out is unknown, so any Service may have more backends
+    // than the table shows.
     slice_over_limit_ = true;
     leave_slices_out(true);
     return;
@@ -241,7 +242,7 @@ void ServiceTable::leave_slices_out(bool left_out) {
   if (std::exchange(slices_left_out_, left_out) != left_out) touch_all();
 }
 
-// --- What follows
+// --- Changes
 
 void ServiceTable::taps_changed(const AddressChange& taps) {
   for (const auto& address : taps.remove) {

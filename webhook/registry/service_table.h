@@ -1,16 +1,16 @@
-// Which Service addresses have tapped backends only. Pure.
+// Determines the Service addresses whose backends are all tapped. Pure.
 //
-// A client's view of a Service may be dropped only where the backends' taps forward all that it
-// shows. So an endpoint counts as long as it can get or answer packets through the Service:
+// A client's view of a Service may be dropped only if the backends' taps forward everything in it.
+// So an endpoint counts as long as it can receive or answer packets through the Service:
 //
-//   - while it is ready, since the proxies send it connections;
-//   - when it is not ready any more, since connections outlive readiness;
-//   - when it is terminating, until its pod has ended but for the tap: ended() says so of taps that
-//     end last. While no other endpoint is ready it counts all the same, since then the proxies
-//     turn to those that are terminating.
+//   - while it is ready, because kube-proxy sends it connections;
+//   - when it is no longer ready, because connections outlive readiness;
+//   - when it is terminating, until only the tap still runs in its pod: ended() reports that for
+//     taps that end last. If no other endpoint is ready, it still counts, because kube-proxy then
+//     uses terminating endpoints.
 //
-// One that has never been ready does not count: nobody was sent to it. What is not known for sure
-// is not published.
+// An endpoint that has never been ready does not count: it received no connections. What is
+// uncertain is not published.
 #pragma once
 
 #include <array>
@@ -35,12 +35,13 @@ struct ServiceLimits {
   std::size_t endpoints = 200'000;
 };
 
-/// One thread. Services and slices are told in either order.
+/// For one thread only. Report Services and slices in any order.
 class ServiceTable {
  public:
   explicit ServiceTable(ServiceLimits limits = {}) : limits_(limits) {}
 
-  /// From here to the end of the list everything of its kind is told anew; what was not is gone.
+  /// Starts a list: from here to its end, every object of this kind is reported anew. Objects that
+  /// are not reported no longer exist.
   void services_begin();
   void set(ServiceFacts service);
   void remove_service(const ObjectName& name);
@@ -50,50 +51,50 @@ class ServiceTable {
   void remove_slice(const ObjectName& name);
   void slices_end();
 
-  /// How the published set of tapped addresses has changed.
+  /// Reports a change of the published set of tapped addresses.
   void taps_changed(const AddressChange& taps);
-  /// The pods with these addresses have ended but for their taps, which end now. Counts for
-  /// endpoints that are known, from when they are terminating.
+  /// Reports that in the pods with these addresses only the taps still run, which end now. Applies
+  /// to known endpoints, from the time that they are terminating.
   void ended(const std::vector<net::IpAddress>& addresses);
-  /// False, as at the beginning: what is known may be old, and nothing is to be published.
+  /// False, the initial state, means that the table may be outdated: nothing is published.
   void set_current(bool current);
 
-  /// Is there anything that flush() would publish?
+  /// Whether flush() has something to publish.
   bool changed() const { return !touched_.empty(); }
-  /// Publishes what has changed since the last call; nothing when it comes to nothing.
+  /// Publishes the changes since the last call. Returns nothing if they cancel each other out.
   std::optional<AddressChange> flush();
-  /// The addresses of Services of which every backend is tapped, and there is one.
+  /// The addresses of Services that have at least one backend, all of them tapped.
   const std::set<net::IpAddress>& published() const { return published_; }
 
-  /// Service addresses by their backends, each in one of the four.
+  /// Numbers of Service addresses by their backends. Each address counts in exactly one.
   struct Counts {
     std::size_t tapped = 0, untapped = 0, mixed = 0, none = 0;
   };
   Counts counts() const;
   std::size_t endpoints() const { return endpoints_; }
-  /// There is more than the limits allow. Services that are left out are not published; while
-  /// slices are, none is.
+  /// Whether there is more than the limits allow. Services over the limit are not published. While
+  /// slices are over the limit, no Service is.
   bool overflowing() const { return services_left_out_ || slices_left_out_; }
 
  private:
-  /// What an endpoint is to its Service.
+  /// The role of an endpoint in its Service.
   enum class Part : std::uint8_t {
     kIdle,     ///< It has never been ready.
     kReady,    ///< It gets connections.
-    kUnready,  ///< It may have some.
-    kLeaving,  ///< The same, and its pod ends.
+    kUnready,  ///< It may have connections.
+    kLeaving,  ///< The same, and its pod is ending.
   };
-  /// Of one Service and one family.
+  /// The backends of one Service and address family.
   struct Backends {
     std::vector<net::IpAddress> vips;
-    std::size_t all = 0, tapped = 0;  // those that count
+    std::size_t all = 0, tapped = 0;  // endpoints that count
     std::size_t ready = 0;            // of all
     std::size_t ended = 0;            // besides all; none is tapped
     std::size_t counted() const { return all + (ready == 0 ? ended : 0); }
   };
   struct Service {
     std::array<Backends, 2> families;  // IPv4, IPv6
-    bool listed = false;               // by a Service object; else only slices speak of it
+    bool listed = false;               // by a Service object; otherwise only slices name it
     std::uint32_t round = 0;
     std::size_t slices = 0;
   };
@@ -128,16 +129,16 @@ class ServiceTable {
   const ServiceLimits limits_;
   std::map<ObjectName, Service> services_;
   std::map<ObjectName, Slice> slices_;
-  std::map<net::IpAddress, std::vector<Backends*>> owners_;  // of VIPs; more than one for a moment
+  std::map<net::IpAddress, std::vector<Backends*>> owners_;  // of VIPs; more than one only briefly
   std::unordered_map<net::IpAddress, std::vector<Use>> users_;  // of endpoints
   std::unordered_set<net::IpAddress> taps_;
-  std::unordered_set<net::IpAddress> ended_;  // endpoints that terminate, or soon will
+  std::unordered_set<net::IpAddress> ended_;  // endpoints that are terminating, or soon will be
   std::set<net::IpAddress> touched_, published_;
   std::uint32_t service_round_ = 0, slice_round_ = 0;
   std::size_t listed_ = 0, endpoints_ = 0;
   bool services_left_out_ = false, slices_left_out_ = false;
   bool service_over_limit_ = false, slice_over_limit_ = false;  // in this round
-  bool listing_slices_ = false;  // what happened since the last list is not known
+  bool listing_slices_ = false;  // events since the last list are unknown
   bool current_ = false;
 };
 

@@ -17,7 +17,7 @@ const telemetry::MetricSpec kFailures{
     "sidetap_registry_service_watch_failures_total", telemetry::MetricType::kCounter,
     "Lists and watches of Services and EndpointSlices that failed, by resource."};
 
-/// 10,000 endpoints of 500 bytes each, and more than once that.
+/// 10,000 endpoints of 500 bytes each, with a wide margin.
 constexpr std::size_t kMostAnswerBytes = 16u << 20;
 
 }  // namespace
@@ -84,16 +84,16 @@ void ServiceWatch::rise(Resource& resource, const char* name) {
   resource.standing = resource.current = true;
   resource.expiry.cancel();
   if (std::exchange(resource.reported, false)) {
-    telemetry::info("the API server is watched again", {{"resource", name}});
+    telemetry::info("watching the API server again", {{"resource", name}});
   }
   renew();
 }
 
 void ServiceWatch::fall(Resource& resource, const char* name, const std::string& reason) {
-  if (stopping_) return;  // the grace would hold up the end
+  if (stopping_) return;  // the grace period would delay the shutdown
   metrics_.counter(kFailures, {{"resource", name}}).Increment();
   if (!std::exchange(resource.reported, true)) {
-    telemetry::warn("the API server cannot be watched, trying again",
+    telemetry::warn("cannot watch the API server; trying again",
                     {{"resource", name}, {"reason", reason}});
   }
   if (!std::exchange(resource.standing, false) || !resource.current) return;
@@ -106,7 +106,7 @@ void ServiceWatch::fall(Resource& resource, const char* name, const std::string&
 
 void ServiceWatch::forget(Resource& resource, const char* name, const std::string& reason) {
   resource.standing = resource.current = false;
-  telemetry::warn("what was known of Services is dropped: no Service counts as tapped",
+  telemetry::warn("the list of Services has expired: no Service counts as tapped",
                   {{"resource", name}, {"reason", reason}});
   renew();
 }

@@ -1,4 +1,4 @@
-// Keeps a ServiceTable at what the API server says of Services and their EndpointSlices.
+// Keeps a ServiceTable up to date with the API server's Services and EndpointSlices.
 #pragma once
 
 #include <chrono>
@@ -16,16 +16,16 @@ namespace sidetap::webhook::registry {
 
 struct ServiceWatchConfig {
   kube::Credentials credentials;
-  /// So long without a watch that stands, and what is known counts no more.
+  /// After this time without a working watch, the table's contents are discarded.
   std::chrono::milliseconds grace{30'000};
   std::chrono::milliseconds first_wait{500};  ///< The least of ReflectorConfig::wait.
   ServiceLimits limits{};
 };
 
-/// One strand.
+/// Use it on one strand.
 class ServiceWatch {
  public:
-  /// `changed` is called whenever the table may have something to publish.
+  /// Calls `changed` whenever the table may have something to publish.
   ServiceWatch(boost::asio::any_io_executor executor, ServiceWatchConfig config,
                telemetry::MetricsRegistry& metrics, std::function<void()> changed);
 
@@ -45,7 +45,7 @@ class ServiceWatch {
               const char* name);
   void rise(Resource& resource, const char* name);
   void fall(Resource& resource, const char* name, const std::string& reason);
-  /// Nothing of it is known any more.
+  /// Discards what is known of the resource.
   void forget(Resource& resource, const char* name, const std::string& reason);
   void renew();
 

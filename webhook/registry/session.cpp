@@ -58,10 +58,11 @@ asio::awaitable<bool> Session::accept() {
   co_return open_;
 }
 
-/// While its token was checked, a tap had nothing to say.
+/// A tap sends nothing while its token is checked, so silence counts from the opening at the
+/// earliest.
 Clock::time_point Session::heard() const { return std::max(opened_, socket_.heard()); }
 
-/// Taps ping, so a silent one is gone.
+/// Taps send pings, so a silent one is gone.
 void Session::watch() {
   silence_timer_.expires_at(heard() + silence_);
   silence_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
@@ -94,7 +95,7 @@ void Session::tell(std::shared_ptr<const News> news) {
   if (!open_ || refused_ || std::exchange(writing_, true)) return;
   tasks_.spawn("registry-write", write(), [self = shared_from_this()](const Result<void>& outcome) {
     if (outcome) return;
-    // A tap that is not told what has changed must not count on what it knows: it dials again.
+    // A tap that misses changes must not rely on what it knows. It connects again.
     self->writing_ = false;
     self->written_.cancel();
     self->cut();
@@ -124,14 +125,15 @@ asio::awaitable<void> Session::write() {
     const auto text = next_text();
     if (!text) break;
     const boost::system::error_code error = co_await socket_.write(*text);
-    if (error) break;  // The read tells why.
+    if (error) break;  // read() reports the cause
   }
   writing_ = false;
   written_.cancel();
 }
 
 asio::awaitable<void> Session::refuse(std::string reason) {
-  // Both would wait for the same moment and then write at once, of which Beast does one only.
+  // Both calls would wait for the same moment and then write at once, but Beast allows only one
+  // write.
   if (std::exchange(refused_, true)) {
     cut();
     co_return;
@@ -140,7 +142,7 @@ asio::awaitable<void> Session::refuse(std::string reason) {
   if (!open_) co_return;
   const std::string text = encode(sidetap::registry::Refused{std::move(reason)});
   const boost::system::error_code error = co_await socket_.write(text);
-  // No closing handshake: whoever is refused has nothing more to say.
+  // No closing handshake: a refused tap has nothing more to send.
   if (!error) socket_.tls().shutdown();
   open_ = false;
 }
@@ -151,7 +153,7 @@ void Session::cut() {
 }
 
 bool Session::has_ended() {
-  // Unlike the end that a read sees, this one is not behind bytes that nobody has read yet.
+  // Unlike a read, poll() sees the end even before pending bytes are read.
   pollfd socket{descriptor_, POLLRDHUP, 0};
   return ::poll(&socket, 1, 0) > 0;
 }

@@ -16,14 +16,14 @@
 
 namespace sidetap::webhook::registry {
 
-/// The address of the other end; nothing when it is gone already.
+/// The address of the peer; nothing if it has already gone.
 std::optional<net::IpAddress> source_of(const boost::asio::ip::tcp::socket& socket);
 
-/// The registry's thread only. Kept alive by its coroutines.
+/// Use it only on the registry's thread. Its coroutines keep it alive.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  /// `tasks`, which have the socket's executor, outlive this object. `source` is of the other end;
-  /// nothing when it is gone already. A tap that is silent for `silence` is cut.
+  /// `tasks` must have the socket's executor and outlive this object. `source` is the address of
+  /// the peer; nothing if it has already gone. A tap that is silent for `silence` is cut.
   Session(async::TaskGroup& tasks, ConnectionId id, std::optional<net::IpAddress> source,
           boost::asio::ip::tcp::socket socket, const http::TlsContext& tls,
           std::chrono::milliseconds silence);
@@ -32,24 +32,24 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<net::IpAddress> source() const { return source_; }
   boost::asio::any_io_executor executor() { return socket_.executor(); }
 
-  /// TLS and the HTTP request of the upgrade; false when either fails.
+  /// Performs the TLS handshake and reads the upgrade request. Returns false if either fails.
   boost::asio::awaitable<bool> greet();
-  /// With the request that greet() read.
+  /// Holds the request that greet() read.
   const http::WebSocket& request() const { return socket_; }
   boost::asio::awaitable<void> decline(unsigned status, std::string reason);
   boost::asio::awaitable<bool> accept();
-  /// The next message's text, valid until the next call; nothing at the end.
+  /// The text of the next message; nothing at the end of the connection.
   boost::asio::awaitable<std::optional<std::string>> read();
-  /// From now on this tap is told what there is.
+  /// Starts sending versions to this tap.
   void subscribe(std::shared_ptr<const News> news);
-  /// There is something new. Does nothing before subscribe().
+  /// Sends a new version. Does nothing before subscribe().
   void tell(std::shared_ptr<const News> news);
-  /// The next thing it is told is everything.
+  /// Makes the next message a snapshot.
   void resync();
-  /// Tells why, and ends. While that is under way, a second reason ends it at once.
+  /// Sends the reason and ends the connection. A second call during that cuts it at once.
   boost::asio::awaitable<void> refuse(std::string reason);
   void cut();
-  /// Has the other end gone, or was it cut? Known without reading.
+  /// Whether the peer has gone or the connection was cut. Does not read.
   bool has_ended();
 
  private:
@@ -69,7 +69,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<const News> news_;
   std::optional<std::uint64_t> told_;
   std::shared_ptr<const std::string> told_ca_;
-  boost::asio::steady_timer written_;  ///< Cancelled when nothing is being written any more.
+  boost::asio::steady_timer written_;  ///< Cancelled when a write ends.
   bool writing_ = false;
   bool refused_ = false;
   bool open_ = false;

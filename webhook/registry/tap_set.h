@@ -1,8 +1,8 @@
-// Which addresses belong to forwarding taps, and how that changes. Pure.
+// The set of addresses of forwarding taps, and its changes. Pure.
 //
-// An address belongs to the newest connection that has named it: pods die silently and their
-// addresses are used again, so an older connection's word about it is void. An entry ends with its
-// connection. Changes gather until flush(), which makes one of them.
+// An address belongs to the newest connection that has claimed it. Pods die silently and their
+// addresses are reused, so an older connection's claim is void. An entry ends with its connection.
+// Changes accumulate until flush(), which combines them into one.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@
 
 namespace sidetap::webhook::registry {
 
-/// Grows with time: of two connections the newer has the greater one.
+/// Increases: a newer connection has a greater ID.
 using ConnectionId = std::uint64_t;
 
-/// What makes one set into the next. Ascending; none is in both lists.
+/// The difference between two sets. The lists are ascending and disjoint.
 struct AddressChange {
   std::vector<net::IpAddress> add;
   std::vector<net::IpAddress> remove;
@@ -27,7 +27,7 @@ struct AddressChange {
 
 class TapSet {
  public:
-  /// What a connection says of its tap; takes the place of what it said before.
+  /// Sets the state of a connection's tap, and replaces the previous one.
   void update(ConnectionId connection, const std::vector<net::IpAddress>& addresses,
               bool forwarding);
   void remove(ConnectionId connection);
@@ -36,7 +36,7 @@ class TapSet {
   bool changed() const;
   /// Publishes what has changed since the last call; nothing when it comes to nothing.
   std::optional<AddressChange> flush();
-  /// By the last flush().
+  /// The set at the last flush().
   const std::set<net::IpAddress>& published() const { return published_; }
 
   std::size_t connections() const { return connections_.size(); }

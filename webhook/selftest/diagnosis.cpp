@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-/// The tap among the containers of one kind, or nothing.
+/// The tap among the containers of one kind; null if there is none.
 const json* find_tap(const json& pod, const char* kind) {
   const json& containers = member(member(pod, "spec"), kind);
   if (!containers.is_array()) return nullptr;
@@ -125,7 +125,7 @@ std::optional<Diagnosis> diagnose_endpoints(const kube::Response& slices, const 
   if (!items.is_array()) return std::nullopt;
   for (const json& slice : items) {
     for (const json& endpoint : member(slice, "endpoints")) {
-      // Without a word it counts as ready.
+      // Without the condition, an endpoint counts as ready.
       if (member(member(endpoint, "conditions"), "ready") != false) return std::nullopt;
     }
   }

@@ -120,7 +120,7 @@ int command(std::span<const char* const> arguments) {
     return 1;
   }
   asio::io_context context(1);
-  // Longer than the API server waits for the webhook, which may be 30 s.
+  // Longer than the API server waits for the webhook, which is at most 30 s.
   kube::Client client(context.get_executor(), std::move(*credentials),
                       {.timeout = std::chrono::seconds(options.timeout_seconds + 30)});
   const Setting setting{options.pod_namespace, options.webhook_port,

@@ -21,7 +21,7 @@ int command(std::span<const char* const> arguments) {
       break;
   }
   telemetry::init_log(options.log_format, options.log_level);
-  // Outside of a cluster there is no such file.
+  // Outside a cluster, this file does not exist.
   const auto own_namespace =
       kube::read_trimmed(options.self_managed.service_account + "/namespace");
   const bool ca_to_come = options.self_managed.enabled && options.registry.ca_file.empty();

@@ -16,7 +16,7 @@ ConfigurationStore::ConfigurationStore(std::string path, ReviewFactory factory,
 Result<void> ConfigurationStore::failed(std::string& told, std::string_view consequence,
                                         Error error) {
   const std::lock_guard lock(mutex_);
-  // A fault that stays is looked at again and again: count and tell it once.
+  // A lasting fault is found again and again: count and log it once.
   if (error.text != told) {
     told = error.text;
     ++failures_;
@@ -76,7 +76,7 @@ Result<void> ConfigurationStore::set_registry_ca(std::string ca, const std::stri
   if (auto checked = http::check_certificates(ca); !checked) {
     return registry_ca_failed(Error{origin + ": " + checked.error().text});
   }
-  // The first one is taken as it is: there is nothing better to give to pods.
+  // The first CA is accepted unchecked: there is no better one for the pods.
   const std::string present = registry_ca();
   if (!present.empty() && ca != present) {
     if (auto verified = verifies_(ca); !verified) {
@@ -91,7 +91,7 @@ Result<void> ConfigurationStore::set_registry_ca(std::string ca, const std::stri
     if (!current_) return {};
     text = in_place_;
   }
-  // Not from the file: a bad one must not keep the CA from the pods.
+  // Does not read the file again: a bad file must not keep the CA from the pods.
   return put_in_place(std::move(text));
 }
 

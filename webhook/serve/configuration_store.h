@@ -1,4 +1,5 @@
-// The decision's function in force, made from the configuration file and replaced when it changes.
+// Holds the current review function, which is built from the configuration file and replaced when
+// the file changes.
 #pragma once
 
 #include <atomic>
@@ -14,34 +15,34 @@
 
 namespace sidetap::webhook {
 
-/// Any thread.
+/// Safe from any thread.
 class ConfigurationStore {
  public:
-  /// `path` empty: built-in defaults, and reload() has nothing to do after the first.
-  /// `verifies`: is this the CA, PEM, of the registry's certificate as it is served now? Errors say
-  /// why not.
+  /// An empty `path` means the built-in defaults; after the first time, reload() then does nothing.
+  /// `verifies` checks that `ca` (PEM) verifies the certificate that the registry serves now. Its
+  /// Error says why not.
   ConfigurationStore(std::string path, ReviewFactory factory,
                      std::function<Result<void>(const std::string& ca)> verifies);
 
-  /// Reads the file and puts its function in place. When that fails the one before stays; logs and
-  /// counts. Does nothing when the file is the one in place.
+  /// Reads the file and makes its function current. If that fails, logs and counts the failure and
+  /// keeps the current function. Does nothing if the file has not changed.
   Result<void> reload();
-  /// Whom taps trust as registry from now on, PEM; where a configuration is in force it is made
-  /// anew. When the text holds no certificate, or the present one would be replaced by one that
-  /// does not verify the registry, the one before stays; logs, by its origin, and counts.
+  /// Sets the CA (PEM) with which new taps verify the registry, and rebuilds the current function,
+  /// if any. Keeps the current CA if the text holds no certificate, or if the text would replace a
+  /// CA but does not verify the registry. Logs that with `origin`, and counts it.
   Result<void> set_registry_ca(std::string ca, const std::string& origin);
-  /// The same from a file. One that cannot be read or is empty is a failure too.
+  /// The same from a file. An unreadable or empty file is also a failure.
   Result<void> reload_registry_ca(const std::string& path);
 
   admission::Answer review(std::string_view review, Route route) const;
-  /// 1 for the first configuration, one more for each that took its place.
+  /// 1 for the first configuration, incremented with each replacement.
   std::uint64_t generation() const { return generation_; }
   std::uint64_t failures() const { return failures_; }
-  /// Empty: none was set.
+  /// Empty if none was set.
   std::string registry_ca() const;
 
  private:
-  /// `told`: the last failure of this kind.
+  /// `told` is the last failure of this kind.
   Result<void> failed(std::string& told, std::string_view consequence, Error error);
   Result<void> configuration_failed(Error error);
   Result<void> registry_ca_failed(Error error);

@@ -1,4 +1,4 @@
-// From the text of a configuration to the function that decides about reviews.
+// Builds the review function from the text of a configuration.
 #pragma once
 
 #include <functional>
@@ -10,14 +10,15 @@
 
 namespace sidetap::webhook {
 
-/// Makes the decision's function from the text of a configuration file; from none: with the
-/// built-in defaults. `registry_ca`, where not empty, is whom taps trust as registry unless the
-/// configuration says. Errors name the fault in the text.
+/// Builds the review function from the text of a configuration file, or from the built-in defaults
+/// without one. `registry_ca`, if not empty, is the CA of the registry for taps unless the
+/// configuration names one. Errors name the fault in the text.
 using ReviewFactory = std::function<Result<ReviewFunction>(
     const std::optional<std::string>& configuration, const std::string& registry_ca)>;
 
-/// Pods of `own_namespace` are left alone where the configuration does not say whose they are.
-/// `ca_to_come`: the registry's CA is not there yet, but will be before the first review.
+/// `own_namespace` is the webhook's namespace, whose pods are never injected, if the configuration
+/// does not name it. `ca_to_come`: the registry's CA is still missing, but arrives before the first
+/// review.
 ReviewFactory review_factory(std::string own_namespace, bool ca_to_come);
 
 }  // namespace sidetap::webhook

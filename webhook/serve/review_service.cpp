@@ -33,7 +33,7 @@ const MetricSpec kPatchBytes{"sidetap_webhook_patch_bytes",
                              "Size of JSON Patches, before base64.",
                              {512, 1024, 2048, 4096, 8192, 16384, 65536}};
 const MetricSpec kErrors{"sidetap_webhook_request_errors_total", MetricType::kCounter,
-                         "Complete requests that were no reviews, by HTTP status."};
+                         "Complete requests that were not reviews, by HTTP status."};
 const MetricSpec kConnections{"sidetap_webhook_connections", MetricType::kGauge,
                               "Open connections."};
 const MetricSpec kInFlight{"sidetap_webhook_requests_in_flight", MetricType::kGauge,
@@ -41,22 +41,23 @@ const MetricSpec kInFlight{"sidetap_webhook_requests_in_flight", MetricType::kGa
 const MetricSpec kAccepted{"sidetap_webhook_connections_total", MetricType::kCounter,
                            "Connections accepted."};
 const MetricSpec kRefused{"sidetap_webhook_connections_refused_total", MetricType::kCounter,
-                          "Connections closed at once, too many being open."};
+                          "Connections closed at once because too many were open."};
 const MetricSpec kHandshakes{"sidetap_webhook_tls_handshake_failures_total", MetricType::kCounter,
                              "TLS handshakes that failed."};
 const MetricSpec kTimeouts{"sidetap_webhook_timeouts_total", MetricType::kCounter,
                            "Connections cut for being slow in a handshake, request or answer."};
 const MetricSpec kMalformed{"sidetap_webhook_malformed_requests_total", MetricType::kCounter,
                             "Requests that were cut off, too large or no HTTP."};
-const MetricSpec kOverloaded{"sidetap_webhook_requests_overloaded_total", MetricType::kCounter,
-                             "Requests refused, all under way together holding too much memory."};
+const MetricSpec kOverloaded{
+    "sidetap_webhook_requests_overloaded_total", MetricType::kCounter,
+    "Requests refused because all requests in flight held too much memory."};
 const MetricSpec kExpiry{"sidetap_webhook_certificate_expiry_timestamp_seconds", MetricType::kGauge,
-                         "When the serving certificate ends, in seconds since 1970."};
+                         "When the serving certificate expires, in seconds since 1970."};
 const MetricSpec kReloads{"sidetap_webhook_certificate_reloads_total", MetricType::kCounter,
-                          "Certificates put in place, the first one included."};
+                          "Certificates loaded, including the first one."};
 const MetricSpec kReloadFailures{"sidetap_webhook_certificate_reload_failures_total",
                                  MetricType::kCounter,
-                                 "Certificates refused; the one before stayed in place."};
+                                 "Certificates refused; the previous one stayed in use."};
 
 HttpAnswer refuse(unsigned status, std::string text) {
   HttpAnswer answer;
@@ -65,7 +66,7 @@ HttpAnswer refuse(unsigned status, std::string text) {
   return answer;
 }
 
-/// By the path of a request.
+/// The route of a request's path.
 std::optional<Route> route_of(std::string_view path) {
   constexpr std::string_view kBaseline = "/baseline";
   Route route;
@@ -81,7 +82,7 @@ std::optional<Route> route_of(std::string_view path) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// "application/json", with parameters or without.
+/// "application/json", with or without parameters.
 bool is_json(std::string_view type) {
   constexpr std::string_view kJson = "application/json";
   if (type.size() < kJson.size()) return false;

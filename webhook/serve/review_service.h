@@ -1,16 +1,16 @@
-// What the webhook answers over HTTP: routes, status codes, metrics and the request log around the
-// decision about a review, which itself is made elsewhere.
+// The webhook's HTTP interface: routes, status codes, metrics and the request log. The decision
+// about a review is made elsewhere.
 //
 //   POST /inject/namespace, /inject/pod   an AdmissionReview in, an AdmissionReview out
 //   POST /inject/namespace/baseline, /inject/pod/baseline
 //
-// The path says which entry of the MutatingWebhookConfiguration calls, and how it was rendered:
-// with
-// "/baseline" it lets namespaces at that Pod Security level through. An API server may have the
-// next configuration, or the one before, so the webhook goes by the path and not by its own.
+// The path says which entry of the MutatingWebhookConfiguration calls, and how the entry was
+// rendered: with "/baseline", it includes namespaces at that Pod Security level. An API server may
+// have a newer or older configuration than the webhook, so the path decides.
 //
-// 400 what is no review, 404 other paths, 405 other methods, 415 what is not JSON (413, 431 and 503
-// come from the connection, which also logs every refusal).
+// Errors: 400 for a body that is not a review, 404 for other paths, 405 for other methods, 415 for
+// other media types than JSON. 413, 431 and 503 come from the connection, which also logs every
+// refusal.
 #pragma once
 
 #include <functional>
@@ -26,7 +26,7 @@
 
 namespace sidetap::webhook {
 
-/// What the path of a request says.
+/// The meaning of a request's path.
 struct Route {
   /// Which entry of the MutatingWebhookConfiguration calls.
   admission::Entry entry = admission::Entry::kPod;
@@ -35,13 +35,13 @@ struct Route {
   friend bool operator==(const Route&, const Route&) = default;
 };
 
-/// The decision about one review, with the configuration in force. Any thread.
+/// Decides about one review with the current configuration. Safe from any thread.
 using ReviewFunction = std::function<admission::Answer(std::string_view review, Route route)>;
 
-/// The HttpHandler of the webhook. Any thread.
+/// The HttpHandler of the webhook. Safe from any thread.
 class ReviewService {
  public:
-  /// `metrics` outlives it.
+  /// `metrics` must outlive this object.
   ReviewService(ReviewFunction review, telemetry::MetricsRegistry& metrics);
 
   ~ReviewService();
@@ -56,14 +56,15 @@ class ReviewService {
   telemetry::MetricsRegistry& metrics_;
   prometheus::Histogram& seconds_;
   prometheus::Histogram& patch_bytes_;
-  /// By rule, decision and reason; a counter begins to be with its first review.
+  /// Counters by rule, decision and reason. A counter is created with its first review.
   class Reviews;
   std::unique_ptr<Reviews> reviews_;
   std::mutex mutex_;
   std::map<unsigned, prometheus::Counter*> errors_;  ///< By HTTP status.
 };
 
-/// Makes a server's counters and its certificate part of `metrics`. All outlive it.
+/// Adds a server's counters and its certificate to `metrics`. All arguments must outlive the
+/// scrapes.
 void expose_server(telemetry::MetricsRegistry& metrics, const http::ServerCounters& counters,
                    const http::TlsStore& tls);
 

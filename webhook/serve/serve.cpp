@@ -33,7 +33,7 @@ using telemetry::MetricSpec;
 using telemetry::MetricType;
 
 const MetricSpec kGeneration{"sidetap_webhook_config_generation", MetricType::kGauge,
-                             "Configurations put in place, the first one included."};
+                             "Configurations loaded, including the first one."};
 const MetricSpec kConfigFailures{"sidetap_webhook_config_reload_failures_total",
                                  MetricType::kCounter,
                                  "Configurations and CAs of the registry refused; what was before "
@@ -45,9 +45,9 @@ const MetricSpec kReady{
 const MetricSpec kDraining{"sidetap_webhook_draining", MetricType::kGauge,
                            "1 from the signal to end until the end."};
 
-/// Log, watches and the status server need some descriptors besides.
+/// Descriptors for the log, the watches and the status server.
 constexpr rlim_t kOtherFiles = 64;
-/// More than the API servers of a large cluster open, at up to 25 each.
+/// More connections than the API servers of a large cluster open, at up to 25 each.
 constexpr std::size_t kFewConnections = 500;
 constexpr auto kTrimPeriod = std::chrono::seconds(2);
 
@@ -56,7 +56,7 @@ struct Connections {
   std::size_t taps;
 };
 
-/// As many connections as the process may have files, the hard limit being the host's word.
+/// Limits the connections to the descriptors that the process may have, up to the hard limit.
 Connections allowed_connections(Connections wanted) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
@@ -69,7 +69,7 @@ Connections allowed_connections(Connections wanted) {
   if (files.rlim_cur >= needed) return wanted;
   const std::size_t available =
       files.rlim_cur > 2 * kOtherFiles ? files.rlim_cur - kOtherFiles : files.rlim_cur / 2;
-  // The reviews must not go without because of the taps, nor the other way round.
+  // Taps must not use up the descriptors for reviews, or vice versa.
   const std::size_t half = available / 2;
   Connections allowed{};
   allowed.reviews = std::min(wanted.reviews, available - std::min(wanted.taps, half));
@@ -92,7 +92,7 @@ class Webhook {
                  metrics_) {}
 
   int run() {
-    // They say themselves what is wrong; like a wrong option.
+    // Both log what is wrong. The exit code is that of a wrong option.
     if (!reload_registry_ca() || !configuration_.reload()) return 2;
     if (auto started = start(); !started) {
       telemetry::error("cannot start", {{"reason", started.error().text}});
@@ -107,7 +107,7 @@ class Webhook {
  private:
   Result<void> start() {
     if (options_.self_managed.enabled) {
-      // The server starts with the first certificate.
+      // The server starts when the first certificate arrives.
       if (auto started = start_keeper(); !started) return started;
     } else {
       if (auto loaded = tls_.reload(options_.tls); !loaded) return loaded;
@@ -144,8 +144,8 @@ class Webhook {
     return start_registry(allowed.taps);
   }
 
-  /// After the first certificate. A server of its own, without the check of clients' certificates:
-  /// taps have none.
+  /// Call it after the first certificate. A separate server that does not check client
+  /// certificates, because taps have none.
   Result<void> start_registry(std::size_t most_connections) {
     if (!options_.registry.listen) return {};
     registry::ServerConfig config;
@@ -171,20 +171,20 @@ class Webhook {
     return {};
   }
 
-  /// Taps, running or to come, must not be given a CA that would lock them out.
+  /// Taps, running or future, must not get a CA that would lock them out.
   Result<void> verifies_registry(const std::string& ca) const {
     const auto shown = registry_tls_.current();
     return shown ? shown->verified_by(ca) : Result<void>();
   }
 
-  /// After the certificate. What fails is logged and counted there, and the old stays.
+  /// Call it after the certificate. The store logs and counts a failure, and keeps the old CA.
   Result<void> reload_registry_ca() {
     if (options_.registry.ca_file.empty()) return {};
     auto loaded = configuration_.reload_registry_ca(options_.registry.ca_file);
     tell_registry_ca();
     return loaded;
   }
-  /// New pods have it by their configuration; the taps that run are told.
+  /// New pods get the CA with their configuration. Running taps receive it from the registry.
   void tell_registry_ca() {
     if (!registry_) return;
     if (auto ca = configuration_.registry_ca(); !ca.empty()) registry_->set_ca(std::move(ca));
@@ -219,7 +219,7 @@ class Webhook {
     }
   }
 
-  /// What fails is logged and counted there, and the old stays.
+  /// The store logs and counts a failure, and keeps the old certificate.
   void reload_tls() {
     if (!options_.self_managed.enabled) {
       static_cast<void>(tls_.reload(options_.tls));
@@ -274,7 +274,8 @@ class Webhook {
     });
   }
 
-  /// The C library keeps what many connections left behind; give it back from time to time.
+  /// The C library keeps freed memory of many connections. Return it to the kernel from time to
+  /// time.
   void trim_memory() {
     trim_timer_.expires_after(kTrimPeriod);
     trim_timer_.async_wait([this](const boost::system::error_code& error) {

@@ -1,4 +1,4 @@
-// The running webhook: server, status server, files that are followed, and the orderly end.
+// The running webhook: server, status server, watched files, and graceful shutdown.
 #pragma once
 
 #include "webhook/serve/review_factory.h"
@@ -6,11 +6,11 @@
 
 namespace sidetap::webhook {
 
-/// Serves until SIGTERM or SIGINT; the exit code: 2 when the configuration is wrong. After the
-/// signal it drains: it serves as before, each answer the last of its connection, for drain_seconds
-/// (a second signal ends that); then it accepts no more connections, and finishes what runs. It
-/// stays ready while it drains: where no other pod is ready, kube-proxy sends new connections to
-/// terminating pods that are, and to no other ones.
+/// Serves until SIGTERM or SIGINT. Returns the exit code, which is 2 if the configuration is wrong.
+/// After the signal, the webhook drains for drain_seconds, or until a second signal: it still
+/// serves, but each answer is the last on its connection. Then it accepts no more connections and
+/// finishes running requests. It stays ready while it drains: if no other pod is ready, kube-proxy
+/// sends new connections only to terminating pods that are ready.
 int serve(const ServeOptions& options, const ReviewFactory& factory);
 
 }  // namespace sidetap::webhook

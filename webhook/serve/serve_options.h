@@ -15,13 +15,13 @@
 
 namespace sidetap::webhook {
 
-/// The registry of taps, on a port of its own.
+/// Options of the registry of taps, which has a port of its own.
 struct RegistryOptions {
   std::optional<net::HostPort> listen;
-  bool tokens = true;  ///< Taps prove themselves by service account tokens.
+  bool tokens = true;  ///< Taps authenticate with service account tokens.
   std::string audience;
-  bool services = false;  ///< Services are watched: which have tapped backends only?
-  std::string ca_file;  ///< Whom taps trust; empty: the self-managed bundle, or the configuration.
+  bool services = false;  ///< Watches Services, to find those whose backends are all tapped.
+  std::string ca_file;    ///< CA for taps. Empty: the self-managed bundle or the configuration.
 };
 
 struct ServeOptions {
@@ -42,7 +42,7 @@ struct ServeOptions {
 /// Declares the options; `into` must outlive the set.
 void declare(config::OptionSet& options, ServeOptions& into);
 
-/// Prints help or an error line itself, as OptionSet::parse.
+/// Prints help or an error line, as OptionSet::parse() does.
 config::ParseResult parse_serve_options(std::span<const char* const> arguments,
                                         const config::OptionSet::Environment& environment,
                                         ServeOptions& into);

@@ -1,4 +1,4 @@
-// Connections are taken whatever happens: to one of them, or to accept() itself.
+// The loop accepts connections whatever happens to one of them or to accept() itself.
 #include "shared/async/accept_loop.h"
 
 #include <memory>
@@ -40,7 +40,7 @@ class AcceptLoopTest : public testing::Test {
     socket.connect({asio::ip::make_address("127.0.0.1"), port_});
     return socket;
   }
-  /// Until as many as that have been taken.
+  /// Waits until this many have been accepted.
   [[nodiscard]] bool takes(std::size_t wanted) {
     for (int i = 0; i < 100 && taken_ < wanted; ++i) context_.run_one_for(seconds(1));
     return taken_ == wanted;

@@ -1,4 +1,4 @@
-// What a callback brings, and the coroutine that waits for it.
+// A callback's value, and the coroutine that waits for it.
 #include "shared/async/answer.h"
 
 #include <string>

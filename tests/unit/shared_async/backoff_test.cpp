@@ -11,7 +11,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// A tap's day, told as how long each session stood: when would it dial?
+/// A tap's day, as the duration of each session: when does it connect again?
 class SimulatedDay {
  public:
   milliseconds dial_again_after(milliseconds stood, double chance = 0.999999) {

@@ -1,4 +1,4 @@
-// Tasks that throw are seen, tasks that are cancelled end, and whoever waits knows when.
+// Tasks that throw are reported, cancelled tasks end, and a waiting caller learns when.
 #include "shared/async/task_group.h"
 
 #include <memory>
@@ -42,7 +42,7 @@ class TaskGroupTest : public testing::Test {
     asio::steady_timer timer(context_, time);
     co_await timer.async_wait(asio::use_awaitable);
   }
-  /// Ends by a request, as what has to end in good order does.
+  /// Ends on a request, like work that must end gracefully.
   asio::awaitable<void> waits_for(Interruption& interruption) {
     co_await sleep(context_.get_executor(), hours(1), &interruption);
   }

@@ -1,5 +1,5 @@
-// Rules of the settings that webhook and tap share; that both programs keep to the table is tried
-// by tests/unit/webhook_sidecar.
+// Rules of the settings that webhook and tap share. tests/unit/webhook_sidecar checks that both
+// programs follow the table.
 #include "shared/tap/settings.h"
 
 #include <cstdint>

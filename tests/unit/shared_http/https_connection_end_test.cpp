@@ -1,5 +1,4 @@
-// How operations of the client's end of HTTPS end: by limits, cuts, cancellation, and the wrong
-// server.
+// How operations of the HTTPS client end: by limits, cuts, cancellation, and the wrong server.
 #include "tests/unit/shared_http/https_connection_fixture.h"
 
 namespace sidetap::http {
@@ -68,7 +67,7 @@ TEST_F(HttpsConnectionTest, ACutEndsWhatWaits) {
   EXPECT_FALSE(connection_->unanswered());
 }
 
-// What waits keeps alive what it waits with.
+// A pending operation keeps alive what it uses.
 TEST_F(HttpsConnectionTest, TheConnectionMayGoWhileAnOperationIsUnderWay) {
   serve("HTTP/1.1 200");
   after(kShort, [this] { connection_.reset(); });

@@ -1,4 +1,4 @@
-// A server that answers whatever a test says, or nothing, and the client's end of HTTPS.
+// A server that answers what a test says, or nothing, and the HTTPS client.
 #pragma once
 
 #include <functional>
@@ -40,7 +40,7 @@ inline std::string chunk(const std::string& text) {
   out << std::hex << text.size() << "\r\n" << text << "\r\n";
   return out.str();
 }
-/// More than a connection takes whose server does not read.
+/// More than a connection accepts while its server does not read.
 inline const HttpsRequest& large_request() {
   static const std::string body(32u << 20, 'x');
   static const HttpsRequest request{.method = "PUT",
@@ -56,14 +56,14 @@ inline void read_nothing(TlsPeer& peer) {
 }
 inline const std::string kChunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// Texts say what an operation came to: "", "200 BODY", or its error.
+/// Texts describe the outcome of an operation: "", "200 BODY", or its error.
 class HttpsConnectionTest : public testing::Test {
  protected:
   ~HttpsConnectionTest() override {
     connection_.reset();
     server_.reset();
   }
-  /// A server that answers the first request with these bytes and waits for our end.
+  /// A server that answers the first request with these bytes and waits for the client to close.
   void serve(std::string bytes) {
     serve_with([bytes = std::move(bytes)](TlsPeer& peer) {
       peer.request();
@@ -71,7 +71,7 @@ class HttpsConnectionTest : public testing::Test {
       peer.wait_for_end();
     });
   }
-  /// The same, that ends after them.
+  /// The same, but it closes after them.
   void serve_and_end(std::string bytes, bool in_order) {
     serve_with([bytes = std::move(bytes), in_order](TlsPeer& peer) {
       peer.request();

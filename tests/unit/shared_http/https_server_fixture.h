@@ -52,7 +52,7 @@ class HttpsServerTest : public testing::Test {
   void expect_alive() {
     EXPECT_THAT(ask_tls(port_, post("alive", "Connection: close\r\n")), EndsWith("got alive"));
   }
-  /// The counters follow what the client sees by a moment.
+  /// The counters may lag slightly behind what the client sees.
   template <typename Condition>
   void eventually(Condition condition) {
     for (int i = 0; i < 5000 && !condition(); ++i) {
@@ -60,7 +60,7 @@ class HttpsServerTest : public testing::Test {
     }
     EXPECT_TRUE(condition());
   }
-  /// One has had its answer, the request of the other waits for release_.
+  /// One client has its answer; the request of the other waits for release_.
   void keep_idle_and_busy(TlsClient& idle, TlsClient& busy) {
     idle.send(post("one"));
     idle.read_answer();

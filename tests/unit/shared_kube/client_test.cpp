@@ -29,9 +29,9 @@ std::string answer(const std::string& status, const std::string& body,
 
 constexpr std::string_view kCut = "<cut>";
 
-/// Speaks the wire of an API server, byte for byte as the test scripts it: one string an answer, an
-/// empty one cuts the connection instead, and so does kCut at its end. Serves one connection after
-/// the other on its own thread.
+/// Plays an API server byte for byte as the test scripts it, with one string per answer. An empty
+/// string cuts the connection, and so does kCut at the end of a string. Serves one connection after
+/// another on its own thread.
 class FakeApiServer {
  public:
   FakeApiServer(const testing_support::KeyPair& leaf, std::deque<std::string> answers)

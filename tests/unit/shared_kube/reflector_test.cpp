@@ -1,5 +1,5 @@
-// Lists and watches against servers that do not behave: each of them is asked now and then, not as
-// often as it answers.
+// Lists and watches against misbehaving servers: each is asked from time to time, not as often as
+// it answers.
 #include "shared/kube/reflector.h"
 
 #include <atomic>

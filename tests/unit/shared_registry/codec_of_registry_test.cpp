@@ -1,4 +1,4 @@
-// What the registry sends, from both ends.
+// The registry's messages, encoded and decoded.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

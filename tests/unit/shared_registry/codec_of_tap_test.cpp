@@ -1,4 +1,4 @@
-// What taps send, from both ends.
+// The taps' messages, encoded and decoded.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -23,7 +23,7 @@ unsigned number32(const Datagram& d, std::size_t at) {
   return number16(d, at) << 16 | number16(d, at + 2);
 }
 
-/// Takes what a packer has ready, cut into datagrams as the kernel would.
+/// Takes a packer's runs, split into datagrams as the kernel would.
 struct Wire {
   std::vector<Datagram> datagrams;
 
@@ -43,7 +43,7 @@ struct Wire {
     packer.clear();
   }
 
-  /// The stream of headers and packets, put together from the format's description alone.
+  /// The stream of headers and packets, built only from the format's description.
   std::vector<std::pair<PacketHeader, Datagram>> packets() const {
     Datagram stream;
     for (const Datagram& d : datagrams) stream.insert(stream.end(), d.begin() + 8, d.end());

@@ -26,7 +26,7 @@ Tree read(const std::string& text) {
   return documents.all[0].tree;
 }
 
-/// As an operator reads it, of a file named "in", where no key may stand twice.
+/// The fault as an operator reads it, for a file named "in" in which no key may occur twice.
 std::string fault_of(const std::string& text) {
   const auto documents = read_documents(text, Repeated::kRefuse);
   if (!documents) return "in: " + documents.error().text;
@@ -65,7 +65,7 @@ TEST(Yaml, IsReadAsJsonWhereItIsJson) {
   EXPECT_EQ(documents_of("a: 1\n---\nb: 2\n").all.size(), 2U);
 }
 
-// What the YAML library read otherwise than kubectl does.
+// Cases in which the YAML library differs from kubectl.
 TEST(Yaml, ReadsTheEscapesOfYaml) {
   EXPECT_EQ(read(R"(a: "x\_y\Nz\L\P\e\'\x41")"),
             Tree::parse(R"({"a": "x\u00a0y\u0085z\u2028\u2029\u001b'A"})"));

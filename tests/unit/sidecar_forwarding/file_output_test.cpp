@@ -13,8 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The process may write no file beyond a bound, which a test moves: to the output it is a disk
-/// that is full.
+/// Limits the size of files that the process may write. For the output, that is a full disk.
 class FileOutputTest : public testing::Test {
  protected:
   FileOutputTest() {

@@ -1,4 +1,4 @@
-// Two taps and the network between them, without a kernel: whatever two pods say to each other,
+// Two taps and the network between them, without a kernel: whatever two pods send to each other,
 // each packet is owned exactly once.
 #include <algorithm>
 #include <chrono>
@@ -162,8 +162,8 @@ TEST_P(Model, TcpSeenFromItsStartIsExact) {
   }
 }
 
-/// A connection that was tried before, in either direction: what was sent then got lost on the way,
-/// so that one tap alone has seen it.
+/// A connection that was attempted before, in either direction. Its packets were lost on the way,
+/// so only one tap has seen them.
 TEST_P(Model, TcpAfterAnAttemptThatFailedIsExact) {
   for (int i = 0; i < 3000; ++i) {
     const bool v6 = dice(2) == 0;
@@ -255,9 +255,9 @@ TEST_P(Model, TcpThroughAServiceIsExactAndInThePodView) {
   }
 }
 
-/// The same of UDP, where only the ports tell: the server's tap has to see by them that it is the
-/// server's. Where they say otherwise, which is documented, the packet is lost, never doubled; with
-/// the port named as a server's it is not.
+/// The same for UDP, where only the ports count: the server's tap must recognize the server by
+/// them. If the ports say otherwise, which is documented, the packet is lost, never duplicated. If
+/// the port is configured as a server's, it is not lost.
 TEST_P(Model, UdpThroughAServiceIsExactUnlessTheClientLooksLikeTheServer) {
   unsigned exact = 0;
   unsigned lost = 0;

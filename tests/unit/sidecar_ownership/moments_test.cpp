@@ -1,4 +1,4 @@
-// A packet is decided when it is read, by the peers of the moment when it passed.
+// A packet is decided when it is read, with the peers at the moment when it passed.
 #include <memory>
 
 #include <gtest/gtest.h>

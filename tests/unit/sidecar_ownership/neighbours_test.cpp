@@ -1,4 +1,4 @@
-// Who on the link runs a tap, where only the MAC address tells.
+// Which host on the link runs a tap, if only the MAC address identifies it.
 #include <memory>
 #include <utility>
 

@@ -1,4 +1,4 @@
-// A pod with a tap, for tests: its engine, what listens in it, and how it sees a packet.
+// A pod with a tap, for tests: its engine, its listening sockets, and its view of a packet.
 #pragma once
 
 #include <initializer_list>
@@ -27,9 +27,9 @@ inline ownership::TappedPeers tapped(std::string_view text) {
 }
 inline net::CidrSet cidrs(std::string_view text) { return net::CidrSet::parse(text).value(); }
 
-/// 10.0.0.<n> and fd00::<n> with MAC 02::<n>; every pod of 10.0.0.0/24 and fd00::/64 is tapped but
-/// the gateways 10.0.0.254 and fd00::fe and the pods .100 to .103; Services live in 10.96.0.0/12
-/// and fd00:96::/112.
+/// 10.0.0.<n> and fd00::<n> with MAC 02::<n>; every pod of 10.0.0.0/24 and fd00::/64 is tapped,
+/// except the gateways 10.0.0.254 and fd00::fe and the pods .100 to .103. Services are in
+/// 10.96.0.0/12 and fd00:96::/112.
 inline ownership::EngineConfig pod_config(unsigned n) {
   ownership::EngineConfig c;
   c.self.addresses = {net::IpAddress::v4(0x0a000000U + n),

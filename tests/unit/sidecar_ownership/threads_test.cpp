@@ -1,5 +1,5 @@
-// Setters run on the control thread while the packet path decides. What this proves, it proves
-// under ThreadSanitizer.
+// Setters run on the control thread while the packet path decides. Meaningful only under
+// ThreadSanitizer.
 #include <atomic>
 #include <thread>
 
@@ -12,7 +12,7 @@ namespace {
 
 using namespace sidetap::test;
 
-/// Both versions of each fact give a decision that is right for one of them, and no other.
+/// A decision must be right for one of the two versions of each fact.
 TEST(Threads, SettersTakeEffectInOneStepWhilePacketsAreDecided) {
   Pod pod{1};
   const Bytes asked = packet().from("10.0.0.1").to("10.0.0.2").udp(40000, 53).ethernet();

@@ -84,7 +84,7 @@ class PacketBuilder {
     return icmp(source_.is_v4() ? (request ? 8 : 0) : (request ? 128 : 129));
   }
   PacketBuilder& payload(Bytes bytes) { return transport_ = std::move(bytes), *this; }
-  /// So many bytes behind what there is.
+  /// Appends this many bytes.
   PacketBuilder& data(std::size_t count) {
     return transport_.insert(transport_.end(), count, std::byte{0x5a}), *this;
   }

@@ -1,4 +1,4 @@
-// Packets at random, for tests of what must hold for any.
+// Random packets, for tests of properties that hold for all packets.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Each claim in a child of its own: what is given up does not come back.
+// Checks each claim in its own child process, because dropped privileges do not come back.
 #include "sidecar/privilege/privilege.h"
 
 #include <atomic>
@@ -25,7 +25,7 @@
 namespace sidetap::privilege {
 namespace {
 
-/// The exit status of a child that ends with 0 where `claim` holds.
+/// The exit status of a child process: 0 if `claim` holds.
 bool in_child(const std::function<bool()>& claim) {
   const pid_t child = fork();
   if (child == 0) _exit(claim() ? 0 : 1);

@@ -1,4 +1,4 @@
-// A registry's replica as a test scripts it: WebSocket over TLS on the loopback.
+// A scripted replica of the registry: WebSocket over TLS on the loopback.
 #pragma once
 
 #include <condition_variable>
@@ -36,14 +36,14 @@ class FakeRegistry {
   }
   ~FakeRegistry() { freeze(); }
 
-  /// From now on it does nothing, not even answer a ping; its connections stand.
+  /// From now on, it does nothing and answers no pings, but keeps its connections.
   void freeze() {
     context_.stop();
     if (thread_.joinable()) thread_.join();
   }
 
   std::uint16_t port() const { return port_; }
-  /// New connections are shown this certificate. Before the first one only.
+  /// Sets the certificate for new connections. Call it before the first one.
   void use(const testing_support::KeyPair& leaf) {
     tls_ = http::TlsContext::make({leaf.certificate, leaf.key}).value();
   }
@@ -55,7 +55,7 @@ class FakeRegistry {
     const std::lock_guard lock(mutex_);
     decline_ = status;
   }
-  /// To the newest connection.
+  /// Sends to the newest connection.
   void send(std::string text) {
     asio::post(context_, [this, text = std::move(text)] {
       outbox_.push_back(text);
@@ -68,7 +68,7 @@ class FakeRegistry {
       for (const Peer& peer : peers_) peer->tls().cut();
     });
   }
-  /// The next message of any tap; nothing after 10 s.
+  /// The next message of any tap; nothing if none arrives within 10 s.
   std::optional<std::string> receive() {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, std::chrono::seconds(10), [&] { return !received_.empty(); })) {

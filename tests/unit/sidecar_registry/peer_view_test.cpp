@@ -1,4 +1,4 @@
-// The rules of safety: who counts as tapped, whatever happens to the replicas.
+// The safety rules: which peers count as tapped, whatever happens to the replicas.
 #include "sidecar/registry/peer_view.h"
 
 #include <random>

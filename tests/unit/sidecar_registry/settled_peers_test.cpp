@@ -1,4 +1,4 @@
-// What counts of what the replicas say.
+// Which peers from the replicas' lists count.
 #include "sidecar/registry/settled_peers.h"
 
 #include <gmock/gmock.h>

@@ -1,4 +1,4 @@
-// What is added counts late, what is taken out at once.
+// Additions count late, removals at once.
 #include "sidecar/registry/settling.h"
 
 #include <gmock/gmock.h>

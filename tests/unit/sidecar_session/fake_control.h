@@ -1,4 +1,4 @@
-// A capture that records what sessions ask of it, and can send a packet as a real one would.
+// A capture that records the sessions' requests, and can send a packet like a real one.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace sidetap::session {
 
-/// Sessions call it on their thread, tests look at it on theirs.
+/// Sessions call it on their thread; tests inspect it on theirs.
 class FakeControl : public CaptureControl {
  public:
   std::chrono::milliseconds exclude_own_traffic(
@@ -62,7 +62,7 @@ class FakeControl : public CaptureControl {
     const std::lock_guard lock(mutex_);
     refuse_ = refuse;
   }
-  /// The next question for counts is answered by an exception.
+  /// The next request for counts throws.
   void throw_once() {
     const std::lock_guard lock(mutex_);
     throw_once_ = true;
@@ -81,7 +81,7 @@ class FakeControl : public CaptureControl {
     const std::lock_guard lock(mutex_);
     return stops_;
   }
-  /// Of the newest capture, for which `look` is called under the lock.
+  /// Calls `look` for the newest capture, under the lock.
   template <typename Look>
   auto newest(Look look) {
     const std::lock_guard lock(mutex_);

@@ -1,4 +1,4 @@
-// The other end of a session, as a test speaks it: blocking calls that give up after 10 s.
+// The sensor's end of a session for tests: blocking calls that time out after 10 s.
 #pragma once
 
 #include <optional>
@@ -50,7 +50,7 @@ class LocalSocket {
     pollfd wanted{fd_.get(), POLLIN, 0};
     return ::poll(&wanted, 1, millis) == 1;
   }
-  /// Throws when nobody comes.
+  /// Throws if nobody connects.
   net::UniqueFd accept() const {
     if (!readable(10'000)) throw std::runtime_error("nobody dialled");
     return net::UniqueFd(::accept(fd_.get(), nullptr, nullptr));
@@ -94,7 +94,7 @@ class Wire {
       ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     }
   }
-  /// Fewer than asked for at the end of the connection.
+  /// Returns fewer bytes than requested at the end of the connection.
   rpcap::Bytes read(std::size_t size) {
     rpcap::Bytes bytes(size);
     std::size_t got = 0;
@@ -108,7 +108,7 @@ class Wire {
     bytes.resize(got);
     return bytes;
   }
-  /// Nothing when the connection has ended.
+  /// Nothing if the connection has ended.
   std::optional<Message> receive() {
     const auto head = read(rpcap::kHeaderSize);
     if (head.size() < rpcap::kHeaderSize) return std::nullopt;

@@ -1,4 +1,4 @@
-// Whom to dial: the pure part.
+// Which sensors to connect to: the pure part.
 #include <gtest/gtest.h>
 
 #include "sidecar/session/sensor_list.h"

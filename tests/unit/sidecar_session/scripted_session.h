@@ -20,11 +20,11 @@ class ScriptedSession {
     resume(Began{});
   }
 
-  /// One whole message of the peer.
+  /// Delivers one whole message from the peer.
   void receive(const rpcap::Bytes& message) {
     announce(message, static_cast<std::uint32_t>(message.size() - rpcap::kHeaderSize));
   }
-  /// A message whose header claims `size`. What is asked for beyond it is zeros.
+  /// A message whose header claims `size`. Reads beyond it return zeros.
   void announce(const rpcap::Bytes& message, std::uint32_t size) {
     auto header = rpcap::decode_header(std::span<const std::byte, 8>(message.data(), 8));
     header.payload_size = size;
@@ -41,12 +41,12 @@ class ScriptedSession {
       }
     }
   }
-  /// The next action that can fail does.
+  /// Makes the next action that can fail do so.
   void fail_next(std::string why) { failure_ = std::move(why); }
   void forget() { done_.clear(); }
 
   Phase phase() const { return protocol_.phase(); }
-  /// What was done since forget(), in words.
+  /// The actions since forget(), as text.
   std::string summary(Detail detail = kBrief) const {
     std::string text;
     for (const auto& [word, verbose] : done_) {

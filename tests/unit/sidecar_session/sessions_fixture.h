@@ -1,4 +1,4 @@
-// Sessions on a thread of their own, with a capture that is none.
+// Sessions on their own thread, with a fake capture.
 #pragma once
 
 #include <condition_variable>
@@ -67,7 +67,7 @@ class SessionsTest : public testing::Test {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, time, [&] { return forwarding_; });
   }
-  /// The line of a metric, "NAME{LABELS} VALUE", comes to be in the exposition.
+  /// Waits until the line of a metric, "NAME{LABELS} VALUE", is in the exposition.
   [[nodiscard]] bool wait_for_metric(const std::string& line) {
     for (int i = 0; i < 500; ++i) {
       if (metrics_.text().find(line) != std::string::npos) return true;

@@ -1,4 +1,4 @@
-// On which of a pod's addresses peers may count.
+// For which of a pod's addresses peers may rely on its tap.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

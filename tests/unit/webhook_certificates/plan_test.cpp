@@ -13,7 +13,7 @@ namespace {
 using std::chrono::hours;
 using std::chrono::minutes;
 
-/// As a TLS client does that knows `authority` and is shown `chain`.
+/// Verifies like a TLS client that knows `authority` and receives `chain`.
 bool verifies(const std::string& chain, const std::string& authority, TimePoint now) {
   const auto certificates = [](const std::string& text) {
     BIO* bio = BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
@@ -193,8 +193,8 @@ TEST_F(PlanTest, WhatHasEndedIsNamed) {
   EXPECT_EQ(look().fault, "the authority has ended");
 }
 
-// The heart of it: whoever holds the bundle of any moment within the overlap trusts the leaf
-// served.
+// The central property: a client with the bundle of any moment within the overlap trusts the served
+// leaf.
 TEST_F(PlanTest, ThroughTenYearsEveryLeafIsTrustedByBundlesOfTheOverlap) {
   settle();
   std::vector<std::pair<TimePoint, State>> history;

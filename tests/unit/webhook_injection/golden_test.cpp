@@ -1,5 +1,4 @@
-// Pairs of input and output, where a person would rather look. Made anew by apply_patches.py
-// --write.
+// Pairs of input and output for people to read. Regenerate them with apply_patches.py --write.
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -68,7 +67,7 @@ TEST_P(Golden, PatchOnlyAdds) {
   for (const Json& operation : Json::parse(outcome_.patch)) EXPECT_EQ(operation["op"], "add");
 }
 
-// What was there is there, value by value; what is new is the sidecar's.
+// Every old value is still present, and all new values belong to the sidecar.
 TEST_P(Golden, NothingIsLost) {
   const Json after = patched().flatten();
   const Json before = review_["request"]["object"].flatten();

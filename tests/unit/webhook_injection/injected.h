@@ -15,7 +15,7 @@ inline Json patched(const PodBuilder& before,
   return patched(before.json(), configuration);
 }
 
-/// The sidecar of a patched pod, wherever it stands.
+/// The sidecar of a patched pod, in either list.
 inline Json sidecar(const Json& pod) {
   for (const char* list : {"initContainers", "containers"})
     if (pod["spec"].contains(list))

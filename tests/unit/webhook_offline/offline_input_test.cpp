@@ -1,4 +1,4 @@
-// What inject and explain make of input that is unusual, or not as it should be.
+// How inject and explain handle unusual or invalid input.
 #include <algorithm>
 #include <string>
 #include <vector>

@@ -1,4 +1,4 @@
-// Whose a token is: who is asked for, when, and what is remembered.
+// Identifying the pod of a token: what is asked, when, and what is cached.
 #include "webhook/registry/authenticator.h"
 
 #include <exception>

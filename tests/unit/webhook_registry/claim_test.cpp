@@ -1,4 +1,4 @@
-// What of a tap's word about its addresses counts.
+// Which of the addresses that a tap claims count.
 #include "webhook/registry/claim.h"
 
 #include <gmock/gmock.h>

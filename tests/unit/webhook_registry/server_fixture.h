@@ -1,4 +1,4 @@
-// A registry's server with taps around it, and where it asks an API server, one that knows a pod.
+// A registry's server with taps and, if it uses an API server, one that knows a pod.
 #pragma once
 
 #include <chrono>
@@ -211,7 +211,7 @@ class RegistryServer : public testing::Test {
     client->send(upgrade_with(token));
     return client;
   }
-  /// Within three seconds, though the API server may be silent for longer.
+  /// Within three seconds, even if the API server is silent for longer.
   [[nodiscard]] bool ends_soon() {
     return std::async(std::launch::async, [this] {
              server_->stop();

@@ -1,4 +1,4 @@
-// A table of Services, for tests, with addresses by numbers.
+// A table of Services for tests, with addresses given by numbers.
 #pragma once
 
 #include <string>

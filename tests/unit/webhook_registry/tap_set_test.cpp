@@ -89,7 +89,7 @@ TEST(TapSet, AnAddressThatATapGivesUpLeaves) {
   EXPECT_THAT(set.flush()->remove, ElementsAre(kB6));
 }
 
-// Whatever happens, the sum of all deltas is the set, and the set is what a simple model says.
+// For any history, the sum of all changes is the set, and the set matches a simple model.
 TEST(TapSet, DeltasAddUpToWhatASimpleModelSays) {
   std::mt19937 random(1);
   TapSet set;

@@ -39,7 +39,7 @@ Json tap_of(const PodBuilder& before, const Configuration& configuration) {
   return spec.contains("initContainers") ? spec["initContainers"][0] : spec["containers"][1];
 }
 
-/// As the kubelet fills it in.
+/// The environment as the kubelet sets it.
 std::map<std::string, std::string> environment_of(const Json& tap) {
   const std::map<std::string, std::string> fields = {{"metadata.name", "web-1"},
                                                      {"metadata.namespace", "shop"},
@@ -53,7 +53,7 @@ std::map<std::string, std::string> environment_of(const Json& tap) {
   return environment;
 }
 
-/// What the tap makes of it; a variable that it does not know is a fault.
+/// The tap's options from it. An unknown variable is a failure.
 RunOptions options_of(const Json& tap) {
   const auto environment = environment_of(tap);
   RunOptions options;
@@ -234,7 +234,7 @@ Samples samples_of(const tap::Setting& setting) {
   return samples;
 }
 
-/// Is this declaration among the options, and no other with its variable?
+/// Whether this declaration is among the options, and no other has its variable.
 bool binds(const config::OptionSet& options, const config::OptionSpec& wanted) {
   std::vector<config::OptionSpec> found;
   for (const config::OptionSpec& spec : options.specs())
@@ -250,8 +250,8 @@ TEST(Environment, OfWhatTheWebhookFindsOutIsReadAsItIsDeclared) {
     EXPECT_TRUE(binds(known, *option)) << option->flag;
 }
 
-/// The tie that no compiler sees: each row's variable is one that the tap reads, under the row's
-/// own declaration, and both programs take the same values of it.
+/// The contract that no compiler checks: the tap reads each row's variable with the row's own
+/// declaration, and both programs accept the same values.
 TEST(Environment, OfEachSettingIsReadByTheTapAsTheTableSays) {
   config::OptionSet known("", "");
   RunOptions unused;
