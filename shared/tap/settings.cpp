@@ -22,7 +22,7 @@ std::string in_largest_unit(std::uint64_t bytes) {
 Result<std::string> check_size(const Setting& setting, std::string_view text) {
   if (text.empty() || size(setting)(text)) return std::string(text);
   return Error{"bytes, from " + in_largest_unit(setting.least) + " to " +
-               in_largest_unit(setting.most) + ", such as " + std::string(setting.option.fallback)};
+               in_largest_unit(setting.most) + ", such as " + std::string(setting.example)};
 }
 
 Result<std::string> check_number(const Setting& setting, std::string_view text) {

@@ -42,6 +42,7 @@ struct Setting {
   std::uint64_t most = 0;
   std::string_view unit = {};     ///< Of a number, for error lines.
   std::string_view words = {};    ///< "auto,never,always".
+  std::string_view example = {};  ///< Of a size, for error lines.
   Check check = nullptr;          ///< Null for the sensors: their port is a separate key.
   std::string_view initial = {};  ///< The value if the operator sets none.
   std::string_view implied = {};  ///< Not written to the container: the tap's own default.
@@ -145,18 +146,18 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .help = "size of the capture ring of each interface"},
      .form = Form::kSize,
      .least = 512U << 10,
-     .most = 1U << 30},
+     .most = 1U << 30,
+     .example = "4M"},
     {.key = "sidecar.backlog",
      .option = {.flag = "--backlog",
                 .env = "BACKLOG",
                 .value = "auto|BYTES",
                 .fallback = "auto",
-                .help = "memory for packets that cannot leave at once: of a burst, while a sensor "
-                        "stalls, before the first session, in an outage; used when needed; auto: "
-                        "64M, or less where the memory limit says so; 0: they are dropped"},
+                .help = "memory for packets that cannot leave at once, used when needed; auto: 64M, "
+                        "or what the memory limit leaves beside 32Mi; 0: they are dropped"},
      .form = Form::kSize,
-     .least = 0,
-     .most = 1U << 30},
+     .most = 1U << 30,
+     .example = "16M"},
     {.key = "sidecar.dataMtu",
      .option = {.flag = "--data-mtu",
                 .env = "DATA_MTU",

@@ -11,14 +11,14 @@ namespace {
 
 // That of a huge page: a burst then costs a page fault for each of these instead of 512.
 constexpr std::size_t kLargeChunk = 2U << 20;
-// Room for the longest packet (BIG TCP), and for several of those that are common.
-constexpr std::size_t kSmallChunk = 1U << 20;
-constexpr std::size_t kFewestLargeChunks = 8;
+// A chunk is used again when all of it has left, so a small backlog has small ones; the common
+// packets have to fit.
+constexpr std::size_t kSmallestChunk = 128U << 10;
+constexpr std::size_t kFewestChunks = 8;
 constexpr std::size_t kAlignment = 8;
 
 std::size_t chunk_bytes_for(std::size_t capacity) {
-  if (capacity >= kFewestLargeChunks * kLargeChunk) return kLargeChunk;
-  return std::min(capacity, kSmallChunk);
+  return std::min(capacity, std::clamp(capacity / kFewestChunks, kSmallestChunk, kLargeChunk));
 }
 
 std::size_t aligned(std::size_t bytes) {

@@ -15,7 +15,7 @@ struct PaceConfig {
   double least_rate = 250e6;      ///< Bytes a second that may always leave.
   double headroom = 2;            ///< Times the mean that may leave.
   double shortest_train = 512e3;  ///< Bytes that may leave one behind the other;
-  double longest_train = 1024e3;  ///< as much as the rate gives in `train_time`, within these.
+  double longest_train = 4096e3;  ///< as much as the rate gives in `train_time`, within these.
   std::chrono::microseconds train_time{1250};
   std::chrono::milliseconds memory{1000};  ///< Of the mean.
 };

@@ -134,9 +134,6 @@ void PacketLoop::run() {
     }
   }
   end_hand_overs(true);
-  slot_.stop_capture();
-  slot_.drain(pipeline_);
-  pipeline_.flush();
   pipeline_.abandon();
 }
 
@@ -145,14 +142,18 @@ void PacketLoop::hand_over(std::function<void()> done) {
 }
 
 void PacketLoop::end_hand_overs(bool all) {
-  const bool over = all || !slot_.is_open() || !pipeline_.has_left();
   const Clock::time_point now = Clock::now();
-  std::erase_if(hand_overs_, [&](HandOver& each) {
-    if (!over && now < each.deadline) return false;
-    pipeline_.flush();
+  const bool over = all || !slot_.is_open() || !pipeline_.has_left() ||
+                    std::any_of(hand_overs_.begin(), hand_overs_.end(),
+                                [now](const HandOver& each) { return now >= each.deadline; });
+  if (!over) return;
+  slot_.end_capture();
+  slot_.drain(pipeline_);
+  send_what_waits([deadline = Clock::now() + kFinish] { return Clock::now() < deadline; });
+  pipeline_.flush();
+  for (HandOver& each : hand_overs_)
     if (each.done) commands_.answer(std::move(each.done));
-    return true;
-  });
+  hand_overs_.clear();
 }
 
 void PacketLoop::add(std::uint64_t id, CaptureRegister::Capture capture) {
@@ -168,9 +169,8 @@ Result<void> PacketLoop::set_sensor_filter(std::uint64_t id, forwarding::SensorF
   return {};
 }
 
-/// For as long as its output takes it.
-void PacketLoop::send_what_waits(const forwarding::Output& output, Clock::time_point deadline) {
-  while (pipeline_.can_replay() && output.takes_more() && Clock::now() < deadline) {
+void PacketLoop::send_what_waits(const std::function<bool()>& goes_on) {
+  while (pipeline_.can_replay() && goes_on()) {
     const std::size_t got = read_source();
     pipeline_.replay();
     if (got == 0) poll(nullptr, 0, kReplayPause);
@@ -184,7 +184,7 @@ void PacketLoop::end(std::uint64_t id) {
   slot_.drain(pipeline_);
   forwarding::Output& output = forwarder->output();
   const auto deadline = Clock::now() + kFinish;
-  send_what_waits(output, deadline);
+  send_what_waits([&] { return output.takes_more() && Clock::now() < deadline; });
   pipeline_.remove(forwarder.get());
   output.flush();
   while (output.blocked_descriptor() >= 0 && Clock::now() < deadline) {

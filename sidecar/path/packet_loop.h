@@ -74,9 +74,10 @@ class PacketLoop {
   void run();
   void stop() { stopping_ = true; }
 
-  /// `done` is called on the control thread when nothing is left in the backlog that a capture
-  /// would take, in two seconds at the latest. The loop goes on meanwhile, and what comes goes
-  /// behind what waits.
+  /// For the tap's end. Calls `done` on the control thread when nothing is left in the backlog that
+  /// a capture would take, after two seconds at the latest. Until then the loop goes on, and what
+  /// comes goes behind what waits. Afterwards nothing is captured any more: everything that passed
+  /// before that moment has been sent, whichever ring it came through.
   void hand_over(std::function<void()> done);
 
   void add(std::uint64_t id, CaptureRegister::Capture capture);
@@ -103,7 +104,7 @@ class PacketLoop {
   void give_up_rights();
   void keep_source();
   std::size_t read_source();
-  void send_what_waits(const forwarding::Output& output, Clock::time_point deadline);
+  void send_what_waits(const std::function<bool()>& goes_on);
   int until_next_look() const;
   void wait(int timeout_ms);
   void end_hand_overs(bool all);

@@ -156,12 +156,18 @@ void SourceSlot::drain(capture::PacketHandler& handler) {
 void SourceSlot::set_filter(std::vector<capture::BpfInstruction> program, capture::LinkType link) {
   program_ = std::move(program);
   config_.filter_link = link;
-  if (!source_ || program_.empty()) return;
+  if (!source_ || program_.empty() || ended_) return;
   if (auto set = source_->set_filter(program_); !set)
     telemetry::warn("the process filters alone",
                     {{"interface", interface_}, {"reason", set.error().text}});
 }
 
+void SourceSlot::end_capture() {
+  ended_ = true;
+  stop_capture();
+}
+
+/// So that the kernel's counts stay at what is read.
 void SourceSlot::stop_capture() {
   constexpr capture::BpfInstruction kNothing{.code = 0x06, .jt = 0, .jf = 0, .k = 0};
   if (source_) (void)source_->set_filter({&kNothing, 1});

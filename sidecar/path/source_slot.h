@@ -46,8 +46,8 @@ class SourceSlot {
   /// Applies from now on, and to every source that is opened later, but only for links of this
   /// type.
   void set_filter(std::vector<capture::BpfInstruction> program, capture::LinkType link);
-  /// Stops capturing, so that the kernel's counts no longer change.
-  void stop_capture();
+  /// Captures nothing from now on, whatever set_filter() says later; what has passed can be read.
+  void end_capture();
   /// Announces packets of up to `longest` bytes.
   void expect(std::size_t longest);
   /// Of all sources.
@@ -74,6 +74,7 @@ class SourceSlot {
   void close(capture::PacketHandler& handler);
   std::uint64_t unread(std::uint64_t accepted);
   Change publish();
+  void stop_capture();
 
   std::string interface_;
   capture::DeviceConfig config_;
@@ -86,6 +87,7 @@ class SourceSlot {
   std::uint64_t read_ = 0;        // packets of this source
   capture::SourceCounts closed_;  // of the sources that are no more
   bool ever_open_ = false;
+  bool ended_ = false;
   capture::Condition condition_ = capture::Condition::kClosed;  // said in the log
   Clock::time_point next_look_;
   telemetry::HotCounter reopened_;

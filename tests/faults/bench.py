@@ -1,4 +1,5 @@
 """A pod with a tap, an application beside it, and a sensor behind a router: what the fault tests act upon."""
+import contextlib
 import http.client
 import json
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lab"))
+from memory_group import MemoryGroup, NoGroup  # noqa: E402
 from sidetap_lab.namespaces import Namespace  # noqa: E402
 
 POD, ROUTER = "10.99.0.2", "10.99.0.1"
@@ -22,6 +24,15 @@ PATIENCE = 20  # seconds; what does not happen in this time does not happen
 
 class Failure(Exception):
     pass
+
+
+class Skipped(Exception):
+    """What the test needs cannot be had here."""
+
+
+def expect(holds, what):
+    if not holds:
+        raise Failure(what)
 
 
 def wait_for(what, condition, seconds=PATIENCE):
@@ -38,7 +49,7 @@ def read_ledger(line):
 
 def outcomes(ledger):
     """Owned packets by what became of them; what the kernel dropped was never looked at."""
-    return sum(value for name, value in ledger.items() if name in ("forwarded", "filtered")
+    return sum(value for name, value in ledger.items() if name in ("forwarded", "filtered", "left_to_peers")
                or (name.startswith("dropped_") and name != "dropped_kernel_ring")) - ledger["segments_added"]
 
 
@@ -110,6 +121,8 @@ class Application(threading.Thread):
 
 
 class Bench:
+    NO_SESSION = 'sidetap_packets_dropped_total{cause="no-session",interface="eth0"}'
+
     def __init__(self, programs, size=200):
         self.programs = programs
         self.folder = tempfile.TemporaryDirectory(prefix="sidetap-faults-")
@@ -134,6 +147,27 @@ class Bench:
 
     def path(self, name):
         return os.path.join(self.folder.name, name)
+
+    def folder_for(self, name):
+        os.mkdir(self.path(name))
+        return self.path(name)
+
+    @contextlib.contextmanager
+    def memory_limited(self, limit):
+        """A group of so many bytes for the taps that are started meanwhile."""
+        try:
+            group = MemoryGroup(f"sidetap-faults-{os.getpid()}", limit)
+        except NoGroup as reason:
+            raise Skipped(str(reason)) from reason
+        self.tap_prefix = group.command([])
+        try:
+            yield group
+        finally:
+            self.tap_prefix = []
+            if self.tap and self.tap.poll() is None:
+                self.tap.kill()
+                self.tap.wait()
+            group.remove()
 
     def start(self, namespace, argv, name):
         with open(self.path(name), "ab") as output:

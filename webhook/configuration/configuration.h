@@ -75,7 +75,7 @@ struct Sidecar {
   Native native = Native::kAuto;
   Capabilities capabilities = Capabilities::kExplicit;
   Amounts requests{.cpu = "10m", .memory = "32Mi"};
-  Amounts limits{.cpu = "500m", .memory = "64Mi"};
+  Amounts limits{.cpu = "500m", .memory = "96Mi"};
   /// More environment variables. They override the built-in ones.
   std::map<std::string, std::string, std::less<>> env;
   /// Fields of the container as JSON text, by name. They replace the built-in ones.

@@ -17,7 +17,7 @@
 //     capabilities: explicit      # explicit, runtimeDefault
 //     resources:
 //       requests: {cpu: 10m, memory: 32Mi}
-//       limits: {cpu: 500m, memory: 64Mi}
+//       limits: {cpu: 500m, memory: 96Mi}
 //     snaplen: 262144             # and the other settings of a tap: shared/tap/settings.h
 //     env: {FLUSH_INTERVAL: 20ms}
 //     container: {}               # fields of the container, in place of the built-in ones

@@ -49,7 +49,7 @@ TEST(Settings, OfASizeSayTheirBoundsAsOneWritesThem) {
   EXPECT_EQ(check(kBufferSize, "4M").value(), "4M");
   EXPECT_EQ(check(kBufferSize, "").value(), "") << "the tap's own default";
   for (const char* text : {"511K", "2G", "4MB", "M", "-1"})
-    EXPECT_EQ(check(kBufferSize, text).error().text, "bytes, from 512K to 1G, such as 2M") << text;
+    EXPECT_EQ(check(kBufferSize, text).error().text, "bytes, from 512K to 1G, such as 4M") << text;
 }
 
 TEST(Settings, OfAWordNameTheWords) {

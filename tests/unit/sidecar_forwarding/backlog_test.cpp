@@ -87,7 +87,8 @@ TEST(Backlog, StaysInOrderWhileItIsFilledAndEmptiedByTurns) {
     // Of sizes that never fit its end.
     while (backlog.keep(packet(Bytes(next % 97, static_cast<std::byte>(next)), next))) ++next;
     EXPECT_LE(backlog.bytes(), 2000U);
-    for (unsigned i = 0; i < 1 + next % 5; ++i) keeper.take_oldest(backlog);
+    for (unsigned i = 0; i < 1 + next % 5 && backlog.packets() != 0; ++i)
+      keeper.take_oldest(backlog);
   }
   keeper.take_all(backlog);
   EXPECT_EQ(backlog.bytes(), 0U);

@@ -88,9 +88,9 @@ class CaptureLoopTest : public testing::Test {
   CaptureLoopTest() { make_loop(0); }
   ~CaptureLoopTest() override { loop_->finish(); }
 
-  void make_loop(std::size_t outage_buffer) {
+  void make_loop(std::size_t backlog) {
     CaptureLoopConfig config;
-    config.pipeline.outage_buffer = outage_buffer;
+    config.pipeline.backlog = backlog;
     config.interface = "eth0";
     config.engine.self.addresses = {ip("10.0.0.1")};
     // The capture thread answers by itself: the test waits for each answer.

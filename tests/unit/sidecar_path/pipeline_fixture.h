@@ -28,6 +28,7 @@ class Recorder final : public forwarding::Output {
   }
   void flush() override {}
   int blocked_descriptor() const override { return blocked_ != nullptr && *blocked_ ? 1 : -1; }
+  bool takes_more() const override { return blocked_descriptor() < 0; }
 
  private:
   std::vector<test::Bytes>& into_;

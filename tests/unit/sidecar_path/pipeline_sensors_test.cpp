@@ -78,7 +78,7 @@ TEST_F(PipelineTest, ReplicateGivesEverythingToAll) {
 TEST_F(PipelineTest, AClientThatLooksOnTakesNothingFromTheSensors) {
   PipelineConfig config;
   config.balance = true;
-  config.outage_buffer = 4096;
+  config.backlog = 4096;
   Pipeline pipeline = make(config);
   std::vector<Bytes> client, sensor;
   pipeline.add(forwarder(client), "wireshark", Part::kCopy);
@@ -88,7 +88,7 @@ TEST_F(PipelineTest, AClientThatLooksOnTakesNothingFromTheSensors) {
 
   const auto taker = forwarder(sensor);
   pipeline.add(taker, "sensor");
-  pipeline.replay(0);
+  pipeline.replay();
   for (std::uint16_t port = 40001; port < 40020; ++port) feed(pipeline, there(port));
   EXPECT_EQ(sensor.size(), 20U) << "no flow is balanced away to the client";
   EXPECT_EQ(client, sensor) << "the client gets all, and what was kept only once";

@@ -58,6 +58,17 @@ class RegistryClient : public testing::Test {
       peers_ = *peers;
       changed_.notify_all();
     };
+    callbacks.on_first_word = [this] {
+      const std::lock_guard lock(mutex_);
+      ++first_words_;
+      peers_at_first_word_ = peers_;
+      changed_.notify_all();
+    };
+    callbacks.on_relied_on = [this](bool relied_on) {
+      const std::lock_guard lock(mutex_);
+      relied_on_.push_back(relied_on);
+      changed_.notify_all();
+    };
     callbacks.exclude = [this](const std::string&, std::vector<capture::OwnEndpoint> endpoints) {
       const std::lock_guard lock(mutex_);
       if (!endpoints.empty()) excluded_ = endpoints.front();
@@ -101,6 +112,19 @@ class RegistryClient : public testing::Test {
       return peers_ == Peers{tapped, services};
     });
   }
+  unsigned first_words() {
+    const std::lock_guard lock(mutex_);
+    return first_words_;
+  }
+  std::vector<bool> relied_on() {
+    const std::lock_guard lock(mutex_);
+    return relied_on_;
+  }
+  template <typename Condition>
+  [[nodiscard]] bool wait(Condition condition) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), condition);
+  }
   [[nodiscard]] bool wait_for_metric(const std::string& line) {
     for (int i = 0; i < 500; ++i) {
       if (metrics_.text().find(line) != std::string::npos) return true;
@@ -125,6 +149,9 @@ class RegistryClient : public testing::Test {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Peers> peers_;
+  unsigned first_words_ = 0;
+  std::optional<Peers> peers_at_first_word_;
+  std::vector<bool> relied_on_;
   std::optional<capture::OwnEndpoint> excluded_;
 };
 

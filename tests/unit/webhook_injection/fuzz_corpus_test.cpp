@@ -44,8 +44,8 @@ TEST(FuzzCorpus, ReachesEveryPartOfAPatch) {
   EXPECT_THAT(patch_of("volumes"), HasSubstr("sidetap-token-3"));
   EXPECT_THAT(patch_of("secrets"), HasSubstr("/spec/imagePullSecrets/-"));
   EXPECT_THAT(patch_of("nothing_there"), HasSubstr(R"("path":"/metadata")"));
-  EXPECT_THAT(patch_of("guaranteed"), HasSubstr(R"("requests":{"cpu":"500m","memory":"64Mi"})"));
-  EXPECT_THAT(patch_of("pod_level"), HasSubstr(R"("limits":{"memory":"64Mi"})"));
+  EXPECT_THAT(patch_of("guaranteed"), HasSubstr(R"("requests":{"cpu":"500m","memory":"96Mi"})"));
+  EXPECT_THAT(patch_of("pod_level"), HasSubstr(R"("limits":{"memory":"96Mi"})"));
   EXPECT_EQ(outcome_of("restore").action, Action::kRestore);
 }
 

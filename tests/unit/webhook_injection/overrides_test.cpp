@@ -92,7 +92,7 @@ TEST(Override, WithABadValueIsNotAppliedAndWarnsWithWhatIsAccepted) {
     EXPECT_EQ(pod.variable("LOG_LEVEL"), "info");
     EXPECT_EQ(pod.variable("INTERFACE"), "(not set)");
     EXPECT_EQ(pod.sidecar()["resources"]["limits"],
-              Json::parse(R"({"cpu":"500m","memory":"64Mi"})"));
+              Json::parse(R"({"cpu":"500m","memory":"96Mi"})"));
     EXPECT_TRUE(pod.native());
   };
   for (const char* value :

@@ -12,7 +12,7 @@ using test::sidecar;
 
 TEST(Resources, AreAlwaysBounded) {
   EXPECT_EQ(sidecar(pod())["resources"], Json::parse(R"({
-    "requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}})"));
+    "requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "96Mi"}})"));
 }
 
 Json resources(const char* cpu, const char* memory, const char* cpu_limit,
@@ -74,7 +74,7 @@ TEST(Resources, AreLeftToAPodThatHasItsOwnAsAWhole) {
   EXPECT_EQ(with({{"limits", {{"cpu", "1"}, {"memory", "1Gi"}}}}), nullptr);
   EXPECT_EQ(with({{"limits", {{"cpu", "1"}}}, {"requests", {{"memory", "1Gi"}}}}), nullptr);
   EXPECT_EQ(with({{"limits", {{"cpu", "1"}}}}),
-            Json::parse(R"({"requests": {"memory": "32Mi"}, "limits": {"memory": "64Mi"}})"));
+            Json::parse(R"({"requests": {"memory": "32Mi"}, "limits": {"memory": "96Mi"}})"));
   EXPECT_EQ(with({{"requests", {{"memory", "1Gi"}}}}),
             Json::parse(R"({"requests": {"cpu": "10m"}, "limits": {"cpu": "500m"}})"));
 }

@@ -96,7 +96,8 @@ TEST(Environment, OfTheDefaultsIsAccepted) {
   EXPECT_TRUE(options.ownership.pod_subnets.empty());
   EXPECT_EQ(options.ownership.tapped_peers.kind, TappedPeersOption::Kind::kNone);
   EXPECT_EQ(options.ownership.service_view, ownership::ServiceView::kAuto);
-  EXPECT_EQ(options.buffer_size, 2U << 20);
+  EXPECT_EQ(options.buffer_size, 16U << 20);
+  EXPECT_FALSE(options.backlog);
   EXPECT_TRUE(options.interfaces.empty());
   EXPECT_EQ(options.status_listen.value().to_string(), ":15920");
   EXPECT_EQ(options.log_level, telemetry::LogLevel::kInfo);
@@ -153,6 +154,7 @@ sidecar:
   snaplen: 128
   interface: eth0,net1
   bufferSize: 4M
+  backlog: 8M
   dataMtu: 1400
   tappedPeers: [10.0.0.0/8]
   serviceView: always
@@ -173,6 +175,7 @@ injection: {serverVersion: v1.36.0}
   EXPECT_EQ(options.sessions.snaplen, 128U);
   EXPECT_THAT(options.interfaces, ElementsAre("eth0", "net1"));
   EXPECT_EQ(options.buffer_size, 4U << 20);
+  EXPECT_EQ(options.backlog, std::uint64_t{8} << 20);
   EXPECT_EQ(options.sessions.data_mtu, 1400U);
   EXPECT_EQ(options.ownership.tapped_peers.kind, TappedPeersOption::Kind::kList);
   EXPECT_EQ(options.ownership.service_view, ownership::ServiceView::kAlways);

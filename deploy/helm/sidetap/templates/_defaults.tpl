@@ -19,6 +19,7 @@
 "sidecar.snaplen": 262144
 "sidecar.interface": ""
 "sidecar.bufferSize": ""
+"sidecar.backlog": ""
 "sidecar.dataMtu": 0
 "sidecar.tappedPeers": "none"
 "sidecar.serviceView": "auto"
@@ -28,7 +29,7 @@
 "sidecar.logFormat": "json"
 "sidecar.env": {}
 "sidecar.container": {}
-"sidecar.resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}}
+"sidecar.resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "96Mi"}}
 "sidecar.overrides": ["sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "native"]
 "injection.excludedNamespaces": []
 "injection.excludedPods": {}

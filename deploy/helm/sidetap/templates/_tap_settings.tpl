@@ -3,6 +3,7 @@
 snaplen: {{ int .Values.sidecar.snaplen }}
 interface: {{ .Values.sidecar.interface | quote }}
 bufferSize: {{ .Values.sidecar.bufferSize | quote }}
+backlog: {{ .Values.sidecar.backlog | quote }}
 dataMtu: {{ int .Values.sidecar.dataMtu }}
 tappedPeers: {{ .Values.sidecar.tappedPeers | quote }}
 serviceView: {{ .Values.sidecar.serviceView | quote }}

@@ -50,6 +50,7 @@
   (list "image.sidecar.digest" $v.image.sidecar.digest "(sha256:[0-9a-f]{64})?" $digest)
   (list "sidecar.interface" $v.sidecar.interface "[^\\s/,]{0,15}(,[^\\s/,]{1,15})*" "names of interfaces, separated by commas")
   (list "sidecar.bufferSize" $v.sidecar.bufferSize "([1-9][0-9]*([KMG]i?)?)?" "a size in bytes, for example 4M")
+  (list "sidecar.backlog" $v.sidecar.backlog "(0|[1-9][0-9]*([KMG]i?)?)?" "a size in bytes, for example 16M, or 0")
   (list "sidecar.tappedPeers" $v.sidecar.tappedPeers "all|none|!?[0-9a-fA-F/]*[:.][0-9a-fA-F:./]*(,!?[0-9a-fA-F/]*[:.][0-9a-fA-F:./]*)*" "all, none or subnets, separated by commas")
   (list "certificates.certManager.duration" $v.certificates.certManager.duration "([0-9]+(h|m|s))+" "a duration, for example 2160h")
   (list "certificates.certManager.renewBefore" $v.certificates.certManager.renewBefore "([0-9]+(h|m|s))+" "a duration, for example 720h")

@@ -1,0 +1,120 @@
+"""What a tap keeps while packets cannot leave, and sends when they can: each once, in order, with its own time stamp."""
+import os
+import signal
+import struct
+import time
+
+from bench import POD, Failure, expect, wait_for
+
+ASKED = 9999  # the port that the application asks
+
+
+def read_pcap(path):
+    """Time stamp and bytes of each packet of a capture file of the sensor's."""
+    with open(path, "rb") as file:
+        data = file.read()
+    expect(data[:4] == struct.pack("<I", 0xa1b2c3d4), f"{path} is no capture file of this machine's byte order")
+    at = 24
+    while at + 16 <= len(data):
+        seconds, microseconds, captured, _ = struct.unpack_from("<IIII", data, at)
+        yield seconds + microseconds / 1e6, data[at + 16:at + 16 + captured]
+        at += 16 + captured
+
+
+def questions(folder):
+    """Time stamp and number of each question of the application's, in the order in which the sensor got them."""
+    for name in sorted(os.listdir(folder)):
+        for stamp, frame in read_pcap(os.path.join(folder, name)):
+            to_port = int.from_bytes(frame[36:38], "big")
+            if frame[12:14] == b"\x08\x00" and frame[23] == 17 and frame[26:30] == bytes(map(int, POD.split("."))) and to_port == ASKED:
+                yield stamp, int.from_bytes(frame[42:50], "big")
+
+
+def expect_complete(folder, since):
+    """Every question from the moment `since` on, once, in order, with time stamps that go on with the questions."""
+    got = list(questions(folder))
+    numbers = [number for _, number in got]
+    expect(len(numbers) > 20, f"only {len(numbers)} questions arrived")
+    expect(numbers == list(range(numbers[0], numbers[0] + len(numbers))), "questions are missing, doubled or out of order")
+    stamps = [stamp for stamp, _ in got]
+    expect(stamps == sorted(stamps), "time stamps go back")
+    expect(stamps[0] < since, f"the first time stamp is {stamps[0] - since:.3f} s too late")
+
+
+def lives_for_a_second(bench):
+    """Of a pod that lives for a second, and gets its session after 400 ms, everything arrives."""
+    sensor = bench.start_sensor("--fault", "start-after=400", "--output-dir", bench.folder_for("captures"))
+    bench.start_tap()
+    wait_for("the tap captures", lambda: bench.metrics().get('sidetap_packets_seen_total{interface="eth0"}', 0) > 0)
+    begun = time.time()
+    time.sleep(0.9)
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(ledger["delayed"] > 0, "nothing waited: it shows nothing")
+    expect(ledger["dropped_no_session"] == 0 and totals["packets"] == ledger["forwarded"], f"{ledger}, arrived {totals['packets']}")
+    expect_complete(bench.path("captures"), begun + 0.1)
+
+
+def away_for_a_while(bench):
+    """While the sensor is away everything is kept, and arrives when it is back."""
+    bench.start_tap()
+    wait_for("the tap answers", bench.metrics)
+    begun = time.time()
+    bench.application.flood(megabytes=12)  # 10 s of 10 Mbit/s
+    time.sleep(2)
+    sensor = bench.start_sensor("--output-dir", bench.folder_for("captures"))
+    bench.wait_for_capture()
+    wait_for("nothing waits any more", lambda: bench.waiting() == 0)
+    bench.wait_for_packets()
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(ledger["dropped_no_session"] == 0 and totals["packets"] == ledger["forwarded"], f"{ledger}, arrived {totals['packets']}")
+    expect_complete(bench.path("captures"), begun + 0.1)
+
+
+def hung_for_a_moment(bench):
+    """A sensor that hangs for less than the backlog holds misses nothing."""
+    sensor = bench.start_sensor("--data", "tcp", "--output-dir", bench.folder_for("captures"))
+    bench.start_tap()
+    bench.wait_for_capture()
+    bench.wait_for_packets()
+    begun = time.time()
+    sensor.send_signal(signal.SIGSTOP)
+    bench.application.flood(megabytes=30)
+    wait_for("packets wait", lambda: bench.waiting() > 1000)
+    sensor.send_signal(signal.SIGCONT)
+    wait_for("nothing waits any more", lambda: bench.waiting() == 0)
+    bench.wait_for_packets()
+    ledger = bench.stop_tap()
+    totals = bench.stop_sensor(sensor)
+    expect(ledger["dropped_socket_full"] == 0 and totals["packets"] == ledger["forwarded"],
+           f"{ledger}, arrived {totals['packets']}")
+    expect_complete(bench.path("captures"), begun)
+
+
+def memory_limit(bench):
+    """At its memory limit, with no sensor and more to keep than fits, the tap neither dies nor holds more than it may."""
+    limit = 96 << 20
+    with bench.memory_limited(limit) as group:
+        bench.start_tap("--backlog", "1G")
+        wait_for("the tap answers", bench.metrics)
+        bench.application.flood(megabytes=100)
+        wait_for("the backlog is full", lambda: bench.metrics().get(bench.NO_SESSION, 0) > 0)
+        expect("smaller than --backlog" in bench.text("tap.log"), "the tap does not say that it keeps less")
+        sensor = bench.start_sensor("--data", "tcp")
+        bench.wait_for_capture()
+        sensor.send_signal(signal.SIGSTOP)
+        bench.application.flood(megabytes=100)
+        sensor.send_signal(signal.SIGCONT)
+        wait_for("nothing waits any more", lambda: bench.waiting() == 0)
+        bench.wait_for_packets()
+        expect(group.peak() <= limit, f"{group.peak()} bytes at a limit of {limit}")
+        expect(group.kills() == 0, "the kernel killed a process of the group")
+        ledger = bench.stop_tap()
+        totals = bench.stop_sensor(sensor)
+        expect(totals["packets"] == ledger["forwarded"], f"forwarded {ledger['forwarded']}, arrived {totals['packets']}")
+        if ledger["delayed"] * 1200 < 40e6:
+            raise Failure(f"hardly anything was kept: {ledger}")
+
+
+BACKLOG_FAULTS = [lives_for_a_second, away_for_a_while, hung_for_a_moment, memory_limit]
