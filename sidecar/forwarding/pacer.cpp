@@ -18,17 +18,18 @@ Pacer::Pacer(PaceConfig config)
       train_(config.shortest_train),
       credit_(config.shortest_train) {}
 
-void Pacer::advance(Time now) {
+void Pacer::advance(Time now, std::size_t waiting) {
   if (const Time::duration period = now - mean_taken_; period >= kPeriod) {
     const double seconds = Seconds(period).count();
     const double now_and_before = seconds / (seconds + Seconds(config_.memory).count());
     mean_ += (static_cast<double>(arrived_) / seconds - mean_) * now_and_before;
-    rate_ = std::max(config_.least_rate, config_.headroom * mean_);
-    train_ = std::clamp(rate_ * Seconds(config_.train_time).count(), config_.shortest_train,
-                        config_.longest_train);
     arrived_ = 0;
     mean_taken_ = now;
   }
+  const double urgent = static_cast<double>(waiting) / Seconds(config_.longest_wait).count();
+  rate_ = std::max(config_.least_rate + urgent, config_.headroom * mean_);
+  train_ = std::clamp(rate_ * Seconds(config_.train_time).count(), config_.shortest_train,
+                      config_.longest_train);
   credit_ = std::min(
       credit_ + rate_ * Seconds(std::max(now - last_, Time::duration::zero())).count(), train_);
   last_ = now;

@@ -2,7 +2,8 @@
 // socket has room for. Pure: the clock comes in.
 //
 // A token bucket. Its rate follows the traffic, so that a steady stream is never held up, however
-// fast: it is twice what came in the mean of the last second, and at least a fixed one.
+// fast: it is twice what came in the mean of the last second, and at least a fixed one, which is
+// the higher the more waits.
 #pragma once
 
 #include <chrono>
@@ -12,7 +13,9 @@
 namespace sidetap::forwarding {
 
 struct PaceConfig {
-  double least_rate = 250e6;      ///< Bytes a second that may always leave.
+  double least_rate = 250e6;  ///< Bytes a second that may always leave.
+  /// What waits leaves within this time, beside as much as `least_rate` that comes meanwhile.
+  std::chrono::milliseconds longest_wait{250};
   double headroom = 2;            ///< Times the mean that may leave.
   double shortest_train = 512e3;  ///< Bytes that may leave one behind the other;
   double longest_train = 4096e3;  ///< as much as the rate gives in `train_time`, within these.
@@ -27,8 +30,8 @@ class Pacer {
 
   explicit Pacer(PaceConfig config = {});
 
-  /// Time has passed.
-  void advance(Time now);
+  /// Time has passed. `waiting`: bytes that have arrived and not left.
+  void advance(Time now, std::size_t waiting);
   /// A packet has come that is to leave, now or later.
   void arrive(std::size_t bytes) { arrived_ += bytes + kPacketBytes; }
   /// The next packet may leave now, whatever its size.

@@ -86,7 +86,7 @@ void Pipeline::note_who_runs() {
 
 void Pipeline::begin_read(Clock::time_point now, bool filling) {
   now_ = now;
-  pacer_.advance(now);
+  pacer_.advance(now, backlog_.bytes());
   straight_ = !filling && takes_more();
 }
 

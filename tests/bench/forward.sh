@@ -199,7 +199,7 @@ start_receivers() {
 }
 
 start_sensor() {
-  local options=(--data "$data" --stats-every 1 --json "$run/sensor.json")
+  local options=(--data "$data" --read-timeout 10 --stats-every 1 --json "$run/sensor.json")
   [ "$data" = tcp ] || options+=(--udp-port "$data_port")
   [ -z "$receive_buffer" ] || options+=(--receive-buffer "$receive_buffer")
   ip netns exec "$node" "$bin/sidetap-sensor" active --listen "$sensor:$port" "${options[@]}" >"$run/sensor.log" 2>&1 &
