@@ -68,6 +68,8 @@ PURE = [
     "sidecar/ownership/",
     "sidecar/packet/",
     "sidecar/capture/source_keeper.",
+    "sidecar/forwarding/pacer.",
+    "sidecar/tap/backlog_size.",
     "sidecar/registry/peer_view.",
     "sidecar/registry/settled_peers.",
     "sidecar/registry/settling.",
