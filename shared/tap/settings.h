@@ -153,8 +153,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "BACKLOG",
                 .value = "auto|BYTES",
                 .fallback = "auto",
-                .help = "memory for packets that cannot leave at once, used when needed; auto: 64M, "
-                        "or what the memory limit leaves beside 32Mi; 0: they are dropped"},
+                .help =
+                    "memory for packets that cannot leave at once, used when needed; auto: 64M, "
+                    "or what the memory limit leaves beside 32Mi; 0: they are dropped"},
      .form = Form::kSize,
      .most = 1U << 30,
      .example = "16M"},
