@@ -64,15 +64,15 @@ void declare_files(config::OptionSet& options, FileOptions& into) {
                               .env = "PCAP_FILE_SIZE",
                               .value = "BYTES",
                               .fallback = "100M",
-                              .help = "a capture file that would grow beyond is followed by the "
-                                      "next; K, M and G are understood"},
+                              .help = "maximum size of a capture file, then the next one "
+                                      "follows; accepts K, M and G"},
                              config::byte_size(64U << 10, 1ULL << 40), into.file_bytes);
   options.add<std::uint32_t>(
       {.flag = "--pcap-files",
        .env = "PCAP_FILES",
        .value = "NUMBER",
        .fallback = "5",
-       .help = "capture files of an interface; then the first is written anew"},
+       .help = "capture files for each interface; then the oldest is overwritten"},
       config::number<std::uint32_t>(1, 10'000, "files"), into.files);
 }
 
@@ -87,7 +87,7 @@ void declare_sessions(config::OptionSet& options, RunOptions& into) {
   options.add<std::string>({.flag = "--user",
                             .env = "SENSOR_USER",
                             .value = "NAME",
-                            .help = "user that a sensor must name; none: no authentication"},
+                            .help = "user name that a sensor must send; none: no authentication"},
                            config::any_text(), sessions.user);
   options.add<std::string>({.flag = "--password-file",
                             .env = "SENSOR_PASSWORD_FILE",
@@ -111,7 +111,7 @@ void declare_sessions(config::OptionSet& options, RunOptions& into) {
        .env = "IPV6_FAMILY",
        .value = "NAME,...",
        .fallback = "linux",
-       .help = "number by which IPv6 addresses are announced; linux: 10 (ExtraHop); windows: 23 "
+       .help = "number that announces IPv6 addresses; linux: 10 (ExtraHop); windows: 23 "
                "(libpcap); one for all sensors, or as many as there are sensors"},
       word_list<rpcap::Ipv6Family>(
           {{"linux", rpcap::Ipv6Family::kLinux}, {"windows", rpcap::Ipv6Family::kWindows}}),
@@ -137,14 +137,14 @@ void declare_passive(config::OptionSet& options, RunOptions& into) {
        .env = "PASSIVE_ALLOW",
        .value = "CIDR,...",
        .help = "addresses that may dial --passive-listen; none: all, "
-               "of whom --user proves who they are"},
+               "if --user authenticates them"},
       config::cidr_list(), into.passive_allow);
   options.add<std::size_t>(
       {.flag = "--passive-sessions",
        .env = "PASSIVE_SESSIONS",
        .value = "NUMBER",
        .fallback = "4",
-       .help = "clients of --passive-listen at one time; more are turned away"},
+       .help = "maximum number of clients of --passive-listen at a time; more are refused"},
       config::number<std::size_t>(1, 100, "clients"), into.passive_sessions);
 }
 
@@ -213,9 +213,10 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
        .env = "CAPTURE",
        .value = "METHOD",
        .fallback = "auto",
-       .help = "how packets are read; ring: from a ring of our own, with the sizes of segments as "
-               "the kernel knows them (Ethernet, Linux 6.2 or newer); libpcap: through it; auto: "
-               "the ring where it can be used"},
+       .help =
+           "how packets are read; ring: from an AF_PACKET ring, with the sizes of segments as the "
+           "kernel knows them (Ethernet, Linux 6.2 or newer); libpcap: through libpcap; auto: the "
+           "ring where it can be used"},
       config::word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
                                             {"ring", capture::CaptureMethod::kRing},
                                             {"libpcap", capture::CaptureMethod::kLibpcap}}),
@@ -227,7 +228,7 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
                              .env = "FLUSH_INTERVAL",
                              .value = "TIME",
                              .fallback = "10ms",
-                             .help = "a batch that is not full leaves after this time"},
+                             .help = "a partial batch is sent after this time"},
                             config::duration_ms(1, 1000), into.flush_interval_ms);
 }
 
@@ -237,16 +238,17 @@ void declare_load(config::OptionSet& options, RunOptions& into) {
        .env = "MAX_RATE",
        .value = "BITS",
        .fallback = "0",
-       .help = "bits per second that are forwarded at most, whole flows where "
-               "possible; 0: no bound"},
+       .help = "maximum forwarding rate in bits per second, whole flows where "
+               "possible; 0: unlimited"},
       bit_rate(), into.rate_limit.bits_per_second);
-  options.add<std::uint64_t>({.flag = "--max-packet-rate",
-                              .env = "MAX_PACKET_RATE",
-                              .value = "PACKETS",
-                              .fallback = "0",
-                              .help = "packets per second that are forwarded at most; 0: no bound"},
-                             config::number<std::uint64_t>(0, 1'000'000'000, "packets per second"),
-                             into.rate_limit.packets_per_second);
+  options.add<std::uint64_t>(
+      {.flag = "--max-packet-rate",
+       .env = "MAX_PACKET_RATE",
+       .value = "PACKETS",
+       .fallback = "0",
+       .help = "maximum forwarding rate in packets per second; 0: unlimited"},
+      config::number<std::uint64_t>(0, 1'000'000'000, "packets per second"),
+      into.rate_limit.packets_per_second);
   options.add<fidelity::SegmentMode>(
       {.flag = "--segment",
        .env = "SEGMENT",

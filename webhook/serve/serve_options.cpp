@@ -98,7 +98,7 @@ void declare_limits(config::OptionSet& options, ServeOptions& into) {
        .env = "SIDETAP_DRAIN_SECONDS",
        .value = "SECONDS",
        .fallback = "10",
-       .help = "how long to go on serving, not ready, after SIGTERM; longer than Endpoints take "
+       .help = "how long to go on serving after SIGTERM, still ready; longer than Endpoints take "
                "to reach every API server"},
       config::number<std::uint32_t>(0, 3600, "seconds"), into.drain_seconds);
   options.add<std::size_t>(
