@@ -13,10 +13,7 @@ constexpr std::chrono::milliseconds kPeriod{10};
 }  // namespace
 
 Pacer::Pacer(PaceConfig config)
-    : config_(config),
-      rate_(config.least_rate),
-      train_(config.shortest_train),
-      credit_(config.shortest_train) {}
+    : config_(config), rate_(config.least_rate), credit_(config.shortest_train) {}
 
 void Pacer::advance(Time now, std::size_t waiting) {
   if (const Time::duration period = now - mean_taken_; period >= kPeriod) {
@@ -28,10 +25,10 @@ void Pacer::advance(Time now, std::size_t waiting) {
   }
   const double urgent = static_cast<double>(waiting) / Seconds(config_.longest_wait).count();
   rate_ = std::max(config_.least_rate + urgent, config_.headroom * mean_);
-  train_ = std::clamp(rate_ * Seconds(config_.train_time).count(), config_.shortest_train,
-                      config_.longest_train);
+  const double train = std::clamp(rate_ * Seconds(config_.train_time).count(),
+                                  config_.shortest_train, config_.longest_train);
   credit_ = std::min(
-      credit_ + rate_ * Seconds(std::max(now - last_, Time::duration::zero())).count(), train_);
+      credit_ + rate_ * Seconds(std::max(now - last_, Time::duration::zero())).count(), train);
   last_ = now;
 }
 

@@ -48,7 +48,6 @@ class Pacer {
   std::uint64_t arrived_ = 0;  // since the mean was taken last
   double mean_ = 0;            // bytes a second
   double rate_;
-  double train_;
   double credit_;
   Time last_{};
   Time mean_taken_{};

@@ -85,11 +85,12 @@ void PacketLoop::keep_source() {
 
 /// Hands packets to the pipeline, each with the moment when it passed where that matters.
 std::size_t PacketLoop::read_source() {
+  const Clock::time_point now = Clock::now();
   if (engine_.looks_back()) {
-    engine_.forget_peers_before(Clock::now() - config_.longest_backlog);
+    engine_.forget_peers_before(now - config_.longest_backlog);
     pipeline_.set_stamp_offset(capture::StampOffset::now());
   }
-  pipeline_.begin_read(Clock::now(), slot_.is_filling());
+  pipeline_.begin_read(now, slot_.is_filling());
   return slot_.read(pipeline_, kPacketsPerRead);
 }
 

@@ -81,7 +81,7 @@ void Pipeline::note_who_runs() {
   }
   only_ = takers_.size() == 1 && copies_.empty() ? takers_.front().forwarder.get() : nullptr;
   all_run_ = std::all_of(expected_.begin(), expected_.end(), [](const auto& e) { return e.runs; });
-  straight_ = !takers_.empty();
+  straight_ = takes_more();
 }
 
 void Pipeline::begin_read(Clock::time_point now, bool filling) {
@@ -117,9 +117,8 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     return;
   }
   ledger_.owned[rule].add();
-  const bool limited = config_.rate_limit.any();
-  const std::uint64_t flow = limited || config_.balance || config_.spread ? flow_hash(view) : 0;
-  if (limited && !within_rate(packet, view, flow)) {
+  const std::uint64_t flow = flow_of(view);
+  if (config_.rate_limit.any() && !within_rate(packet, view, flow)) {
     ledger_.rate_limited.add();
     return;
   }
@@ -131,6 +130,11 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   }
   if (!copies_.empty()) copy(packet, view, flow);
   keep_or_take(packet, view, flow);
+}
+
+std::uint64_t Pipeline::flow_of(const capture::PacketView& view) const {
+  const bool asked = config_.rate_limit.any() || config_.balance || config_.spread;
+  return asked ? flow_hash(view) : 0;
 }
 
 bool Pipeline::within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
@@ -178,7 +182,7 @@ void Pipeline::replay_oldest() {
     ledger_.left_to_peers.add();
   } else {
     pacer_.spend(packet.bytes.size());
-    take(packet, view, flow_hash(view), false);
+    take(packet, view, flow_of(view), false);
   }
   backlog_.drop_oldest();
 }

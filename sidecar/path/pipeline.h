@@ -75,9 +75,9 @@ enum class Part : std::uint8_t {
 /// One thread, but for ledger().
 class Pipeline final : public capture::PacketHandler {
  public:
-  /// `engine` outlives the pipeline.
   using Clock = std::chrono::steady_clock;
 
+  /// `engine` outlives the pipeline.
   Pipeline(PipelineConfig config, ownership::Engine& engine);
 
   /// Before packets are read. `filling`: the source runs out of room, so that reading it goes
@@ -131,6 +131,8 @@ class Pipeline final : public capture::PacketHandler {
   void replay_oldest();
   bool takes_more() const;
   bool is_alone() const;
+  /// flow_hash(), where anybody asks for it; else 0.
+  std::uint64_t flow_of(const capture::PacketView& view) const;
   bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
                    std::uint64_t flow);
   void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,

@@ -1,9 +1,11 @@
 #include "sidecar/system/memory_limit.h"
 
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <string_view>
+
+#include "shared/net/text.h"
+#include "shared/read_file.h"
 
 namespace sidetap {
 namespace {
@@ -12,20 +14,16 @@ namespace {
 constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 60;
 
 void lower(std::optional<std::uint64_t>& limit, const std::string& file) {
-  std::string text;
-  std::ifstream(file) >> text;
-  std::uint64_t bytes = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
-  if (error != std::errc() || end != text.data() + text.size() || bytes >= kNoLimit) return;
-  limit = limit ? std::min(*limit, bytes) : bytes;
+  const auto text = read_file(file);
+  if (!text) return;
+  const std::string_view word = net::trimmed(*text);
+  const auto bytes = net::whole_number<std::uint64_t>(word.substr(0, word.find_first_of(" \n")));
+  if (bytes && *bytes < kNoLimit) limit = std::min(limit.value_or(kNoLimit), *bytes);
 }
 
 bool names_memory(std::string_view controllers) {
-  while (!controllers.empty()) {
-    const std::size_t comma = std::min(controllers.find(','), controllers.size());
-    if (controllers.substr(0, comma) == "memory") return true;
-    controllers.remove_prefix(std::min(comma + 1, controllers.size()));
-  }
+  for (const std::string_view controller : net::Items(controllers))
+    if (controller == "memory") return true;
   return false;
 }
 

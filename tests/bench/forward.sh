@@ -256,7 +256,7 @@ keep_cpus_busy() {
 
 wait_for_the_last() {
   wait_for_line capturing "$run/sensor.log"
-  # A tap on libpcap may keep its last packets for as long as the sensor allows it, a second. Then STATS is asked for.
+  # A tap on libpcap may keep its last packets back for as long as the sensor allows it. Then STATS is asked for.
   [ -n "$smoke" ] || sleep 1.2
   wait_until_quiet
   [ -n "$smoke" ] || sleep 1

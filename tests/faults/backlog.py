@@ -1,33 +1,21 @@
 """What a tap keeps while packets cannot leave, and sends when they can: each once, in order, with its own time stamp."""
-import os
 import signal
-import struct
+import socket
 import time
 
 from bench import POD, Failure, expect, wait_for
+from sidetap_lab.capture import PcapFolder
 
 ASKED = 9999  # the port that the application asks
 
 
-def read_pcap(path):
-    """Time stamp and bytes of each packet of a capture file of the sensor's."""
-    with open(path, "rb") as file:
-        data = file.read()
-    expect(data[:4] == struct.pack("<I", 0xa1b2c3d4), f"{path} is no capture file of this machine's byte order")
-    at = 24
-    while at + 16 <= len(data):
-        seconds, microseconds, captured, _ = struct.unpack_from("<IIII", data, at)
-        yield seconds + microseconds / 1e6, data[at + 16:at + 16 + captured]
-        at += 16 + captured
-
-
 def questions(folder):
     """Time stamp and number of each question of the application's, in the order in which the sensor got them."""
-    for name in sorted(os.listdir(folder)):
-        for stamp, frame in read_pcap(os.path.join(folder, name)):
-            to_port = int.from_bytes(frame[36:38], "big")
-            if frame[12:14] == b"\x08\x00" and frame[23] == 17 and frame[26:30] == bytes(map(int, POD.split("."))) and to_port == ASKED:
-                yield stamp, int.from_bytes(frame[42:50], "big")
+    for frame in PcapFolder(folder).take():
+        data = frame.data
+        if data[12:14] == b"\x08\x00" and data[23] == socket.IPPROTO_UDP and data[26:30] == socket.inet_aton(POD):
+            if int.from_bytes(data[36:38], "big") == ASKED:
+                yield frame.time, int.from_bytes(data[42:50], "big")
 
 
 def expect_complete(folder, since):

@@ -12,4 +12,8 @@ inline constexpr bool kSanitizerNeedsDescriptors = true;
 inline constexpr bool kSanitizerNeedsDescriptors = false;
 #endif
 
+/// AddressSanitizer keeps memory of its own for each byte that is touched, and gives none of it
+/// back. A test that measures what is resident is therefore skipped there. The other builds run it.
+inline constexpr bool kSanitizerKeepsMemory = kSanitizerNeedsDescriptors;
+
 }  // namespace sidetap::testing_support

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "tests/support/sanitizer.h"
+
 namespace sidetap::forwarding {
 namespace {
 
@@ -117,9 +119,8 @@ std::size_t resident_bytes() {
 }
 
 TEST(Backlog, TakesMemoryAsItIsNeededAndGivesItBack) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the sanitizer keeps memory of its own for each byte that is touched";
-#endif
+  if (testing_support::kSanitizerKeepsMemory)
+    GTEST_SKIP() << "the sanitizer keeps memory of its own for each byte that is touched";
   constexpr std::size_t kCapacity = 256U << 20;
   constexpr std::size_t kSlack = 16U << 20;  // of the program, and of a sanitizer's own
   const std::size_t before = resident_bytes();
