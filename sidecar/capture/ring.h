@@ -42,14 +42,14 @@ class Ring {
 
   /// Hands over up to `most` packets of the blocks that the kernel has released.
   std::size_t read(PacketHandler& handler, std::size_t most);
-  /// Beside the block being read the kernel has filled another one: it is ahead of the reader.
+  /// Whether the kernel is ahead of the reader: it has filled the block after the current one.
   bool is_filling() const;
-  /// Takes the memory out of this process; the kernel goes on filling it. For times when nothing
-  /// comes. To be called between blocks only: see is_between_blocks().
+  /// Unmaps the memory from this process; the kernel still fills it. For times without packets.
+  /// Call it only between blocks: see is_between_blocks().
   void doze() { unmap(); }
   bool is_dozing() const { return memory_ == nullptr; }
   bool is_between_blocks() const { return packet_ == nullptr; }
-  /// Brings the memory back if the kernel has filled a block meanwhile. Error: it cannot be had.
+  /// Maps the memory again if the kernel has filled a block. Error: it cannot be mapped.
   Result<void> wake();
   Result<void> set_filter(std::span<const BpfInstruction> program);
   /// Error: the interface has gone. Takes note that it went down, which it may come back from.

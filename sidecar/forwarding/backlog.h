@@ -1,5 +1,5 @@
-// Packets that cannot leave at once, in the order in which they came, up to a bound: of a burst, of
-// a stall, of the time before the first session and of an outage. The newest are turned away.
+// Holds packets that cannot be sent at once, in order and up to a limit: in a burst, while a sensor
+// stalls, before the first session, and in an outage. When it is full, it rejects new packets.
 #pragma once
 
 #include <cstddef>
@@ -25,21 +25,21 @@ class Backlog {
     bool alone = false;
   };
 
-  /// False: there is no room. `alone` is handed out again with the packet.
+  /// False: there is no room. oldest() returns `alone` with the packet.
   bool keep(const capture::CapturedPacket& packet, bool alone = false);
   /// There must be one.
   Kept oldest() const;
   /// There must be one.
   void drop_oldest();
   std::size_t packets() const { return packets_; }
-  /// In use, for packets and what is noted of them.
+  /// In use, for packets and their records.
   std::size_t bytes() const { return used_; }
-  /// Gives back the memory that holds nothing now.
+  /// Returns the memory that holds no packet to the system.
   void trim();
 
  private:
   struct Record;
-  /// A piece of the memory. Records stand one behind the other up to `end`; none lies in two.
+  /// A piece of the memory. Records follow each other up to `end`; no record spans two chunks.
   struct Chunk {
     std::byte* memory;
     std::size_t end;

@@ -36,7 +36,7 @@ struct Ledger {
   telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
   telemetry::HotCounter kept;        ///< Owned, and put into the backlog.
   telemetry::HotCounter released;    ///< From there: `taken`, `left_to_peers`, or `no_session`.
-  /// Owned by a tap that forwards, which this one did not when they passed: a peer's tap did.
+  /// Owned, but a peer's tap forwarded them, because this tap did not forward when they passed.
   telemetry::HotCounter left_to_peers;
   telemetry::HotCounter taken;     ///< Owned, and handed to the captures that ran.
   telemetry::HotCounter segments;  ///< Packets more than were captured, by splitting large ones.
@@ -58,8 +58,8 @@ struct PipelineConfig {
   forwarding::RateLimit rate_limit;
   std::uint32_t captured_bytes = 0;  ///< Of each packet as much is asked of the source. 0: any.
   std::size_t backlog = 0;           ///< Bytes for packets that cannot leave at once.
-  bool keep_without_capture = true;  ///< Those too that come while no capture runs.
-  /// Peers learn whether this tap forwards, and while it does not, they do.
+  bool keep_without_capture = true;  ///< Also keeps packets while no capture runs.
+  /// Peers learn whether this tap forwards. While it does not, their taps forward its packets.
   bool peers_stand_in = false;
   /// Keys of the captures of which each is to get every packet: where one does not run while
   /// another does, what it misses is counted.
@@ -80,8 +80,8 @@ class Pipeline final : public capture::PacketHandler {
   /// `engine` outlives the pipeline.
   Pipeline(PipelineConfig config, ownership::Engine& engine);
 
-  /// Before packets are read. `filling`: the source runs out of room, so that reading it goes
-  /// before everything else: what comes waits in the backlog.
+  /// Call it before packets are read. `filling`: the source runs out of room, so reading comes
+  /// first, and packets wait in the backlog.
   void begin_read(Clock::time_point now, bool filling);
   void on_packet(const capture::CapturedPacket& packet) override;
 
@@ -90,19 +90,19 @@ class Pipeline final : public capture::PacketHandler {
   void add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
            Part part = Part::kTaker);
   void remove(const forwarding::Forwarder* forwarder);
-  /// Hands over of what waits in the backlog as much as may leave now.
+  /// Hands over as much of the backlog as may be sent now.
   void replay();
   /// Something waits, and a capture runs that takes more now or in a moment.
   bool can_replay() const;
   /// Something waits, and a capture runs.
   bool has_left() const { return backlog_.packets() != 0 && !takers_.empty(); }
-  /// Who is tapped is known from now on, so that what came before can be judged.
+  /// The peers are known from now on, so earlier packets can be judged.
   void know_peers() { peers_known_ = true; }
   /// Do peers leave packets to this tap, whether it forwards now or not? False at first.
   void set_relied_on(bool relied_on) { relied_on_ = relied_on; }
-  /// Nobody comes any more for what waits in the backlog.
+  /// Counts everything in the backlog as lost: no session will take it.
   void abandon();
-  /// Gives back memory that has not been needed for a while.
+  /// Returns memory that has not been needed for a while.
   void trim();
   /// Sends what is packed for every capture.
   void flush();

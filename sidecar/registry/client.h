@@ -65,10 +65,10 @@ struct ClientCallbacks {
   std::function<boost::asio::awaitable<Result<std::vector<session::Endpoint>>>()> resolve{};
   /// Called on the executor's thread whenever the peers change.
   std::function<void(std::shared_ptr<const Peers>)> on_peers{};
-  /// Called once: the peers that the first replica has named count now.
+  /// Called once, when the peers that the first replica named count.
   std::function<void()> on_first_word{};
-  /// Called when it changes: do peers leave packets to this tap? False at first. True whenever a
-  /// replica lists it, or may.
+  /// Called when it changes whether peers leave packets to this tap. False at first; true while a
+  /// replica lists the tap, or may list it.
   std::function<void(bool)> on_relied_on{};
   /// Connections of `owner` that must not be captured; as CaptureControl::exclude_own_traffic.
   std::function<std::chrono::milliseconds(const std::string& owner,

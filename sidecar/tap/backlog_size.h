@@ -10,12 +10,12 @@ namespace sidetap {
 
 struct BacklogSize {
   std::size_t each = 0;  ///< Bytes, of one interface.
-  bool reduced = false;  ///< Less was left than `wanted`.
+  bool reduced = false;  ///< The limit leaves less than `wanted`.
 };
 
-/// `wanted`: as the operator says it, bytes of all interfaces together; nothing: 64 MiB, if there
-/// is as much. `limit`: of this process; nothing: none. Of a limit 32 MiB are left to everything
-/// else: the program, flows, what outputs and sockets hold.
+/// `wanted`: the operator's setting in bytes, for all interfaces together; nothing: up to 64 MiB.
+/// `limit`: the memory limit of this process; nothing: unlimited. Leaves 32 MiB of the limit to
+/// everything else: the program, flows, outputs and sockets.
 BacklogSize backlog_size(std::optional<std::uint64_t> wanted, std::optional<std::uint64_t> limit,
                          std::size_t interfaces);
 
