@@ -17,12 +17,12 @@ inline constexpr std::uint16_t kRegistryPort = 8444;
 inline constexpr config::OptionSpec kPodName = {.flag = "--pod-name",
                                                 .env = "POD_NAME",
                                                 .value = "NAME",
-                                                .help = "the pod's name, told to the sensor"};
+                                                .help = "the pod's name, sent to the sensor"};
 inline constexpr config::OptionSpec kPodNamespace = {
     .flag = "--pod-namespace",
     .env = "POD_NAMESPACE",
     .value = "NAME",
-    .help = "the pod's namespace, told to the sensor"};
+    .help = "the pod's namespace, sent to the sensor"};
 inline constexpr config::OptionSpec kNodeName = {.flag = "--node-name",
                                                  .env = "NODE_NAME",
                                                  .value = "NAME",
@@ -55,8 +55,8 @@ inline constexpr config::OptionSpec kNativeSidecar = {
     .value = "on|off",
     .fallback = "off",
     .help =
-        "on: the tap's container is told to end only after the pod's others have ended; the "
-        "registry then knows that the pod answers nobody any more"};
+        "on: the tap's container ends after the other containers of the pod; the registry then "
+        "knows that the pod no longer answers"};
 
 inline constexpr std::array kAssigned = {
     &kPodName,  &kPodNamespace, &kNodeName,          &kPodIps,

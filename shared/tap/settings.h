@@ -154,7 +154,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .value = "auto|BYTES",
                 .fallback = "auto",
                 .help =
-                    "memory for packets that cannot leave at once, used when needed; auto: 64M, "
+                    "memory for packets that cannot be sent at once, used when needed; auto: 64M, "
                     "or what the memory limit leaves beside 32Mi; 0: they are dropped"},
      .form = Form::kSize,
      .most = 1U << 30,
@@ -164,7 +164,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "DATA_MTU",
                 .value = "BYTES",
                 .fallback = "0",
-                .help = "largest IP packet on the way to the sensor; 0: the route's"},
+                .help = "largest IP packet on the path to the sensor; 0: the route's MTU"},
      .form = Form::kNumber,
      .most = 65'535,
      .unit = "bytes",
@@ -193,7 +193,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "LOG_FORMAT",
                 .value = "FORMAT",
                 .fallback = "text",
-                .help = "text or json, one line an event"},
+                .help = "text or json, one line per event"},
      .form = Form::kWord,
      .words = "json,text",
      .initial = "json"},

@@ -18,8 +18,8 @@ void declare_output(config::OptionSet& options, OutputOptions& into) {
        .env = "OUTPUT",
        .value = "KIND",
        .fallback = "rpcap",
-       .help = "rpcap: sensors that take RPCAP; vxlan: sensors that take VXLAN (Suricata, Zeek); "
-               "pcap: files, for trouble-shooting"},
+       .help = "rpcap: to RPCAP sensors; vxlan: to VXLAN sensors (Suricata, Zeek); "
+               "pcap: to files, for troubleshooting"},
       config::word<OutputKind>({{"rpcap", OutputKind::kRpcap},
                                 {"vxlan", OutputKind::kVxlan},
                                 {"pcap", OutputKind::kPcap}}),
@@ -35,8 +35,9 @@ void declare_output(config::OptionSet& options, OutputOptions& into) {
        .env = "VXLAN_OVERSIZE",
        .value = "WHAT",
        .fallback = "truncate",
-       .help = "packets that do not fit the way to the sensor, which takes 50 bytes less (70 over "
-               "IPv6); truncate: cut; drop: leave out and count"},
+       .help =
+           "packets that do not fit the path to the sensor, whose VXLAN headers take 50 bytes (70 "
+           "over IPv6); truncate: cut; drop: drop and count"},
       config::word<forwarding::Oversize>(
           {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
       into.vxlan.oversize);
@@ -184,12 +185,11 @@ void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
                             .value = "FILE",
                             .help = "CA that must have signed the sensor's certificate, PEM"},
                            config::readable_file(), tls.ca_file);
-  options.add<std::string>(
-      {.flag = "--sensor-tls-name",
-       .env = "SENSOR_TLS_NAME",
-       .value = "NAME",
-       .help = "name that the sensor's certificate must bear; none: the sensor's host"},
-      config::any_text(), tls.server_name);
+  options.add<std::string>({.flag = "--sensor-tls-name",
+                            .env = "SENSOR_TLS_NAME",
+                            .value = "NAME",
+                            .help = "name in the sensor's certificate; none: the sensor's host"},
+                           config::any_text(), tls.server_name);
 }
 
 /// Bytes, or "auto".
@@ -256,7 +256,7 @@ void declare_load(config::OptionSet& options, RunOptions& into) {
        .fallback = "auto",
        .help =
            "split packets that offloads made larger than the MTU into what was on the wire; on: "
-           "by 1500 bytes too where no MTU is known"},
+           "to 1500 bytes if no MTU is known"},
       config::word<fidelity::SegmentMode>({{"auto", fidelity::SegmentMode::kAuto},
                                            {"on", fidelity::SegmentMode::kOn},
                                            {"off", fidelity::SegmentMode::kOff}}),

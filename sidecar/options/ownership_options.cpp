@@ -58,7 +58,7 @@ void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
        .value = "PORT,...",
        .help =
            "ports of UDP, UDP-Lite, SCTP and DCCP servers, where lower port and ephemeral range "
-           "would tell wrong; the same for every tap"},
+           "would be wrong; the same for every tap"},
       port_list(), into.server_ports);
 }
 

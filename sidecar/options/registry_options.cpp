@@ -33,20 +33,20 @@ config::Parser<std::string> pem_text_or_file() {
 void declare_registry(config::OptionSet& options, RegistryOptions& into) {
   options.add<std::optional<net::HostPort>>(tap::kRegistry, registry_address(), into.address);
   options.add<std::string>(tap::kRegistryCa, pem_text_or_file(), into.ca);
-  options.add<std::string>(
-      {.flag = "--registry-name",
-       .env = "REGISTRY_NAME",
-       .value = "NAME",
-       .help = "name that the registry's certificate must bear; none: its host"},
-      config::any_text(), into.server_name);
+  options.add<std::string>({.flag = "--registry-name",
+                            .env = "REGISTRY_NAME",
+                            .value = "NAME",
+                            .help = "name in the registry's certificate; none: its host"},
+                           config::any_text(), into.server_name);
   options.add<std::string>(tap::kRegistryTokenFile, config::any_text(), into.token_file);
-  options.add<std::int64_t>({.flag = "--registry-grace",
-                             .env = "REGISTRY_GRACE",
-                             .value = "TIME",
-                             .fallback = "15s",
-                             .help = "how long the registry's last word holds while none of its "
-                                     "replicas answers; then every peer counts as untapped"},
-                            config::duration_ms(0, 600'000), into.grace_ms);
+  options.add<std::int64_t>(
+      {.flag = "--registry-grace",
+       .env = "REGISTRY_GRACE",
+       .value = "TIME",
+       .fallback = "15s",
+       .help = "how long the registry's last list stays valid while none of its "
+               "replicas answers; then every peer counts as untapped"},
+      config::duration_ms(0, 600'000), into.grace_ms);
   options.add<bool>(tap::kNativeSidecar, config::on_off(), into.native_sidecar);
 }
 

@@ -33,12 +33,12 @@ void declare_tls(config::OptionSet& options, ServeOptions& into) {
   options.add<std::string>({.flag = "--tls-cert",
                             .env = "SIDETAP_TLS_CERT",
                             .value = "FILE",
-                            .help = "certificate and its issuers, PEM; followed when it changes"},
+                            .help = "certificate and its issuers, PEM; reloaded when it changes"},
                            config::readable_file(), into.tls.certificate);
   options.add<std::string>({.flag = "--tls-key",
                             .env = "SIDETAP_TLS_KEY",
                             .value = "FILE",
-                            .help = "key of the certificate, PEM; followed when it changes"},
+                            .help = "key of the certificate, PEM; reloaded when it changes"},
                            config::readable_file(), into.tls.key);
   options.add<std::string>(
       {.flag = "--client-ca",
@@ -80,7 +80,7 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
   options.add<std::string>({.flag = "--registry-ca",
                             .env = "SIDETAP_REGISTRY_CA",
                             .value = "FILE",
-                            .help = "CAs, PEM, by which taps know the registry; followed when it "
+                            .help = "CAs, PEM, by which taps know the registry; reloaded when it "
                                     "changes; none: the self-managed bundle, or the "
                                     "configuration's"},
                            config::readable_file(), into.ca_file);
@@ -122,13 +122,13 @@ void declare_log(config::OptionSet& options, ServeOptions& into) {
                                      .env = "SIDETAP_LOG_FORMAT",
                                      .value = "FORMAT",
                                      .fallback = "json",
-                                     .help = "text or json, one line an event"},
+                                     .help = "text or json, one line per event"},
                                     config::word(telemetry::log_format_words()), into.log_format);
   options.add<telemetry::LogLevel>({.flag = "--log-level",
                                     .env = "SIDETAP_LOG_LEVEL",
                                     .value = "LEVEL",
                                     .fallback = "info",
-                                    .help = "debug, info (one line a review), warn or error"},
+                                    .help = "debug, info (one line per review), warn or error"},
                                    config::word(telemetry::log_level_words()), into.log_level);
 }
 
@@ -142,7 +142,7 @@ void declare(config::OptionSet& options, ServeOptions& into) {
       {.flag = "--config",
        .env = "SIDETAP_CONFIG",
        .value = "FILE",
-       .help = "what to inject and where, JSON or YAML; followed when it changes; none: built-in "
+       .help = "what to inject and where, JSON or YAML; reloaded when it changes; none: built-in "
                "defaults"},
       config::readable_file(), into.configuration);
   declare_registry(options, into.registry);
