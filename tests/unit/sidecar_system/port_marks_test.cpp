@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 namespace sidetap {
@@ -22,6 +23,12 @@ TEST(PacketSockets, AreReadFromTheKernelsList) {
   EXPECT_THAT(parse_packet_sockets(""), IsEmpty());
 }
 
+/// Marks are seen in the whole network namespace, also those of a test that runs at the same time.
+struct OwnNetwork {
+  // Without the right to have one, the test goes on in that of all.
+  OwnNetwork() { (void)unshare(CLONE_NEWNET); }
+};
+
 /// Two taps of one pod: each sees the other's marks, and none of its own.
 class Marks : public testing::Test {
  protected:
@@ -30,6 +37,7 @@ class Marks : public testing::Test {
     before = one.others().value();
     if (before.ports != two.others().value().ports) GTEST_SKIP() << "another tap runs here";
   }
+  OwnNetwork network;  // before the sockets of the taps
   PortMarks one{4};
   PortMarks two{4};
   PortMarks::Others before;
