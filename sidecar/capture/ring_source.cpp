@@ -35,7 +35,7 @@ constexpr std::size_t kMaxBlock = 1U << 20;
 // reader that waits for a CPU has as many times the timeout as there are blocks, until packets
 // drop: the ring with few blocks waits longer for each.
 constexpr unsigned kFewestBlocks = 4;
-constexpr unsigned kSctpBlocks = 4;
+constexpr unsigned kSctpBlocks = 8;
 constexpr std::size_t kSctpBlock = 128U << 10;
 constexpr unsigned kSctpPatience = 4;
 constexpr std::chrono::seconds kRest{1};
@@ -106,8 +106,9 @@ class RingSource final : public PacketSource {
   int descriptor() const override { return ready_.get(); }
 
   Result<std::size_t> read(PacketHandler& handler, std::size_t most) override {
-    if (main_->is_dozing()) {
-      if (auto awake = main_->wake(); !awake) return awake.error();
+    for (Ring* const ring : {main_.get(), sctp_.get()}) {
+      if (!ring->is_dozing()) continue;
+      if (auto awake = ring->wake(); !awake) return awake.error();
     }
     const std::size_t done = main_->read(handler, most) + sctp_->read(handler, most);
     note_rest(done != 0);
@@ -142,16 +143,16 @@ class RingSource final : public PacketSource {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// Where nothing comes, the ring's pages count as this process's for nothing.
+  /// Without packets, the rings' pages need not be resident in this process.
   void note_rest(bool busy) {
     if (busy) {
       resting_ = false;
     } else if (!resting_) {
       resting_ = true;
       resting_since_ = Clock::now();
-    } else if (!main_->is_dozing() && main_->is_between_blocks() &&
-               Clock::now() - resting_since_ >= kRest) {
-      main_->doze();
+    } else if (Clock::now() - resting_since_ >= kRest) {
+      for (Ring* const ring : {main_.get(), sctp_.get()})
+        if (ring->is_between_blocks()) ring->doze();
     }
   }
 
