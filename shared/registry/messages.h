@@ -6,8 +6,9 @@
 // "Authorization: Bearer TOKEN". Every message is one text message that holds one JSON object.
 //
 // A tap sends:
-//   {"type":"hello","version":1,"addresses":["10.1.2.3"],"forwarding":false}
-//       Its first message, and only the first.
+//   {"type":"hello","version":1,"rules":2,"addresses":["10.1.2.3"],"forwarding":false}
+//       Its first message, and only the first. "rules" is the newest set of ownership rules that
+//       the tap applies (see kRules); absent means 1.
 //   {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
 //       When its addresses change, or it starts or stops forwarding. Replaces its previous state.
 //   {"type":"state","addresses":["10.1.2.3"],"forwarding":false,"ended":true}
@@ -16,12 +17,17 @@
 //       Requests a snapshot, after a change that does not follow the version that the tap has.
 //
 // The registry sends, after it has received hello:
-//   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],"services":["10.96.0.10"]}
-//       The complete lists. Replaces what the tap knows from this replica.
+//   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],"older":["10.1.2.4"],
+//    "services":["10.96.0.10"],"nodes":["172.18.0.2"],"client_owned":["10.1.2.4:8080/tcp"],
+//    "server_ports":["0.0.0.0:8080/tcp"],"front_ends":["203.0.113.7:80/tcp","0.0.0.0:30080/tcp"]}
+//       The complete lists. Replaces what the tap knows from this replica. See Lists for their
+//       meaning. A registry that applies rules 1 sends neither "older" nor the lists behind
+//       "services".
 //   {"type":"change","from":7,"version":9,"add":["10.1.2.5"],"remove":[],
-//    "add_services":[],"remove_services":["10.96.0.10"]}
-//       The difference between version `from` and `version`. A tap that does not have `from`
-//       applies only the removals and requests a snapshot. An empty list of Services may be absent.
+//    "add_services":[],"remove_services":["10.96.0.10"],"add_client_owned":["10.1.2.4:8080/tcp"]}
+//       The difference between version `from` and `version`. "add" and "remove" are of "taps"; each
+//       other list NAME has "add_NAME" and "remove_NAME", absent if empty. A tap that does not have
+//       `from` applies only the removals and requests a snapshot.
 //   {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
 //       The CAs of the registry's certificates, for future connections.
 //   {"type":"refused","reason":"the token is not this pod's"}
@@ -33,20 +39,21 @@
 //   - Versions belong to one replica and only increase.
 //   - The tap sends pings. Any byte received is a sign of life. Either side ends the connection
 //     after kSilence without one.
-//   - An address that does not fit into a list is left out. A peer that is not listed counts as
-//     untapped, which may duplicate packets but never loses one. Removals are never left out.
+//   - What does not fit into a list is left out, the same for every tap. A peer that is not listed
+//     counts as untapped, and a Service as one with untapped backends, which may duplicate packets
+//     but never loses one. Removals are never left out.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "shared/net/ip_address.h"
+#include "shared/net/transport_address.h"
 
 namespace sidetap::registry {
 
@@ -55,25 +62,37 @@ inline constexpr std::uint64_t kProtocolVersion = 1;
 inline constexpr std::string_view kPath = "/v1/taps";
 inline constexpr std::chrono::milliseconds kSilence{6'000};
 
+/// Sets of ownership rules. 1: peers and Services. 2: also partly tapped Services (`client_owned`),
+/// ports of servers and front ends. Two taps must apply the same rules to a packet between them, so
+/// a tap applies rules 1 to a peer in `older`.
+inline constexpr std::uint64_t kRules = 2;
+
 // Limits. The sender observes them, and the receiver checks them.
 
 /// Addresses of one tap. A pod has few.
 inline constexpr std::size_t kMostTapAddresses = 64;
-/// Addresses in one list of the registry. A replica serves 20,000 taps.
+/// Items of `taps`, `older`, `services`, `client_owned` and `front_ends`, each. A replica serves
+/// 20,000 taps.
 inline constexpr std::size_t kMostListedAddresses = 100'000;
-/// Addresses in all lists of one registry message together.
-inline constexpr std::size_t kMostMessageAddresses = 2 * kMostListedAddresses;
+/// Items of `nodes` and of `server_ports`.
+inline constexpr std::size_t kMostNodes = 20'000;
+inline constexpr std::size_t kMostServerPorts = 20'000;
+/// Items of all lists of one registry message together. A snapshot with more leaves out
+/// `front_ends`, then `client_owned`, then `services`, each as a whole.
+inline constexpr std::size_t kMostMessageItems = 300'000;
 inline constexpr std::size_t kMostTapMessageBytes = 16u << 10;
-inline constexpr std::size_t kMostRegistryMessageBytes = 9u << 20;
+inline constexpr std::size_t kMostRegistryMessageBytes = 17u << 20;
 /// Levels of nested objects and arrays, including the message itself. These messages need 2.
 inline constexpr std::size_t kMostDepth = 128;
 
 /// The longest IPv6 address in quotes, with its comma.
 inline constexpr std::size_t kMostAddressBytes = 42;
 static_assert(kMostTapAddresses * kMostAddressBytes + 1024 <= kMostTapMessageBytes);
-static_assert(kMostMessageAddresses * kMostAddressBytes + 1024 <= kMostRegistryMessageBytes);
+static_assert(kMostMessageItems * net::kMostTransportAddressBytes + 1024 <=
+              kMostRegistryMessageBytes);
 
 using Addresses = std::vector<net::IpAddress>;
+using TransportAddresses = std::vector<net::TransportAddress>;
 
 // What a tap sends.
 
@@ -88,6 +107,7 @@ struct State {
 };
 struct Hello {
   State state{};
+  std::uint64_t rules = 1;  ///< The newest set that the tap applies.
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 struct Resync {
@@ -96,21 +116,43 @@ struct Resync {
 
 // What the registry sends.
 
-struct Snapshot {
-  std::uint64_t version = 0;
+/// What the registry publishes, or a part of it that is added or removed.
+struct Lists {
   /// Addresses of the taps that forward.
   Addresses taps{};
-  /// Cluster IPs whose backends are all tapped. Nothing: this registry does not know them.
-  std::optional<Addresses> services{};
+  /// Those of `taps` whose taps apply rules 1 only.
+  Addresses older{};
+  /// Cluster IPs whose backends are all tapped, of Services that share no endpoint with a partly
+  /// tapped one. A client's tap leaves their packets to the backends' taps.
+  Addresses services{};
+  /// Internal addresses of the nodes.
+  Addresses nodes{};
+  /// Tapped endpoints of partly tapped Services, and of Services that share an endpoint with one.
+  /// Between such an endpoint and a tapped client, the client's tap owns both directions. Never an
+  /// endpoint in `older`.
+  TransportAddresses client_owned{};
+  /// Transport protocols and target ports of all endpoints of all Services. The address is 0.0.0.0.
+  TransportAddresses server_ports{};
+  /// Other addresses of the same kind of Services as in `services`: external IPs, load balancers,
+  /// node ports. 0.0.0.0 stands for every IPv4 address in `nodes`, :: for every IPv6 address there.
+  TransportAddresses front_ends{};
+  friend bool operator==(const Lists&, const Lists&) = default;
+};
+struct Snapshot {
+  std::uint64_t version = 0;
+  Lists lists{};
+  /// Whether the registry watches Services. If not, all lists but `taps` and `older` are empty, and
+  /// "services" is absent on the wire.
+  bool knows_services = false;
+  /// The rules that the registry knows. 1: `older` and what follows `services` is absent.
+  std::uint64_t rules = 1;
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 struct Change {
   std::uint64_t from = 0;
   std::uint64_t version = 0;
-  Addresses add{};
-  Addresses remove{};
-  Addresses add_services{};
-  Addresses remove_services{};
+  Lists add{};
+  Lists remove{};
   friend bool operator==(const Change&, const Change&) = default;
 };
 struct CaBundle {

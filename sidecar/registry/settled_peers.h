@@ -13,11 +13,20 @@
 
 namespace sidetap::registry {
 
-/// The registry's lists at one moment.
+/// The registry's lists at one moment, as far as they count. See registry::Lists for their meaning.
+/// All are ascending, without repetitions.
 struct Peers {
-  std::vector<net::IpAddress> tapped;  ///< Ascending, without this pod.
-  /// Services whose backends are all tapped, ascending. Nothing: unknown.
-  std::optional<std::vector<net::IpAddress>> services;
+  Addresses tapped;  ///< Without this pod.
+  Addresses older;   ///< Those of `tapped` to which rules 1 apply.
+  /// Services whose backends are all tapped. Nothing: unknown.
+  std::optional<Addresses> services;
+  Addresses nodes;
+  TransportAddresses client_owned;
+  TransportAddresses front_ends;
+  TransportAddresses server_ports;
+  /// The server ports until a moment ago, while packets may be decided by them: whoever owns a
+  /// packet by either list owns it. Nothing: the same.
+  std::optional<TransportAddresses> former_server_ports;
   friend bool operator==(const Peers&, const Peers&) = default;
 };
 
