@@ -23,7 +23,7 @@ ALLOWED = {
     "sidecar/packet": ["sidecar/packet", "shared/net/cidr.h", "shared/net/ip_address.h", "shared/rpcap/messages.h",
                        "shared/result.h"],
     "sidecar/ownership": ["sidecar/ownership", "sidecar/packet/packet_view.h", "sidecar/packet/own_endpoint.h",
-                          "shared/net/cidr.h", "shared/net/ip_address.h", "shared/result.h"],
+                          "shared/net/cidr.h", "shared/net/ip_address.h", "shared/net/transport_address.h", "shared/result.h"],
     "sidecar/capture": ["sidecar/capture", "sidecar/packet", "shared/"],
     "sidecar/fidelity": ["sidecar/fidelity", "sidecar/packet", "shared/"],
     "sidecar/forwarding": ["sidecar/forwarding", "sidecar/packet", "shared/"],

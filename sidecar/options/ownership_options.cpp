@@ -67,6 +67,7 @@ ownership::Self make_self(const OwnershipOptions& options,
                           const std::string& tapped) {
   ownership::Self self;
   self.addresses = options.pod_ips;
+  std::vector<net::Cidr> on_link;
   for (const net::Interface& interface : interfaces) {
     const bool is_tapped = interface.name == tapped;
     if (is_tapped) self.mac = interface.mac;
@@ -78,8 +79,12 @@ ownership::Self make_self(const OwnershipOptions& options,
       if (!known && !entry.address.is_loopback()) self.addresses.push_back(entry.address);
       if (is_tapped && !entry.broadcast.is_unspecified())
         self.broadcasts.push_back(entry.broadcast);
+      if (!is_tapped || entry.address.is_link_local()) continue;
+      if (const auto subnet = net::Cidr::make(entry.address, entry.prefix_length))
+        on_link.push_back(*subnet);
     }
   }
+  self.on_link = net::CidrSet(on_link);
   return self;
 }
 

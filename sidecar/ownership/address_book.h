@@ -19,6 +19,10 @@ struct AddressFacts {
   bool service : 1 = false;       ///< A cluster IP.
   bool service_kept : 1 = false;  ///< A cluster IP whose views are owned.
   bool tapped : 1 = false;        ///< In the set of tapped peers.
+  bool older : 1 = false;         ///< Its tap applies rules 1.
+  bool client_owned : 1 = false;  ///< Has endpoints whose clients own the flow.
+  bool front_end : 1 = false;     ///< Has front ends of tapped Services, by its own address.
+  bool node : 1 = false;          ///< Has those that every node has.
   bool known : 1 = false;         ///< Set by AddressBook.
 };
 

@@ -14,11 +14,10 @@ using capture::Direction;
 using capture::IpProtocol;
 using capture::PacketView;
 
-constexpr auto kTcp = static_cast<std::uint8_t>(IpProtocol::kTcp);
-
-/// A SYN together with RST or FIN does not open a connection.
-bool opens_connection(std::uint8_t flags) {
-  return (flags & capture::kTcpSyn) != 0 && (flags & (capture::kTcpRst | capture::kTcpFin)) == 0;
+/// The protocols of Services.
+bool is_service_transport(std::uint8_t protocol) {
+  const auto is = [protocol](IpProtocol one) { return protocol == static_cast<std::uint8_t>(one); };
+  return is(IpProtocol::kTcp) || is(IpProtocol::kUdp) || is(IpProtocol::kSctp);
 }
 
 /// Bit n is set if a port of an own endpoint is n modulo 64. This alone excludes most packets.
@@ -42,11 +41,19 @@ Engine::Engine(EngineConfig config, ListeningSockets& listening)
       addresses_(config_.hash_seed),
       flows_(config_.flow_capacity, config_.hash_seed),
       fragments_(config_.fragment_capacity, config_.hash_seed),
-      neighbours_(config_.hash_seed) {
+      neighbours_(config_.hash_seed),
+      pod_families_(families_of(config_.pod_subnets)),
+      service_families_(families_of(config_.service_subnets)),
+      on_link_families_(families_of(config_.self.on_link)) {
   std::sort(config_.server_ports.begin(), config_.server_ports.end());
   own_ports_ = port_mask(config_.own_endpoints);
-  for (const net::Cidr& subnet : config_.pod_subnets.prefixes())
-    (subnet.is_v4() ? has_v4_subnets_ : has_v6_subnets_) = true;
+}
+
+Engine::Families Engine::families_of(const net::CidrSet& subnets) {
+  Families families;
+  for (const net::Cidr& subnet : subnets.prefixes())
+    (subnet.is_v4() ? families.v4 : families.v6) = true;
+  return families;
 }
 
 void Engine::set_self(Self self) {
@@ -82,7 +89,10 @@ void Engine::adopt_pending() {
     fresh = std::exchange(pending_, Pending{});
     has_pending_.store(false, std::memory_order_relaxed);
   }
-  if (fresh.self) config_.self = std::move(*fresh.self);
+  if (fresh.self) {
+    config_.self = std::move(*fresh.self);
+    on_link_families_ = families_of(config_.self.on_link);
+  }
   if (fresh.gateways) {
     config_.gateways = std::move(*fresh.gateways);
     neighbours_.forget();
@@ -101,6 +111,7 @@ void Engine::choose_peers(Moment moment) {
   earlier_peers_ = peers_.has_older();
   tapped_ = &peers_.at(moment);
   in_the_past_ = tapped_ != &peers_.newest();
+  ports_change_ = tapped_->former_server_ports.has_value();
 }
 
 void Engine::forget_peers_before(Moment moment) {
@@ -125,8 +136,15 @@ AddressFacts Engine::look_up(net::IpAddress address) const {
   facts.tapped = tapped_->contains(address, gateway);
   facts.gateway = gateway && !facts.tapped;
   const bool untapped_service = config_.untapped_services.contains(address);
-  facts.service = untapped_service || config_.service_subnets.contains(address);
+  const auto& listed = tapped_->tapped_services;
+  facts.service = untapped_service ||
+                  (service_families_.has(address) ? config_.service_subnets.contains(address)
+                                                  : listed && listed->contains(address));
   facts.service_kept = untapped_service || keeps_view(config_.service_view, *tapped_, address);
+  facts.older = tapped_->older.contains(address);
+  facts.client_owned = tapped_->client_owned.has_address(address);
+  facts.front_end = tapped_->front_ends.has_address(address);
+  facts.node = tapped_->nodes.contains(address);
   facts.routed =
       facts.gateway || (!facts.self && !facts.tapped && !facts.group && !address.is_link_local() &&
                         (facts.service || is_outside(address)));
@@ -218,18 +236,22 @@ Decision Engine::decide(const PacketView& packet, Moment moment) {
   if (is_neighbour_discovery(packet)) return decide_group(packet, source);
   if (from_self && to_self) return {true, Rule::kSelfToSelf};
 
-  const Flow flow{{from_self ? packet.source : packet.destination,
-                   from_self ? packet.source_port : packet.destination_port},
-                  {from_self ? packet.destination : packet.source,
-                   from_self ? packet.destination_port : packet.source_port},
-                  from_self};
+  Flow flow{{from_self ? packet.source : packet.destination,
+             from_self ? packet.source_port : packet.destination_port},
+            {from_self ? packet.destination : packet.source,
+             from_self ? packet.destination_port : packet.source_port},
+            from_self};
   const net::IpAddress peer = flow.remote.address;
   const AddressFacts peer_facts = from_self ? destination : source;
-  if (peer_facts.service) return decide_service(peer_facts);
+  if (peer_facts.service) return decide_service(packet, peer_facts);
   if (!is_tapped(packet, peer, peer_facts, !from_self)) {
+    if ((peer_facts.front_end || peer_facts.node) && is_front_end_view(packet, flow, peer_facts))
+      return {false, Rule::kServiceView};
     if (config_.peers_change) remember(packet, flow);
     return {true, Rule::kPeerUntapped};
   }
+  flow.older = peer_facts.older;
+  flow.client_owned = !flow.older && (source.client_owned || destination.client_owned);
   return packet.fragment ? decide_fragment(packet, flow) : decide_whole(packet, flow);
 }
 
@@ -242,157 +264,45 @@ bool Engine::is_left_to_peer(const PacketView& packet) {
   const AddressFacts source = facts_of(packet.source);
   const AddressFacts destination = facts_of(packet.destination);
   if (source.self == destination.self || destination.group) return false;
-  const AddressFacts peer = source.self ? destination : source;
-  if (peer.service) return !peer.service_kept;
-  return peer.tapped || (!peer.gateway && is_tapped_by_mac(packet, !source.self) == Tapped::kYes &&
-                         (source.self ? packet.destination : packet.source).is_link_local());
+  const bool from_self = source.self;
+  const AddressFacts peer = from_self ? destination : source;
+  const End remote{from_self ? packet.destination : packet.source,
+                   from_self ? packet.destination_port : packet.source_port};
+  if (peer.service) return !decide_service(packet, peer).owned;
+  if (packet.depth == Depth::kTransport && is_front_end(packet.protocol, remote, peer)) return true;
+  return peer.tapped || (!peer.gateway && remote.address.is_link_local() &&
+                         is_tapped_by_mac(packet, !from_self) == Tapped::kYes);
 }
 
-Decision Engine::decide_service(AddressFacts peer) const {
-  return {peer.service_kept, peer.service_kept ? Rule::kServiceViewKept : Rule::kServiceView};
+Decision Engine::decide_service(const PacketView& packet, AddressFacts peer) const {
+  // No backend gets the rest: the node answers it, or nobody does.
+  const bool is_error = is_icmp(packet.protocol) && packet.depth == Depth::kTransport &&
+                        is_icmp_error(packet.protocol, packet.icmp_type);
+  const bool reaches_backends = is_service_transport(packet.protocol) || is_error;
+  const bool kept = peer.service_kept || !reaches_backends;
+  return {kept, kept ? Rule::kServiceViewKept : Rule::kServiceView};
 }
 
-Decision Engine::decide_fragment(const PacketView& packet, const Flow& flow) {
-  // In IPv6, the first fragment may name another protocol than later ones, because extension
-  // headers may follow the fragment header (RFC 8200, 4.5).
-  const FragmentKey key{packet.source, packet.destination, packet.fragment_id,
-                        packet.source.is_v4() ? packet.protocol : std::uint8_t{0}};
-  if (packet.first_fragment) {
-    const Decision decision = packet.depth == Depth::kTransport
-                                  ? decide_whole(packet, flow)
-                                  : lower_end({flow.local.address, 0}, {flow.remote.address, 0});
-    fragments_.remember(key, decision);
-    return decision;
+bool Engine::is_front_end(std::uint8_t protocol, const End& remote, AddressFacts facts) const {
+  if (!(facts.front_end || facts.node) || config_.service_view == ServiceView::kAlways)
+    return false;
+  const TransportSet& front_ends = tapped_->front_ends;
+  if (facts.front_end && front_ends.contains({remote.address, protocol, remote.port})) return true;
+  const net::IpAddress any = remote.address.is_v4() ? net::IpAddress::v4(0) : net::IpAddress{};
+  return facts.node && front_ends.contains({any, protocol, remote.port});
+}
+
+/// Whether the backends' taps forward this packet, which the pod exchanges with a node, or with an
+/// external address of a Service.
+bool Engine::is_front_end_view(const PacketView& packet, const Flow& flow, AddressFacts facts) {
+  if (packet.fragment && !packet.first_fragment) {
+    const Decision* const first = fragments_.find(fragment_key(packet));
+    return first != nullptr && first->rule == Rule::kServiceView;
   }
-  if (const Decision* first = fragments_.find(key)) return {first->owned, Rule::kFragment};
-  return lower_end({flow.local.address, 0}, {flow.remote.address, 0});
-}
-
-Decision Engine::decide_whole(const PacketView& packet, const Flow& flow) {
-  switch (static_cast<IpProtocol>(packet.protocol)) {
-    case IpProtocol::kTcp:
-      if (packet.depth != Depth::kTransport) return {flow.outbound, Rule::kSender};
-      return decide_tcp(packet, flow);
-    case IpProtocol::kUdp:
-    case IpProtocol::kDccp:
-    case IpProtocol::kSctp:
-    case IpProtocol::kUdpLite:
-      if (packet.depth != Depth::kTransport) return {flow.outbound, Rule::kSender};
-      return datagram_server(flow.local, flow.remote, config_.ephemeral, config_.server_ports);
-    case IpProtocol::kIcmp:
-    case IpProtocol::kIcmpV6:
-      if (packet.depth != Depth::kTransport) return {flow.outbound, Rule::kSender};
-      return decide_icmp(packet, flow);
-  }
-  return lower_end({flow.local.address, 0}, {flow.remote.address, 0});
-}
-
-Decision Engine::decide_tcp(const PacketView& packet, const Flow& flow) {
-  FlowState& state = flows_.obtain(key_of(flow));
-  const std::uint8_t flags = packet.tcp_flags;
-  if (opens_connection(flags))
-    return decide_tcp_handshake(flow, state, (flags & capture::kTcpAck) != 0);
-  state.settled = true;
-  if ((flags & capture::kTcpRst) != 0) state.reset = true;
-  if ((flags & capture::kTcpFin) != 0) {
-    state.fin_from_local |= flow.outbound;
-    state.fin_from_remote |= !flow.outbound;
-  }
-  if (state.decided) return {state.local_is_server, state.rule};
-  return decide_tcp_midway(flow, state);
-}
-
-Decision Engine::decide_tcp_handshake(const Flow& flow, FlowState& state, bool answer) const {
-  bool both = false;
-  if (answer) {
-    state.answer_from_local |= flow.outbound;
-    state.answer_from_remote |= !flow.outbound;
-    // Two SYNs are not enough: the older one may have remained unanswered.
-    both = state.answer_from_local && state.answer_from_remote;
-  } else {
-    // After data, a SYN starts a new connection on the same ports, perhaps in the other direction.
-    // The same is true if its sender has answered before: within one connection, it would answer
-    // again.
-    if (state.settled || (flow.outbound ? state.answer_from_local : state.answer_from_remote))
-      state = FlowState{};
-    state.syn_from_local |= flow.outbound;
-    state.syn_from_remote |= !flow.outbound;
-    both = state.syn_from_local && state.syn_from_remote;
-  }
-  const bool server_is_local = answer == flow.outbound;
-  state.decided = true;
-  state.local_is_server = both ? lower_end(flow.local, flow.remote).owned : server_is_local;
-  state.rule = both ? Rule::kTcpSimultaneous : Rule::kTcpFlow;
-  return {server_is_local, Rule::kTcpHandshake};
-}
-
-/// Remembers what later packets need from this one once the peer is tapped.
-void Engine::remember(const PacketView& packet, const Flow& flow) {
-  remember_handshake(packet, flow);
-  if (packet.fragment && packet.first_fragment) decide_fragment(packet, flow);
-}
-
-void Engine::remember_handshake(const PacketView& packet, const Flow& flow) {
-  if (packet.protocol != kTcp || packet.depth != Depth::kTransport ||
-      !opens_connection(packet.tcp_flags))
-    return;
-  // Packets between this one and an earlier one were not examined, so a SYN resets the state.
-  if ((packet.tcp_flags & capture::kTcpAck) == 0) flows_.obtain(key_of(flow)) = FlowState{};
-  decide_tcp(packet, flow);
-}
-
-Decision Engine::decide_tcp_midway(const Flow& flow, FlowState& state) {
-  Decision decision{true, Rule::kTcpListening};
-  if (!listening_.is_listening(flow.local.address, flow.local.port)) {
-    decision = midway_server(flow.local, flow.remote, config_.ephemeral);
-  }
-  state.decided = true;
-  state.local_is_server = decision.owned;
-  state.rule = decision.rule;
-  return decision;
-}
-
-Decision Engine::decide_icmp(const PacketView& packet, const Flow& flow) {
-  switch (who_is_asked(packet.protocol, packet.icmp_type)) {
-    case Asked::kDestination:
-      return {!flow.outbound, Rule::kEcho};
-    case Asked::kSource:
-      return {flow.outbound, Rule::kEcho};
-    case Asked::kNobody:
-      break;
-  }
-  if (!is_icmp_error(packet.protocol, packet.icmp_type)) {
-    return lower_end({flow.local.address, 0}, {flow.remote.address, 0});
-  }
-  return decide_quote(packet, flow);
-}
-
-Decision Engine::decide_quote(const PacketView& packet, const Flow& flow) {
-  // Without a quote, or with a quote of a flow between others, the two taps have nothing to agree
-  // on.
-  if (!packet.quote) return {flow.outbound, Rule::kSender};
-  const capture::QuotedFlow& quote = *packet.quote;
-  const bool from_local =
-      quote.source == flow.local.address && quote.destination == flow.remote.address;
-  const bool from_remote =
-      quote.source == flow.remote.address && quote.destination == flow.local.address;
-  if (!from_local && !from_remote) return {flow.outbound, Rule::kSender};
-
-  const End local{flow.local.address, from_local ? quote.source_port : quote.destination_port};
-  const End remote{flow.remote.address, from_local ? quote.destination_port : quote.source_port};
-  if (quote.is_echo) return {from_local != quote.echo_request, Rule::kQuotedFlow};
-  if (!quote.has_ports) {
-    return {lower_end({local.address, 0}, {remote.address, 0}).owned, Rule::kQuotedFlow};
-  }
-  if (quote.protocol != kTcp) {
-    return {datagram_server(local, remote, config_.ephemeral, config_.server_ports).owned,
-            Rule::kQuotedFlow};
-  }
-  // The quote is not a packet of the flow, so it must not create or change the flow's state.
-  const FlowState* known = flows_.find(key_of({local, remote}));
-  if (known != nullptr && known->decided) return {known->local_is_server, Rule::kQuotedFlow};
-  if (listening_.is_listening(local.address, local.port)) return {true, Rule::kQuotedFlow};
-  return {midway_server(local, remote, config_.ephemeral).owned, Rule::kQuotedFlow};
+  if (packet.depth != Depth::kTransport || !is_front_end(packet.protocol, flow.remote, facts))
+    return false;
+  if (packet.fragment) fragments_.remember(fragment_key(packet), {false, Rule::kServiceView});
+  return true;
 }
 
 }  // namespace sidetap::ownership

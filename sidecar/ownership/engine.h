@@ -35,13 +35,17 @@ struct Self {
   /// from them, even if a bridge has translated the IP addresses.
   std::vector<std::array<std::byte, 6>> senders;
   std::vector<net::IpAddress> broadcasts;  ///< Of the interface's own IPv4 subnets.
+  /// The interface's own subnets, without link-local ones. What is outside of them is beyond a
+  /// gateway, unless EngineConfig::pod_subnets says more.
+  net::CidrSet on_link;
   friend bool operator==(const Self&, const Self&) = default;
 };
 
 struct EngineConfig {
   Self self;
-  net::CidrSet pod_subnets;
+  net::CidrSet pod_subnets;  ///< May lack a family or be empty: then Self::on_link takes its place.
   std::vector<net::IpAddress> gateways;  ///< Next hops of the pod: nodes.
+  /// May lack a family or be empty: then only the addresses that the registry names are Services.
   net::CidrSet service_subnets;
   net::CidrSet untapped_services;  ///< VIPs whose views are always owned.
   ServiceView service_view = ServiceView::kAuto;
@@ -94,6 +98,9 @@ class Engine {
     End local;
     End remote;
     bool outbound = false;  ///< The current packet goes from local to remote.
+    bool older = false;     ///< The peer's tap applies rules 1.
+    /// Either address has endpoints whose clients own the flow, and the peer's tap knows that.
+    bool client_owned = false;
   };
   static FlowKey key_of(const Flow& flow) {
     return {flow.local.address, flow.remote.address, flow.local.port, flow.remote.port};
@@ -124,12 +131,25 @@ class Engine {
   Decision decide_link(const capture::PacketView& packet);
   Decision decide_group(const capture::PacketView& packet, AddressFacts source);
   static Decision from_others(Tapped sender);
-  Decision decide_service(AddressFacts peer) const;
+  Decision decide_service(const capture::PacketView& packet, AddressFacts peer) const;
+  bool is_front_end(std::uint8_t protocol, const End& remote, AddressFacts facts) const;
+  bool is_front_end_view(const capture::PacketView& packet, const Flow& flow, AddressFacts facts);
+  /// Turns "local is the server" into "local owns".
+  Decision owner(const Flow& flow, std::uint8_t protocol, Decision server) const;
+  Decision client_or(const Flow& flow, std::uint8_t protocol, Decision server) const;
+  /// Determines the server by `server_of(ports)`, a function of TappedPeers::server_ports, and the
+  /// owner from that.
+  template <typename ServerOf>
+  Decision owner_by_ports(const Flow& flow, std::uint8_t protocol, ServerOf server_of) const;
+  Decision datagram_owner(const Flow& flow, std::uint8_t protocol) const;
+  static FragmentKey fragment_key(const capture::PacketView& packet);
   Decision decide_fragment(const capture::PacketView& packet, const Flow& flow);
   Decision decide_whole(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp(const capture::PacketView& packet, const Flow& flow);
   Decision decide_tcp_handshake(const Flow& flow, FlowState& state, bool answer) const;
-  Decision decide_tcp_midway(const Flow& flow, FlowState& state);
+  Decision decide_tcp_midway(const Flow& flow, FlowState& state) const;
+  Decision midway_server_of(const Flow& flow, const PortSet& ports) const;
+  KnownServers known_servers(const Flow& flow, std::uint8_t protocol, const PortSet& ports) const;
   void remember(const capture::PacketView& packet, const Flow& flow);
   void remember_handshake(const capture::PacketView& packet, const Flow& flow);
   Decision decide_icmp(const capture::PacketView& packet, const Flow& flow);
@@ -142,13 +162,20 @@ class Engine {
   const TappedPeers* tapped_;   // those for the current packet, in peers_
   bool earlier_peers_ = false;  // peers_ has older ones
   bool in_the_past_ = false;    // tapped_ are older ones
+  bool ports_change_ = false;   // tapped_ has former server ports
   AddressBook addresses_;       // by the newest
   FlowTable flows_;
   FragmentTable fragments_;
   Neighbours neighbours_;
   Mac last_next_hop_{};
-  bool has_v4_subnets_ = false;  // among the pods'
-  bool has_v6_subnets_ = false;
+  struct Families {
+    bool v4 = false, v6 = false;
+    bool has(net::IpAddress address) const { return address.is_v4() ? v4 : v6; }
+  };
+  static Families families_of(const net::CidrSet& subnets);
+  const Families pod_families_;
+  const Families service_families_;
+  Families on_link_families_;
 
   struct Pending {
     std::unique_ptr<Self> self;

@@ -35,8 +35,8 @@ bool Engine::is_echo(const PacketView& packet) const {
 }
 
 bool Engine::is_outside(net::IpAddress address) const {
-  const bool has_subnets = address.is_v4() ? has_v4_subnets_ : has_v6_subnets_;
-  return has_subnets && !config_.pod_subnets.contains(address);
+  if (pod_families_.has(address)) return !config_.pod_subnets.contains(address);
+  return on_link_families_.has(address) && !config_.self.on_link.contains(address);
 }
 
 void Engine::learn_next_hop(const Mac& mac, AddressFacts destination) {

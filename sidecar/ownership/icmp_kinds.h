@@ -11,6 +11,8 @@ inline constexpr auto kIcmp = static_cast<std::uint8_t>(capture::IpProtocol::kIc
 inline constexpr auto kIcmpV6 = static_cast<std::uint8_t>(capture::IpProtocol::kIcmpV6);
 inline constexpr std::uint8_t kRouterAdvertisement = 134;
 
+inline bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp || protocol == kIcmpV6; }
+
 /// Router and neighbour solicitation and advertisement, redirect (RFC 4861).
 inline bool is_neighbour_discovery(const capture::PacketView& p) {
   return p.depth == capture::Depth::kTransport && p.protocol == kIcmpV6 && p.icmp_type >= 133 &&

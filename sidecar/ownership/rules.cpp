@@ -32,7 +32,7 @@ constexpr std::array<RuleInfo, kRuleCount> kRules{{
     {"tcp-simultaneous", "both ends opened at once: the lower port, then the lower address owns"},
     {"tcp-listening", "flow first seen midway; the local port is in LISTEN"},
     {"tcp-midway", "flow first seen midway; decided by its ports"},
-    {"server-port", "one of the ports is configured as a server's"},
+    {"server-port", "only one of the ports is a server's: a Service's target port, or configured"},
     {"ephemeral-port", "one of the ports is ephemeral, so the other end is the server"},
     {"lower-port", "the end with the lower port is the server"},
     {"lower-address", "the end with the lower address owns the packet"},
@@ -40,6 +40,7 @@ constexpr std::array<RuleInfo, kRuleCount> kRules{{
     {"quoted-flow", "an ICMP error goes with the flow it quotes"},
     {"fragment", "as the first fragment of the same datagram"},
     {"sender", "truncated or malformed: its sender owns"},
+    {"client-owned", "the server is an endpoint of a partly tapped Service: the client's tap owns"},
 }};
 
 }  // namespace

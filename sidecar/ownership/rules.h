@@ -25,7 +25,7 @@ enum class Rule : std::uint8_t {
   kTcpSimultaneous,    ///< Both ends opened at once: lower port, then lower address.
   kTcpListening,       ///< Midway: the local port is in LISTEN.
   kTcpMidway,          ///< Midway: ephemeral range, then lower port, then lower address.
-  kServerPort,         ///< One port is configured as a server's.
+  kServerPort,         ///< One port is a server's: a Service's target port, or configured.
   kEphemeralPort,      ///< One port is in the ephemeral range.
   kLowerPort,          ///< The lower port is the server's.
   kLowerAddress,       ///< Nothing else distinguishes the two ends.
@@ -33,8 +33,9 @@ enum class Rule : std::uint8_t {
   kQuotedFlow,         ///< ICMP error: decided as the flow that it quotes.
   kFragment,           ///< Decided as the datagram's first fragment.
   kSender,             ///< Truncated or malformed: the sender's tap.
+  kClientOwned,        ///< The server is an endpoint of a partly tapped Service: the client's tap.
 };
-inline constexpr unsigned kRuleCount = static_cast<unsigned>(Rule::kSender) + 1;
+inline constexpr unsigned kRuleCount = static_cast<unsigned>(Rule::kClientOwned) + 1;
 
 /// "peer-untapped" and the like; a static string.
 std::string_view rule_name(Rule rule);

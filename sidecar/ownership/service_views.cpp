@@ -45,11 +45,18 @@ std::vector<net::Cidr> dropped_views(ServiceView view, const TappedPeers& tapped
                                      const std::vector<net::Cidr>& untapped) {
   const Dropped all = dropped(view, tapped);
   if (all.which == Dropped::Which::kNone) return {};
+  const auto has_subnets = [&subnets](bool v4) {
+    return std::any_of(subnets.begin(), subnets.end(),
+                       [v4](const net::Cidr& subnet) { return subnet.is_v4() == v4; });
+  };
+  const bool restricted_v4 = has_subnets(true);
+  const bool restricted_v6 = has_subnets(false);
   std::vector<net::CidrSet::Rule> rules;
   for (const net::Cidr& prefix :
        all.which == Dropped::Which::kListed ? all.list->prefixes() : subnets) {
     // An address outside the Service subnets is not a Service.
-    if (covers(subnets, prefix) && !covers(untapped, prefix)) rules.push_back({prefix, true});
+    if ((prefix.is_v4() ? restricted_v4 : restricted_v6) && !covers(subnets, prefix)) continue;
+    if (!covers(untapped, prefix)) rules.push_back({prefix, true});
   }
   for (const net::Cidr& prefix : untapped) rules.push_back({prefix, false});
   return net::CidrSet(rules).prefixes();

@@ -22,6 +22,7 @@ enum class ServiceView : std::uint8_t {
 bool keeps_view(ServiceView view, const TappedPeers& tapped, net::IpAddress service);
 
 /// The Services whose views are not kept: those within `subnets`, except the `untapped` ones.
+/// In a family without `subnets`, those that the registry names.
 std::vector<net::Cidr> dropped_views(ServiceView view, const TappedPeers& tapped,
                                      const std::vector<net::Cidr>& subnets,
                                      const std::vector<net::Cidr>& untapped);

@@ -1,4 +1,5 @@
-// The peers whose taps forward, now and at earlier moments. Pure: the caller supplies the time.
+// What is known of the cluster: the peers whose taps forward, and the Services, now and at earlier
+// moments. Pure: the caller supplies the time.
 #pragma once
 
 #include <chrono>
@@ -10,6 +11,7 @@
 
 #include "shared/net/cidr.h"
 #include "shared/net/ip_address.h"
+#include "sidecar/ownership/transport_set.h"
 
 namespace sidetap::ownership {
 
@@ -20,6 +22,17 @@ struct TappedPeers {
   /// Services whose backends are all tapped: their views are dropped, and all others are kept.
   /// Nothing: unknown, and ServiceView::kAuto depends on whether any peer is tapped.
   std::optional<net::CidrSet> tapped_services{};
+
+  // The rest comes from the registry; see registry::Lists. Without it, all of it is empty.
+
+  net::CidrSet older{};         ///< Peers whose taps apply rules 1: neither of the next two lists.
+  TransportSet client_owned{};  ///< Endpoints whose clients' taps own the flow.
+  PortSet server_ports{};       ///< Target ports of Services.
+  /// The server ports until a moment ago. What either says is owned is owned. Nothing: the same.
+  std::optional<PortSet> former_server_ports{};
+  net::CidrSet nodes{};
+  /// Other addresses of `tapped_services`. An unspecified address stands for every node's.
+  TransportSet front_ends{};
 
   static TappedPeers none() { return {}; }
   static TappedPeers all(std::span<const net::Cidr> pod_subnets);

@@ -238,15 +238,14 @@ class FilterBuilder {
   void peers(std::uint32_t at, bool v4) {
     if (!parts_.peers || config_.unowned_peers.empty()) return;
     pass_group(v4);
-    if (!v4) {
-      // Includes neighbour discovery. Extension headers could hide it, so packets with them pass.
-      const Label plain = out_.label();
-      out_.load_byte(net_ + 6);
-      out_.if_equal(6, plain);
-      out_.if_equal(17, plain);
-      out_.go(pass_);
-      out_.bind(plain);
-    }
+    // Everything else passes. It includes neighbour discovery and echo, which concern the pod
+    // alone, and IPv6 extension headers, which could hide them.
+    const Label plain = out_.label();
+    out_.load_byte(net_ + (v4 ? 9 : 6));
+    out_.if_equal(6, plain);
+    out_.if_equal(17, plain);
+    out_.go(pass_);
+    out_.bind(plain);
     for (const net::Cidr& prefix : config_.unowned_peers) {
       if (prefix.is_v4() != v4) continue;
       const Label next = out_.label();

@@ -28,7 +28,7 @@ struct FilterConfig {
   std::vector<std::array<std::byte, 6>> senders;
   std::vector<net::IpAddress> broadcasts;  ///< Of the interface's own subnets.
   std::vector<OwnEndpoint> own;            ///< Connections of the tap itself.
-  std::vector<net::Cidr> unowned_peers;    ///< Unicast with these is never owned (VIP views).
+  std::vector<net::Cidr> unowned_peers;    ///< TCP and UDP with these is never owned (VIP views).
   std::uint32_t accept_bytes = 262144;     ///< What the program returns for a packet to keep.
 };
 

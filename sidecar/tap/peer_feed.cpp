@@ -92,6 +92,13 @@ void PeerFeed::adopt(const registry::Peers& peers) {
       std::make_shared<ownership::TappedPeers>(ownership::TappedPeers::named(peers.tapped));
   if (peers.services)
     tapped->tapped_services = ownership::TappedPeers::named(*peers.services).hosts;
+  tapped->older = ownership::TappedPeers::named(peers.older).hosts;
+  tapped->nodes = ownership::TappedPeers::named(peers.nodes).hosts;
+  tapped->client_owned = ownership::TransportSet(peers.client_owned);
+  tapped->front_ends = ownership::TransportSet(peers.front_ends);
+  tapped->server_ports = ownership::PortSet(peers.server_ports);
+  if (peers.former_server_ports)
+    tapped->former_server_ports = ownership::PortSet(*peers.former_server_ports);
   std::vector<net::Cidr> unowned = unowned_peers(ownership_, *tapped);
   // More prefixes would exceed the filter's maximum length; then the process decides.
   if (unowned.size() > kMostFilteredPrefixes) unowned.clear();

@@ -57,6 +57,39 @@ void BM_EstablishedFlows(benchmark::State& state) {
   run(state, pod, segments(flows, 0x10, state.range(1)));
 }
 
+/// What the registry tells of a cluster's Services: 200 target ports, and 1,000 endpoints of partly
+/// tapped ones; `mine` says whether the pod itself is one of them.
+TappedPeers cluster(bool mine) {
+  TappedPeers peers = pod_config(1).tapped_peers;
+  std::vector<net::TransportAddress> ports;
+  for (std::uint16_t port = 8000; port < 8200; ++port)
+    for (const std::uint8_t protocol : {std::uint8_t{6}, std::uint8_t{17}})
+      ports.push_back({net::IpAddress::v4(0), protocol, port});
+  std::vector<net::TransportAddress> endpoints;
+  for (std::uint32_t i = 0; i < 1000; ++i)
+    endpoints.push_back({net::IpAddress::v4(0x0af40000U + i), 6, 443});
+  if (mine) endpoints.push_back({ip("10.0.0.1"), 6, 443});
+  peers.server_ports = PortSet(ports);
+  peers.client_owned = TransportSet(endpoints);
+  return peers;
+}
+
+/// Established flows, where the registry knows Services; 1: the pod is a partly tapped one's.
+void BM_EstablishedFlowsWithServices(benchmark::State& state) {
+  const auto flows = static_cast<std::size_t>(state.range(0));
+  Pod pod{tap_config()};
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(cluster(state.range(1) == 1)));
+  for (const Bytes& syn : segments(flows, 0x02, 4)) pod.sees(syn);
+  run(state, pod, segments(flows, 0x10, 4));
+}
+
+void BM_DatagramsWithServices(benchmark::State& state) {
+  Pod pod{tap_config()};
+  pod.engine.set_tapped_peers(std::make_shared<const TappedPeers>(cluster(false)));
+  run(state, pod, {packet().from("10.0.0.2").to("10.0.0.1").udp(40000, 53).ethernet()});
+}
+BENCHMARK(BM_DatagramsWithServices);
+
 /// The same right after the peers have changed: packets passed before that, or after it.
 void BM_EstablishedFlowsAfterAChange(benchmark::State& state) {
   const auto flows = static_cast<std::size_t>(state.range(0));
@@ -108,6 +141,7 @@ void BM_Fragments(benchmark::State& state) {
 
 const std::vector<std::vector<std::int64_t>> kFlowsAndVersions = {{1, 1000, 100'000}, {4, 6}};
 BENCHMARK(BM_EstablishedFlows)->ArgsProduct(kFlowsAndVersions);
+BENCHMARK(BM_EstablishedFlowsWithServices)->ArgsProduct({{1, 1000, 100'000}, {0, 1}});
 BENCHMARK(BM_EstablishedFlowsAfterAChange)->ArgsProduct({{1, 1000, 100'000}, {0, 1}});
 BENCHMARK(BM_NewFlows)->ArgsProduct(kFlowsAndVersions);
 BENCHMARK(BM_Fragments)->ArgsProduct(kFlowsAndVersions);

@@ -1,5 +1,7 @@
-// Two taps and the network between them, without a kernel: whatever two pods send to each other,
-// each packet is owned exactly once.
+// Whatever two tapped pods send to each other, directly or through a Service, is owned exactly
+// once.
+#include "tests/unit/sidecar_ownership/model.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -11,71 +13,13 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/sidecar_ownership/pod.h"
-
 namespace sidetap::ownership {
 namespace {
 
 using namespace sidetap::test;
 
-class Model : public testing::TestWithParam<unsigned> {
- protected:
-  unsigned dice(unsigned sides) { return static_cast<unsigned>(random() % sides); }
-  std::uint16_t any_port() {
-    // Few ports, so that they collide and coincide, and sometimes any at all.
-    static constexpr std::uint16_t kSome[] = {0, 53, 80, 7946, 32767, 32768, 50051, 60999, 61000};
-    return dice(4) == 0 ? static_cast<std::uint16_t>(random())
-                        : kSome[dice(static_cast<unsigned>(std::size(kSome)))];
-  }
-  PacketBuilder between(bool from_one, bool v6) {
-    const char* a = v6 ? "fd00::1" : "10.0.0.1";
-    const char* b = v6 ? "fd00::2" : "10.0.0.2";
-    return packet()
-        .from(from_one ? a : b)
-        .to(from_one ? b : a)
-        .source_mac(mac(from_one ? 1 : 2))
-        .destination_mac(mac(from_one ? 2 : 1));
-  }
-  /// Of any kind, between the pods; some come in three fragments, one after the other. `number`
-  /// grows by one with each.
-  PacketBuilder next_packet(std::uint32_t number) {
-    if (part_ == 0) {
-      whole_ = between(dice(2) == 0, dice(2) == 0);
-      static constexpr std::uint8_t kPorts[] = {17, 33, 132, 136};
-      switch (dice(6)) {
-        case 0:
-          whole_.tcp(any_port(), any_port(), dice(2) == 0 ? 0x02 : 0x10);
-          break;
-        case 1:
-          whole_.icmp(static_cast<std::uint8_t>(random()));
-          break;
-        default:
-          whole_.ports(kPorts[dice(4)], any_port(), any_port());
-          parts_ = dice(3) == 0 ? 3 : 1;
-      }
-    }
-    PacketBuilder p = whole_;
-    if (parts_ > 1) p.fragment(number - part_, part_, part_ + 1 < parts_);
-    if (++part_ == parts_) part_ = 0, parts_ = 1;
-    return p;
-  }
-  void expect_once(const PacketBuilder& p, const char* what) {
-    const Bytes bytes = p.ethernet();
-    const Decision a = one.sees(bytes);
-    const Decision b = two.sees(bytes);
-    ASSERT_NE(a.owned, b.owned) << what << ": " << rule_name(a.rule) << " and "
-                                << rule_name(b.rule);
-  }
-
-  std::mt19937 random{GetParam()};
-  Pod one{1};
-  Pod two{2};
-
- private:
-  PacketBuilder whole_ = packet();
-  unsigned part_ = 0;
-  unsigned parts_ = 1;
-};
+/// With facts of its own, and not with random ones.
+class ServiceModel : public Model {};
 
 TEST_P(Model, StatelessProtocolsAreExactInAnyOrder) {
   for (int i = 0; i < 20000; ++i) {
@@ -231,7 +175,7 @@ TEST_P(Model, TcpSeenMidwayIsExactForOrdinaryClients) {
 
 /// Through a VIP the client's tap sees other addresses than the server's: the server owns the pod
 /// view, the client nothing.
-TEST_P(Model, TcpThroughAServiceIsExactAndInThePodView) {
+TEST_P(ServiceModel, TcpThroughAServiceIsExactAndInThePodView) {
   for (int i = 0; i < 3000; ++i) {
     const std::uint16_t client = any_port();
     const std::uint16_t vip = any_port();
@@ -258,7 +202,7 @@ TEST_P(Model, TcpThroughAServiceIsExactAndInThePodView) {
 /// The same for UDP, where only the ports count: the server's tap must recognize the server by
 /// them. If the ports say otherwise, which is documented, the packet is lost, never duplicated. If
 /// the port is configured as a server's, it is not lost.
-TEST_P(Model, UdpThroughAServiceIsExactUnlessTheClientLooksLikeTheServer) {
+TEST_P(ServiceModel, UdpThroughAServiceIsExactUnlessTheClientLooksLikeTheServer) {
   unsigned exact = 0;
   unsigned lost = 0;
   for (int i = 0; i < 6000; ++i) {
@@ -292,99 +236,44 @@ TEST_P(Model, UdpThroughAServiceIsExactUnlessTheClientLooksLikeTheServer) {
   EXPECT_GT(lost, 1000U);
 }
 
-/// Pod one's tap twice: one decides each packet as it passes, and the other reads its rings late.
-class LateTap {
- public:
-  /// A packet passes. `two_owns`: pod two's tap forwards it. `agreed`: both know that of each
-  /// other.
-  void pass(const Bytes& bytes, Moment now, bool two_owns, bool agreed) {
-    const std::uint8_t protocol =
-        capture::parse_packet(capture::LinkType::kEthernet, bytes).protocol;
-    rings_[protocol == 132].push_back(
-        {bytes, now, prompt_.sees(bytes), two_owns, agreed, protocol == 6});
-  }
-  void set_tapped_peers(const TappedPeers& peers, Moment now) {
+/// A tapped client and a tapped endpoint of a Service that has untapped ones too: the client owns
+/// what it exchanges with it, through the cluster IP and directly.
+TEST_P(ServiceModel, PartlyTappedServiceIsExactInTheClientsView) {
+  for (int i = 0; i < 3000; ++i) {
+    const std::uint16_t client = any_port();
+    const std::uint16_t vip = any_port();
+    const std::uint16_t target = any_port();
+    if (client == target) continue;  // then the endpoint may take the client for the server
+    TappedPeers peers = tapped("10.0.0.1,10.0.0.2");
+    peers.tapped_services = net::CidrSet();
+    const std::uint8_t protocol = dice(2) == 0 ? 6 : 17;
+    const std::vector<net::TransportAddress> endpoints{{ip("10.0.0.2"), protocol, target}};
+    peers.client_owned = TransportSet(endpoints);
+    peers.server_ports = PortSet(endpoints);
     const auto shared = std::make_shared<const TappedPeers>(peers);
-    prompt_.engine.set_tapped_peers(shared);
-    late_.engine.set_tapped_peers(shared, now);
-  }
-  bool has_backlog() const { return !rings_[0].empty(); }
-  /// Reads one of the two: it has to decide as if it had read each packet as it passed.
-  void read(std::size_t ring) {
-    for (const Passed& packet : rings_[ring]) {
-      const auto view = capture::parse_packet(capture::LinkType::kEthernet, packet.bytes);
-      const Decision decision = late_.engine.decide(view, packet.moment);
-      ASSERT_EQ(decision, packet.prompt)
-          << rule_name(decision.rule) << " instead of " << rule_name(packet.prompt.rule);
-      if (packet.is_tcp) continue;  // of which two knows more: it has looked at every handshake
-      ASSERT_TRUE(decision.owned || packet.two_owns) << "lost";
-      if (packet.agreed) {
-        ASSERT_NE(decision.owned, packet.two_owns) << "doubled";
-      }
-    }
-    rings_[ring].clear();
-  }
-
- private:
-  struct Passed {
-    Bytes bytes;
-    Moment moment;
-    Decision prompt;
-    bool two_owns, agreed, is_tcp;
-  };
-  static EngineConfig config() {
-    EngineConfig config = pod_config(1);
-    config.tapped_peers = TappedPeers::none();
-    config.peers_change = true;
-    return config;
-  }
-
-  Pod prompt_{config()};
-  Pod late_{config()};
-  std::vector<Passed> rings_[2];  // SCTP has one of its own
-};
-
-/// Pod two's tap comes and goes while both rings of pod one's tap are read late, each by as much as
-/// it happens. Pod one has to decide each packet as if it were read as it passes; then nothing is
-/// lost, and what passes while both agree is forwarded once.
-TEST_P(Model, PeersThatChangeBetweenStampAndReadChangeNothing) {
-  LateTap late;
-  Moment now{std::chrono::hours(1)};
-  bool forwards = false;  // two's tap,
-  bool counted = false;   // and one's leaves packets to it
-  std::size_t changes = 0;
-  std::size_t changes_in_backlog = 0;
-  for (std::uint32_t i = 0; i < 20000; ++i) {
-    now += std::chrono::microseconds(1 + dice(1000));
-    if (dice(20) == 0) {
-      // It forwards before it is counted on, and until after.
-      if (forwards == counted && !counted) {
-        forwards = true;
-      } else if (forwards != counted && dice(2) == 0) {
-        forwards = false;
-      } else {
-        counted = !counted;
-        changes_in_backlog += late.has_backlog();
-        late.set_tapped_peers(counted ? tapped("10.0.0.2,fd00::2") : TappedPeers::none(), now);
-        // Of more changes than are remembered none may be waited for.
-        if (++changes % PeerHistory::kMostOlder == 0) {
-          for (const std::size_t ring : {0U, 1U}) ASSERT_NO_FATAL_FAILURE(late.read(ring));
-        }
-      }
-    }
-    const Bytes bytes = next_packet(i).ethernet();
-    const bool two_owns = two.sees(bytes).owned && forwards;
-    late.pass(bytes, now, two_owns, forwards == counted);
-    for (const std::size_t ring : {0U, 1U}) {
-      if (dice(40) == 0) {
-        ASSERT_NO_FATAL_FAILURE(late.read(ring));
-      }
+    one.engine.set_tapped_peers(shared);
+    two.engine.set_tapped_peers(shared);
+    // First with a handshake, then midway on other ports of the client.
+    for (const bool request : {true, false}) {
+      const std::uint8_t flags = i % 2 == 0 ? 0x18 : request ? 0x02 : 0x12;
+      const auto put = [&](PacketBuilder p, std::uint16_t from, std::uint16_t to) {
+        return protocol == 6 ? p.tcp(from, to, flags) : p.udp(from, to);
+      };
+      const PacketBuilder view = request
+                                     ? put(packet().from("10.0.0.1").to("10.96.0.10"), client, vip)
+                                     : put(packet().from("10.96.0.10").to("10.0.0.1"), vip, client);
+      const PacketBuilder direct =
+          put(between(request, false), request ? client : target, request ? target : client);
+      EXPECT_TRUE(one.owns(view));
+      EXPECT_FALSE(two.owns(direct)) << client << " > " << target;
+      EXPECT_TRUE(one.owns(direct)) << client << " > " << target;
     }
   }
-  EXPECT_GT(changes_in_backlog, 100U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, Model, testing::Values(1U, 2U, 3U, 20251U));
+INSTANTIATE_TEST_SUITE_P(Seeds, ServiceModel, testing::Values(1U, 2U, 3U, 20251U));
+INSTANTIATE_TEST_SUITE_P(Seeds, Model,
+                         testing::Values(1U, 2U, 3U, 20251U, 100'001U, 100'002U, 100'003U));
 
 }  // namespace
 }  // namespace sidetap::ownership

@@ -1,7 +1,13 @@
+#include <cstdint>
+#include <random>
+#include <set>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "sidecar/ownership/flow_table.h"
 #include "sidecar/ownership/fragment_table.h"
+#include "sidecar/ownership/transport_set.h"
 
 namespace sidetap::ownership {
 namespace {
@@ -80,6 +86,41 @@ TEST(FragmentTable, TheOldestMakesRoom) {
   for (std::uint32_t i = 0; i < 5; ++i) table.remember(datagram(i), {true, Rule::kLowerPort});
   EXPECT_EQ(table.find(datagram(0)), nullptr);
   for (std::uint32_t i = 1; i < 5; ++i) EXPECT_NE(table.find(datagram(i)), nullptr) << i;
+}
+
+TEST(TransportSet, HoldsItsMembersAndNoOther) {
+  std::mt19937 random(7);
+  std::vector<net::TransportAddress> members;
+  for (int i = 0; i < 3000; ++i)
+    members.push_back({net::IpAddress::v4(static_cast<std::uint32_t>(random() % 5000)),
+                       static_cast<std::uint8_t>(random() % 2 == 0 ? 6 : 17),
+                       static_cast<std::uint16_t>(random() % 8)});
+  const TransportSet set(members);
+  const std::set<net::TransportAddress> expected(members.begin(), members.end());
+  for (std::uint32_t a = 0; a < 5000; ++a) {
+    const net::IpAddress address = net::IpAddress::v4(a);
+    bool any = false;
+    for (const std::uint8_t protocol : {std::uint8_t{6}, std::uint8_t{17}}) {
+      for (std::uint16_t port = 0; port < 8; ++port) {
+        const bool member = expected.contains({address, protocol, port});
+        any |= member;
+        ASSERT_EQ(set.contains({address, protocol, port}), member);
+      }
+    }
+    ASSERT_EQ(set.has_address(address), any);
+  }
+  EXPECT_FALSE(TransportSet().contains({}));
+  EXPECT_FALSE(TransportSet().has_address({}));
+}
+
+TEST(PortSet, HoldsPortsByProtocol) {
+  const std::vector<net::TransportAddress> members{{{}, 6, 0}, {{}, 17, 65535}, {{}, 1, 9}};
+  const PortSet set(members);
+  EXPECT_TRUE(set.contains(6, 0));
+  EXPECT_TRUE(set.contains(17, 65535));
+  EXPECT_FALSE(set.contains(17, 0));
+  EXPECT_FALSE(set.contains(1, 9)) << "no ports";
+  EXPECT_FALSE(PortSet().contains(6, 0));
 }
 
 }  // namespace
