@@ -243,6 +243,8 @@ Decision Engine::decide(const PacketView& packet, Moment moment) {
             from_self};
   const net::IpAddress peer = flow.remote.address;
   const AddressFacts peer_facts = from_self ? destination : source;
+  flow.older = peer_facts.older;
+  flow.client_owned = !flow.older && (source.client_owned || destination.client_owned);
   if (peer_facts.service) return decide_service(packet, peer_facts);
   if (!is_tapped(packet, peer, peer_facts, !from_self)) {
     if ((peer_facts.front_end || peer_facts.node) && is_front_end_view(packet, flow, peer_facts))
@@ -250,8 +252,6 @@ Decision Engine::decide(const PacketView& packet, Moment moment) {
     if (config_.peers_change) remember(packet, flow);
     return {true, Rule::kPeerUntapped};
   }
-  flow.older = peer_facts.older;
-  flow.client_owned = !flow.older && (source.client_owned || destination.client_owned);
   return packet.fragment ? decide_fragment(packet, flow) : decide_whole(packet, flow);
 }
 
