@@ -72,6 +72,7 @@ TEST(OwnershipOptions, SelfIsEveryAddressOfThePodOnWhateverInterface) {
   EXPECT_EQ(self.mac, mac(1));
   EXPECT_EQ(self.senders, (std::vector{mac(1), mac(2)})) << "those that nobody else has";
   EXPECT_EQ(self.broadcasts, std::vector<net::IpAddress>{ip("10.0.0.255")});
+  EXPECT_EQ(texts(self.on_link.prefixes()), Texts{"10.0.0.0/24"}) << "of the captured interface";
 }
 
 TEST(OwnershipOptions, TheEngineGetsWhatIsConfigured) {
@@ -136,6 +137,11 @@ TEST(OwnershipOptions, OfServicesThatAreKnownTheFilterDropsThoseWithTappedBacken
             Texts{"10.96.0.1/32"});
   EXPECT_EQ(texts(unowned_peers(options({services, {"SERVICE_VIEW", "never"}}), peers)),
             Texts{"10.96.0.0/16"});
+  EXPECT_EQ(texts(unowned_peers(options({}), peers)),
+            (Texts{"10.96.0.1/32", "10.96.0.9/32", "10.200.0.1/32"}))
+      << "without subnets, the registry's word";
+  EXPECT_EQ(texts(unowned_peers(options({{"SVCNET", "fd00:96::/112"}}), peers)).size(), 3U)
+      << "those of the other family say nothing";
 }
 
 }  // namespace

@@ -172,7 +172,7 @@ TEST(KernelFilter, TaggedFramesAreLeftToTheProcess) {
   EXPECT_TRUE(passes(packet().from("10.0.0.7").to("10.0.0.8").tcp(1, 2).vlan().ethernet()));
 }
 
-TEST(KernelFilter, UnownedPeersAreDroppedInUnicastOnly) {
+TEST(KernelFilter, UnownedPeersAreDroppedInUnicastTcpAndUdpOnly) {
   FilterConfig c = config();
   c.unowned_peers = {net::Cidr::parse("10.96.0.0/12").value(),
                      net::Cidr::parse("fd00:96::/112").value()};
@@ -186,6 +186,10 @@ TEST(KernelFilter, UnownedPeersAreDroppedInUnicastOnly) {
       passes(packet().from("10.0.0.1").to("10.112.0.1").udp(1, 53).ethernet(), kPacketOutgoing, c));
   EXPECT_TRUE(
       passes(packet().from("10.96.0.1").to("224.0.0.1").udp(1, 53).ethernet(), kPacketHost, c));
+  EXPECT_TRUE(
+      passes(packet().from("10.0.0.1").to("10.96.0.10").echo(true).ethernet(), kPacketOutgoing, c));
+  EXPECT_TRUE(
+      passes(packet().from("fd00:96::a").to("fd00::1").echo(false).ethernet(), kPacketHost, c));
 }
 
 TEST(KernelFilter, StaysWithinTheKernelsLimitWhateverIsAsked) {
