@@ -6,9 +6,16 @@ sensor:
   address: {{ .Values.sensor.address | quote }}
   port: {{ int .Values.sensor.port }}
   mode: {{ .Values.sensor.mode | quote }}
+{{- /* Only what is given: a tap has no variable with nothing in it. */}}
+{{- if or .Values.subnets.pods .Values.subnets.services }}
 subnets:
-  pods: {{ toJson .Values.subnets.pods }}
-  services: {{ toJson .Values.subnets.services }}
+  {{- with .Values.subnets.pods }}
+  pods: {{ toJson . }}
+  {{- end }}
+  {{- with .Values.subnets.services }}
+  services: {{ toJson . }}
+  {{- end }}
+{{- end }}
 sidecar:
   image: {{ include "sidetap.image" (dict "context" . "image" .Values.image.sidecar) | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
@@ -54,7 +61,8 @@ registry:
 {{- end -}}
 {{- if .Values.registry.enabled -}}
 {{- $args = concat $args (list (printf "--registry-listen=:%d" (int .Values.registry.port)) (printf "--registry-auth=%s" .Values.registry.auth)) -}}
-{{- if .Values.registry.services -}}{{- $args = append $args "--registry-services=true" -}}{{- end -}}
+{{- if include "sidetap.watchesServices" . -}}{{- $args = append $args "--registry-services=true" -}}{{- end -}}
+{{- if include "sidetap.watchesNodes" . -}}{{- $args = append $args "--registry-nodes=true" -}}{{- end -}}
 {{- if not $self -}}{{- $args = append $args "--registry-ca=/etc/sidetap-tls/ca.crt" -}}{{- end -}}
 {{- end -}}
 {{- $args = concat $args (list (printf "--threads=%d" (int .Values.webhook.threads)) (printf "--drain-seconds=%d" (int .Values.webhook.drainSeconds))

@@ -63,7 +63,8 @@
 "registry.port": 8444
 "registry.auth": "token"
 "registry.readPods": "auto"
-"registry.services": false
+"registry.services": true
+"registry.nodes": true
 "rbac.create": true
 "serviceAccount.create": true
 "serviceAccount.name": ""

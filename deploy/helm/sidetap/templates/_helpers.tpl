@@ -35,15 +35,24 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The webhook asks the API for its certificates and for token reviews only. */}}
-{{- define "sidetap.asksApi" -}}
-{{- if or (eq .Values.certificates.mode "selfManaged") (and .Values.registry.enabled (or (eq .Values.registry.auth "token") .Values.registry.services)) -}}yes{{- end -}}
+{{/* Does the registry watch Services, and Nodes? Each is a right of its own. */}}
+{{- define "sidetap.watchesServices" -}}
+{{- if and .Values.registry.enabled .Values.registry.services -}}yes{{- end -}}
+{{- end -}}
+{{- define "sidetap.watchesNodes" -}}
+{{- if and (include "sidetap.watchesServices" .) .Values.registry.nodes -}}yes{{- end -}}
 {{- end -}}
 
-{{/* May the registry look at pods? A connection proves its source: one address of dual-stack pods, and none where traffic to a node leaves with the node's. */}}
+{{/* The webhook asks the API for its certificates, for token reviews, and for what the registry watches. */}}
+{{- define "sidetap.asksApi" -}}
+{{- if or (eq .Values.certificates.mode "selfManaged") (include "sidetap.watchesServices" .) (and .Values.registry.enabled (eq .Values.registry.auth "token")) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* May the registry look at pods? A connection proves its source: one address of dual-stack pods, and none where traffic to a node
+     leaves with the node's. Only subnets of one family say that pods have one address each; without any, they may have two. */}}
 {{- define "sidetap.readsPods" -}}
 {{- $pods := join "," .Values.subnets.pods -}}
-{{- $dual := and (contains ":" $pods) (contains "." $pods) -}}
+{{- $dual := or (not $pods) (and (contains ":" $pods) (contains "." $pods)) -}}
 {{- $wanted := or (eq .Values.registry.readPods "always") (and (eq .Values.registry.readPods "auto") (or $dual .Values.webhook.hostNetwork)) -}}
 {{- if and .Values.registry.enabled (eq .Values.registry.auth "token") $wanted -}}yes{{- end -}}
 {{- end -}}

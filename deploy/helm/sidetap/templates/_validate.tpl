@@ -7,8 +7,10 @@
       --set sensor.address=10.10.10.10
     Several sensors: --set sensor.address='10.10.10.10\,10.10.10.11'` -}}
 {{- end -}}
+{{- if not .Values.registry.enabled -}}
 {{- if not .Values.subnets.pods -}}
-{{- $missing = append $missing `subnets.pods is not set: the subnets that pods get their addresses from. To find them:
+{{- $missing = append $missing `subnets.pods is not set, and registry.enabled is false: without the registry, the subnets that pods get their
+    addresses from are all that a tap knows of other pods. Leave registry.enabled at true, or find them:
       kubectl cluster-info dump | grep -m 1 cluster-cidr
     With Calico:
       kubectl --namespace=kube-system get daemonset calico-node -o=jsonpath='{.spec.template.spec.containers[*].env[?(@.name=="CALICO_IPV4POOL_CIDR")].value}'
@@ -17,12 +19,23 @@
       kubectl get nodes -o=jsonpath='{.items[*].spec.podCIDRs}'
     Then: --set 'subnets.pods={10.244.0.0/16}'` -}}
 {{- end -}}
+{{- end -}}
 {{- if not .Values.subnets.services -}}
-{{- $missing = append $missing `subnets.services is not set: the subnets of cluster IPs. To find them:
+{{- $reason := "" -}}
+{{- if not .Values.registry.enabled -}}
+{{- $reason = "registry.enabled is false: without the registry, nothing else tells a tap which addresses are Services. Leave\n    registry.enabled at true, or find the subnets of cluster IPs:" -}}
+{{- else if not .Values.registry.services -}}
+{{- $reason = "registry.services is false: the registry then does not tell the taps which addresses are Services. Leave\n    registry.services at true, or find the subnets of cluster IPs:" -}}
+{{- else if eq .Values.sidecar.serviceView "never" -}}
+{{- $reason = "sidecar.serviceView is never: a tap recognizes what it is then to leave out by these subnets only. Leave\n    sidecar.serviceView at auto, or find the subnets of cluster IPs:" -}}
+{{- end -}}
+{{- if $reason -}}
+{{- $missing = append $missing (printf `subnets.services is not set, and %s
       kubectl cluster-info dump | grep -m 1 service-cluster-ip-range
     From server 1.33 on:
       kubectl get servicecidrs -o=jsonpath='{.items[*].spec.cidrs}'
-    Then: --set 'subnets.services={10.96.0.0/12}'` -}}
+    Then: --set 'subnets.services={10.96.0.0/12}'` $reason) -}}
+{{- end -}}
 {{- end -}}
 {{- $faults := concat $missing (include "sidetap.faultsOfForm" . | fromJsonArray) (include "sidetap.faultsOfPairs" . | fromJsonArray) -}}
 {{- if $faults -}}
