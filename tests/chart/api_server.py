@@ -71,12 +71,17 @@ class ApiServer(JsonServer):
         self.objects = {}
         self.version = 0
         self.refused = []
+        self.closing = threading.Event()
         for document in docs:
             if document["kind"] in RESOURCES:
                 group, resource = RESOURCES[document["kind"]]
                 metadata = document["metadata"]
                 self.store((group, resource, metadata.get("namespace", ""), metadata["name"]), document)
         super().__init__(folder, self.serve)
+
+    def close(self):
+        self.closing.set()
+        super().close()
 
     def store(self, key, document):
         self.version += 1
@@ -114,14 +119,22 @@ class ApiServer(JsonServer):
             namespace, parts = parts[1], parts[2:]
         resource, name = parts[0], parts[1] if len(parts) > 1 else ""
         user = headers.get("Authorization", "").removeprefix("Bearer ")
-        verb = {"GET": "get" if name else "list", "PUT": "update", "PATCH": "patch", "POST": "create"}[method]
+        query_values = urllib.parse.parse_qs(query)
+        read = "get" if name else "watch" if "watch" in query_values else "list"
+        verb = {"GET": read, "PUT": "update", "PATCH": "patch", "POST": "create"}[method]
         if not self.is_allowed(user, verb, group, resource, namespace, name):
             self.refused.append((user, verb, resource, namespace, name))
             return status(403, "Forbidden", f'{resource} "{name}" is forbidden: User "{user}" cannot {verb} it')
         if resource == "pods" and method == "POST":
             return self.create_pod(namespace, json.loads(body), query)
-        if resource == "endpointslices" and method == "GET":
-            return self.slices(urllib.parse.parse_qs(query)["labelSelector"][0].removeprefix("kubernetes.io/service-name="))
+        if "labelSelector" in query_values and resource == "endpointslices":
+            return self.slices(query_values["labelSelector"][0].removeprefix("kubernetes.io/service-name="))
+        if verb == "list":
+            return 200, {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []}
+        if verb == "watch":
+            # Nothing changes; it ends as a server ends it.
+            self.closing.wait(60)
+            return 200, {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}}
         with self.lock:
             return self.answer(method, (group, resource, namespace, name), headers, body)
 

@@ -108,7 +108,7 @@ class Manifests(unittest.TestCase):
         self.assertEqual(pod_spec(docs)["initContainers"][0]["image"], configuration["sidecar"]["image"])
         self.assertTrue(configuration["sidecar"]["image"].startswith("registry.example.com/network/"))
         self.assertEqual(configuration["sensor"]["address"], "10.10.10.10")
-        self.assertEqual(configuration["subnets"], {"pods": ["10.42.0.0/16"], "services": ["10.43.0.0/16"]})
+        self.assertNotIn("192.0.2.10", edited.stdout)
 
 
 def update():

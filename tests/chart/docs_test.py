@@ -55,12 +55,12 @@ class Commands(unittest.TestCase):
                     self.assertEqual(result.returncode, 0, f"{page.name}: {command}\n{result.stderr}")
         self.assertGreaterEqual(found, 3)
 
-    def test_every_helm_installation_has_its_images_and_loses_no_service(self):
+    def test_every_helm_installation_has_its_images_and_one_value_more(self):
         for page in PAGES:
             for command in commands(page):
                 if command.startswith("helm install"):
-                    self.assertIn("--set image.registry=", command, page)
-                    self.assertIn("--set registry.services=true", command, page)
+                    values = re.findall(r"--set\S* '?([\w.]+)=", command)
+                    self.assertEqual(values, ["image.registry", "sensor.address"], page)
 
     def test_no_helm_test_asks_for_logs_by_itself(self):
         """Up to Helm 4.0 that fails after a test that passed."""

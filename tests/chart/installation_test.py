@@ -23,7 +23,7 @@ import urllib.request
 import operation_test
 import rendering
 from api_server import API_TOKEN_PATH, ApiServer
-from rendering import NAMESPACE, REQUIRED, ROOT, documents, of_kind, template
+from rendering import NAMESPACE, REQUIRED, ROOT, SUBNETS, documents, of_kind, template
 
 PROGRAM = rendering.program("sidetap-webhook")
 
@@ -184,7 +184,7 @@ class SelfManaged(unittest.TestCase):
         self.assertEqual(tap["REGISTRY_CA"].strip(), bundle.strip())
 
     def test_the_tap_does_not_get_the_applications_token(self):
-        for arguments in ([], ["--set", "registry.enabled=false"]):
+        for arguments in ([], [*SUBNETS, "--set", "registry.enabled=false"]):
             installation = self.install(*arguments, replicas=1)
             eventually(installation.has_bundle, "the caBundle is there")
             pod = installation.tapped_pod()

@@ -8,7 +8,7 @@ import unittest
 import yaml
 
 import rendering
-from rendering import CHART, NAMESPACE, REQUIRED, documents, of_kind, pod_spec, template
+from rendering import CHART, NAMESPACE, REQUIRED, SUBNETS, documents, of_kind, pod_spec, template
 
 
 class Certificates(unittest.TestCase):
@@ -128,8 +128,9 @@ class Workload(unittest.TestCase):
 
 
 class Rights(unittest.TestCase):
-    # What no rule on names can hold: token reviews are created, not read; pods have any name.
+    # What no rule on names can hold: token reviews are created, not read; what is watched, and pods, have any name.
     UNNAMED = {("tokenreviews", "create")}
+    OF_WATCHES = set(itertools.product(("services", "endpointslices", "nodes"), ("list", "watch")))
     OF_PROOF = {("pods", "get")}
 
     def test_rules_name_what_they_allow(self):
@@ -142,38 +143,57 @@ class Rights(unittest.TestCase):
                         self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
                         if "resourceNames" not in rule:
                             granted = set(itertools.product(rule["resources"], rule["verbs"]))
-                            proof = self.OF_PROOF if "everything" in label else set()
-                            self.assertLessEqual(granted, self.UNNAMED | proof)
+                            # Its subnets say that a pod has one address.
+                            proof = set() if "cert-manager" in label else self.OF_PROOF
+                            self.assertLessEqual(granted, self.UNNAMED | self.OF_WATCHES | proof)
 
     def test_pods_are_read_only_where_a_connection_may_not_prove_their_addresses(self):
         def reads(*arguments):
             docs = documents(template(*REQUIRED, *arguments))
             return any("pods" in rule["resources"] for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
-        dual = ["--set", "subnets.pods={10.244.0.0/16,fd00::/56}"]
-        self.assertFalse(reads())
-        self.assertTrue(reads(*dual))
-        self.assertFalse(reads(*dual, "--set", "registry.readPods=never"))
-        self.assertFalse(reads(*dual, "--set", "registry.auth=none"))
+        single, dual = SUBNETS[:2], ["--set", "subnets.pods={10.244.0.0/16,fd00::/56}"]
+        self.assertFalse(reads(*single))
+        # Without the subnets, pods may have two addresses.
+        for subnets in ([], dual):
+            self.assertTrue(reads(*subnets))
+            self.assertFalse(reads(*subnets, "--set", "registry.readPods=never"))
+            self.assertFalse(reads(*subnets, "--set", "registry.auth=none"))
         # Pods' traffic to a node may come from another address than the pod's.
-        node = ["--set", "webhook.hostNetwork=true,webhook.port=10260"]
+        node = [*single, "--set", "webhook.hostNetwork=true,webhook.port=10260"]
         self.assertTrue(reads(*node))
         self.assertFalse(reads(*node, "--set", "registry.readPods=never"))
         self.assertFalse(reads(*node, "--set", "registry.auth=none"))
-        self.assertTrue(reads("--set", "registry.readPods=always"))
+        self.assertTrue(reads(*single, "--set", "registry.readPods=always"))
 
-    def test_services_are_watched_where_that_is_asked_for_only(self):
-        def granted(*arguments):
-            docs = documents(template(*REQUIRED, *arguments))
+    def test_what_is_watched_may_be_watched_and_each_right_can_be_declined(self):
+        def granted(*settings):
+            arguments = [part for setting in settings for part in ("--set", setting)]
+            docs = documents(template(*REQUIRED, *SUBNETS, *arguments))
             rules = [rule for role in of_kind(docs, "ClusterRole") for rule in role["rules"]]
-            watched = {(rule["apiGroups"][0], rule["resources"][0]) for rule in rules if rule["verbs"] == ["list", "watch"]}
+            watched = {(rule["apiGroups"][0], rule["resources"][0]) for rule in rules if "watch" in rule["verbs"]}
+            self.assertTrue(all(rule["verbs"] == ["list", "watch"] for rule in rules if "watch" in rule["verbs"]))
             spec = pod_spec(docs)
-            return watched, "--registry-services=true" in spec["containers"][0]["args"], spec["automountServiceAccountToken"]
-        both = {("", "services"), ("discovery.k8s.io", "endpointslices")}
-        self.assertEqual(granted(), (set(), False, True))
-        self.assertEqual(granted("--set", "registry.services=true"), (both, True, True))
-        self.assertEqual(granted("--set", "registry.services=true", "--set", "registry.auth=none", "--set",
-                                 "certificates.mode=existingSecret"), (both, True, True))
-        self.assertEqual(granted("--set", "registry.services=true", "--set", "registry.enabled=false")[:2], (set(), False))
+            asked = {flag for flag in ("--registry-services=true", "--registry-nodes=true") if flag in spec["containers"][0]["args"]}
+            return watched, asked, spec["automountServiceAccountToken"]
+        services = {("", "services"), ("discovery.k8s.io", "endpointslices")}
+        nodes = {("", "nodes")}
+        both = {"--registry-services=true", "--registry-nodes=true"}
+        self.assertEqual(granted(), (services | nodes, both, True))
+        self.assertEqual(granted("registry.nodes=false"), (services, {"--registry-services=true"}, True))
+        self.assertEqual(granted("registry.services=false"), (set(), set(), True))
+        self.assertEqual(granted("registry.enabled=false")[:2], (set(), set()))
+        # They alone are a reason for the token.
+        needless = ("registry.auth=none", "certificates.mode=existingSecret")
+        self.assertEqual(granted(*needless), (services | nodes, both, True))
+        self.assertEqual(granted(*needless, "registry.services=false"), (set(), set(), False))
+
+    def test_the_network_policy_lets_every_tap_in_with_and_without_subnets(self):
+        def callers(*arguments):
+            policy, = of_kind(documents(template(*REQUIRED, "--set", "networkPolicy.enabled=true", *arguments)), "NetworkPolicy")
+            rule, = [rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == "registry"]
+            return rule["from"]
+        self.assertEqual(callers(), [{"namespaceSelector": {}}])
+        self.assertEqual(callers(*SUBNETS[:2]), [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "10.244.0.0/16"}}])
 
     def test_the_names_are_those_of_the_objects(self):
         docs = documents(template(*REQUIRED))
@@ -184,7 +204,7 @@ class Rights(unittest.TestCase):
         self.assertEqual(named, {("secrets", secret), ("mutatingwebhookconfigurations", configuration)})
 
     def test_without_need_no_token_is_mounted(self):
-        arguments = ["--set", "certificates.mode=existingSecret", "--set", "registry.enabled=false"]
+        arguments = [*SUBNETS, "--set", "certificates.mode=existingSecret", "--set", "registry.enabled=false"]
         docs = documents(template(*REQUIRED, *arguments))
         self.assertFalse(pod_spec(docs)["automountServiceAccountToken"])
         roles = [r for r in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")

@@ -7,7 +7,7 @@ import unittest
 
 import rendering
 from questions import Questions
-from rendering import CHART, NAMESPACE, REQUIRED, documents, of_kind, pod_spec, template
+from rendering import CHART, NAMESPACE, REQUIRED, SUBNETS, documents, of_kind, pod_spec, template
 
 LEVEL = "pod-security.kubernetes.io/enforce"
 
@@ -27,7 +27,7 @@ class Labels(unittest.TestCase):
         selected = deployment["spec"]["selector"]["matchLabels"]
         self.assertLessEqual(selected.items(), pod["labels"].items(), "the pods are selected whatever is asked for")
         self.assertEqual(pod["labels"]["team"], "capture")
-        self.assertIn("10.244.0.0/16", pod["annotations"].pop("sidetap.io/configuration"), "the webhook's, whatever is asked for")
+        self.assertIn("10.10.10.10", pod["annotations"].pop("sidetap.io/configuration"), "the webhook's, whatever is asked for")
         self.assertEqual(pod["annotations"], {"note": "pod", "kubectl.kubernetes.io/default-container": "other"})
         self.assertEqual(deployment["metadata"]["labels"]["team"], "network")
         for monitor in of_kind(docs, "PodMonitor"):
@@ -181,16 +181,30 @@ class Notes(unittest.TestCase):
         for flag in (part for part in command if part.startswith("--")):
             self.assertIn(flag, usage)
 
+    def test_what_the_webhook_may_watch_is_said(self):
+        for arguments, watched in (([], "Services, EndpointSlices and Nodes"),
+                                   (["--set", "registry.nodes=false"], "Services and EndpointSlices"),
+                                   ([*SUBNETS, "--set", "registry.services=false"], None),
+                                   ([*SUBNETS, "--set", "registry.enabled=false"], None)):
+            notes = self.notes(*arguments)
+            said = re.findall(r"may list and watch (.+?)\. To decline that", notes)
+            self.assertEqual(said, [watched] if watched else [], arguments)
+            self.assertEqual("Services          from the registry" in notes, watched is not None)
+            self.assertEqual("Services          within 10.96.0.0/12 (not watched)" in notes, watched is None)
+
     def test_services_with_untapped_backends_are_warned_of_unless_something_is_said_of_them(self):
         warned = ["k8s-app=kube-dns", "--set registry.services=true", "sidecar.untappedServices"]
+        declined = [*SUBNETS, "--set", "registry.services=false"]
+        notes = self.notes(*declined)
         for text in warned:
-            self.assertIn(text, self.notes())
-        for setting in ("registry.services=true", "sidecar.untappedServices={10.96.0.10/32}", "sidecar.serviceView=always",
-                        "registry.enabled=false"):
-            notes = self.notes("--set", setting)
-            self.assertFalse([text for text in warned if text in notes], setting)
+            self.assertIn(text, notes)
+        for arguments in ([], [*declined, "--set", "sidecar.untappedServices={10.96.0.10/32}"],
+                          [*declined, "--set", "sidecar.serviceView=always"], [*SUBNETS, "--set", "registry.enabled=false"]):
+            notes = self.notes(*arguments)
+            self.assertFalse([text for text in warned if text in notes], arguments)
         # Without the registry peers count as tapped only where that is said.
-        self.assertIn("sidecar.untappedServices", self.notes("--set", "registry.enabled=false,sidecar.tappedPeers=all"))
+        self.assertIn("sidecar.untappedServices",
+                      self.notes(*SUBNETS, "--set", "registry.enabled=false,sidecar.tappedPeers=all"))
 
     def test_every_kind_of_workload_is_restarted(self):
         restart = re.search(r"rollout restart (.+)", self.notes()).group(1)

@@ -11,7 +11,7 @@ import yaml
 import rendering
 from kube_models import Models
 from questions import KEY
-from rendering import NAMESPACE, REQUIRED, VERSIONS, documents, minor, of_kind, pod_spec, template
+from rendering import NAMESPACE, REQUIRED, SUBNETS, VERSIONS, documents, minor, of_kind, pod_spec, template
 
 
 @unittest.skipIf(rendering.program("sidetap-webhook") is None, "sidetap-webhook is not built")
@@ -72,6 +72,14 @@ spec:
             "REGISTRY": f"tap-eu-sidetap-registry.{NAMESPACE}.svc:9444"}
         self.assertEqual({name: env.get(name) for name in expected}, expected)
 
+    def test_a_tap_has_no_variable_of_a_value_that_is_not_given(self):
+        env = {variable["name"]: variable.get("value") for variable in self.tap(documents(template(*REQUIRED)))["env"]}
+        self.assertNotIn("", env.values())
+        self.assertFalse({"PODNET", "SVCNET"} & set(env))
+        given = self.tap(documents(template(*REQUIRED, *SUBNETS)))["env"]
+        self.assertIn({"name": "PODNET", "value": "10.244.0.0/16"}, given)
+        self.assertIn({"name": "SVCNET", "value": "10.96.0.0/12"}, given)
+
     def test_the_form_follows_the_server(self):
         for version in VERSIONS:
             spec = self.inject(documents(template(*REQUIRED, version=version)))["spec"]
@@ -90,7 +98,7 @@ spec:
                         "sensor.mode=failover", "registry.auth=none",
                         "sidecar.overrides={sensor,snaplen,cpu-limit,memory-limit,interface,log-level,native,image}"):
             with self.subTest(setting):
-                self.tap(documents(template(*REQUIRED, "--set", setting)))
+                self.tap(documents(template(*REQUIRED, *SUBNETS, "--set", setting)))
         self.tap(documents(template(*REQUIRED, "--set-json", "sidecar.overrides=[]")))
 
     def test_every_argument_is_known(self):

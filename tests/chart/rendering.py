@@ -14,8 +14,9 @@ CHART = ROOT / "deploy/helm/sidetap"
 CASES = pathlib.Path(__file__).resolve().parent / "cases"
 NAMESPACE = "sidetap-system"
 VERSIONS = [f"1.{minor}" for minor in range(25, 37)]
-REQUIRED = ["--set", "sensor.address=10.10.10.10", "--set", "subnets.pods={10.244.0.0/16}",
-            "--set", "subnets.services={10.96.0.0/12}"]
+REQUIRED = ["--set", "sensor.address=10.10.10.10"]
+# What is required too where the registry, or what it watches, is declined.
+SUBNETS = ["--set", "subnets.pods={10.244.0.0/16}", "--set", "subnets.services={10.96.0.0/12}"]
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import yaml
 
 import rendering
 import values_table
-from rendering import CHART, REQUIRED, documents, template
+from rendering import CHART, REQUIRED, SUBNETS, documents, pod_spec, template
 from values_table import leaves
 
 
@@ -17,20 +17,58 @@ class Values(unittest.TestCase):
         self.values = yaml.safe_load((CHART / "values.yaml").read_text())
         self.schema = json.loads((CHART / "values.schema.json").read_text())
 
-    def test_missing_values_are_named_with_the_way_to_find_them(self):
-        result = rendering.helm("template", "sidetap", CHART)
-        self.assertNotEqual(result.returncode, 0)
-        for text in ("sensor.address is not set", "subnets.pods is not set", "subnets.services is not set",
-                     "kubectl cluster-info dump | grep -m 1 cluster-cidr",
-                     "kubectl cluster-info dump | grep -m 1 service-cluster-ip-range",
-                     "kubectl --namespace=kube-system get daemonset calico-node",
-                     "--set sensor.address=10.10.10.10"):
-            self.assertIn(text, result.stderr)
+    def missing(self, *settings):
+        """(values that a rendering misses, the text that says so)"""
+        arguments = [part for setting in settings for part in ("--set", setting)]
+        result = rendering.helm("template", "sidetap", CHART, *arguments)
+        named = re.findall(r"- (\S+) is not set", result.stderr)
+        self.assertEqual(result.returncode == 0, not named, result.stderr)
+        return named, result.stderr
+
+    def test_without_values_the_sensor_alone_is_missing(self):
+        named, text = self.missing()
+        self.assertEqual(named, ["sensor.address"])
+        self.assertIn("--set sensor.address=10.10.10.10", text)
+
+    def test_one_value_is_enough(self):
+        docs = documents(template(*REQUIRED))
+        self.assertNotIn("subnets", yaml.safe_load(rendering.configuration(docs)))
+        tried, = pod_spec(docs)["initContainers"]
+        self.assertEqual(tried["env"], [{"name": "SENSOR", "value": "10.10.10.10"}])
+
+    def test_subnets_reach_the_taps_where_they_are_given_and_each_by_itself(self):
+        for given, key, variable in ((SUBNETS[:2], "pods", "PODNET"), (SUBNETS[2:], "services", "SVCNET")):
+            docs = documents(template(*REQUIRED, *given))
+            subnets = yaml.safe_load(rendering.configuration(docs))["subnets"]
+            self.assertEqual(set(subnets), {key})
+            tried, = pod_spec(docs)["initContainers"]
+            self.assertIn({"name": variable, "value": ",".join(subnets[key])}, tried["env"])
+            self.assertEqual(len(tried["env"]), 2)
+
+    def test_subnets_are_required_where_nothing_stands_for_them(self):
+        both = ["subnets.pods", "subnets.services"]
+        for setting, wanted in {"registry.enabled=false": both, "registry.services=false": both[1:],
+                                "sidecar.serviceView=never": both[1:]}.items():
+            with self.subTest(setting):
+                named, text = self.missing("sensor.address=10.10.10.10", setting)
+                self.assertEqual(named, wanted)
+                key, _, value = setting.partition("=")
+                self.assertEqual(text.count(f"is not set, and {key} is {value}: "), len(wanted), "the reason is said")
+                self.assertEqual(text.count("Leave"), len(wanted), "and the other way out")
+                for part in ("service-cluster-ip-range", "get servicecidrs", "--set 'subnets.services={10.96.0.0/12}'"):
+                    self.assertIn(part, text)
+                for part in ("cluster-cidr", "get daemonset calico-node", "--set 'subnets.pods={10.244.0.0/16}'"):
+                    self.assertEqual(part in text, "subnets.pods" in wanted)
+                given = [part for part in SUBNETS if part != "--set"]
+                self.assertEqual(self.missing("sensor.address=10.10.10.10", setting, *given)[0], [])
+        for setting in ("registry.nodes=false", "sidecar.serviceView=always", "registry.auth=none", "registry.readPods=never"):
+            self.assertEqual(self.missing("sensor.address=10.10.10.10", setting)[0], [], setting)
 
     def test_only_the_missing_one_is_named(self):
-        result = rendering.helm("template", "sidetap", CHART, *REQUIRED[:4])
-        self.assertIn("subnets.services is not set", result.stderr)
-        self.assertNotIn("subnets.pods is not set", result.stderr)
+        pods, services = (part for part in SUBNETS if part != "--set")
+        declined = ("sensor.address=10.10.10.10", "registry.enabled=false")
+        self.assertEqual(self.missing(*declined, pods)[0], ["subnets.services"])
+        self.assertEqual(self.missing(*declined, services)[0], ["subnets.pods"])
 
     def test_values_that_cannot_be_are_refused(self):
         for setting, part in {
