@@ -79,14 +79,17 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .option = {.flag = "--pod-subnets",
                 .env = "PODNET",
                 .value = "CIDR,...",
-                .help = "where pods have their addresses, IPv4 and IPv6"},
+                .help = "where pods have their addresses, IPv4 and IPv6; needed without "
+                        "--registry; none: the subnets of the pod's own interfaces"},
      .form = Form::kPrefixes,
      .check = check_prefixes},
     {.key = "subnets.services",
      .option = {.flag = "--service-subnets",
                 .env = "SVCNET",
                 .value = "CIDR,...",
-                .help = "where Services have their cluster IPs, IPv4 and IPv6"},
+                .help = "where Services have their cluster IPs, IPv4 and IPv6; needed for "
+                        "--service-view never and without a registry that watches Services; none: "
+                        "the Services that it names"},
      .form = Form::kPrefixes,
      .check = check_prefixes},
     {.key = "sidecar.tappedPeers",
@@ -107,7 +110,8 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .value = "auto|never|always",
                 .fallback = "auto",
                 .help = "forward packets as the client sees them, with a Service's cluster IP; "
-                        "auto: only while no peer is tapped"},
+                        "auto: those that no backend's tap forwards, as the registry says; if it "
+                        "does not, only while no peer is tapped"},
      .form = Form::kWord,
      .words = "auto,never,always",
      .initial = "auto"},

@@ -148,7 +148,7 @@ class Report {
   virtual ~Report() = default;
   virtual void packet(std::uint64_t number, std::int64_t since_first, const CapturedPacket& packet,
                       const PacketView& view, Decision decision) = 0;
-  virtual void summary(const Totals& totals) = 0;
+  virtual void summary(const Totals& totals, const std::vector<std::string>& assumed) = 0;
 
  protected:
   std::ostream& out_;
@@ -168,7 +168,7 @@ class TextReport final : public Report {
          << ownership::rule_text(decision.rule) << '\n';
   }
 
-  void summary(const Totals& totals) override {
+  void summary(const Totals& totals, const std::vector<std::string>& assumed) override {
     out_ << '\n'
          << totals.packets << " packets: " << totals.owned << " owned, "
          << totals.packets - totals.owned << " not owned\n";
@@ -177,6 +177,7 @@ class TextReport final : public Report {
            << "  " << std::setw(19) << ownership::rule_name(decision.rule) << ' ' << std::right
            << ownership::rule_text(decision.rule) << '\n';
     });
+    for (const std::string& sentence : assumed) out_ << "assumed: " << sentence << '\n';
   }
 };
 
@@ -224,7 +225,7 @@ class JsonReport final : public Report {
     out_ << line.dump() << '\n';
   }
 
-  void summary(const Totals& totals) override {
+  void summary(const Totals& totals, const std::vector<std::string>& assumed) override {
     nlohmann::ordered_json rules = nlohmann::ordered_json::array();
     totals.for_each([&](Decision decision, std::uint64_t packets) {
       rules.push_back({{"rule", ownership::rule_name(decision.rule)},
@@ -236,7 +237,8 @@ class JsonReport final : public Report {
                                     {{"packets", totals.packets},
                                      {"owned", totals.owned},
                                      {"not_owned", totals.packets - totals.owned},
-                                     {"rules", std::move(rules)}}}}
+                                     {"rules", std::move(rules)},
+                                     {"assumed", assumed}}}}
                 .dump()
          << '\n';
   }
@@ -359,7 +361,7 @@ Result<void> explain(const ExplainOptions& options, std::ostream& out) {
   capture::FilePacket packet;
   auto got = (*file)->next(packet);
   for (; got && *got; got = (*file)->next(packet)) explainer.explain(packet.link, packet.packet);
-  report->summary(explainer.totals());
+  report->summary(explainer.totals(), assumptions(options.ownership));
   const std::string name = options.file == "-" ? "standard input" : options.file;
   if (!got)
     return Error{name + " is read up to packet " + std::to_string(explainer.totals().packets) +

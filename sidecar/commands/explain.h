@@ -32,8 +32,9 @@ struct ExplainOptions {
   bool json = false;                       ///< One JSON object per line instead of columns.
 };
 
-/// Writes one line per packet to `out`, then a summary by rule. Error: the file cannot be read to
-/// its end, or packets were skipped. The output then covers what was read.
+/// Writes one line per packet to `out`, then a summary by rule, and what is assumed where
+/// `ownership` leaves something open. Error: the file cannot be read to its end, or packets were
+/// skipped. The output then covers what was read.
 Result<void> explain(const ExplainOptions& options, std::ostream& out);
 
 /// Runs the command; `arguments` exclude its name. Exit code: 0, 1 if the file cannot be read, 2

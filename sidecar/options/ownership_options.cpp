@@ -108,6 +108,30 @@ std::string tapped_peers_doubt(const OwnershipOptions& options) {
              : "TAPPED_PEERS has no prefix that is not taken out again";
 }
 
+std::string service_view_doubt(const OwnershipOptions& options) {
+  if (options.service_view != ownership::ServiceView::kNever) return {};
+  if (!options.service_subnets.empty()) return {};
+  return "SERVICE_VIEW is never, but SVCNET names no subnets: set it";
+}
+
+std::vector<std::string> assumptions(const OwnershipOptions& options) {
+  std::vector<std::string> sentences;
+  if (options.pod_subnets.empty())
+    sentences.emplace_back(
+        "any address may be a pod's, since PODNET names no subnets; this matters only for frames "
+        "whose sender is known by its MAC address alone");
+  if (options.service_subnets.empty())
+    sentences.emplace_back(
+        "no address is a Service's unless UNTAPPED_SERVICES names it, since SVCNET names no "
+        "subnets; packets with a cluster IP count as traffic with an untapped peer");
+  if (options.tapped_peers.kind == TappedPeersOption::Kind::kNone)
+    sentences.emplace_back(
+        "no peer is tapped, since TAPPED_PEERS names none; a running tap asks the registry");
+  else if (const std::string doubt = tapped_peers_doubt(options); !doubt.empty())
+    sentences.push_back("no peer is tapped: " + doubt);
+  return sentences;
+}
+
 ownership::EngineConfig make_engine_config(const OwnershipOptions& options, ownership::Self self,
                                            std::vector<net::IpAddress> gateways) {
   ownership::EngineConfig config;

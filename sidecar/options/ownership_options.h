@@ -47,6 +47,14 @@ ownership::TappedPeers make_tapped_peers(const OwnershipOptions& options);
 /// contradiction.
 std::string tapped_peers_doubt(const OwnershipOptions& options);
 
+/// Why no packet counts as a view of a Service although --service-view drops them all; empty if
+/// there is no contradiction.
+std::string service_view_doubt(const OwnershipOptions& options);
+
+/// What these options leave open, and what an engine without a registry takes for granted
+/// instead: a sentence each.
+std::vector<std::string> assumptions(const OwnershipOptions& options);
+
 /// `gateways` are the next hops of the pod. The ephemeral range, own endpoints and hash seed keep
 /// their defaults.
 ownership::EngineConfig make_engine_config(const OwnershipOptions& options, ownership::Self self,

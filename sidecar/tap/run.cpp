@@ -75,6 +75,8 @@ class Tap {
     if (const std::string doubt = tapped_peers_doubt(options_.ownership);
         !doubt.empty() && !options_.registry.address)
       telemetry::warn("no peer counts as tapped", {{"reason", doubt}});
+    if (const std::string doubt = service_view_doubt(options_.ownership); !doubt.empty())
+      telemetry::warn("no packet counts as a view of a Service", {{"reason", doubt}});
     const auto names = choose_interfaces(options_, addresses_.interfaces());
     exclusion_ = std::make_unique<Exclusion>(context_.get_executor(),
                                              most_connections(options_, names.size()));

@@ -241,6 +241,26 @@ void print_calls(bool known, Entry entry, Reason reason) {
     line("called by", "pod.inject: the pod asks, and the namespace has no label");
 }
 
+/// What the taps cannot know, since neither subnets nor a registry tell them.
+std::vector<std::string_view> missing_subnets(const Configuration& configuration) {
+  const bool registry = !configuration.registry.address.empty();
+  std::vector<std::string_view> missing;
+  if (!registry && configuration.taps[tap::kPodSubnets].empty())
+    missing.emplace_back(
+        "subnets.pods is not set in the configuration, and no registry: the tap cannot tell pods "
+        "from other hosts, and packets between tapped pods arrive twice");
+  if (!configuration.taps[tap::kServiceSubnets].empty()) return missing;
+  if (configuration.taps[tap::kServiceView] == "never")
+    missing.emplace_back(
+        "sidecar.serviceView is never, but subnets.services is not set in the configuration: the "
+        "tap does not recognize packets with a Service's address, and forwards them");
+  else if (!registry)
+    missing.emplace_back(
+        "subnets.services is not set in the configuration, and no registry: the tap takes Services "
+        "for untapped peers, and packets through a Service arrive twice if its backend is tapped");
+  return missing;
+}
+
 void explain(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
   const auto [labels, known] = job.labels_of(namespace_name);
@@ -271,10 +291,8 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
     return;
   }
   line("sidecar", pod["metadata"]["annotations"]["sidetap.io/status"].get<std::string>());
-  if (job.configuration.taps[tap::kPodSubnets].empty())
-    line("attention",
-         "subnets.pods is not set in the configuration: the tap cannot tell pods from "
-         "other hosts, and packets between tapped pods arrive twice");
+  for (const std::string_view missing : missing_subnets(job.configuration))
+    line("attention", missing);
 }
 
 void inject(std::size_t document, const PodPlace& place, Job& job) {

@@ -116,6 +116,24 @@ TEST(Explain, JsonHasOneObjectALineAndTheSummaryLast) {
   EXPECT_EQ(summary["rules"].size(), 2U);
 }
 
+TEST(Explain, SaysWhatItAssumesWhereNothingIsConfigured) {
+  const PcapFile file({packet().from("10.0.0.1").to("10.96.0.10").udp(40000, 53).ethernet()});
+  ExplainOptions options = pod_one(file);
+  options.ownership.pod_subnets = {};
+  options.ownership.service_subnets = {};
+  options.ownership.tapped_peers = {};
+  const auto lines = lines_of(options);
+  EXPECT_THAT(lines[0], HasSubstr("owned      peer-untapped"));
+  ASSERT_EQ(lines.size(), 1U + 2U + 1U + 3U);
+  EXPECT_THAT(lines[4], HasSubstr("assumed: any address may be a pod's, since PODNET"));
+  EXPECT_THAT(lines[5], HasSubstr("assumed: no address is a Service's unless"));
+  EXPECT_THAT(lines[6], HasSubstr("assumed: no peer is tapped, since TAPPED_PEERS names none"));
+  options.json = true;
+  EXPECT_EQ(json::parse(lines_of(options)[1])["summary"]["assumed"].size(), 3U);
+  options.ownership = pod_one(file).ownership;
+  EXPECT_EQ(json::parse(lines_of(options)[1])["summary"]["assumed"], json::array());
+}
+
 TEST(Explain, ListeningPortsAndEphemeralRangeDecideMidwayFlows) {
   const PcapFile file({packet().from("10.0.0.2").to("10.0.0.1").tcp(80, 50051).ethernet()});
   ExplainOptions options = pod_one(file);

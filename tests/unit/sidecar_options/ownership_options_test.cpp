@@ -110,6 +110,32 @@ TEST(OwnershipOptions, NobodyIsTappedWhereNobodyIsNamedAndThatIsSaid) {
       tapped_peers_doubt(options({{"TAPPED_PEERS", "all"}, {"PODNET", "10.0.0.0/24"}})).empty());
 }
 
+TEST(OwnershipOptions, ViewsThatCannotBeToldApartAreDoubted) {
+  const std::pair<std::string, std::string> never{"SERVICE_VIEW", "never"};
+  EXPECT_EQ(service_view_doubt(options({never})),
+            "SERVICE_VIEW is never, but SVCNET names no subnets: set it");
+  EXPECT_EQ(service_view_doubt(options({never, {"SVCNET", "10.96.0.0/16"}})), "");
+  EXPECT_EQ(service_view_doubt(options({})), "");
+}
+
+TEST(OwnershipOptions, WhatIsLeftOpenIsNamedWithWhatIsAssumed) {
+  const auto named = [](const std::vector<std::pair<std::string, std::string>>& variables) {
+    std::string all;
+    for (const std::string& sentence : assumptions(options(variables))) all += sentence + '\n';
+    return all;
+  };
+  const std::pair<std::string, std::string> pods{"PODNET", "10.0.0.0/24"};
+  const std::pair<std::string, std::string> services{"SVCNET", "10.96.0.0/16"};
+  const std::pair<std::string, std::string> peers{"TAPPED_PEERS", "10.0.0.0/24"};
+  EXPECT_EQ(named({pods, services, peers}), "");
+  EXPECT_TRUE(named({services, peers}).starts_with("any address may be a pod's, since PODNET"));
+  EXPECT_TRUE(named({pods, peers}).starts_with("no address is a Service's unless"));
+  EXPECT_TRUE(named({pods, services}).starts_with("no peer is tapped, since TAPPED_PEERS"));
+  const std::string contradiction = named({services, {"TAPPED_PEERS", "all"}});
+  EXPECT_NE(contradiction.find("no peer is tapped: TAPPED_PEERS is all, but PODNET"),
+            std::string::npos);
+}
+
 TEST(OwnershipOptions, TheFilterDropsServicesOnlyWhereTheEngineDoes) {
   const std::pair<std::string, std::string> services{"SVCNET", "10.96.0.0/16,fd00:96::/112"};
   const std::pair<std::string, std::string> peers{"TAPPED_PEERS", "10.0.0.0/24"};

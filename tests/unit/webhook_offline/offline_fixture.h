@@ -22,7 +22,7 @@ class Offline : public testing::Test {
     std::filesystem::create_directories(folder_);
     write("config.yaml",
           "sensor: {address: 10.10.10.10}\n"
-          "subnets: {pods: [10.244.0.0/16]}\n"
+          "subnets: {pods: [10.244.0.0/16], services: [10.96.0.0/12]}\n"
           "injection: {serverVersion: v1.36.1}\n");
   }
   ~Offline() override { std::filesystem::remove_all(folder_); }

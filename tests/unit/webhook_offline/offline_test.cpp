@@ -126,6 +126,26 @@ TEST_F(Offline, ExplainSaysWhichRuleAndWhatElseToSet) {
   EXPECT_THAT(out_, Not(HasSubstr("attention")));
 }
 
+TEST_F(Offline, ExplainMissesSubnetsOnlyWhereNothingStandsForThem) {
+  const auto explained = [&](const std::string& more) {
+    write("config.yaml",
+          "sensor: {address: 10.10.10.10}\ninjection: {serverVersion: v1.36.1}\n" + more);
+    EXPECT_EQ(run(explain_command, kManifests), 0) << err_;
+    return out_;
+  };
+  const std::string registry = "registry: {address: registry.example.com}\n";
+  EXPECT_THAT(explained(registry), Not(HasSubstr("attention")));
+  EXPECT_THAT(explained(""), AllOf(HasSubstr("attention: subnets.pods is not set"),
+                                   HasSubstr("attention: subnets.services is not set")));
+  EXPECT_THAT(explained("subnets: {pods: [10.244.0.0/16]}\n"),
+              AllOf(Not(HasSubstr("subnets.pods is not set")),
+                    HasSubstr("attention: subnets.services is not set")));
+  const std::string never = "sidecar: {serviceView: never}\n";
+  EXPECT_THAT(explained(registry + never), HasSubstr("attention: sidecar.serviceView is never"));
+  EXPECT_THAT(explained(registry + never + "subnets: {services: [10.96.0.0/12]}\n"),
+              Not(HasSubstr("attention")));
+}
+
 TEST_F(Offline, ALabelThatDeclinesKeepsTheApiServerFromAsking) {
   const std::string pod = R"(
 kind: Pod
@@ -182,7 +202,7 @@ TEST_F(Offline, ALevelOfPodSecurityThatRefusesTheTapKeepsTheApiServerFromAsking)
 TEST_F(Offline, TheRuntimesOwnCapabilitiesPassTheLevelBaseline) {
   write("config.yaml",
         "sensor: {address: 10.10.10.10}\n"
-        "subnets: {pods: [10.244.0.0/16]}\n"
+        "subnets: {pods: [10.244.0.0/16], services: [10.96.0.0/12]}\n"
         "sidecar: {capabilities: runtimeDefault}\n"
         "injection: {serverVersion: v1.36.1}\n");
   const std::string on = "sidetap.io/inject=enabled,pod-security.kubernetes.io/enforce=";
