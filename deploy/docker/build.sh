@@ -8,7 +8,7 @@ Usage: REGISTRY=registry.example.com/network deploy/docker/build.sh [-h] [--no-p
        [--platforms LIST] [--engine docker|podman|buildah] [--insecure] [--base IMAGE] [--testbed]
 
 Builds REGISTRY/sidetap-webhook:TAG and REGISTRY/sidetap-sidecar:TAG, pushes both, and prints the values to give to
-helm. Without REGISTRY, it builds the images for this machine and pushes nothing; step 3 of deploy/docs/install.md says how
+helm. Without REGISTRY, it builds the images for this machine and pushes nothing; step 2 of deploy/docs/install.md says how
 to bring them to the nodes.
 
   --tag TAG         tag of both images (default: the project's version)
