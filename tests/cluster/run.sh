@@ -6,9 +6,10 @@ usage() {
   cat <<'USAGE'
 Usage: tests/cluster/run.sh --registry REGISTRY [OPTION...]
 
-Installs sidetap into the cluster of the current kubectl context, makes marked traffic between pods, and checks that a
-sensor gets every packet exactly once, that a Job with a tap finishes, and that upgrade, rollback, rotation and removal
-leave nothing behind and miss no admission and no message. Needs kubectl, helm and these images, which the nodes must be
+Installs sidetap into the cluster of the current kubectl context, with the sensor's address alone, makes marked traffic
+between pods, through Services, NodePorts and a partly tapped Service, and checks that a sensor gets every packet exactly
+once, without exception, that a Job with a tap finishes, and that upgrade, rollback, rotation and removal leave nothing
+behind and miss no admission and no message. Needs kubectl, helm and these images, which the nodes must be
 able to pull: REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and REGISTRY/sidetap-testbed:TAG
 (deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the namespaces sidetap-e2e and
 sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
@@ -17,8 +18,8 @@ sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
   --tag TAG              their tag                                (default: the chart's version)
   --pull-policy POLICY   Always, IfNotPresent or Never            (default IfNotPresent)
   --namespace NAME       namespace of the release, which is made  (default sidetap-e2e-system)
-  --pods CIDR[,CIDR]     subnets of pods        (default: what the nodes' podCIDRs say)
-  --services CIDR[,CIDR] subnets of Services    (default: what the ServiceCIDRs say, from server 1.33 on)
+  --services CIDR[,CIDR] subnets of Services, which the judge looks for; sidetap is not told them
+                         (default: what the ServiceCIDRs say, from server 1.33 on)
   --certificates MODE    selfManaged or existingSecret            (default selfManaged)
   --set KEY=VALUE        more values for helm; may be repeated
   --messages N           messages a flow                          (default 50)
@@ -29,14 +30,14 @@ USAGE
 here=$(cd "$(dirname "$0")" && pwd)
 chart=$here/../../deploy/helm/sidetap
 certs=$here/../../certs-scripts
-registry='' tag='' pull_policy=IfNotPresent namespace=sidetap-e2e-system pods='' services=''
+registry='' tag='' pull_policy=IfNotPresent namespace=sidetap-e2e-system services=''
 certificates=selfManaged messages=50 keep=no registry_given=no
 settings=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h|--help) usage; exit 0 ;;
     --keep) keep=yes; shift; continue ;;
-    --registry|--tag|--pull-policy|--namespace|--pods|--services|--certificates|--set|--messages)
+    --registry|--tag|--pull-policy|--namespace|--services|--certificates|--set|--messages)
       [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; } ;;
     *) echo "run.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
   esac
@@ -45,7 +46,6 @@ while [ $# -gt 0 ]; do
     --tag) tag=$2 ;;
     --pull-policy) pull_policy=$2 ;;
     --namespace) namespace=$2 ;;
-    --pods) pods=$2 ;;
     --services) services=$2 ;;
     --certificates) certificates=$2 ;;
     --set) settings+=(--set "$2") ;;
@@ -145,8 +145,30 @@ sensor_listens() { kubectl logs sensor --namespace sidetap-e2e-sensor | grep lis
 
 # ask POD FLOW KIND HOST PORT: marked messages from a pod; their markers are kept for the judge.
 ask() {
-  kubectl exec "$1" --namespace sidetap-e2e --container "${1/opted-out/server}" -- \
+  local container=$1
+  case "$1" in
+    opted-out|server-*) container=server ;;
+  esac
+  kubectl exec "$1" --namespace sidetap-e2e --container "$container" -- \
     python3 /usr/local/bin/traffic.py ask "$2" "$3" "$4" "$5" "$messages" | tee -a "$work/markers" >/dev/null
+}
+# ask_of_all TIMES POD FLOW KIND HOST PORT: connection after connection, so that every backend of a Service gets some.
+ask_of_all() {
+  local times=$1
+  shift
+  while [ "$times" -gt 0 ]; do
+    ask "$@"
+    times=$((times - 1))
+  done
+}
+node_port() { kubectl get service server --namespace sidetap-e2e -o "jsonpath={.spec.ports[?(@.name==\"$1\")].nodePort}"; }
+# node_addresses: of the client's own node, and of another where there is one.
+node_addresses() {
+  local own
+  own=$(kubectl get pod client --namespace sidetap-e2e -o 'jsonpath={.status.hostIP}')
+  echo "$own"
+  kubectl get nodes -o 'jsonpath={.items[*].status.addresses[?(@.type=="InternalIP")].address}' | tr ' ' '\n' |
+    grep -F . | grep -vxF "$own" | sed -n 1p
 }
 
 # judge [HIDDEN-CIDR...]: each message once, and none with an address of these.
@@ -161,8 +183,7 @@ install() {
   helm "$1" "$release" "$chart" --namespace "$namespace" "${@:2}" \
     --set "image.registry=$registry" --set-string "image.tag=$tag" --set "image.pullPolicy=$pull_policy" \
     --set "sensor.address=$(ip_of sensor sidetap-e2e-sensor)" \
-    --set "subnets.pods={$pods}" --set "subnets.services={$services}" \
-    --set registry.services=true --set "certificates.mode=$certificates" --set tests.namespace=sidetap-e2e-sensor \
+    --set "certificates.mode=$certificates" --set tests.namespace=sidetap-e2e-sensor \
     "${settings[@]}"
 }
 
@@ -270,15 +291,11 @@ nothing_left() {
 stage "the cluster"
 must "kubectl reaches it" kubectl get --raw /readyz
 kubectl version 2>/dev/null | sed 's/^/      /'
-if [ -z "$pods" ]; then
-  pods=$(kubectl get nodes -o 'jsonpath={.items[*].spec.podCIDRs[*]}' | tr ' ' ',')
-  [ -n "$pods" ] || { echo "FAIL  the nodes name no podCIDRs: give --pods"; exit 1; }
-fi
 if [ -z "$services" ]; then
   services=$(kubectl get servicecidrs -o 'jsonpath={.items[*].spec.cidrs[*]}' 2>/dev/null | tr ' ' ',') || true
   [ -n "$services" ] || { echo "FAIL  the server names no ServiceCIDRs: give --services"; exit 1; }
 fi
-echo "      pods $pods, Services $services, images ${registry:-(the nodes own)} $tag"
+echo "      Services $services, images ${registry:-(the nodes own)} $tag"
 
 stage "the sensor, outside of the taps"
 fill_in workloads.yaml >"$work/workloads.yaml"
@@ -322,6 +339,16 @@ check "client -> server, UDP" ask client "client -> server (UDP 5353)" udp "$ser
 check "client -> opted-out pod" ask client "client -> opted-out (TCP)" tcp "$(ip_of opted-out)" 8080
 check "opted-out pod -> Service" ask opted-out "opted-out -> Service (TCP)" tcp server 80
 check "opted-out pod -> client" ask opted-out "opted-out -> client (UDP)" udp "$(ip_of client)" 8000
+# The client's tap leaves these to the backend's, which sees them come from a node.
+for address in $(node_addresses); do
+  check "client -> NodePort at $address, TCP" \
+    ask_of_all 4 client "client -> NodePort at $address (TCP)" tcp "$address" "$(node_port web)"
+  check "client -> NodePort at $address, UDP" \
+    ask_of_all 4 client "client -> NodePort at $address (UDP)" udp "$address" "$(node_port dns)"
+done
+server_pod=$(servers | cut -d' ' -f1)
+check "server -> client, a backend of a partly tapped Service" \
+  ask "$server_pod" "server -> client (TCP)" tcp "$(ip_of client)" 8000
 fill_in job.yaml >"$work/job.yaml"
 check "a Job is made" kubectl apply -f "$work/job.yaml"
 check "it finishes, with its tap" kubectl wait --for=condition=complete job/batch --namespace sidetap-e2e --timeout=120s
@@ -332,7 +359,8 @@ check "the sensor has each message once, in the pods' view" judge_pods_view
 sed 's/^/      /' "$work/verdict"
 : >"$work/markers"
 check "client -> Service of an untapped pod" ask client "client -> untapped Service (UDP 53 -> 8080)" udp untapped 53
-check "is seen once too, in the client's view" judge
+check "server -> partly tapped Service" ask_of_all 8 "$server_pod" "server -> partly tapped Service (TCP)" tcp mixed 80
+check "are seen once too, in the client's view" judge
 sed 's/^/      /' "$work/verdict"
 
 stage "a configuration is in force when its rollout has ended, and a broken one never"

@@ -36,6 +36,11 @@ judged() {
 expect 0 "a good cluster passes" on_a_cluster none
 says "0 failed" || fail_line "and says so"
 says "client -> Service (TCP 80 -> 50051)" || fail_line "with the table of flows"
+for address in 172.18.0.2 172.18.0.3; do
+  says "client -> NodePort at $address (UDP)" || fail_line "with the NodePort at $address"
+done
+says "server -> partly tapped Service (TCP)" || fail_line "with the partly tapped Service"
+expect 1 "one value installs" grep -E -- "--set (subnets|registry)\." "$work/cluster/calls"
 expect 0 "nothing of it stays" grep -q "helm uninstall" "$work/cluster/calls"
 for fault in lost admission left-over job api-token alone late-configuration broken-image lost-ca; do
   expect 1 "fault \"$fault\" is found" on_a_cluster "$fault"

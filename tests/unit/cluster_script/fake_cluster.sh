@@ -125,11 +125,13 @@ get() {
       [ "$fault" != alone ] || alone=1
       printf 'sidetap_captures{interface="eth0"} %s\nsidetap_registry_alone_total %s\n' "$connected" "$alone" ;;
     *--raw*) ;;
-    'get nodes '*) printf '10.244.0.0/24 10.244.1.0/24' ;;
+    'get nodes '*) printf '172.18.0.2 172.18.0.3' ;;
     'get servicecidrs '*) printf 10.96.0.0/12 ;;
     *volumeMounts*)
       if [ "$fault" = api-token ]; then printf kube-api-access-x7k2p; else printf sidetap-nothing; fi ;;
     *podIP*) ip_of "$2" ;;
+    *hostIP*) printf 172.18.0.2 ;;
+    *nodePort*) printf 30080 ;;
     *initContainers*) containers "$2" ;;
     *job-name=batch*) printf batch-x ;;
     *app=server*) printf server-a ;;
