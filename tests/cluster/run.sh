@@ -157,7 +157,7 @@ ask_of_all() {
   local times=$1
   shift
   while [ "$times" -gt 0 ]; do
-    ask "$@"
+    ask "$@" || return 1
     times=$((times - 1))
   done
 }
