@@ -24,8 +24,9 @@ from sidetap_lab.judge import Judge, Verdict  # noqa: E402
 from sidetap_lab.namespaces import Namespace, why_not  # noqa: E402
 from sidetap_lab.taps import Program, Sensor, Tap  # noqa: E402
 
-WEBHOOK_PORT, REGISTRY_PORT = 8443, 8444
-CONTROL = ("172.18.0.200", "fd00:18::200")  # where the webhook runs
+WEBHOOK_PORT, REGISTRY_PORT, API_PORT = 8443, 8444, 6443
+CONTROL = ("172.18.0.200", "fd00:18::200")  # where the webhook and the API server run
+API_SERVER = os.path.join(ROOT, "tests", "lab", "sidetap_lab", "api_server.py")
 REGISTRY_HOST = "sidetap-registry.sidetap-system.svc"
 _started = time.monotonic()
 
@@ -94,8 +95,9 @@ class Demo:
     def start_webhook(self):
         certificates = os.path.join(self._folder, "certificates")
         subprocess.run([os.path.join(ROOT, "certs-scripts", "generate.sh"), "--out", certificates,
-                        "--san", REGISTRY_HOST], check=True, stdout=subprocess.DEVNULL)
+                        "--san", REGISTRY_HOST, "--san", CONTROL[0]], check=True, stdout=subprocess.DEVNULL)
         self._lead_to_registry()
+        account = self._start_api_server(certificates)
         authority = os.path.join(certificates, "ca.crt")
         configuration = os.path.join(self._folder, "webhook.yaml")
         with open(configuration, "w", encoding="utf-8") as file:
@@ -104,10 +106,42 @@ class Demo:
             self._binary("sidetap-webhook"), "serve", "--listen", f":{WEBHOOK_PORT}",
             "--tls-cert", os.path.join(certificates, "tls.crt"), "--tls-key", os.path.join(certificates, "tls.key"),
             "--registry-listen", f":{REGISTRY_PORT}", "--registry-ca", authority, "--registry-auth", "none",
-            "--config", configuration, "--drain-seconds", "0"], os.path.join(self._folder, "webhook.log"))
+            "--registry-services", "true", "--registry-nodes", "true", "--service-account", account,
+            "--config", configuration, "--drain-seconds", "0"], os.path.join(self._folder, "webhook.log"),
+            {"PATH": os.environ["PATH"], "KUBERNETES_SERVICE_HOST": CONTROL[0], "KUBERNETES_SERVICE_PORT": str(API_PORT)})
         self._closing.callback(program.stop)
         self._webhook = kubernetes.Webhook(self._control, WEBHOOK_PORT, authority)
         program.wait_until(self._webhook.answers, "answering over HTTPS")
+
+    def _start_api_server(self, certificates):
+        """What the registry watches. Returns the folder of the service account by which the webhook asks."""
+        account = os.path.join(self._folder, "account")
+        os.makedirs(account)
+        shutil.copyfile(os.path.join(certificates, "ca.crt"), os.path.join(account, "ca.crt"))
+        for name, text in (("token", "the-webhooks"), ("namespace", "sidetap-system")):
+            with open(os.path.join(account, name), "w", encoding="ascii") as file:
+                file.write(text)
+        contents = os.path.join(self._folder, "api.json")
+        with open(contents, "w", encoding="utf-8") as file:
+            json.dump({"token": "the-webhooks", "tokens": {}, "objects": {}, "lists": self._watched()}, file)
+        program = Program("API server", self._control, [
+            sys.executable, "-B", API_SERVER, os.path.join(certificates, "tls.crt"), os.path.join(certificates, "tls.key"),
+            CONTROL[0], str(API_PORT), contents], os.path.join(self._folder, "api.log"))
+        self._closing.callback(program.stop)
+        program.wait_until(lambda: "listening" in program.log(), "listening")
+        return account
+
+    def _watched(self):
+        """The Services as they are written, their endpoints as Kubernetes makes them, and the nodes."""
+        slices = [
+            kubernetes.endpoint_slice(service, family, [
+                self._pods[name].address(family) for name, _ in self._cluster.services[service["metadata"]["name"]].backends])
+            for service in self._objects["Service"] for family in (4, 6)]
+        nodes = [kubernetes.node(f"node{number}", [address(number, family) for address in
+                                                   (places.node_address, places.node_outer_address) for family in (4, 6)])
+                 for number in (1, 2)]
+        return {"/api/v1/services": self._objects["Service"], "/api/v1/nodes": nodes,
+                "/apis/discovery.k8s.io/v1/endpointslices": slices}
 
     def _lead_to_registry(self):
         """What the cluster's DNS does: the name of the registry's Service leads to the webhook."""
@@ -121,7 +155,6 @@ class Demo:
     def _configuration(self):
         return {
             "sensor": {"address": places.SENSOR[0], "port": places.SENSOR_PORT},
-            "subnets": {"pods": list(places.POD_SUBNETS), "services": list(places.SERVICE_SUBNETS)},
             "registry": {"address": f"{REGISTRY_HOST}:{REGISTRY_PORT}", "auth": "none"},
             "injection": {"serverVersion": "v1.36.2"},
         }
@@ -175,12 +208,16 @@ class Demo:
             raise RuntimeError(f"taps run in {sorted(self._taps)} only")
 
     def wait_for_taps(self):
-        """Until every tap forwards and has been told of both addresses of every other one. Says what they know."""
+        """Until every tap forwards and has been told of both addresses of every other one and of every Service. Says what
+        they know."""
         for tap in self._taps.values():
             tap.wait_forwarding()
         for tap in self._taps.values():
             tap.wait_for_peers(2 * (len(self._taps) - 1))
-        say(f"{len(self._taps)} taps forward, and each knows the others' addresses from the registry (none is configured)")
+            tap.wait_until(lambda tap=tap: tap.metric("sidetap_registry_tapped_services") == 2 * len(self._cluster.services),
+                           "aware of the Services, whose backends are all tapped")
+        say(f"{len(self._taps)} taps forward, and each knows the others' addresses and the Services from the registry "
+            "(the sensor's address is all that is configured)")
 
     def _start_application(self, name, namespace, argv, environment):
         self._applications[name] = Application(name, namespace, argv, environment, self._folder)
@@ -263,7 +300,7 @@ def main():
             demo.plan()
             say("two nodes, the pods, Services, an outside host and the sensor, in network namespaces")
             demo.start_cluster()
-            say("certificates, and sidetap-webhook: reviews over HTTPS, and the registry of taps")
+            say("certificates, and sidetap-webhook: reviews over HTTPS, and the registry of taps, which watches the Services")
             demo.start_webhook()
             say("an AdmissionReview for every pod, the patch applied by python3-jsonpatch")
             demo.admit()

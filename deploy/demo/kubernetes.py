@@ -26,6 +26,22 @@ def manifests(folder):
     return objects
 
 
+def endpoint_slice(service, family, addresses):
+    """The EndpointSlice that Kubernetes makes of a Service's ready pods with these addresses."""
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    return {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": f"IPv{family}",
+        "metadata": {"name": f"{name}-ipv{family}", "namespace": namespace, "labels": {"kubernetes.io/service-name": name}},
+        "ports": [{"name": port.get("name", ""), "protocol": port["protocol"], "port": port["targetPort"]}
+                  for port in service["spec"]["ports"]],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]}
+
+
+def node(name, addresses):
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+            "status": {"addresses": [{"type": "InternalIP", "address": address} for address in addresses]}}
+
+
 class Webhook:
     """The connection of an API server to the webhook: HTTPS, its certificate verified for the Service's name."""
 

@@ -5,9 +5,9 @@
 //     address: 10.10.10.10        # HOST or HOST:PORT; several: a list, or separated by commas
 //     port: 2003                  # for addresses that name none
 //     mode: replicate             # replicate, failover, balance
-//   subnets:
+//   subnets:                      # both optional with a registry
 //     pods: [10.244.0.0/16, fd00:244::/56]
-//     services: [10.96.0.0/12]
+//     services: [10.96.0.0/12]    # required in effect with sidecar.serviceView never
 //   sidecar:
 //     name: sidetap
 //     image: registry.example.com/sidetap-sidecar:0.1.0
