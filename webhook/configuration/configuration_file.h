@@ -7,7 +7,7 @@
 //     mode: replicate             # replicate, failover, balance
 //   subnets:                      # both optional with a registry
 //     pods: [10.244.0.0/16, fd00:244::/56]
-//     services: [10.96.0.0/12]    # required in effect with sidecar.serviceView never
+//     services: [10.96.0.0/12]    # needed for sidecar.serviceView never
 //   sidecar:
 //     name: sidetap
 //     image: registry.example.com/sidetap-sidecar:0.1.0

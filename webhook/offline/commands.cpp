@@ -316,13 +316,16 @@ void inject(std::size_t document, const PodPlace& place, Job& job) {
 }
 
 /// The cluster's configuration holds no CA, because the webhook there takes it from its
-/// certificates. A tap with a registry but without its CA ends at once.
+/// certificates. A tap with a registry but without its CA ends at once. Without the registry,
+/// nothing but --tapped-peers says which peers forward too.
 void leave_out_untrusted_registry(Configuration& configuration) {
   if (!configuration::lacks_registry_ca(configuration)) return;
   std::cerr << "sidetap-webhook inject: the taps are not led to the registry "
             << configuration.registry.address
-            << ", since they would end at once without its CA: set registry.ca in the "
-               "configuration\n";
+            << ", since they would end at once without its CA: set registry.ca in the configuration"
+            << (configuration.taps[tap::kTappedPeers] == "none"
+                    ? ", or packets between tapped pods arrive twice\n"
+                    : "\n");
   configuration.registry.address.clear();
 }
 

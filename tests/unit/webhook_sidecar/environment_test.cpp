@@ -105,6 +105,13 @@ TEST(Environment, OfTheDefaultsIsAccepted) {
   EXPECT_FALSE(options.registry.address);
 }
 
+TEST(Environment, HoldsNothingOfWhatIsNotGiven) {
+  const auto environment = environment_of(tap_of(pod(), read(kLeast)));
+  for (const auto& [name, value] : environment) EXPECT_FALSE(value.empty()) << name;
+  for (const tap::Setting* setting : {&tap::kPodSubnets, &tap::kServiceSubnets})
+    EXPECT_FALSE(environment.contains(std::string(setting->option.env))) << setting->option.env;
+}
+
 TEST(Environment, NamesEachSensorAndEachInterfaceOnce) {
   const RunOptions written = options_of(pod(), R"(
 sensor: {address: [a.example, "A.example.:2003", 10.0.0.1, "[::ffff:10.0.0.1]:2003"]}
