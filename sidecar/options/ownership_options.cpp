@@ -56,9 +56,8 @@ void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
       {.flag = "--server-ports",
        .env = "SERVER_PORTS",
        .value = "PORT,...",
-       .help =
-           "ports of UDP, UDP-Lite, SCTP and DCCP servers, where lower port and ephemeral range "
-           "would be wrong; the same for every tap"},
+       .help = "ports of UDP, UDP-Lite, SCTP and DCCP servers that no Service names, where the "
+               "ephemeral range and the lower port would be wrong; the same for every tap"},
       port_list(), into.server_ports);
 }
 
