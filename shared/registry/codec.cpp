@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/registry/lists.h"
 #include "shared/registry/member_reader.h"
 
 namespace sidetap::registry {
@@ -14,26 +15,46 @@ namespace {
 
 using nlohmann::json;
 
-using namespace std::string_view_literals;
-constexpr std::array kTapLists{"addresses"sv};
-constexpr std::array kRegistryLists{"taps"sv,   "services"sv,     "add"sv,
-                                    "remove"sv, "add_services"sv, "remove_services"sv};
-constexpr ListLimits kOfTaps{kTapLists, kMostTapAddresses, kMostTapAddresses};
-constexpr ListLimits kOfTheRegistry{kRegistryLists, kMostListedAddresses, kMostMessageAddresses};
+constexpr std::array kTapLists{ListSpec{"addresses", kMostTapAddresses}};
 
-/// Addresses need no escapes, so a list of ten thousand is written without a tree.
-std::string list_text(const Addresses& addresses, std::size_t most) {
-  std::string text = "[";
-  for (const auto& address : std::span(addresses).first(std::min(addresses.size(), most))) {
+/// Every list of a snapshot and of a change.
+const std::vector<ListSpec>& registry_lists() {
+  static const std::vector<ListSpec> all = [] {
+    std::vector<ListSpec> specs;
+    for_each_list([&specs](const auto& list) {
+      for (const std::string_view key : {list.name, list.add, list.remove}) {
+        specs.push_back({key, list.most, list.kOfTransportAddresses});
+      }
+    });
+    return specs;
+  }();
+  return all;
+}
+
+/// Items need no escapes, so a list of ten thousand is written without a tree.
+template <typename Item>
+void append_list(std::string& text, const std::vector<Item>& items, std::size_t most) {
+  text += '[';
+  for (const Item& item : std::span(items).first(std::min(items.size(), most))) {
     if (text.back() != '[') text += ',';
-    text.append("\"").append(address.to_string()).append("\"");
+    text.append("\"").append(item.to_string()).append("\"");
   }
-  return text += ']';
+  text += ']';
+}
+
+template <typename Item>
+void append_member(std::string& text, std::string_view key, const std::vector<Item>& items,
+                   std::size_t most) {
+  text.append(",\"").append(key).append("\":");
+  append_list(text, items, most);
 }
 
 std::string state_members(const State& state) {
-  return R"({"addresses":)" + list_text(state.addresses, kMostTapAddresses) + R"(,"forwarding":)" +
-         (state.forwarding ? "true" : "false") + (state.ended ? R"(,"ended":true)" : "");
+  std::string text = R"({"addresses":)";
+  append_list(text, state.addresses, kMostTapAddresses);
+  return text.append(R"(,"forwarding":)")
+      .append(state.forwarding ? "true" : "false")
+      .append(state.ended ? R"(,"ended":true)" : "");
 }
 
 std::string text_of(const json& object) {
@@ -44,8 +65,7 @@ Error unreadable(std::string_view text, std::size_t most_bytes) {
   if (text.size() > most_bytes) {
     return Error{"the message is longer than " + std::to_string(most_bytes) + " bytes"};
   }
-  return Error{
-      "the message is not a JSON object, is nested too deeply, or lists too many addresses"};
+  return Error{"the message is not a JSON object, is nested too deeply, or lists too many items"};
 }
 
 Error missing(std::string_view type, std::string_view members) {
@@ -56,7 +76,7 @@ Error missing(std::string_view type, std::string_view members) {
 Result<State> read_state(MemberReader& reader, std::string_view type) {
   const auto forwarding = reader.flag("forwarding");
   const auto ended = reader.flag("ended");
-  auto addresses = reader.list("addresses");
+  auto addresses = reader.list<net::IpAddress>("addresses");
   if (!forwarding || !addresses || (!ended && reader.has("ended"))) {
     return missing(type,
                    "\"addresses\", a list of IP addresses, and \"forwarding\", true or false, and "
@@ -70,46 +90,78 @@ Result<TapMessage> read_hello(MemberReader& reader) {
     return Error{"this registry speaks version " + std::to_string(kProtocolVersion) +
                  " of the protocol"};
   }
+  const auto rules = reader.number("rules");
+  if (!rules && reader.has("rules")) return Error{"\"rules\" of a hello is a number"};
   auto state = read_state(reader, "hello");
   if (!state) return state.error();
-  return TapMessage(Hello{std::move(*state)});
+  return TapMessage(Hello{std::move(*state), rules.value_or(1)});
+}
+
+/// Moves the list out, if it is present. Returns false if it is malformed.
+template <typename Item>
+bool take_list(MemberReader& reader, std::string_view key, std::vector<Item>& to) {
+  auto list = reader.list<Item>(key);
+  if (!list) return !reader.has_list(key);
+  to = std::move(*list);
+  return true;
 }
 
 Result<Message> read_snapshot(MemberReader& reader) {
   const auto version = reader.number("version");
-  auto taps = reader.list("taps");
-  auto services = reader.list("services");
-  if (!version || !taps || (!services && reader.has_list("services"))) {
+  Snapshot snapshot{.version = version.value_or(0),
+                    .knows_services = reader.has_list("services"),
+                    .rules = reader.has_list("older") ? 2U : 1U};
+  bool good = version && reader.has_list("taps");
+  for_each_list([&](const auto& list) {
+    auto& items = snapshot.lists.*list.member;
+    good = take_list(reader, list.name, items) && good;
+    if (!list.known_to(snapshot)) items.clear();
+  });
+  if (!good) {
     return missing("snapshot",
-                   "\"version\", a number, and \"taps\", a list of IP addresses, and "
-                   "takes \"services\", another one");
+                   "\"version\", a number, and \"taps\", a list of IP addresses, and takes more "
+                   "lists, of IP addresses or of texts like \"10.1.2.3:80/tcp\"");
   }
-  return Message(Snapshot{*version, std::move(*taps), std::move(services)});
+  return Message(std::move(snapshot));
 }
 
 Result<Message> read_change(MemberReader& reader) {
   const auto from = reader.number("from");
   const auto version = reader.number("version");
-  auto add = reader.list("add");
-  auto remove = reader.list("remove");
-  auto add_services = reader.list("add_services");
-  auto remove_services = reader.list("remove_services");
-  if (!from || !version || !add || !remove || (!add_services && reader.has_list("add_services")) ||
-      (!remove_services && reader.has_list("remove_services"))) {
+  Change change{.from = from.value_or(0), .version = version.value_or(0)};
+  bool good = from && version && reader.has_list("add") && reader.has_list("remove");
+  for_each_list([&](const auto& list) {
+    good = take_list(reader, list.add, change.add.*list.member) && good;
+    good = take_list(reader, list.remove, change.remove.*list.member) && good;
+  });
+  if (!good) {
     return missing("change",
-                   "\"from\" and \"version\", numbers, and \"add\" and \"remove\", lists "
-                   "of IP addresses, and takes two more for Services");
+                   "\"from\" and \"version\", numbers, and \"add\" and \"remove\", lists of IP "
+                   "addresses, and takes more lists, of IP addresses or of texts like "
+                   "\"10.1.2.3:80/tcp\"");
   }
-  return Message(Change{*from, *version, std::move(*add), std::move(*remove),
-                        std::move(add_services).value_or(Addresses()),
-                        std::move(remove_services).value_or(Addresses())});
+  return Message(std::move(change));
+}
+
+/// Up to which ListInfo::left_out the lists are left out, so that the others fit.
+unsigned left_out_of(const Snapshot& snapshot) {
+  static_assert(2 * kMostListedAddresses + kMostNodes + kMostServerPorts <= kMostMessageItems,
+                "the lists that are never left out fit");
+  for (unsigned last = 0;; ++last) {
+    std::size_t together = 0;
+    for_each_list([&](const auto& list) {
+      const bool stays = list.left_out == 0 || list.left_out > last;
+      if (stays) together += std::min((snapshot.lists.*list.member).size(), list.most);
+    });
+    if (together <= kMostMessageItems) return last;
+  }
 }
 
 }  // namespace
 
 std::string encode(const Hello& hello) {
   return state_members(hello.state) + R"(,"type":"hello","version":)" +
-         std::to_string(kProtocolVersion) + "}";
+         std::to_string(kProtocolVersion) + R"(,"rules":)" + std::to_string(hello.rules) + "}";
 }
 
 std::string encode(const State& state) { return state_members(state) + R"(,"type":"state"})"; }
@@ -117,23 +169,26 @@ std::string encode(const State& state) { return state_members(state) + R"(,"type
 std::string encode(const Resync&) { return R"({"type":"resync"})"; }
 
 std::string encode(const Snapshot& snapshot) {
-  std::string text = R"({"type":"snapshot","version":)" + std::to_string(snapshot.version) +
-                     R"(,"taps":)" + list_text(snapshot.taps, kMostListedAddresses);
-  if (snapshot.services) {
-    text += R"(,"services":)" + list_text(*snapshot.services, kMostListedAddresses);
-  }
+  std::string text = R"({"type":"snapshot","version":)" + std::to_string(snapshot.version);
+  const unsigned left_out = left_out_of(snapshot);
+  for_each_list([&](const auto& list) {
+    if (!list.known_to(snapshot)) return;
+    const bool stays = list.left_out == 0 || list.left_out > left_out;
+    append_member(text, list.name, snapshot.lists.*list.member, stays ? list.most : 0);
+  });
   return text += '}';
 }
 
 std::string encode(const Change& change) {
   std::string text = R"({"type":"change","from":)" + std::to_string(change.from) +
-                     R"(,"version":)" + std::to_string(change.version) + R"(,"add":)" +
-                     list_text(change.add, kMostListedAddresses) + R"(,"remove":)" +
-                     list_text(change.remove, kMostListedAddresses);
-  if (!change.add_services.empty() || !change.remove_services.empty()) {
-    text += R"(,"add_services":)" + list_text(change.add_services, kMostListedAddresses) +
-            R"(,"remove_services":)" + list_text(change.remove_services, kMostListedAddresses);
-  }
+                     R"(,"version":)" + std::to_string(change.version);
+  for_each_list([&](const auto& list) {
+    const auto& add = change.add.*list.member;
+    const auto& remove = change.remove.*list.member;
+    const bool always = list.name == "taps";
+    if (always || !add.empty()) append_member(text, list.add, add, list.most);
+    if (always || !remove.empty()) append_member(text, list.remove, remove, list.most);
+  });
   return text += '}';
 }
 
@@ -147,16 +202,18 @@ std::string encode(const Refused& refused) {
 
 bool fits(const Change& change) {
   std::size_t together = 0;
-  for (const Addresses* list :
-       {&change.add, &change.remove, &change.add_services, &change.remove_services}) {
-    if (list->size() > kMostListedAddresses) return false;
-    together += list->size();
-  }
-  return together <= kMostMessageAddresses;
+  bool each = true;
+  for_each_list([&](const auto& list) {
+    for (const auto* items : {&(change.add.*list.member), &(change.remove.*list.member)}) {
+      each = each && items->size() <= list.most;
+      together += items->size();
+    }
+  });
+  return each && together <= kMostMessageItems;
 }
 
 Result<TapMessage> decode_tap_message(std::string_view text) {
-  MemberReader reader(kOfTaps);
+  MemberReader reader(kTapLists, kMostTapAddresses);
   if (text.size() > kMostTapMessageBytes || !reader.read(text)) {
     return unreadable(text, kMostTapMessageBytes);
   }
@@ -171,7 +228,7 @@ Result<TapMessage> decode_tap_message(std::string_view text) {
 }
 
 Result<Message> decode_registry_message(std::string_view text) {
-  MemberReader reader(kOfTheRegistry);
+  MemberReader reader(registry_lists(), kMostMessageItems);
   if (text.size() > kMostRegistryMessageBytes || !reader.read(text)) {
     return unreadable(text, kMostRegistryMessageBytes);
   }

@@ -17,7 +17,9 @@ std::string encode(const Resync& resync);
 
 // For the registry.
 
-/// Addresses beyond kMostListedAddresses are left out of either list.
+/// Items beyond the limit of their list are left out. If all lists together are too long, some are
+/// sent empty; see kMostMessageItems. Lists that a registry with these `rules` and `knows_services`
+/// does not know are absent.
 std::string encode(const Snapshot& snapshot);
 /// `change` must satisfy fits().
 std::string encode(const Change& change);
@@ -26,14 +28,17 @@ std::string encode(const Change& change);
 std::string encode(const CaBundle& bundle);
 std::string encode(const Refused& refused);
 
-/// Whether every list is within its limit. Send a snapshot instead of a larger change.
+/// Whether every list is within its limit, and all together are within theirs. Send a snapshot
+/// instead of a larger change.
 bool fits(const Change& change);
 
 /// Decodes a message of a tap. Errors, whose text may be sent to the tap: longer than
 /// kMostTapMessageBytes, not a JSON object, nested too deeply, another version of the protocol, too
-/// many addresses, a member that is missing or of the wrong kind.
+/// many addresses, a member that is missing or of the wrong kind. Rules that are newer than kRules
+/// are no error.
 Result<TapMessage> decode_tap_message(std::string_view text);
-/// Decodes a message of the registry. Errors are alike.
+/// Decodes a message of the registry. Errors are alike. A snapshot has rules 2 if it has "older",
+/// and knows Services if it has "services"; lists that its registry then does not know are empty.
 Result<Message> decode_registry_message(std::string_view text);
 
 }  // namespace sidetap::registry

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 namespace sidetap::registry {
 namespace {
 
 using namespace std::string_view_literals;
-constexpr std::array kScalars{"type"sv,  "version"sv, "from"sv,  "forwarding"sv,
-                              "ended"sv, "bundle"sv,  "reason"sv};
+constexpr std::array kScalars{"type"sv,       "version"sv, "rules"sv,  "from"sv,
+                              "forwarding"sv, "ended"sv,   "bundle"sv, "reason"sv};
 
 template <typename Items>
 auto find(Items& items, std::string_view key) -> decltype(items.data()) {
@@ -20,9 +21,29 @@ auto find(Items& items, std::string_view key) -> decltype(items.data()) {
 
 }  // namespace
 
-MemberReader::MemberReader(const ListLimits& limits) : limits_(limits) {
+MemberReader::List::List(const ListSpec& spec) : key(spec.key), most(spec.most) {
+  if (spec.of_transport_addresses) items = TransportAddresses();
+}
+
+bool MemberReader::List::take(std::string_view text) {
+  const auto read_into = [text](auto& all) {
+    using Item = typename std::decay_t<decltype(all)>::value_type;
+    const auto item = Item::parse(text);
+    if (!item) return false;
+    all.push_back(*item);
+    return true;
+  };
+  return std::visit(read_into, items);
+}
+
+std::size_t MemberReader::List::size() const {
+  return std::visit([](const auto& all) { return all.size(); }, items);
+}
+
+MemberReader::MemberReader(std::span<const ListSpec> lists, std::size_t most_together)
+    : specs_(lists), most_together_(most_together) {
   for (const std::string_view key : kScalars) scalars_.push_back({.key = key});
-  for (const std::string_view key : limits.keys) lists_.push_back({.key = key});
+  for (const ListSpec& spec : lists) lists_.emplace_back(spec);
 }
 
 bool MemberReader::read(std::string_view text) { return nlohmann::json::sax_parse(text, this); }
@@ -43,11 +64,17 @@ std::optional<std::uint64_t> MemberReader::number(std::string_view key) {
 }
 std::optional<bool> MemberReader::flag(std::string_view key) { return value_of<bool>(key); }
 
-std::optional<Addresses> MemberReader::list(std::string_view key) {
+template <typename Item>
+std::optional<std::vector<Item>> MemberReader::list(std::string_view key) {
   List* const found = find(lists_, key);
   if (found == nullptr || !found->good) return std::nullopt;
-  return std::move(found->addresses);
+  auto* const items = std::get_if<std::vector<Item>>(&found->items);
+  if (items == nullptr) return std::nullopt;
+  return std::move(*items);
 }
+template std::optional<Addresses> MemberReader::list<net::IpAddress>(std::string_view);
+template std::optional<TransportAddresses> MemberReader::list<net::TransportAddress>(
+    std::string_view);
 
 bool MemberReader::has(std::string_view key) const {
   const Scalar* const found = find(scalars_, key);
@@ -72,10 +99,8 @@ bool MemberReader::number_unsigned(std::uint64_t value) {
 bool MemberReader::string(std::string& value) {
   if (depth_ == 1 && scalar_ != nullptr) scalar_->value = std::move(value);
   if (depth_ != 2 || list_ == nullptr || !list_->good) return depth_ > 0;
-  const auto address = net::IpAddress::parse(value);
-  if (!address) return scalar();
-  list_->addresses.push_back(*address);
-  return list_->addresses.size() <= limits_.most_each && ++addresses_ <= limits_.most_together;
+  if (!list_->take(value)) return scalar();
+  return list_->size() <= list_->most && ++items_ <= most_together_;
 }
 
 bool MemberReader::key(std::string& name) {
@@ -83,7 +108,10 @@ bool MemberReader::key(std::string& name) {
   scalar_ = find(scalars_, name);
   list_ = find(lists_, name);
   if (scalar_ != nullptr) *scalar_ = Scalar{.key = scalar_->key, .there = true};
-  if (list_ != nullptr) *list_ = List{.key = list_->key, .there = true};
+  if (list_ != nullptr) {
+    *list_ = List(specs_[static_cast<std::size_t>(list_ - lists_.data())]);
+    list_->there = true;
+  }
   return true;
 }
 
@@ -93,7 +121,7 @@ bool MemberReader::start_array(std::size_t) {
   return enter();
 }
 
-/// An element that is not an address makes its list invalid.
+/// An element that is not an item of its list makes the list invalid.
 bool MemberReader::scalar() {
   if (depth_ == 2 && list_ != nullptr) list_->good = false;
   return depth_ > 0;

@@ -17,16 +17,18 @@
 
 namespace sidetap::registry {
 
-/// The lists of addresses that a role sends, and their limits.
-struct ListLimits {
-  std::span<const std::string_view> keys;
-  std::size_t most_each;
-  std::size_t most_together;
+/// A list that a role sends.
+struct ListSpec {
+  std::string_view key;
+  std::size_t most;
+  bool of_transport_addresses = false;  ///< Otherwise of addresses.
 };
 
 class MemberReader {
  public:
-  explicit MemberReader(const ListLimits& limits);
+  /// Reads these lists, of which all together have at most `most_together` items. The keys must
+  /// outlive this object.
+  MemberReader(std::span<const ListSpec> lists, std::size_t most_together);
 
   /// Call it once per reader. Returns false if `text` is not a JSON object, is nested too deeply,
   /// or holds a list that is too long.
@@ -36,8 +38,10 @@ class MemberReader {
   std::optional<std::string> text(std::string_view key);
   std::optional<std::uint64_t> number(std::string_view key);
   std::optional<bool> flag(std::string_view key);
-  /// Also nothing if an element is not an address. Moves the list out.
-  std::optional<Addresses> list(std::string_view key);
+  /// Also nothing if an element is not an Item: net::IpAddress or net::TransportAddress, as in the
+  /// list's ListSpec. Moves the list out.
+  template <typename Item>
+  std::optional<std::vector<Item>> list(std::string_view key);
   /// Whether the scalar member is present, of any kind.
   bool has(std::string_view key) const;
   /// Whether the list is present, of any kind.
@@ -67,9 +71,15 @@ class MemberReader {
     bool there = false;
   };
   struct List {
+    explicit List(const ListSpec& spec);
+    /// Returns false if the text is not an item of this list.
+    bool take(std::string_view text);
+    std::size_t size() const;
+
     std::string_view key;
-    Addresses addresses{};
-    bool there = false, good = false;  // good: an array of addresses only
+    std::size_t most;
+    std::variant<Addresses, TransportAddresses> items{};
+    bool there = false, good = false;  // good: an array of such items only
   };
 
   bool scalar();
@@ -78,11 +88,12 @@ class MemberReader {
   template <typename Value>
   std::optional<Value> value_of(std::string_view key);
 
-  const ListLimits limits_;
+  const std::span<const ListSpec> specs_;
+  const std::size_t most_together_;
   std::vector<Scalar> scalars_;
-  std::vector<List> lists_;
+  std::vector<List> lists_;  // as specs_
   std::size_t depth_ = 0;
-  std::size_t addresses_ = 0;
+  std::size_t items_ = 0;
   Scalar* scalar_ = nullptr;  // the member that is being read, where it is of interest
   List* list_ = nullptr;
 };

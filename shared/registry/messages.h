@@ -27,7 +27,7 @@
 //    "add_services":[],"remove_services":["10.96.0.10"],"add_client_owned":["10.1.2.4:8080/tcp"]}
 //       The difference between version `from` and `version`. "add" and "remove" are of "taps"; each
 //       other list NAME has "add_NAME" and "remove_NAME", absent if empty. A tap that does not have
-//       `from` applies only the removals and requests a snapshot.
+//       `from` applies only what makes it own more packets, and requests a snapshot.
 //   {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
 //       The CAs of the registry's certificates, for future connections.
 //   {"type":"refused","reason":"the token is not this pod's"}
@@ -81,6 +81,7 @@ inline constexpr std::size_t kMostServerPorts = 20'000;
 /// `front_ends`, then `client_owned`, then `services`, each as a whole.
 inline constexpr std::size_t kMostMessageItems = 300'000;
 inline constexpr std::size_t kMostTapMessageBytes = 16u << 10;
+/// A tap that applies rules 1 accepts 9 MiB.
 inline constexpr std::size_t kMostRegistryMessageBytes = 17u << 20;
 /// Levels of nested objects and arrays, including the message itself. These messages need 2.
 inline constexpr std::size_t kMostDepth = 128;
