@@ -174,7 +174,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     const std::function<std::string()> hello = [this, &ca] {
       trust.worked(ca);
       vouched = vouched || forwarding();
-      return encode(Hello{state()});
+      return encode(Hello{state(), kRules});
     };
     const std::function<bool(Message)> on_message = [this, &replica](Message message) {
       return std::visit([&](auto& said) { return receive(replica, said); }, message);
@@ -264,6 +264,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       metrics->gauge(kPeersMetric).Set(static_cast<double>(now->tapped.size()));
       metrics->gauge(kTappedServicesMetric)
           .Set(now->services ? static_cast<double>(now->services->size()) : 0);
+      metrics->gauge(kClientOwnedMetric).Set(static_cast<double>(now->client_owned.size()));
+      metrics->gauge(kOlderPeersMetric).Set(static_cast<double>(now->older.size()));
     }
     if (callbacks.on_peers) callbacks.on_peers(now);
   }

@@ -3,7 +3,8 @@
 //
 // Keeps one WebSocket over TLS to every address that the registry's name resolves to, and
 // reconnects when one ends. Peers that no replica lists count as untapped: this tap then owns their
-// packets, which may duplicate packets but never loses one.
+// packets, which may duplicate packets but never loses one. Tells each replica which ownership
+// rules this tap applies.
 #pragma once
 
 #include <chrono>
@@ -43,7 +44,8 @@ struct ClientConfig {
   bool ends_last = false;
   /// A replica that sends nothing for this long, not even a pong, counts as gone.
   std::chrono::milliseconds silence = kSilence;
-  /// A peer counts as tapped once it has been listed for this long; see Settling.
+  /// How long a change that makes this tap leave packets to its peers must stand before it counts;
+  /// see SettledPeers.
   std::chrono::milliseconds settling{250};
   /// How long leave() waits after the last replica has removed this tap, because other taps learn
   /// of it later.

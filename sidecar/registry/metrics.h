@@ -15,6 +15,14 @@ inline const telemetry::MetricSpec kTappedServicesMetric{
     "sidetap_registry_tapped_services", telemetry::MetricType::kGauge,
     "Services whose views are dropped, since all their backends are tapped by the word of the "
     "registry; 0 where it does not tell."};
+inline const telemetry::MetricSpec kClientOwnedMetric{
+    "sidetap_registry_client_owned_endpoints", telemetry::MetricType::kGauge,
+    "Endpoints of partly tapped Services by the word of the registry: of their packets, the tap of "
+    "a tapped client keeps both directions."};
+inline const telemetry::MetricSpec kOlderPeersMetric{
+    "sidetap_registry_older_peers", telemetry::MetricType::kGauge,
+    "Addresses among sidetap_registry_peers to which this tap applies older rules of ownership, "
+    "since their taps, or all replicas that list them, know no newer ones."};
 inline const telemetry::MetricSpec kResyncsMetric{
     "sidetap_registry_resyncs_total", telemetry::MetricType::kCounter,
     "Snapshots requested because a change was missed."};
