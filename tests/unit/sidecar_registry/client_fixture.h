@@ -24,9 +24,9 @@
 #include "shared/registry/codec.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/registry/client.h"
-#include "tests/support/addresses.h"
 #include "tests/support/certificates.h"
 #include "tests/unit/sidecar_registry/fake_registry.h"
+#include "tests/unit/sidecar_registry/words.h"
 
 namespace sidetap::registry {
 
@@ -93,6 +93,10 @@ class RegistryClient : public testing::Test {
                   .wait_for(std::chrono::seconds(20)),
               std::future_status::ready);
   }
+  /// What the tap says first, on each connection.
+  static std::string hello(bool forwarding) {
+    return encode(Hello{{Addresses{ip("10.1.2.3")}, forwarding}, kRules});
+  }
   void forward() {
     on_thread([this] { client_->set_own({{ip("10.1.2.3")}, {ip("10.1.2.3")}}); });
   }
@@ -109,7 +113,7 @@ class RegistryClient : public testing::Test {
                                     const std::optional<Addresses>& services = std::nullopt) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
-      return peers_ == Peers{tapped, services};
+      return peers_ && peers_->tapped == tapped && peers_->services == services;
     });
   }
   unsigned first_words() {

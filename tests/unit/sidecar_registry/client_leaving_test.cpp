@@ -31,7 +31,7 @@ TEST_F(RegistryClient, ATapThatEndsLastSaysThatItsPodHasEnded) {
   ClientConfig with = config();
   with.ends_last = true;
   ASSERT_TRUE(start(with));
-  EXPECT_EQ(registry_.receive(), encode(Hello{{Addresses{ip("10.1.2.3")}, false}}));
+  EXPECT_EQ(registry_.receive(), hello(false));
   forward();
   EXPECT_EQ(registry_.receive(), encode(State{Addresses{ip("10.1.2.3")}, true}));
   auto left = asio::co_spawn(context_, client_->leave(std::chrono::hours(1)), asio::use_future);

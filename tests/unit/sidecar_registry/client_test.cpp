@@ -20,7 +20,7 @@ using testing::HasSubstr;
 TEST_F(RegistryClient, SaysHelloWithItsTokenAndLearnsItsPeers) {
   ASSERT_TRUE(start(config()));
   EXPECT_TRUE(wait_for_peers({})) << "nobody is tapped until a replica says so";
-  EXPECT_EQ(registry_.receive(), encode(Hello{{Addresses{ip("10.1.2.3")}, false}}));
+  EXPECT_EQ(registry_.receive(), hello(false));
   EXPECT_EQ(registry_.authorization(), "Bearer first");
   EXPECT_EQ(registry_.target(), "/v1/taps");
   registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2","10.0.0.1"]})");
@@ -43,6 +43,41 @@ TEST_F(RegistryClient, LearnsOfWhichServicesEveryBackendIsTapped) {
   EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")}, Addresses{ip("10.96.0.2")}));
   registry_.send(R"({"type":"snapshot","version":3,"taps":["10.0.0.2"]})");
   EXPECT_TRUE(wait_for_peers({ip("10.0.0.2")})) << "a registry that no longer tells";
+}
+
+TEST_F(RegistryClient, LearnsTheListsOfRulesTwo) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  Lists lists;
+  lists.taps = {ip("10.0.0.2"), ip("10.0.0.3")};
+  lists.older = {ip("10.0.0.3")};
+  lists.nodes = {ip("172.18.0.2")};
+  lists.client_owned = {endpoint("10.0.0.2:80/tcp"), endpoint("10.1.2.3:80/tcp")};
+  lists.server_ports = {endpoint("0.0.0.0:80/tcp")};
+  lists.front_ends = {endpoint("0.0.0.0:30080/tcp")};
+  registry_.send(encode(snapshot(1, lists)));
+  Peers all;
+  all.tapped = lists.taps;
+  all.older = lists.older;
+  all.services = Addresses();
+  all.nodes = lists.nodes;
+  all.client_owned = lists.client_owned;
+  all.server_ports = lists.server_ports;
+  all.front_ends = lists.front_ends;
+  EXPECT_TRUE(wait([&] { return peers_ == all; }));
+  EXPECT_TRUE(wait_for_metric("sidetap_registry_client_owned_endpoints 2"));
+  EXPECT_TRUE(wait_for_metric("sidetap_registry_older_peers 1"));
+  registry_.send(R"({"type":"change","from":1,"version":2,"add":[],"remove":[],)"
+                 R"("remove_older":["10.0.0.3"],"remove_client_owned":["10.0.0.2:80/tcp"]})");
+  EXPECT_TRUE(wait([&] { return peers_->older.empty() && peers_->client_owned.size() == 1; }));
+}
+
+TEST_F(RegistryClient, AppliesRulesOneToThePeersOfAnOlderRegistry) {
+  ASSERT_TRUE(start(config()));
+  registry_.receive();
+  registry_.send(R"({"type":"snapshot","version":1,"taps":["10.0.0.2"],"services":[]})");
+  EXPECT_TRUE(wait([&] { return peers_ && peers_->older == Addresses{ip("10.0.0.2")}; }));
+  EXPECT_TRUE(wait_for_metric("sidetap_registry_older_peers 1"));
 }
 
 TEST_F(RegistryClient, TellsWhenItForwardsAndWhenItsAddressesChange) {
@@ -82,7 +117,7 @@ TEST_F(RegistryClient, DialsAgainWithTheTokenOfTheMomentAndSaysWhatHoldsThen) {
   registry_.receive();
   folder_.write("token", "renewed");
   registry_.cut();
-  EXPECT_EQ(registry_.receive(), encode(Hello{{Addresses{ip("10.1.2.3")}, true}}));
+  EXPECT_EQ(registry_.receive(), hello(true));
   EXPECT_EQ(registry_.authorization(), "Bearer renewed");
 }
 

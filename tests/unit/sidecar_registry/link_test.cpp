@@ -28,9 +28,9 @@ TEST_F(RegistryClient, ASilentReplicaWasHeardOfWhenItsLastByteCame) {
   const session::Exclude exclude = [](const capture::OwnEndpoint&) {
     return std::chrono::milliseconds();
   };
-  const std::function<std::string()> hello = [] { return encode(Hello{{Addresses(), false}}); };
+  const std::function<std::string()> say_hello = [] { return encode(Hello{}); };
   const std::function<bool(Message)> on_message = [](Message) { return true; };
-  auto ended = asio::co_spawn(context_, link->run(ca_.certificate, exclude, hello, on_message),
+  auto ended = asio::co_spawn(context_, link->run(ca_.certificate, exclude, say_hello, on_message),
                               asio::use_future);
   thread_ = std::thread([this] { context_.run(); });
   EXPECT_TRUE(registry_.receive());
@@ -50,10 +50,10 @@ TEST_F(RegistryClient, ACertificateOfAnotherCaNamesTheRemedy) {
   const session::Exclude exclude = [](const capture::OwnEndpoint&) {
     return std::chrono::milliseconds();
   };
-  const std::function<std::string()> hello = [] { return encode(Hello{}); };
+  const std::function<std::string()> say_hello = [] { return encode(Hello{}); };
   const std::function<bool(Message)> on_message = [](Message) { return true; };
-  auto ended =
-      asio::co_spawn(context_, link->run(foreign, exclude, hello, on_message), asio::use_future);
+  auto ended = asio::co_spawn(context_, link->run(foreign, exclude, say_hello, on_message),
+                              asio::use_future);
   thread_ = std::thread([this] { context_.run(); });
   const LinkEnd end = ended.get();
   EXPECT_EQ(end.kind, "handshake");

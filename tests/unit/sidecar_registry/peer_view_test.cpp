@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/support/addresses.h"
+#include "tests/unit/sidecar_registry/words.h"
 
 namespace sidetap::registry {
 namespace {
@@ -20,60 +20,62 @@ class PeerViewTest : public testing::Test {
   static PeerView::Time at(int seconds) {
     return PeerView::Time() + std::chrono::hours(1) + std::chrono::seconds(seconds);
   }
+  const Addresses& peers() const { return *view_.lists().taps; }
   PeerView view_{std::chrono::seconds(15)};
 };
 
 TEST_F(PeerViewTest, NobodyIsTappedUntilAReplicaSaysSo) {
-  EXPECT_THAT(view_.peers(), IsEmpty());
+  EXPECT_THAT(peers(), IsEmpty());
   EXPECT_FALSE(view_.deadline());
-  EXPECT_FALSE(view_.apply("a", Change{0, 1, {host(1)}, {}}));
-  EXPECT_THAT(view_.peers(), IsEmpty());
+  EXPECT_FALSE(view_.apply("a", Change{0, 1, {.taps = {host(1)}}, {}}));
+  EXPECT_THAT(peers(), IsEmpty());
 }
 
 TEST_F(PeerViewTest, TheUnionOverTheReplicasCounts) {
-  view_.apply("a", Snapshot{1, {host(3), host(1), host(3)}});
-  view_.apply("b", Snapshot{9, {host(2), host(3)}});
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(2), host(3)));
-  EXPECT_TRUE(view_.apply("a", Change{1, 2, {}, {host(3)}}));
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(2), host(3)));
-  EXPECT_TRUE(view_.apply("b", Change{9, 12, {}, {host(3)}}));
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(2)));
+  view_.apply("a", first_rules(1, {host(3), host(1), host(3)}));
+  view_.apply("b", first_rules(9, {host(2), host(3)}));
+  EXPECT_THAT(peers(), ElementsAre(host(1), host(2), host(3)));
+  EXPECT_TRUE(view_.apply("a", Change{1, 2, {}, {.taps = {host(3)}}}));
+  EXPECT_THAT(peers(), ElementsAre(host(1), host(2), host(3)));
+  EXPECT_TRUE(view_.apply("b", Change{9, 12, {}, {.taps = {host(3)}}}));
+  EXPECT_THAT(peers(), ElementsAre(host(1), host(2)));
 }
 
 TEST_F(PeerViewTest, AfterAGapOnlyRemovalsCountUntilTheNextSnapshot) {
-  view_.apply("a", Snapshot{1, {host(1), host(2)}});
-  EXPECT_FALSE(view_.apply("a", Change{5, 6, {host(3)}, {host(2)}}));
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
-  EXPECT_FALSE(view_.apply("a", Change{1, 2, {host(4)}, {}})) << "what came between is unknown";
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
-  view_.apply("a", Snapshot{6, {host(1), host(3)}});
-  EXPECT_TRUE(view_.apply("a", Change{6, 7, {host(5)}, {}}));
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1), host(3), host(5)));
+  view_.apply("a", first_rules(1, {host(1), host(2)}));
+  EXPECT_FALSE(view_.apply("a", Change{5, 6, {.taps = {host(3)}}, {.taps = {host(2)}}}));
+  EXPECT_THAT(peers(), ElementsAre(host(1)));
+  EXPECT_FALSE(view_.apply("a", Change{1, 2, {.taps = {host(4)}}, {}}))
+      << "what came between is unknown";
+  EXPECT_THAT(peers(), ElementsAre(host(1)));
+  view_.apply("a", first_rules(6, {host(1), host(3)}));
+  EXPECT_TRUE(view_.apply("a", Change{6, 7, {.taps = {host(5)}}, {}}));
+  EXPECT_THAT(peers(), ElementsAre(host(1), host(3), host(5)));
 }
 
 TEST_F(PeerViewTest, WhatAReplicaSaidEndsWithItsConnectionWhileAnotherAnswers) {
-  view_.apply("a", Snapshot{1, {host(1)}});
-  view_.apply("b", Snapshot{1, {host(2)}});
+  view_.apply("a", first_rules(1, {host(1)}));
+  view_.apply("b", first_rules(1, {host(2)}));
   view_.lost("a", at(0));
-  EXPECT_THAT(view_.peers(), ElementsAre(host(2)));
+  EXPECT_THAT(peers(), ElementsAre(host(2)));
   EXPECT_FALSE(view_.deadline());
 }
 
 TEST_F(PeerViewTest, TheLastWordHoldsForTheGraceAndThenNobodyIsTapped) {
-  view_.apply("a", Snapshot{1, {host(1)}});
+  view_.apply("a", first_rules(1, {host(1)}));
   view_.lost("a", at(0));
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
+  EXPECT_THAT(peers(), ElementsAre(host(1)));
   EXPECT_EQ(view_.deadline(), at(15));
   EXPECT_FALSE(view_.expire(at(14)));
-  EXPECT_THAT(view_.peers(), ElementsAre(host(1)));
+  EXPECT_THAT(peers(), ElementsAre(host(1)));
   EXPECT_TRUE(view_.expire(at(15)));
-  EXPECT_THAT(view_.peers(), IsEmpty());
+  EXPECT_THAT(peers(), IsEmpty());
   EXPECT_FALSE(view_.deadline());
   EXPECT_FALSE(view_.expire(at(99)));
 }
 
 TEST_F(PeerViewTest, FailedAttemptsDoNotProlongTheGrace) {
-  view_.apply("a", Snapshot{1, {host(1)}});
+  view_.apply("a", first_rules(1, {host(1)}));
   view_.lost("a", at(0));
   view_.lost("a", at(5));
   view_.lost("b", at(9));
@@ -81,52 +83,28 @@ TEST_F(PeerViewTest, FailedAttemptsDoNotProlongTheGrace) {
 }
 
 TEST_F(PeerViewTest, TheGraceBeginsWithTheLastByteAndNotWhenTheLossIsNoticed) {
-  view_.apply("a", Snapshot{1, {host(1)}});
-  view_.apply("b", Snapshot{1, {host(2)}});
+  view_.apply("a", first_rules(1, {host(1)}));
+  view_.apply("b", first_rules(1, {host(2)}));
   view_.lost("a", at(6));
   view_.lost("b", at(2));
   EXPECT_EQ(view_.deadline(), at(17)) << "its word is as old as its last byte";
 }
 
 TEST_F(PeerViewTest, TheFirstAnswerReplacesTheLastWord) {
-  view_.apply("a", Snapshot{1, {host(1), host(2)}});
+  view_.apply("a", first_rules(1, {host(1), host(2)}));
   view_.lost("a", at(0));
-  view_.apply("b", Snapshot{1, {host(2)}});
-  EXPECT_THAT(view_.peers(), ElementsAre(host(2)));
+  view_.apply("b", first_rules(1, {host(2)}));
+  EXPECT_THAT(peers(), ElementsAre(host(2)));
   EXPECT_FALSE(view_.deadline());
 }
 
 TEST_F(PeerViewTest, TellsWhetherATapIsStillListed) {
   const std::vector<net::IpAddress> own = {host(1), host(2)};
   EXPECT_FALSE(view_.lists_any(own));
-  view_.apply("a", Snapshot{1, {host(2), host(3)}});
+  view_.apply("a", first_rules(1, {host(2), host(3)}));
   EXPECT_TRUE(view_.lists_any(own));
-  view_.apply("a", Change{1, 2, {}, {host(2)}});
+  view_.apply("a", Change{1, 2, {}, {.taps = {host(2)}}});
   EXPECT_FALSE(view_.lists_any(own));
-}
-
-TEST_F(PeerViewTest, AServiceCountsWhenEveryReplicaThatAnswersSaysSo) {
-  using Addresses = std::vector<net::IpAddress>;
-  EXPECT_EQ(view_.services(), std::nullopt);
-  view_.apply("a", Snapshot{1, {}, Addresses{host(8), host(9), host(8)}});
-  EXPECT_EQ(view_.services(), (Addresses{host(8), host(9)}));
-  view_.apply("b", Snapshot{1, {}, Addresses{host(7), host(9)}});
-  EXPECT_EQ(view_.services(), Addresses{host(9)});
-  EXPECT_TRUE(view_.apply("a", Change{1, 2, {}, {}, {host(7)}, {host(9)}}));
-  EXPECT_EQ(view_.services(), Addresses{host(7)});
-  // After a gap what is taken out counts, and what is added does not.
-  EXPECT_FALSE(view_.apply("b", Change{5, 6, {}, {}, {host(8)}, {host(7)}}));
-  EXPECT_EQ(view_.services(), Addresses{});
-  view_.apply("b", Snapshot{7, {}, std::nullopt});
-  EXPECT_EQ(view_.services(), Addresses{}) << "one that does not tell keeps every view";
-  view_.lost("b", at(0));
-  EXPECT_EQ(view_.services(), (Addresses{host(7), host(8)}));
-  view_.lost("a", at(0));
-  EXPECT_EQ(view_.services(), (Addresses{host(7), host(8)})) << "the last word holds";
-  EXPECT_TRUE(view_.expire(at(15)));
-  EXPECT_EQ(view_.services(), std::nullopt);
-  view_.apply("a", Snapshot{1, {}, std::nullopt});
-  EXPECT_EQ(view_.services(), std::nullopt) << "nobody tells";
 }
 
 // Against a plain model, over random histories.
@@ -144,7 +122,7 @@ TEST_F(PeerViewTest, NeverHoldsAPeerThatNoAnsweringReplicaVouchesFor) {
     const auto kind = random() % 10;
     if (kind == 0) {
       const auto taps = some();
-      view_.apply(replica, Snapshot{++versions[replica], taps});
+      view_.apply(replica, first_rules(++versions[replica], taps));
       truth[replica] = {taps.begin(), taps.end()};
     } else if (kind == 1 && truth.size() > 1) {
       view_.lost(replica, at(step));
@@ -153,13 +131,14 @@ TEST_F(PeerViewTest, NeverHoldsAPeerThatNoAnsweringReplicaVouchesFor) {
       const auto add = some();
       const auto remove = some();
       const auto from = versions[replica]++;
-      ASSERT_TRUE(view_.apply(replica, Change{from, versions[replica], add, remove}));
+      ASSERT_TRUE(
+          view_.apply(replica, Change{from, versions[replica], {.taps = add}, {.taps = remove}}));
       for (const auto& address : remove) truth[replica].erase(address);
       truth[replica].insert(add.begin(), add.end());
     }
     std::set<net::IpAddress> all;
     for (const auto& [name, taps] : truth) all.insert(taps.begin(), taps.end());
-    ASSERT_EQ(view_.peers(), std::vector<net::IpAddress>(all.begin(), all.end())) << step;
+    ASSERT_EQ(peers(), std::vector<net::IpAddress>(all.begin(), all.end())) << step;
   }
 }
 
