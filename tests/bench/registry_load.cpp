@@ -102,7 +102,7 @@ class Load {
   std::size_t replicas() const { return options_.ports.size(); }
 
   static std::string text(const char* type, std::size_t tap, bool forwarding) {
-    return std::string(R"({"type":")") + type + R"(","version":1,"addresses":[")" +
+    return std::string(R"({"type":")") + type + R"(","version":1,"rules":2,"addresses":[")" +
            address_of(tap) + R"("],"forwarding":)" + (forwarding ? "true}" : "false}");
   }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "shared/registry/codec.h"
+#include "shared/registry/lists.h"
 
 namespace {
 
@@ -14,8 +15,14 @@ void require(bool holds) {
 }
 
 void check(const Snapshot& snapshot) {
-  require(snapshot.taps.size() <= kMostListedAddresses);
-  require(!snapshot.services || snapshot.services->size() <= kMostListedAddresses);
+  std::size_t together = 0;
+  for_each_list([&](const auto& list) {
+    const std::size_t items = (snapshot.lists.*list.member).size();
+    require(items <= list.most);
+    require(items == 0 || list.known_to(snapshot));
+    together += items;
+  });
+  require(together <= kMostMessageItems);
 }
 void check(const Change& change) { require(fits(change)); }
 void check(const CaBundle&) {}

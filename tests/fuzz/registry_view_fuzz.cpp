@@ -1,14 +1,19 @@
 // A hostile registry: any texts, one a line, as messages of two replicas in turn.
 //
-// For any input, the peers are ascending without repetitions, none counts that no replica listed,
-// and none counts when both replicas have been away for long.
+// For any input, the lists are ascending without repetitions, none holds what no replica listed,
+// what every replica must list is also what any lists, and nothing counts when both replicas have
+// been away for long. What has settled is part of that: every older peer is tapped.
 #include <algorithm>
 #include <cstdlib>
 #include <set>
+#include <string>
 #include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include "shared/registry/codec.h"
-#include "sidecar/registry/peer_view.h"
+#include "shared/registry/lists.h"
+#include "sidecar/registry/settled_peers.h"
 
 namespace {
 
@@ -19,13 +24,82 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
+template <typename Item>
+void require_ascending(const std::vector<Item>& list) {
+  require(std::is_sorted(list.begin(), list.end()));
+  require(std::adjacent_find(list.begin(), list.end()) == list.end());
+}
+
+template <typename Item>
+bool holds(const std::vector<Item>& all, const std::vector<Item>& some) {
+  return std::includes(all.begin(), all.end(), some.begin(), some.end());
+}
+
+/// All that was ever listed.
+struct Named {
+  std::set<net::IpAddress> addresses;
+  std::set<net::TransportAddress> endpoints;
+
+  void add(const Lists& lists) {
+    for_each_list([&](const auto& list) {
+      const auto& items = lists.*list.member;
+      if constexpr (std::decay_t<decltype(list)>::kOfTransportAddresses) {
+        endpoints.insert(items.begin(), items.end());
+      } else {
+        addresses.insert(items.begin(), items.end());
+      }
+    });
+  }
+  void require_all(const Addresses& list) const {
+    require_ascending(list);
+    for (const auto& item : list) require(addresses.contains(item));
+  }
+  void require_all(const TransportAddresses& list) const {
+    require_ascending(list);
+    for (const auto& item : list) require(endpoints.contains(item));
+  }
+};
+
+void check(const CombinedLists& lists, const Named& named) {
+  for (const auto& list : {lists.taps, lists.older, lists.services, lists.nodes}) {
+    named.require_all(*list);
+  }
+  for (const auto& list : {lists.client_owned_by_any, lists.client_owned_by_all, lists.server_ports,
+                           lists.front_ends}) {
+    named.require_all(*list);
+  }
+  require(holds(*lists.client_owned_by_any, *lists.client_owned_by_all));
+  require(lists.knows_services || lists.services->empty());
+}
+
+void check(const Peers& peers, const Named& named) {
+  for (const auto* list : {&peers.tapped, &peers.older, &peers.nodes}) named.require_all(*list);
+  for (const auto* list : {&peers.client_owned, &peers.server_ports, &peers.front_ends}) {
+    named.require_all(*list);
+  }
+  require(holds(peers.tapped, peers.older));
+}
+
+void require_nothing(const CombinedLists& lists) {
+  for (const auto& list : {lists.taps, lists.older, lists.services, lists.nodes}) {
+    require(list->empty());
+  }
+  for (const auto& list : {lists.client_owned_by_any, lists.client_owned_by_all, lists.server_ports,
+                           lists.front_ends}) {
+    require(list->empty());
+  }
+  require(!lists.knows_services);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   PeerView view(std::chrono::seconds(15));
-  std::set<net::IpAddress> named;
-  const PeerView::Time now = PeerView::Time() + std::chrono::hours(1);
+  SettledPeers settled(std::chrono::milliseconds(250));
+  const Addresses own{net::IpAddress::v4(0x0a000002)};
+  Named named;
+  PeerView::Time now = PeerView::Time() + std::chrono::hours(1);
   for (bool first = true; !rest.empty(); first = !first) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
@@ -34,24 +108,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!message) {
       view.lost(replica, now);
     } else if (auto* snapshot = std::get_if<Snapshot>(&*message)) {
-      named.insert(snapshot->taps.begin(), snapshot->taps.end());
+      named.add(snapshot->lists);
       view.apply(replica, std::move(*snapshot));
     } else if (const auto* change = std::get_if<Change>(&*message)) {
-      named.insert(change->add.begin(), change->add.end());
+      named.add(change->add);
       view.apply(replica, *change);
     }
-    const auto peers = view.peers();
-    require(std::is_sorted(peers.begin(), peers.end()));
-    require(std::adjacent_find(peers.begin(), peers.end()) == peers.end());
-    for (const auto& peer : peers) require(named.contains(peer));
-    if (const auto services = view.services()) {
-      require(std::is_sorted(services->begin(), services->end()));
-      require(std::adjacent_find(services->begin(), services->end()) == services->end());
-    }
+    check(view.lists(), named);
+    now += std::chrono::milliseconds(100);
+    settled.update(view, own, now);
+    check(*settled.now(), named);
   }
   view.lost("a", now);
   view.lost("b", now);
   view.expire(now + std::chrono::seconds(15));
-  require(view.peers().empty() && !view.services());
+  require_nothing(view.lists());
   return 0;
 }

@@ -18,8 +18,8 @@ T sent_and_read(const T& message) {
 TEST(TapMessages, AreTheseTexts) {
   const State own{{ip("10.1.2.3"), ip("fd00::1")}, false};
   EXPECT_EQ(
-      encode(Hello{own}),
-      R"({"addresses":["10.1.2.3","fd00::1"],"forwarding":false,"type":"hello","version":1})");
+      encode(Hello{own, kRules}),
+      R"({"addresses":["10.1.2.3","fd00::1"],"forwarding":false,"type":"hello","version":1,"rules":2})");
   EXPECT_EQ(encode(State{own.addresses, true}),
             R"({"addresses":["10.1.2.3","fd00::1"],"forwarding":true,"type":"state"})");
   EXPECT_EQ(encode(Resync{}), R"({"type":"resync"})");
@@ -28,6 +28,7 @@ TEST(TapMessages, AreTheseTexts) {
 TEST(TapMessages, ComeBackAsTheyWere) {
   const State state{{ip("10.1.2.3"), ip("fd00::3")}, true};
   EXPECT_EQ(sent_and_read(Hello{state}), Hello{state});
+  EXPECT_EQ(sent_and_read(Hello{state, kRules}), (Hello{state, kRules}));
   EXPECT_EQ(sent_and_read(state), state);
   EXPECT_EQ(sent_and_read(State{}), State{});
   EXPECT_EQ(sent_and_read(Resync{}), Resync{});
@@ -47,6 +48,17 @@ TEST(TapMessages, SayWhichVersionTheRegistrySpeaks) {
     ASSERT_FALSE(hello) << version;
     EXPECT_THAT(hello.error().text, HasSubstr("version 1")) << version;
   }
+}
+
+TEST(TapMessages, ATapAppliesRulesOneUnlessItSaysOtherwise) {
+  const auto rules = [](const std::string& member) {
+    const auto hello = decode_tap_message(
+        R"({"type":"hello","version":1,"addresses":[],"forwarding":true)" + member + "}");
+    return std::get<Hello>(hello.value()).rules;
+  };
+  EXPECT_EQ(rules(""), 1U);
+  EXPECT_EQ(rules(R"(,"rules":2)"), 2U);
+  EXPECT_EQ(rules(R"(,"rules":99)"), 99U) << "a newer tap is welcome";
 }
 
 TEST(TapMessages, AddressesOverTheLimitAreLeftOutByTheTapAndRefusedByTheRegistry) {
@@ -91,6 +103,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values("", "{", "[]", "{}", "7", "null", "\"x\"", "{} {}", R"({"type":5})",
                     R"({"type":"hello"})",
                     R"({"type":"hello","version":2,"addresses":[],"forwarding":true})",
+                    R"({"type":"hello","version":1,"rules":"2","addresses":[],"forwarding":true})",
+                    R"({"type":"hello","version":1,"rules":-1,"addresses":[],"forwarding":true})",
+                    R"({"type":"hello","version":1,"rules":[2],"addresses":[],"forwarding":true})",
                     R"({"type":"state","addresses":[]})",
                     R"({"type":"state","addresses":[],"forwarding":1})",
                     R"({"type":"state","addresses":[],"forwarding":true,"forwarding":1})",
