@@ -38,7 +38,11 @@ auto merged(const std::vector<const Replica*>& all, const ListOf& list_of, const
   bool first = true;
   for (const Replica* replica : all) {
     const auto& list = list_of(*replica);
-    result = std::exchange(first, false) ? list : merge(result, list);
+    if (std::exchange(first, false)) {
+      result = list;
+    } else {
+      result = merge(result, list);
+    }
   }
   return result;
 }

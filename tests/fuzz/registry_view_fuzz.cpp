@@ -1,8 +1,8 @@
 // A hostile registry: any texts, one a line, as messages of two replicas in turn.
 //
 // For any input, the lists are ascending without repetitions, none holds what no replica listed,
-// what every replica must list is also what any lists, and nothing counts when both replicas have
-// been away for long. What has settled is part of that: every older peer is tapped.
+// what every replica lists is among what any lists, and nothing counts when both replicas have been
+// away for long. What has settled holds nothing else, and whoever is older there is tapped.
 #include <algorithm>
 #include <cstdlib>
 #include <set>
