@@ -42,8 +42,8 @@ def frame(source, destination, body, protocol=packets.UDP, family=4, identificat
             packets.ip_packets(*ends(source, destination, family), protocol, body, identification, fragment)]
 
 
-def datagram(source, destination, marker, family=4, size=64, **options):
-    body = packets.udp(*ends(source, destination, family), 40000, 53, marked.make(marker, size))
+def datagram(source, destination, marker, family=4, size=64, ports=(40000, 53), **options):
+    body = packets.udp(*ends(source, destination, family), *ports, marked.make(marker, size))
     return frame(source, destination, body, family=family, **options)
 
 

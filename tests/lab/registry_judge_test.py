@@ -7,9 +7,10 @@ from judge_test import ADDRESSES, List, datagram, ends, frame
 from sidetap_lab import packets
 from sidetap_lab import payload as marked
 from sidetap_lab.capture import Frame
-from sidetap_lab.registry_judge import RegistryJudge, Span, Window
+from sidetap_lab.registry_judge import RegistryJudge, Span, Whose, Window
 
 SENSOR = "172.18.0.100"
+NODE_PORT = 30080
 
 
 def segment(source, destination, sequence, timestamp, family=4, ports=(40000, 80)):
@@ -28,7 +29,8 @@ class RegistryJudgeTest(unittest.TestCase):
     def setUp(self):
         self.wire, self.sensor = List(), List()
         self.judge = RegistryJudge(self.wire, self.sensor, {pod: (ADDRESSES[4][pod], ADDRESSES[6][pod]) for pod in "ab"},
-                                   ["10.96.0.0/16", "fd00:96::/112"], [SENSOR])
+                                   ["10.96.0.0/16", "fd00:96::/112"], [SENSOR],
+                                   {(ADDRESSES[4]["node"], packets.UDP, NODE_PORT): "front end"})
         self.spans = [Span("a"), Span("b")]
         self.windows = []
 
@@ -42,9 +44,14 @@ class RegistryJudgeTest(unittest.TestCase):
     def got(self, *frames):
         self.sensor.frames += [Frame("x.pcap", False, data) for data in frames]
 
-    def verdict(self, kept=lambda pod, service: False):
+    def verdict(self, right=Whose.BACKENDS):
+        """right: whose view of a Service is right for the client, which is a."""
+        def whose(pod, service, protocol):
+            self.asked.add((pod, str(service), protocol))
+            return right
+        self.asked = set()
         self.judge.collect()
-        return self.judge.verdict("test", self.spans, self.windows, kept)
+        return self.judge.verdict("test", self.spans, self.windows, whose)
 
     def window(self, may=("lost",), pods=("b",), **margins):
         self.windows.append(Window("a change", may, 10.0, 11.0, 1.0, pods and frozenset(pods), **margins))
@@ -132,17 +139,61 @@ class RegistryJudgeTest(unittest.TestCase):
         self.got(*client)
         self.assertEqual(self.verdict().doubled, 1)
 
-    def test_both_views_where_the_clients_is_kept(self):
+    def test_both_views_where_that_is_documented(self):
         client, pod = self.through_service()
         self.got(*client, *pod)
-
-        def kept(pod, service):
-            return (pod, str(service)) == ("a", ADDRESSES[4]["vip"])
-        verdict = self.verdict(kept)
+        verdict = self.verdict(Whose.BOTH)
         self.assertTrue(verdict.within, verdict.line())
         self.assertEqual(verdict.twice, 1)
+        self.assertEqual(self.asked, {("a", ADDRESSES[4]["vip"], packets.UDP)})
         self.got(*pod)
-        self.assertEqual(self.verdict(kept).doubled, 2)
+        self.assertEqual(self.verdict(Whose.BOTH).doubled, 2)
+
+    def test_both_views_where_the_clients_is_right(self):
+        client, pod = self.through_service()
+        self.got(*client, *pod)
+        self.assertEqual(self.verdict(Whose.CLIENTS).doubled, 1)
+
+    def test_the_backends_view_where_the_clients_is_right(self):
+        client, pod = self.through_service(when=6.0)
+        self.got(*pod)
+        self.assertEqual((self.verdict(Whose.CLIENTS).wrong_view, self.verdict(Whose.CLIENTS).within), (1, False))
+        self.assertTrue(self.verdict(Whose.EITHER).within)
+        self.spans = [Span("a", end=5.0), Span("b")]
+        self.assertTrue(self.verdict(Whose.CLIENTS).within)
+
+    def test_the_clients_view_where_it_is_right(self):
+        client, _ = self.through_service()
+        self.got(*client)
+        self.assertTrue(self.verdict(Whose.CLIENTS).within)
+        self.assertTrue(self.verdict(Whose.EITHER).within)
+
+    def test_a_front_end_is_a_clients_view(self):
+        client = datagram("a", "node", 1, ports=(40000, NODE_PORT))
+        self.seen("a", client)
+        self.seen("b", datagram("node", "b", 1, ports=(40001, 8080)))
+        self.got(*client)
+        self.assertEqual(self.verdict().wrong_view, 1)
+        self.assertEqual(self.asked, {("a", "front end", packets.UDP)})
+        self.assertTrue(self.verdict(Whose.CLIENTS).within)
+
+    def test_another_port_of_a_front_ends_address_is_none(self):
+        sent = datagram("a", "node", 1, ports=(40000, NODE_PORT + 1))
+        self.seen("a", sent)
+        self.got(*sent)
+        self.assertTrue(self.verdict().within)
+        self.assertEqual(self.asked, set())
+
+    def test_a_fault_says_who_saw_and_who_forwarded_the_packet(self):
+        client, pod = self.through_service()
+        self.sensor.frames += [Frame(f"{ADDRESSES[4]['a']}-eth0.pcap", False, data) for data in client]
+        self.sensor.frames += [Frame(f"{ADDRESSES[4]['b']}-eth0.pcap", False, data) for data in pod]
+        fault = self.verdict().faults[0]
+        views = (f"a as {ADDRESSES[4]['a']} 40000 > {ADDRESSES[4]['vip']} 53; "
+                 f"b as {ADDRESSES[4]['a']} 40000 > {ADDRESSES[4]['b']} 53")
+        self.assertIn(f"seen by {views}, forwarded by {views}, 1 times", fault)
+        self.seen("a", datagram("a", "b", 2))
+        self.assertIn("forwarded by nobody", " ".join(self.verdict().faults))
 
     def test_the_clients_view_alone_is_wrong_while_the_backends_tap_forwards(self):
         client, _ = self.through_service(when=6.0)

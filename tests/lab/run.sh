@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Runs the ownership lab, or with the word "registry" first the registry's, in namespaces of its own; the machine's network
-# stays untouched. See --help.
+# Runs the ownership lab, or with the word "registry" or "services" first one of the labs with the registry, in namespaces of
+# its own; the machine's network stays untouched. See --help.
 set -euo pipefail
 
 lab=$(cd "$(dirname "$0")" && pwd)/main.py
-if [ "${1:-}" = registry ]; then
-  lab=${lab%main.py}registry_main.py
-  shift
-fi
+case ${1:-} in
+  registry | services)
+    lab=${lab%main.py}$1_main.py
+    shift
+    ;;
+esac
 # Exit status 77 tells ctest that the test was skipped.
 if [ "$(id -u)" -eq 0 ]; then
   if ! unshare --net --mount true 2>/dev/null; then

@@ -21,13 +21,25 @@ MASQUERADE_MARK = "0x4000"
 
 @dataclass
 class Service:
-    """A Service with one port. Backends are (pod name, target port)."""
+    """One port of a Service. Backends are (pod name, target port)."""
     name: str
-    number: int  # 10.96.0.NUMBER and fd00:10:96::NUMBER (in hexadecimal)
+    number: int  # 10.96.0.NUMBER and fd00:10:96::NUMBER (in hexadecimal); below 100 with addresses outside
     protocol: str
     port: int
     backends: list
     node_port: int = 0
+    namespace: str = "lab"
+    object_name: str = ""  # of the Kubernetes object, which may have several ports; default: name
+    headless: bool = False  # it has no cluster IP
+    at_nodes: bool = False  # each node has the cluster IP on an interface, as kube-proxy's IPVS mode does it
+    translated: bool = True  # False: at the cluster IP answers whoever listens there on the client's node
+    outside: bool = False  # it has an external IP and a load balancer's address, of both families
+    local: bool = False  # externalTrafficPolicy: Local, so that clients keep their address
+
+    @property
+    def object(self):
+        """NAMESPACE/NAME of the Kubernetes object."""
+        return f"{self.namespace}/{self.object_name or self.name}"
 
     @property
     def v4(self):
@@ -39,6 +51,12 @@ class Service:
 
     def address(self, family):
         return self.v4 if family == 4 else self.v6
+
+    def external_address(self, family):
+        return f"198.51.100.{self.number}" if family == 4 else f"2001:db8:51:1::{self.number:x}"
+
+    def balancer_address(self, family):
+        return f"198.51.100.{100 + self.number}" if family == 4 else f"2001:db8:51:2::{self.number:x}"
 
 
 @dataclass
@@ -117,9 +135,9 @@ class Cluster:
             self._build_node(number)
         for pod in self.pods.values():
             self._build_pod(pod)
-        for node in self.nodes.values():
-            node.nft(self._rules(4))
-            node.nft(self._rules(6))
+        for number, node in self.nodes.items():
+            node.nft(self._rules(4, number))
+            node.nft(self._rules(6, number))
 
     def close(self):
         for namespace in [self.underlay, *self._plugged, *(pod.namespace for pod in self.pods.values())]:
@@ -156,7 +174,15 @@ class Cluster:
                      "bridge/bridge-nf-call-iptables": 1, "bridge/bridge-nf-call-ip6tables": 1})
         node.ip(f"link add cbr0 address 02:00:0a:f4:{number:02x}:01 type bridge mcast_snooping 0",
                 f"address add {gateway(number, 4)}/24 broadcast + dev cbr0",
-                f"address add {gateway(number, 6)}/64 dev cbr0 nodad", "link set cbr0 up")
+                f"address add {gateway(number, 6)}/64 dev cbr0 nodad", "link set cbr0 up",
+                *[f"address add {address} dev lo" for service in self.services.values() if service.at_nodes
+                  for address in (f"{service.v4}/32", f"{service.v6}/128")])
+
+    def filter_bridges(self, on):
+        """Whether what only crosses a node's bridge is translated too. Otherwise a pod of the node that answers a client
+        beside it, through a Service, answers from its own address, which the client refuses."""
+        for node in self.nodes.values():
+            node.sysctl({"bridge/bridge-nf-call-iptables": int(on), "bridge/bridge-nf-call-ip6tables": int(on)})
 
     def _build_pod(self, pod):
         pod.namespace = self._namespace(pod.name)
@@ -168,27 +194,43 @@ class Cluster:
                          "link set eth0 up", f"route add default via {gateway(pod.node, 4)}",
                          f"route add default via {gateway(pod.node, 6)}")
 
-    def _rules(self, family):
-        """One node's NAT, for one family."""
+    def _entries(self, service, family):
+        """(the service's chain, rules that lead to it, rules that lead to it from addresses outside of the cluster)."""
+        ip = "ip" if family == 4 else "ip6"
+        chain = f"service-{service.name}"
+        port = f"{service.protocol} dport {service.port}"
+        outside = f"outside-{service.name}" if service.local else chain
+        mark = "" if service.local else f"meta mark set mark or {MASQUERADE_MARK} "
+        outer = [f"{ip} daddr {address} {port} {mark}goto {outside};" for address in (
+            service.external_address(family), service.balancer_address(family)) if service.outside]
+        if service.node_port:
+            outer.append(f"fib daddr type local {service.protocol} dport {service.node_port} {mark}goto {outside};")
+        return chain, [f"{ip} daddr {service.address(family)} {port} goto {chain};"], outer
+
+    def _rules(self, family, node):
+        """A node's NAT, for one family."""
         ip = "ip" if family == 4 else "ip6"
         pods = POD_SUBNETS[family == 6]
-        services, entries, node_ports = [], [], []
+        chains, entries, node_ports = [], [], []
         for service in self.services.values():
-            chain = f"service-{service.name}"
-            targets = []
+            if service.headless or not service.translated:
+                continue
+            chain, inner, outer = self._entries(service, family)
+            targets, nearby = [], []
             for index, (pod, port) in enumerate(service.backends):
                 address = self.pods[pod].address(family)
                 target = f"{address}:{port}" if family == 4 else f"[{address}]:{port}"
                 hairpin = f"{ip} saddr {address} meta mark set mark or {MASQUERADE_MARK}"
-                services.append(f"chain {chain}-{index} {{ {hairpin}; meta l4proto {service.protocol} dnat to {target}; }}")
-                targets.append(f"{index} : goto {chain}-{index}")
-            services.append(f"chain {chain} {{ numgen random mod {len(targets)} vmap {{ {', '.join(targets)} }}; }}")
-            entries.append(f"{ip} daddr {service.address(family)} {service.protocol} dport {service.port} goto {chain};")
-            if service.node_port:
-                node_ports.append(f"fib daddr type local {service.protocol} dport {service.node_port} "
-                                  f"meta mark set mark or {MASQUERADE_MARK} goto {chain};")
+                chains.append(f"chain {chain}-{index} {{ {hairpin}; meta l4proto {service.protocol} dnat to {target}; }}")
+                targets.append(f"{chain}-{index}")
+                nearby += targets[-1:] if self.pods[pod].node == node else []
+            chains.append(f"chain {chain} {{ {_one_of(targets)} }}")
+            if service.local:
+                chains.append(f"chain outside-{service.name} {{ {_one_of(nearby)} }}")
+            entries += inner
+            node_ports += outer
         every = "\n    ".join(entries + node_ports)
-        chains = "\n  ".join(services)
+        chains = "\n  ".join(chains)
         return f"""
 table {ip} cluster {{
   {chains}
@@ -204,3 +246,9 @@ table {ip} cluster {{
   }}
 }}
 """
+
+
+def _one_of(chains):
+    """A rule that goes to one of them, whichever; nothing if there is none."""
+    entries = ", ".join(f"{index} : goto {chain}" for index, chain in enumerate(chains))
+    return f"numgen random mod {len(chains)} vmap {{ {entries} }};" if chains else ""

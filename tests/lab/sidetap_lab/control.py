@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 
+from . import api_objects
 from . import cluster as places
 from .taps import Program, metrics
 
@@ -126,18 +127,7 @@ class ControlPlane:
                 with open(self.token_file(pod.name), "w", encoding="ascii") as file:
                     file.write(f"token-of-{pod.name}")
             tokens[f"other-token-of-{pod.name}"] = {"audience": "somebody-else", "pod": identity}
-        services, slices = [], []
-        for service in self._cluster.services.values():
-            services.append({"metadata": {"namespace": "lab", "name": service.name},
-                             "spec": {"clusterIP": service.v4, "clusterIPs": [service.v4, service.v6]}})
-            for family in (4, 6):
-                slices.append({"metadata": {"namespace": "lab", "name": f"{service.name}-ipv{family}",
-                                            "labels": {"kubernetes.io/service-name": service.name}},
-                               "addressType": f"IPv{family}",
-                               "endpoints": [{"addresses": [self._cluster.pods[name].address(family)]}
-                                             for name, _ in service.backends]})
-        return {"token": "the-webhooks", "tokens": tokens, "objects": objects, "lists": {
-            "/api/v1/services": services, "/apis/discovery.k8s.io/v1/endpointslices": slices}}
+        return {"token": "the-webhooks", "tokens": tokens, "objects": objects, "lists": api_objects.lists(self._cluster)}
 
     def claim(self, place, replica, token, taken):
         """Registers from that namespace as a forwarding tap with those addresses, and stays if it may.

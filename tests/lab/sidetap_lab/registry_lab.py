@@ -1,5 +1,6 @@
 """The lab with the registry: taps, sensors and replicas come and go, steady traffic runs, and each change is timed."""
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -11,7 +12,8 @@ from .capture import PcapFolders
 from .cluster import Cluster, Pod, Service
 from .control import ControlPlane
 from .lab import DNS, GRPC, WEB, Lab
-from .registry_judge import RegistryJudge, Span, Window
+from .registry_judge import RegistryJudge, Span, Whose, Window
+from .service_model import told
 from .taps import Sensor, Tap, environment, metrics
 
 MOVING = "b"  # the pod whose tap comes and goes
@@ -80,24 +82,33 @@ class RegistryLab(Lab):
     def start_control(self):
         """The registry and what it needs; taps can start then."""
         self.link(TWIN, False)
+        self._start_registry()
+        self.start_sensor_of_moving()
+        self._closing.callback(self.stop_taps)
+
+    def _start_registry(self):
         self.control = ControlPlane(self._binaries, self.cluster, self._folder)
         self._closing.callback(self.control.stop)
         self.control.start()
         self.start_replicas()
-        self.start_sensor_of_moving()
-        self._closing.callback(self.stop_taps)
 
     # Taps and sensors.
 
     def start_tap(self, name):
-        pod = self.pods[name]
-        variables = environment(pod, [])
+        self.taps[name] = Tap(self._binaries, self.pods[name], self._environment(name), self._folder)
+
+    def _environment(self, name):
+        """Of a pod's tap."""
+        variables = environment(self.pods[name], [])
         variables.update({
-            "SENSOR": f"{places.SENSOR[0]}:{SENSOR_OF_MOVING if name == MOVING else places.SENSOR_PORT}",
+            "SENSOR": f"{places.SENSOR[0]}:{self._sensor_port(name)}",
             "REGISTRY": f"{control.REGISTRY}:{control.REGISTRY_PORT}", "REGISTRY_CA": self.control.authority,
             "BUFFER_SIZE": _RING, "REGISTRY_TOKEN_FILE": self.control.token_file(name), "REGISTRY_GRACE": f"{GRACE}s",
             **self.variables.get(name, {})})
-        self.taps[name] = Tap(self._binaries, pod, variables, self._folder)
+        return variables
+
+    def _sensor_port(self, name):
+        return SENSOR_OF_MOVING if name == MOVING else places.SENSOR_PORT
 
     def start_taps(self):
         super().start_taps()
@@ -120,16 +131,21 @@ class RegistryLab(Lab):
         self.start_replicas()
         self.start_taps()
 
-    def keeps(self, pod, address):
-        """Whether a pod's tap is to forward its view of this Service, whoever is behind it."""
+    def whose(self, pod, address, _protocol):
+        """Which view of this Service is right for a client in this pod, while all taps forward."""
         kept = self.variables.get(pod, {})
         if kept.get("SERVICE_VIEW") == "always" or str(address) in kept.get("UNTAPPED_SERVICES", "").split(","):
-            return True
+            return Whose.BOTH
         service = next(each for each in self.cluster.services.values() if str(address) in (each.v4, each.v6))
-        return self.services and any(not self.pods[backend].tapped for backend, _ in service.backends)
+        return Whose.CLIENTS if self.services and service.object in self._facts.partly else Whose.BACKENDS
+
+    @functools.cached_property
+    def _facts(self):
+        """What the registry tells of Services while all taps forward."""
+        return told(self.cluster.services.values(), {each.name for each in self.tapped})
 
     def verdict(self, name):
-        verdict = self.judge.verdict(name, self.spans, self.windows, self.keeps)
+        verdict = self.judge.verdict(name, self.spans, self.windows, self.whose)
         verdict.notes += self.notes
         verdict.overrun = self._overrun.total()
         return verdict
@@ -146,8 +162,8 @@ class RegistryLab(Lab):
         """Whether a tap knows exactly what holds now, from every replica."""
         known = metrics(self.pods[name].namespace)
         peers = 2 * len(self._forwarding - {name})
-        hidden = 2 * sum(all(pod in self._forwarding for pod, _ in service.backends)
-                         for service in self.cluster.services.values()) if self.services else 0
+        # Each has a cluster IP of both families.
+        hidden = 2 * len(told(self.cluster.services.values(), self._forwarding).hidden) if self.services else 0
         return (known.get("sidetap_registry_peers") == peers and
                 known.get("sidetap_registry_tapped_services") == hidden and
                 known.get("sidetap_registry_replicas") == len(self._replicas_up()))
@@ -175,8 +191,11 @@ class RegistryLab(Lab):
 
     # Changes. Each ends when all who have to know of it do.
 
-    def _window(self, change, may, event, told, documented=None, pods=(MOVING,), before=0.0):
-        window = Window(change, may, event, told, documented, pods and frozenset(pods), before, IN_FLIGHT)
+    def _window(self, change, may, event, told_at, documented=None, pods=(MOVING,), before=0.0, whole=False):
+        """whole: it lasts as long as documented, since not all that taps were told shows in their metrics."""
+        window = Window(change, may, event, told_at, documented, pods and frozenset(pods), before, IN_FLIGHT)
+        if whole:
+            window.after += max(0.0, documented - window.length)
         self.windows.append(window)
         if documented is not None and window.length > documented + LATE:
             self.notes.append(f"{change}: {window.length:.1f} s instead of {documented:.1f} s")
@@ -203,16 +222,23 @@ class RegistryLab(Lab):
         self.start_tap(name)
         self._begins_to_forward(name, begun, change)
 
-    def _begins_to_forward(self, name, begun, change):
+    def _begins_to_forward(self, name, begun, change, pods=()):
+        """pods: others that it concerns."""
         self.taps[name].wait_forwarding()
         forwarding = time.time()
         self.spans.append(Span(name, forwarding))
         self._forwarding.add(name)
-        self._window(change, ("doubled",), forwarding, self.wait_until_told(), COUNTS_WITHIN, [name],
-                     before=forwarding - begun)
+        self._window(change, ("doubled",), forwarding, self.wait_until_told(), COUNTS_WITHIN, [name, *pods],
+                     before=forwarding - begun, whole=True)
 
     def tap_ends(self, name=MOVING, documented=LEAVES_WITHIN):
         """SIGTERM: nothing may be lost."""
+        asked, ended = self._end_tap(name)
+        self._window("a tap ends in good order", ("doubled",), asked, ended, documented, [name])
+        self.wait_until_told()
+
+    def _end_tap(self, name):
+        """(when it was asked to, when it had ended)."""
         self._count_overruns(name)
         asked = time.time()
         self.stop_tap(name)
@@ -221,8 +247,7 @@ class RegistryLab(Lab):
         peer = f"{self.pods[name].v4}-"
         last = max((when for place, when in self.judge.last_of.items() if place.startswith(peer)), default=0)
         self._no_more(name, max(asked, last))
-        self._window("a tap ends in good order", ("doubled",), asked, ended, documented, [name])
-        self.wait_until_told()
+        return asked, ended
 
     def tap_dies(self, name=MOVING, change="a tap dies", documented=TOLD_WITHIN, meanwhile=lambda: None):
         killed = self._kill_tap(name)
@@ -304,24 +329,30 @@ class RegistryLab(Lab):
         self._flows.append((client, f"{kind} {client} > {to} {port} IPv{family}"))
 
     @contextlib.contextmanager
-    def traffic(self, flows):
-        """Flows that run while changes happen, and some time before and after."""
-        self._flows, self._conversations = [], []
+    def watched(self):
+        """What passes meanwhile is judged."""
         self.judge.calm()
         self.judge.open()
         self.spans, self.windows, self.notes = [Span(name) for name in self._forwarding], [], []
         self._overrun.clear()
         for name in self.taps:
             self._count_overruns(name, -1)
-        for flow in flows:
-            self._start_flow(*flow)
-        self.calm()
         yield
-        self.calm()
-        self._end_flows()
         self.judge.calm()
         for name in self.taps:
             self._count_overruns(name)
+
+    @contextlib.contextmanager
+    def traffic(self, flows):
+        """Flows that run while changes happen, and some time before and after."""
+        self._flows, self._conversations = [], []
+        with self.watched():
+            for flow in flows:
+                self._start_flow(*flow)
+            self.calm()
+            yield
+            self.calm()
+            self._end_flows()
 
     def _end_flows(self):
         for client in {client for client, _ in self._flows}:
