@@ -175,8 +175,9 @@ class Cluster:
         node.ip(f"link add cbr0 address 02:00:0a:f4:{number:02x}:01 type bridge mcast_snooping 0",
                 f"address add {gateway(number, 4)}/24 broadcast + dev cbr0",
                 f"address add {gateway(number, 6)}/64 dev cbr0 nodad", "link set cbr0 up",
-                *[f"address add {address} dev lo" for service in self.services.values() if service.at_nodes
-                  for address in (f"{service.v4}/32", f"{service.v6}/128")])
+                # The ports of a Service share its addresses.
+                *sorted({f"address add {address} dev lo" for service in self.services.values() if service.at_nodes
+                         for address in (f"{service.v4}/32", f"{service.v6}/128")}))
 
     def filter_bridges(self, on):
         """Whether what only crosses a node's bridge is translated too. Otherwise a pod of the node that answers a client

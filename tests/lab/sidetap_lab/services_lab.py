@@ -14,8 +14,8 @@ from .services_plan import GRPC, ROLLING, STEADY, make_cluster
 NUMBERS = {"tcp": packets.TCP, "udp": packets.UDP, "sctp": packets.SCTP}
 # Other ways to a Service than its cluster IP, from a pod.
 WAYS = ("own node", "other node", "external", "balancer")
-# Longer than an answer takes, where there may be none.
-_SHORT = 0.15
+_SHORT = 0.06  # seconds for an answer that may never come, of which nothing depends
+_LONG = 2.0
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,10 @@ class ServicesLab(RegistryLab):
 
     def echo(self, client, service, family, answered):
         """Echo requests to a cluster IP."""
-        for marker in self.mark(3):
+        for marker in self.mark(2):
             try:
-                self.agents[client].call("ping", address=self.address(service, family), markers=[marker], timeout=_SHORT)
+                self.agents[client].call("ping", address=self.address(service, family), markers=[marker],
+                                         timeout=_LONG if answered else _SHORT)
             except RuntimeError:
                 if answered:
                     raise
