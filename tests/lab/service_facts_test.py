@@ -29,6 +29,8 @@ class ToldTest(unittest.TestCase):
     def test_services_that_share_an_endpoint_count_together(self):
         chain = [service("x", "a"), service("y", "a", "b"), service("z", "b", "u")]
         self.assertEqual(self.told(*chain), (set(), {"lab/x", "lab/y", "lab/z"}))
+        self.assertEqual(told(chain, {"a", "b"}).client_owned, {("a", "tcp", 8080), ("b", "tcp", 8080)})
+        self.assertEqual(told(chain, set()).client_owned, set())
 
     def test_another_port_or_protocol_is_another_endpoint(self):
         for other in (service("part", "a", "u", port=8081), service("part", "a", "u", protocol="udp")):

@@ -22,7 +22,7 @@ def steps(lab, names, settings):
 def main():
     made = parser("services", __doc__)
     made.add_argument("--bridge-nf", type=int, choices=[0, 1], action="append",
-                      help="net.bridge.bridge-nf-call-iptables of the nodes (default: one after the other); it is shown behind the names")
+                      help="net.bridge.bridge-nf-call-iptables of the nodes, shown behind the names (default: 1, then 0)")
     options = made.parse_args()
     settings = options.bridge_nf or [1, 0]
 

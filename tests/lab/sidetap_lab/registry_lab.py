@@ -162,10 +162,11 @@ class RegistryLab(Lab):
         """Whether a tap knows exactly what holds now, from every replica."""
         known = metrics(self.pods[name].namespace)
         peers = 2 * len(self._forwarding - {name})
-        # Each has a cluster IP of both families.
-        hidden = 2 * len(told(self.cluster.services.values(), self._forwarding).hidden) if self.services else 0
+        facts = told(self.cluster.services.values() if self.services else (), self._forwarding)
+        # Each has an address of both families.
         return (known.get("sidetap_registry_peers") == peers and
-                known.get("sidetap_registry_tapped_services") == hidden and
+                known.get("sidetap_registry_tapped_services") == 2 * len(facts.hidden) and
+                known.get("sidetap_registry_client_owned_endpoints") == 2 * len(facts.client_owned) and
                 known.get("sidetap_registry_replicas") == len(self._replicas_up()))
 
     def _replicas_up(self):
@@ -191,11 +192,8 @@ class RegistryLab(Lab):
 
     # Changes. Each ends when all who have to know of it do.
 
-    def _window(self, change, may, event, told_at, documented=None, pods=(MOVING,), before=0.0, whole=False):
-        """whole: it lasts as long as documented, since not all that taps were told shows in their metrics."""
+    def _window(self, change, may, event, told_at, documented=None, pods=(MOVING,), before=0.0):
         window = Window(change, may, event, told_at, documented, pods and frozenset(pods), before, IN_FLIGHT)
-        if whole:
-            window.after += max(0.0, documented - window.length)
         self.windows.append(window)
         if documented is not None and window.length > documented + LATE:
             self.notes.append(f"{change}: {window.length:.1f} s instead of {documented:.1f} s")
@@ -229,7 +227,7 @@ class RegistryLab(Lab):
         self.spans.append(Span(name, forwarding))
         self._forwarding.add(name)
         self._window(change, ("doubled",), forwarding, self.wait_until_told(), COUNTS_WITHIN, [name, *pods],
-                     before=forwarding - begun, whole=True)
+                     before=forwarding - begun)
 
     def tap_ends(self, name=MOVING, documented=LEAVES_WITHIN):
         """SIGTERM: nothing may be lost."""

@@ -1,12 +1,13 @@
-"""What the registry is to tell of Services: an account of the rules that is independent of its code. Pure."""
+"""What the registry is to tell of Services: an account of the rules that is independent of the registry's code. Pure."""
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Told:
-    """Names of Services' objects (NAMESPACE/NAME)."""
+    """Services by the names of their objects (NAMESPACE/NAME)."""
     hidden: frozenset  # all their backends are tapped: a client's view is left to these
-    partly: frozenset  # partly tapped, or counted as such: clients keep their view, and own what is between them and the tapped backends
+    partly: frozenset  # partly tapped, or counted as such: a client keeps its view
+    client_owned: frozenset  # their tapped backends, (pod, protocol, port): a tapped client owns both directions
 
 
 def told(services, tapped):
@@ -24,7 +25,8 @@ def told(services, tapped):
             waiting += [other for other, backends in ends.items() if backends & ends[name]]
     hidden = {name for name, backends in ends.items()
               if backends and name not in partly and all(pod in tapped for pod, _, _ in backends)}
-    return Told(frozenset(hidden), frozenset(partly))
+    client_owned = {end for name in partly for end in ends[name] if end[0] in tapped}
+    return Told(frozenset(hidden), frozenset(partly), frozenset(client_owned))
 
 
 def _is_mixed(name, backends, tapped, ends):

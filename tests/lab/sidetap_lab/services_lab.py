@@ -14,8 +14,8 @@ from .services_plan import GRPC, ROLLING, STEADY, make_cluster
 NUMBERS = {"tcp": packets.TCP, "udp": packets.UDP, "sctp": packets.SCTP}
 # Other ways to a Service than its cluster IP, from a pod.
 WAYS = ("own node", "other node", "external", "balancer")
-_SHORT = 0.06  # seconds for an answer that may never come, of which nothing depends
-_LONG = 2.0
+# Seconds for an answer that may never come, and for one that has to come.
+_SHORT, _LONG = 0.06, 2.0
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class ServicesLab(RegistryLab):
     def roll_back(self, name):
         change = f"a rollout: {self._rolled()} of {len(ROLLING)} tapped, one less"
         asked, ended = self._end_tap(name)
-        self._window(change, ("doubled",), asked, max(ended, self.wait_until_told()), LEAVES_WITHIN, ROLLING, whole=True)
+        self._window(change, ("doubled",), asked, max(ended, self.wait_until_told()), LEAVES_WITHIN, ROLLING)
 
     def _rolled(self):
         return len(self._forwarding.intersection(ROLLING))
