@@ -1,4 +1,5 @@
 """The lab of Services: what the registry tells of them is settled before packets flow, and taps roll out while they do."""
+import contextlib
 import functools
 import itertools
 import time
@@ -125,6 +126,15 @@ class ServicesLab(RegistryLab):
         return told(self.cluster.services.values(), set(STEADY))
 
     # Traffic.
+
+    @contextlib.contextmanager
+    def steady(self):
+        """Conversations, all of which have to be answered, while nothing changes."""
+        with self.watched():
+            try:
+                yield
+            except RuntimeError as error:
+                self.notes.append(" ".join(str(error).split())[-300:])
 
     def front(self, service, way, client, family):
         """(address, port) of that way to a Service, for a client."""

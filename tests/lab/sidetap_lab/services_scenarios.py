@@ -49,7 +49,7 @@ def direct(lab, clients, server, port, protocols=("tcp", "udp")):
 @scenario("tcp-older-than-the-taps")
 def _(lab):
     """The target port is ephemeral; so is the client's port, or it is the lower one."""
-    with lab.watched():
+    with lab.steady():
         for conversation, beside in lab.older:
             if lab.bridges_filter or not beside:
                 lab.talk(conversation)
@@ -57,34 +57,34 @@ def _(lab):
 
 @scenario("partly-tapped-by-cluster-ip")
 def _(lab):
-    with lab.watched():
+    with lab.steady():
         everywhere(lab, "acu", ("part", "part-udp"), times=4)
 
 
 @scenario("partly-tapped-direct")
 def _(lab):
     """On one node and across nodes, and from a client without a tap."""
-    with lab.watched():
+    with lab.steady():
         direct(lab, "acdu", "b", 8084)
 
 
 @scenario("an-endpoint-of-two-services")
 def _(lab):
     """All backends of one Service are tapped; the other, which shares them, is partly tapped."""
-    with lab.watched():
+    with lab.steady():
         everywhere(lab, "abc", ("whole", "whole-udp", "sharing", "sharing-udp"), times=2)
         direct(lab, "abcu", "d", 8085)
 
 
 @scenario("partly-tapped-and-headless")
 def _(lab):
-    with lab.watched():
+    with lab.steady():
         direct(lab, "abcu", "d", 8086)
 
 
 @scenario("all-tapped-and-none-tapped")
 def _(lab):
-    with lab.watched():
+    with lab.steady():
         everywhere(lab, "acu", ("all", "all-udp"), times=2)
         everywhere(lab, "acb", ("none", "none-udp"), times=2)
 
@@ -92,27 +92,27 @@ def _(lab):
 @scenario("front-ends-masqueraded")
 def _(lab):
     """Node ports of the client's node and of the other, external and load balancer addresses: backends see a node."""
-    with lab.watched():
+    with lab.steady():
         everywhere(lab, CLIENTS, ("all", "all-udp", "none", "none-udp"), WAYS, times=2)
 
 
 @scenario("front-ends-not-masqueraded")
 def _(lab):
     """externalTrafficPolicy: Local, with a backend on each node."""
-    with lab.watched():
+    with lab.steady():
         everywhere(lab, CLIENTS, ("all-local", "all-local-udp", "none-local", "none-local-udp"), WAYS)
 
 
 @scenario("front-ends-partly-tapped")
 def _(lab):
     """The exception that remains: the backend sees a node, which has no tap, so both taps forward."""
-    with lab.watched():
+    with lab.steady():
         everywhere(lab, CLIENTS, ("part", "part-udp"), ("own node", "other node"), times=2)
 
 
 @scenario("udp-on-ports-like-a-clients")
 def _(lab):
-    with lab.watched():
+    with lab.steady():
         for family in (4, 6):
             for port in LOOK_ALIKE:
                 for source_port in _UDP_SOURCES:
@@ -124,7 +124,7 @@ def _(lab):
 
 @scenario("sctp-on-ports-like-a-clients")
 def _(lab):
-    with lab.watched():
+    with lab.steady():
         for family in (4, 6):
             for port, sources in _SCTP_SOURCES.items():
                 for source_port in sources:
@@ -137,7 +137,7 @@ def _(lab):
 @scenario("echo-to-a-cluster-ip")
 def _(lab):
     """Answered by the node, which has the address on an interface, or by nobody."""
-    with lab.watched():
+    with lab.steady():
         for family in (4, 6):
             for client in CLIENTS:
                 lab.echo(client, "held", family, answered=True)
@@ -149,7 +149,7 @@ def _(lab):
 @scenario("node-local-dns")
 def _(lab):
     """The node answers at the cluster IP of the cluster DNS; what asks by another way gets to the pods."""
-    with lab.watched():
+    with lab.steady():
         everywhere(lab, "acu", ("kube-dns", "kube-dns-tcp", "kube-dns-upstream", "kube-dns-upstream-tcp"), times=2)
         direct(lab, "acu", "d", 53)
 
