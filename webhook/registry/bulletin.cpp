@@ -2,6 +2,7 @@
 
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "shared/registry/codec.h"
 
@@ -10,8 +11,9 @@ namespace {
 
 namespace wire = sidetap::registry;
 
-wire::Addresses listed(const std::set<net::IpAddress>& addresses) {
-  return {addresses.begin(), addresses.end()};
+template <typename T>
+std::vector<T> listed(const std::set<T>& items) {
+  return {items.begin(), items.end()};
 }
 
 template <typename Message>
@@ -37,28 +39,39 @@ bool Bulletin::publish() {
 }
 
 std::optional<wire::Change> Bulletin::next_version() {
-  const auto tap_change = taps_.flush();
-  const AddressChange of_taps = tap_change.value_or(AddressChange());
-  std::optional<AddressChange> service_change;
+  wire::Change change;
+  bool changed = taps_.flush(change);
   if (services_ != nullptr) {
-    services_->taps_changed(of_taps);
-    service_change = services_->flush();
+    services_->taps_changed({change.add.taps, change.remove.taps},
+                            {change.add.older, change.remove.older});
+    const std::size_t taken = taps_.published().size() + taps_.older().size();
+    changed |= services_->flush(change, wire::kMostMessageItems - taken);
     figures_.count(*services_);
   }
-  if (!tap_change && !service_change) return std::nullopt;
-  const AddressChange of_services = service_change.value_or(AddressChange());
-  const std::uint64_t from = version_++;
-  return wire::Change{.from = from,
-                      .version = version_,
-                      .add = of_taps.add,
-                      .remove = of_taps.remove,
-                      .add_services = of_services.add,
-                      .remove_services = of_services.remove};
+  if (!changed) return std::nullopt;
+  change.from = version_++;
+  change.version = version_;
+  return change;
+}
+
+wire::Lists Bulletin::lists() const {
+  wire::Lists all;
+  all.taps = listed(taps_.published());
+  all.older = listed(taps_.older());
+  if (services_ == nullptr) return all;
+  all.services = listed(services_->services());
+  all.nodes = listed(services_->nodes());
+  all.client_owned = listed(services_->client_owned());
+  all.server_ports = listed(services_->server_ports());
+  all.front_ends = listed(services_->front_ends());
+  return all;
 }
 
 void Bulletin::renew(const std::optional<wire::Change>& change) {
-  wire::Snapshot snapshot{version_, listed(taps_.published())};
-  if (services_ != nullptr) snapshot.services = listed(services_->published());
+  const wire::Snapshot snapshot{.version = version_,
+                                .lists = lists(),
+                                .knows_services = services_ != nullptr,
+                                .rules = wire::kRules};
   auto fresh = std::make_shared<News>();
   fresh->version = version_;
   fresh->snapshot = text_of(snapshot);

@@ -1,5 +1,5 @@
-// What every tap receives, version by version: the taps that forward, the Services and the CA.
-// Pure, except for the log and the metrics.
+// What every tap receives, version by version: the taps that forward, what is known of Services,
+// and the CA. Pure, except for the log and the metrics.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +45,7 @@ class Bulletin {
 
  private:
   std::optional<sidetap::registry::Change> next_version();
+  sidetap::registry::Lists lists() const;
   void renew(const std::optional<sidetap::registry::Change>& change);
 
   std::uint64_t version_;

@@ -26,8 +26,12 @@ const MetricSpec kEndpoints{"sidetap_registry_endpoints", MetricType::kGauge,
 const MetricSpec kHidden{"sidetap_registry_services_published", MetricType::kGauge,
                          "Service addresses whose views taps drop, as published: those with tapped "
                          "backends only, while the API server can be watched."};
-const MetricSpec kLeftOut{"sidetap_registry_services_overflow", MetricType::kGauge,
-                          "1 while there are more Services or EndpointSlices than are kept."};
+const MetricSpec kOverflow{"sidetap_registry_services_overflow", MetricType::kGauge,
+                           "1 while there are more Services or EndpointSlices than are kept."};
+const MetricSpec kPublished{"sidetap_registry_published", MetricType::kGauge,
+                            "Items that taps are told, by list."};
+const MetricSpec kLeftOut{"sidetap_registry_left_out", MetricType::kGauge,
+                          "Items that taps are not told because they exceed a limit, by list."};
 
 }  // namespace
 
@@ -43,14 +47,24 @@ void Figures::expose(telemetry::MetricsRegistry& metrics, bool services) const {
   metrics.expose(kVersion, {}, number(version_));
   metrics.expose(kConnections, {}, number(connections_));
   metrics.expose(kAnnounced, {}, number(announced_));
+  for (const List* list : {&taps_, &older_}) list->expose(metrics);
   if (!services) return;
+  for (const List* list : {&services_, &nodes_, &client_owned_, &server_ports_, &front_ends_})
+    list->expose(metrics);
   metrics.expose(kServices, {{"backends", "tapped"}}, number(tapped_));
   metrics.expose(kServices, {{"backends", "untapped"}}, number(untapped_));
   metrics.expose(kServices, {{"backends", "mixed"}}, number(mixed_));
   metrics.expose(kServices, {{"backends", "none"}}, number(none_));
   metrics.expose(kEndpoints, {}, number(endpoints_));
   metrics.expose(kHidden, {}, number(hidden_));
-  metrics.expose(kLeftOut, {}, number(left_out_));
+  metrics.expose(kOverflow, {}, number(overflowing_));
+}
+
+void Figures::List::expose(telemetry::MetricsRegistry& metrics) const {
+  metrics.expose(kPublished, {{"list", name}},
+                 [this] { return static_cast<double>(published.load()); });
+  metrics.expose(kLeftOut, {{"list", name}},
+                 [this] { return static_cast<double>(left_out.load()); });
 }
 
 void Figures::count(const TapSet& taps, std::uint64_t version) {
@@ -58,6 +72,8 @@ void Figures::count(const TapSet& taps, std::uint64_t version) {
   registered_ = taps.connections();
   listed_ = taps.published().size();
   version_ = version;
+  taps_.count(taps.published().size(), taps.left_out());
+  older_.count(taps.older().size(), taps.older_left_out());
 }
 
 void Figures::count(const ServiceTable& table) {
@@ -67,9 +83,15 @@ void Figures::count(const ServiceTable& table) {
   mixed_ = counts.mixed;
   none_ = counts.none;
   endpoints_ = table.endpoints();
-  hidden_ = table.published().size();
+  hidden_ = table.services().size();
+  const auto left_out = table.left_out();
+  services_.count(table.services().size(), left_out.services);
+  nodes_.count(table.nodes().size(), left_out.nodes);
+  client_owned_.count(table.client_owned().size(), left_out.client_owned);
+  server_ports_.count(table.server_ports().size(), left_out.server_ports);
+  front_ends_.count(table.front_ends().size(), left_out.front_ends);
   const bool over = table.overflowing();
-  if (left_out_.exchange(over ? 1 : 0) == 0 && over) {
+  if (overflowing_.exchange(over ? 1 : 0) == 0 && over) {
     telemetry::warn("too many Services or EndpointSlices for the registry: views are kept",
                     {{"endpoints", table.endpoints()}});
   }

@@ -44,11 +44,25 @@ class Figures {
   void count_connections(std::size_t open) { connections_ = open; }
 
  private:
+  /// One of the lists that are published.
+  struct List {
+    explicit List(const char* the_name) : name(the_name) {}
+    void expose(telemetry::MetricsRegistry& metrics) const;
+    void count(std::size_t now_published, std::size_t now_left_out) {
+      published = now_published;
+      left_out = now_left_out;
+    }
+    const char* const name;
+    std::atomic<std::size_t> published{0}, left_out{0};
+  };
+
   std::atomic<std::size_t> forwarding_{0}, registered_{0}, listed_{0}, connections_{0};
   std::atomic<std::uint64_t> version_{0};
   std::atomic<bool> announced_{false};
   std::atomic<std::size_t> tapped_{0}, untapped_{0}, mixed_{0}, none_{0};
-  std::atomic<std::size_t> endpoints_{0}, hidden_{0}, left_out_{0};
+  std::atomic<std::size_t> endpoints_{0}, hidden_{0}, overflowing_{0};
+  List taps_{"taps"}, older_{"older"}, services_{"services"}, nodes_{"nodes"};
+  List client_owned_{"client_owned"}, server_ports_{"server_ports"}, front_ends_{"front_ends"};
 };
 
 }  // namespace sidetap::webhook::registry

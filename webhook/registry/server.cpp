@@ -61,6 +61,7 @@ struct Server::Impl {
     kube::TokenIdentity identity;
     asio::steady_timer limit;  // for hello
     asio::steady_timer again;  // for the next proof
+    std::uint64_t rules = 1;   // the newest that the tap applies
     bool greeted = false, proving = false, reported = false, ended = false;
   };
 
@@ -174,7 +175,8 @@ struct Server::Impl {
 
   /// Publishes the proved part of what the tap claims.
   void apply(const Connection& tap) {
-    bulletin->taps().update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding());
+    bulletin->taps().update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding(),
+                            tap.rules);
     if (services && tap.claim.ended()) services->table().ended(tap.claim.proved());
     changed();
   }
@@ -236,6 +238,7 @@ struct Server::Impl {
     if (hello != nullptr) {
       tap->limit.cancel();
       known_now(*tap);
+      tap->rules = hello->rules;
       tap->session->subscribe(bulletin->news());
       take(tap, std::move(hello->state));
     } else if (auto* const state = std::get_if<wire::State>(&*message)) {

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 const telemetry::MetricSpec kFailures{
     "sidetap_registry_service_watch_failures_total", telemetry::MetricType::kCounter,
-    "Lists and watches of Services and EndpointSlices that failed, by resource."};
+    "Lists and watches of Services, EndpointSlices and Nodes that failed, by resource."};
 
 /// 10,000 endpoints of 500 bytes each, with a wide margin.
 constexpr std::size_t kMostAnswerBytes = 16u << 20;
@@ -29,14 +29,18 @@ ServiceWatch::ServiceWatch(asio::any_io_executor executor, ServiceWatchConfig co
       metrics_(metrics),
       changed_(std::move(changed)),
       table_(config_.limits),
-      services_(executor),
-      slices_(executor),
+      services_("services", executor),
+      slices_("endpointslices", executor),
+      nodes_("nodes", executor),
       tasks_(executor, &metrics) {}
 
 void ServiceWatch::start() {
-  kube::ReflectorConfig config;
-  config.wait.least = config_.first_wait;
-  config.path = "/api/v1/services";
+  follow_services();
+  follow_slices();
+  if (config_.nodes) follow_nodes();
+}
+
+void ServiceWatch::follow_services() {
   kube::ReflectorEvents events;
   events.list_begins = [this] { table_.services_begin(); };
   events.present = [this](const json& object) {
@@ -48,9 +52,11 @@ void ServiceWatch::start() {
     renew();
   };
   events.list_ended = [this] { table_.services_end(); };
-  follow(services_, config, events, "services");
+  follow(services_, "/api/v1/services", std::move(events));
+}
 
-  config.path = "/apis/discovery.k8s.io/v1/endpointslices";
+void ServiceWatch::follow_slices() {
+  kube::ReflectorEvents events;
   events.list_begins = [this] { table_.slices_begin(); };
   events.present = [this](const json& object) {
     if (auto facts = read_slice(object)) table_.set(std::move(*facts));
@@ -61,58 +67,74 @@ void ServiceWatch::start() {
     renew();
   };
   events.list_ended = [this] { table_.slices_end(); };
-  follow(slices_, std::move(config), std::move(events), "endpointslices");
+  follow(slices_, "/apis/discovery.k8s.io/v1/endpointslices", std::move(events));
 }
 
-void ServiceWatch::follow(Resource& resource, kube::ReflectorConfig config,
-                          kube::ReflectorEvents events, const char* name) {
-  events.standing = [this, &resource, name] { rise(resource, name); };
-  events.fallen = [this, &resource, name](const std::string& reason) {
-    fall(resource, name, reason);
+void ServiceWatch::follow_nodes() {
+  kube::ReflectorEvents events;
+  events.list_begins = [this] { table_.nodes_begin(); };
+  events.present = [this](const json& object) {
+    if (auto facts = read_node(object)) table_.set_node(std::move(*facts));
+    renew();
   };
+  events.gone = [this](const json& object) {
+    if (const auto facts = read_node(object)) table_.remove_node(facts->name);
+    renew();
+  };
+  events.list_ended = [this] { table_.nodes_end(); };
+  follow(nodes_, "/api/v1/nodes", std::move(events));
+}
+
+void ServiceWatch::follow(Resource& resource, const char* path, kube::ReflectorEvents events) {
+  kube::ReflectorConfig config;
+  config.wait.least = config_.first_wait;
+  config.path = path;
+  events.standing = [this, &resource] { rise(resource); };
+  events.fallen = [this, &resource](const std::string& reason) { fall(resource, reason); };
   const auto reflector = std::make_shared<kube::Reflector>(
       kube::Client(executor_, config_.credentials, {.body_bytes = kMostAnswerBytes}),
       std::move(config), std::move(events));
   tasks_.supervise(
       "service-watch", [reflector] { return reflector->run(); },
-      [this, &resource, name](const Result<void>& outcome) {
-        forget(resource, name, outcome.error().text);
-      });
+      [this, &resource](const Result<void>& outcome) { forget(resource, outcome.error().text); });
 }
 
-void ServiceWatch::rise(Resource& resource, const char* name) {
+void ServiceWatch::rise(Resource& resource) {
   resource.standing = resource.current = true;
   resource.expiry.cancel();
   if (std::exchange(resource.reported, false)) {
-    telemetry::info("watching the API server again", {{"resource", name}});
+    telemetry::info("watching the API server again", {{"resource", resource.name}});
   }
   renew();
 }
 
-void ServiceWatch::fall(Resource& resource, const char* name, const std::string& reason) {
+void ServiceWatch::fall(Resource& resource, const std::string& reason) {
   if (stopping_) return;  // the grace period would delay the shutdown
-  metrics_.counter(kFailures, {{"resource", name}}).Increment();
+  metrics_.counter(kFailures, {{"resource", resource.name}}).Increment();
   if (!std::exchange(resource.reported, true)) {
     telemetry::warn("cannot watch the API server; trying again",
-                    {{"resource", name}, {"reason", reason}});
+                    {{"resource", resource.name}, {"reason", reason}});
   }
   if (!std::exchange(resource.standing, false) || !resource.current) return;
   resource.expiry.expires_after(config_.grace);
-  resource.expiry.async_wait([this, &resource, name](const boost::system::error_code& error) {
+  resource.expiry.async_wait([this, &resource](const boost::system::error_code& error) {
     if (error || resource.standing) return;
-    forget(resource, name, "too old");
+    forget(resource, "too old");
   });
 }
 
-void ServiceWatch::forget(Resource& resource, const char* name, const std::string& reason) {
+void ServiceWatch::forget(Resource& resource, const std::string& reason) {
   resource.standing = resource.current = false;
-  telemetry::warn("the list of Services has expired: no Service counts as tapped",
-                  {{"resource", name}, {"reason", reason}});
+  telemetry::warn(&resource == &nodes_
+                      ? "the list of Nodes has expired: views of node ports are kept"
+                      : "the list of Services has expired: no Service counts as tapped",
+                  {{"resource", resource.name}, {"reason", reason}});
   renew();
 }
 
 void ServiceWatch::renew() {
   table_.set_current(services_.current && slices_.current);
+  table_.set_nodes_current(nodes_.current);
   changed_();
 }
 
@@ -120,6 +142,7 @@ void ServiceWatch::stop() {
   stopping_ = true;
   services_.expiry.cancel();
   slices_.expiry.cancel();
+  nodes_.expiry.cancel();
   tasks_.cancel();
 }
 

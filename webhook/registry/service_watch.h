@@ -1,4 +1,4 @@
-// Keeps a ServiceTable up to date with the API server's Services and EndpointSlices.
+// Keeps a ServiceTable up to date with the API server's Services, EndpointSlices and Nodes.
 #pragma once
 
 #include <chrono>
@@ -16,10 +16,13 @@ namespace sidetap::webhook::registry {
 
 struct ServiceWatchConfig {
   kube::Credentials credentials;
-  /// After this time without a working watch, the table's contents are discarded.
+  /// After this time without a working watch, what the table knows of the resource is discarded.
   std::chrono::milliseconds grace{30'000};
   std::chrono::milliseconds first_wait{500};  ///< The least of ReflectorConfig::wait.
   ServiceLimits limits{};
+  /// Whether to watch Nodes. Without them, or without the right to watch them, everything else is
+  /// published.
+  bool nodes = true;
 };
 
 /// Use it on one strand.
@@ -37,16 +40,20 @@ class ServiceWatch {
 
  private:
   struct Resource {
-    Resource(boost::asio::any_io_executor executor) : expiry(std::move(executor)) {}
+    Resource(const char* the_name, boost::asio::any_io_executor executor)
+        : name(the_name), expiry(std::move(executor)) {}
+    const char* const name;  // as in paths, logs and metrics
     boost::asio::steady_timer expiry;
     bool standing = false, current = false, reported = false;
   };
-  void follow(Resource& resource, kube::ReflectorConfig config, kube::ReflectorEvents events,
-              const char* name);
-  void rise(Resource& resource, const char* name);
-  void fall(Resource& resource, const char* name, const std::string& reason);
+  void follow_services();
+  void follow_slices();
+  void follow_nodes();
+  void follow(Resource& resource, const char* path, kube::ReflectorEvents events);
+  void rise(Resource& resource);
+  void fall(Resource& resource, const std::string& reason);
   /// Discards what is known of the resource.
-  void forget(Resource& resource, const char* name, const std::string& reason);
+  void forget(Resource& resource, const std::string& reason);
   void renew();
 
   boost::asio::any_io_executor executor_;
@@ -54,7 +61,7 @@ class ServiceWatch {
   telemetry::MetricsRegistry& metrics_;
   const std::function<void()> changed_;
   ServiceTable table_;
-  Resource services_, slices_;
+  Resource services_, slices_, nodes_;
   async::TaskGroup tasks_;
   bool stopping_ = false;
 };

@@ -1,12 +1,13 @@
 #include "webhook/registry/tap_set.h"
 
-#include <algorithm>
-
 namespace sidetap::webhook::registry {
 
-bool TapSet::is_member(const net::IpAddress& address) const {
+void TapSet::review(const net::IpAddress& address) {
   const auto owner = owners_.find(address);
-  return owner != owners_.end() && connections_.at(owner->second).forwarding;
+  const Entry* const entry = owner == owners_.end() ? nullptr : &connections_.at(owner->second);
+  const bool is_member = entry != nullptr && entry->forwarding;
+  taps_.set(address, is_member);
+  older_.set(address, is_member && entry->rules < sidetap::registry::kRules);
 }
 
 void TapSet::release(ConnectionId connection, const Entry& entry) {
@@ -14,22 +15,22 @@ void TapSet::release(ConnectionId connection, const Entry& entry) {
     const auto owner = owners_.find(address);
     if (owner == owners_.end() || owner->second != connection) continue;
     owners_.erase(owner);
-    touched_.insert(address);
+    review(address);
   }
   if (entry.forwarding) --forwarding_;
 }
 
 void TapSet::update(ConnectionId connection, const std::vector<net::IpAddress>& addresses,
-                    bool forwarding) {
+                    bool forwarding, std::uint64_t rules) {
   Entry& entry = connections_[connection];
   release(connection, entry);
-  entry = {addresses, forwarding};
+  entry = {addresses, forwarding, rules};
   if (forwarding) ++forwarding_;
   for (const auto& address : addresses) {
     const auto [owner, fresh] = owners_.emplace(address, connection);
     if (!fresh && owner->second > connection) continue;
     owner->second = connection;
-    touched_.insert(address);
+    review(address);
   }
 }
 
@@ -40,24 +41,10 @@ void TapSet::remove(ConnectionId connection) {
   connections_.erase(found);
 }
 
-bool TapSet::changed() const {
-  return std::any_of(touched_.begin(), touched_.end(), [this](const auto& address) {
-    return is_member(address) != published_.contains(address);
-  });
-}
-
-std::optional<AddressChange> TapSet::flush() {
-  AddressChange delta;
-  for (const auto& address : touched_) {
-    const bool member = is_member(address);
-    if (member == published_.contains(address)) continue;
-    (member ? delta.add : delta.remove).push_back(address);
-  }
-  touched_.clear();
-  if (delta.add.empty() && delta.remove.empty()) return std::nullopt;
-  published_.insert(delta.add.begin(), delta.add.end());
-  for (const auto& address : delta.remove) published_.erase(address);
-  return delta;
+bool TapSet::flush(sidetap::registry::Change& into) {
+  taps_.flush(into.add.taps, into.remove.taps);
+  older_.flush(into.add.older, into.remove.older);
+  return into.add != sidetap::registry::Lists() || into.remove != sidetap::registry::Lists();
 }
 
 }  // namespace sidetap::webhook::registry

@@ -160,7 +160,8 @@ class Webhook {
                      " (taps need no token with --registry-auth none, and nothing else is asked of "
                      "the API server with --registry-services false)"};
       }
-      if (options_.registry.services) config.services = {.credentials = *credentials};
+      if (options_.registry.services)
+        config.services = {.credentials = *credentials, .nodes = options_.registry.nodes};
       if (options_.registry.tokens) config.credentials = std::move(*credentials);
     }
     registry_ = std::make_unique<registry::Server>(std::move(config), registry_tls_, metrics_);

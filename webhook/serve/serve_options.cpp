@@ -77,6 +77,15 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
        .help = "true: watch Services and EndpointSlices through the API server, so that taps drop "
                "the views of Services whose backends are all tapped, and keep all others"},
       config::word<bool>({{"true", true}, {"false", false}}), into.services);
+  options.add<bool>(
+      {.flag = "--registry-nodes",
+       .env = "SIDETAP_REGISTRY_NODES",
+       .value = "WHETHER",
+       .fallback = "true",
+       .help =
+           "with --registry-services, true: watch Nodes as well, so that taps drop the views of "
+           "such Services at node ports; false, or without the right: they keep them"},
+      config::word<bool>({{"true", true}, {"false", false}}), into.nodes);
   options.add<std::string>({.flag = "--registry-ca",
                             .env = "SIDETAP_REGISTRY_CA",
                             .value = "FILE",

@@ -21,6 +21,7 @@ struct RegistryOptions {
   bool tokens = true;  ///< Taps authenticate with service account tokens.
   std::string audience;
   bool services = false;  ///< Watches Services, to find those whose backends are all tapped.
+  bool nodes = true;      ///< With Services, watches Nodes.
   std::string ca_file;    ///< CA for taps. Empty: the self-managed bundle or the configuration.
 };
 
