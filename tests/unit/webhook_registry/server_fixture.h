@@ -85,7 +85,7 @@ class Tap {
                           const std::optional<Addresses>& services = std::nullopt) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
-      return peers_ == tap::Peers{wanted, services};
+      return peers_ && peers_->tapped == wanted && peers_->services == services;
     });
   }
   [[nodiscard]] bool counts(const std::string& line) { return comes_to_show(metrics_, line); }

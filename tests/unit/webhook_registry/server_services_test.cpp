@@ -28,6 +28,33 @@ TEST_F(RegistryServer, TapsLearnOfServicesTogetherWithTheirBackends) {
   EXPECT_TRUE(shows("sidetap_registry_services{backends=\"untapped\"} 1"));
 }
 
+TEST_F(RegistryServer, ShowsHowMuchOfEachListIsPublished) {
+  serve_with_services([](const http::HttpRequest& request) {
+    const std::string_view target = request.target;
+    std::string body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":
+            {"name":"web","namespace":"shop"},"spec":{"clusterIPs":["10.96.0.1"],
+            "ports":[{"port":80,"nodePort":30080}]}}]})";
+    if (target.find("nodes") != target.npos)
+      body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"a"},
+              "status":{"addresses":[{"type":"InternalIP","address":"172.18.0.1"}]}}]})";
+    if (target.find("endpointslices") != target.npos)
+      body = R"({"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"web-1",
+              "namespace":"shop","labels":{"kubernetes.io/service-name":"web"}},
+              "addressType":"IPv4","ports":[{"port":8080}],
+              "endpoints":[{"addresses":["10.0.0.2"]}]}]})";
+    if (target.find("watch=1") != target.npos) body.clear();  // a watch that tells nothing
+    return http::HttpAnswer{200, "application/json", {}, body};
+  });
+  const auto backend = tap({ip("10.0.0.2")});
+  backend->forward(true);
+  for (const char* list : {"taps", "services", "nodes", "server_ports", "front_ends"}) {
+    EXPECT_TRUE(shows("sidetap_registry_published{list=\"" + std::string(list) + "\"} 1")) << list;
+    EXPECT_TRUE(shows("sidetap_registry_left_out{list=\"" + std::string(list) + "\"} 0")) << list;
+  }
+  for (const char* list : {"older", "client_owned"})
+    EXPECT_TRUE(shows("sidetap_registry_published{list=\"" + std::string(list) + "\"} 0")) << list;
+}
+
 TEST_F(RegistryServer, WhatIsNotKnownOfServicesIsAnEmptyList) {
   serve_with_services([](const http::HttpRequest&) {
     return http::HttpAnswer{500, "application/json", {}, "{}"};

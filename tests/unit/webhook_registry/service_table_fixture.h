@@ -1,8 +1,8 @@
 // A table of Services for tests, with addresses given by numbers.
 #pragma once
 
+#include <initializer_list>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,9 +14,17 @@
 namespace sidetap::webhook::registry {
 
 using Addresses = std::vector<net::IpAddress>;
+using TransportAddresses = std::vector<net::TransportAddress>;
 
 inline net::IpAddress pod(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
 inline net::IpAddress vip(unsigned n) { return net::IpAddress::v4(0x0a600000U + n); }
+inline net::IpAddress node(unsigned n) { return net::IpAddress::v4(0xac120000U + n); }
+
+inline TransportPort tcp(std::uint16_t port) { return {6, port}; }
+inline TransportPort udp(std::uint16_t port) { return {17, port}; }
+inline net::TransportAddress at(const net::IpAddress& address, const TransportPort& port) {
+  return {address, port.protocol, port.port};
+}
 
 inline Endpoint unready(unsigned n) { return {pod(n), false, false}; }
 inline Endpoint terminating(unsigned n) { return {pod(n), false, true}; }
@@ -37,11 +45,38 @@ using Endpoints = std::vector<Endpoint>;
 
 class ServiceTableTest : public testing::Test {
  protected:
-  void SetUp() override { table_.set_current(true); }
+  void SetUp() override {
+    table_.set_current(true);
+    table_.set_nodes_current(true);
+  }
   void tap(Addresses add, Addresses remove = {}) { table_.taps_changed({add, remove}); }
+  /// A Service NAME with one cluster IP, and its only slice with ready endpoints at these ports.
+  void serve(const std::string& name, unsigned cluster_ip, const Addresses& ready,
+             std::vector<TransportPort> ports = {tcp(80)}) {
+    table_.set({name, {vip(cluster_ip)}});
+    endpoints(name, ready, std::move(ports));
+  }
+  void endpoints(const std::string& name, const Addresses& ready,
+                 std::vector<TransportPort> ports = {tcp(80)}) {
+    SliceFacts facts = slice(name + "-1", name, ready);
+    facts.ports = std::move(ports);
+    table_.set(facts);
+  }
+  void flush() {
+    sidetap::registry::Change change;
+    table_.flush(change);
+  }
   Addresses published() {
-    table_.flush();
-    return {table_.published().begin(), table_.published().end()};
+    flush();
+    return {table_.services().begin(), table_.services().end()};
+  }
+  TransportAddresses client_owned() {
+    flush();
+    return {table_.client_owned().begin(), table_.client_owned().end()};
+  }
+  TransportAddresses front_ends() {
+    flush();
+    return {table_.front_ends().begin(), table_.front_ends().end()};
   }
   ServiceTable table_;
 };

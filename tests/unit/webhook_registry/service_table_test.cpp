@@ -94,8 +94,9 @@ TEST_F(ServiceTableTest, OfTooManyServicesTheRestIsKeptInView) {
   for (const char* name : {"shop/a", "shop/b"})
     small.set(slice(std::string(name) + "-1", name, {pod(1)}));
   small.taps_changed({{pod(1)}, {}});
-  small.flush();
-  EXPECT_THAT(small.published(), ElementsAre(vip(1)));
+  sidetap::registry::Change change;
+  small.flush(change);
+  EXPECT_THAT(small.services(), ElementsAre(vip(1)));
   EXPECT_TRUE(small.overflowing());
 }
 
@@ -105,11 +106,12 @@ TEST_F(ServiceTableTest, OfTooManySlicesNothingIsKnownForSure) {
   small.set({"shop/a", {vip(1)}});
   small.taps_changed({{pod(1)}, {}});
   small.set(slice("shop/a-1", "shop/a", {pod(1)}));
-  small.flush();
-  EXPECT_THAT(small.published(), ElementsAre(vip(1)));
+  sidetap::registry::Change change;
+  small.flush(change);
+  EXPECT_THAT(small.services(), ElementsAre(vip(1)));
   small.set(slice("shop/a-2", "shop/a", {pod(2)}));
-  small.flush();
-  EXPECT_THAT(small.published(), IsEmpty());
+  small.flush(change);
+  EXPECT_THAT(small.services(), IsEmpty());
 }
 
 TEST_F(ServiceTableTest, OfTooManyEndpointsNoneIsTakenForTapped) {
@@ -118,8 +120,9 @@ TEST_F(ServiceTableTest, OfTooManyEndpointsNoneIsTakenForTapped) {
   small.set({"shop/a", {vip(1)}});
   small.taps_changed({{pod(1), pod(2), pod(3)}, {}});
   small.set(slice("shop/a-1", "shop/a", {pod(1), pod(2), pod(3)}));
-  small.flush();
-  EXPECT_THAT(small.published(), IsEmpty());
+  sidetap::registry::Change change;
+  small.flush(change);
+  EXPECT_THAT(small.services(), IsEmpty());
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ using Addresses = std::set<net::IpAddress>;
 
 constexpr const char* kServices = "/api/v1/services";
 constexpr const char* kSlices = "/apis/discovery.k8s.io/v1/endpointslices";
+constexpr const char* kNodes = "/api/v1/nodes";
 
 /// Lists in pages of one, and watches that end when there was something to tell or after a moment.
 class FakeCluster {
@@ -69,12 +70,18 @@ class FakeCluster {
   /// answer's status.
   void expire(bool by_status) {
     const std::lock_guard lock(mutex_);
-    expired_ = {kServices, kSlices};
+    expired_ = {kServices, kSlices, kNodes};
     expire_by_status_ = by_status;
   }
   void refuse(bool refusing) {
     const std::lock_guard lock(mutex_);
-    refusing_ = refusing;
+    refused_.clear();
+    if (refusing) refused_ = {kServices, kSlices, kNodes};
+  }
+  /// The same for one resource.
+  void refuse(const char* resource) {
+    const std::lock_guard lock(mutex_);
+    refused_ = {resource};
   }
   int lists() const { return lists_; }
 
@@ -107,8 +114,9 @@ class FakeCluster {
   }
   http::HttpAnswer answer(const std::string& target) {
     std::unique_lock lock(mutex_);
-    if (refusing_) return {403, "application/json", {}, R"({"reason":"Forbidden"})"};
     const std::string resource = target.substr(0, target.find('?'));
+    if (refused_.contains(resource))
+      return {403, "application/json", {}, R"({"reason":"Forbidden"})"};
     if (parameter(target, "watch") == "1") return watch(lock, resource, target);
     ++lists_;
     json body{{"metadata", {{"resourceVersion", std::to_string(version_)}}},
@@ -153,7 +161,8 @@ class FakeCluster {
   std::vector<Event> events_;
   std::uint64_t version_ = 100;
   std::set<std::string> expired_;
-  bool expire_by_status_ = false, refusing_ = false;
+  std::set<std::string> refused_;
+  bool expire_by_status_ = false;
   std::atomic<int> lists_{0};
   std::uint16_t port_ = 0;
   std::unique_ptr<http::HttpsServer> server_;
@@ -175,10 +184,16 @@ json slice(const std::string& name, const std::string& owner,
   return object;
 }
 
+json node_of(const std::string& name, const std::string& address) {
+  json object{{"metadata", {{"name", name}}}};
+  object["status"]["addresses"].push_back({{"type", "InternalIP"}, {"address", address}});
+  return object;
+}
+
 /// One Service with one endpoint. Its watches stand, and say nothing.
 class QuietCluster {
  public:
-  explicit QuietCluster(const testing_support::KeyPair& leaf) : server_(leaf, serve, 2) {}
+  explicit QuietCluster(const testing_support::KeyPair& leaf) : server_(leaf, serve, 3) {}
   std::uint16_t port() const { return server_.port(); }
 
  private:
@@ -191,9 +206,10 @@ class QuietCluster {
   static std::string answer(const std::string& request) {
     if (request.find("watch=1") != std::string::npos)
       return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const bool services = request.find(kServices) != std::string::npos;
-    const json item = services ? service("a", "10.96.0.1")
-                               : slice("a-1", "a", std::vector<std::string>{"10.0.0.1"});
+    const auto asks_for = [&](const char* path) { return request.find(path) != std::string::npos; };
+    const json item = asks_for(kServices) ? service("a", "10.96.0.1")
+                      : asks_for(kNodes)  ? node_of("n", "172.18.0.1")
+                                          : slice("a-1", "a", std::vector<std::string>{"10.0.0.1"});
     const std::string body =
         json{{"metadata", {{"resourceVersion", "1"}}}, {"items", json::array({item})}}.dump();
     return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
@@ -218,6 +234,7 @@ class ServiceWatchTest : public testing::Test {
                                          "ns"}};
     config.grace = grace;
     config.first_wait = milliseconds(5);
+    config.nodes = nodes_wanted_;
     watch_ = std::make_unique<ServiceWatch>(context_.get_executor(), std::move(config), metrics_,
                                             [this] { publish(); });
     watch_->table().taps_changed({{ip("10.0.0.1"), ip("10.0.0.2")}, {}});
@@ -225,9 +242,11 @@ class ServiceWatchTest : public testing::Test {
     thread_ = std::thread([this] { context_.run(); });
   }
   void publish() {
-    watch_->table().flush();
+    sidetap::registry::Change change;
+    watch_->table().flush(change);
     const std::lock_guard lock(mutex_);
-    published_ = watch_->table().published();
+    published_ = watch_->table().services();
+    nodes_ = watch_->table().nodes();
     ever_published_.insert(published_.begin(), published_.end());
     changed_.notify_all();
   }
@@ -251,6 +270,12 @@ class ServiceWatchTest : public testing::Test {
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return published_ == wanted; });
   }
 
+  [[nodiscard]] bool publishes_nodes(const Addresses& wanted) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return nodes_ == wanted; });
+  }
+
+  bool nodes_wanted_ = true;
   testing_support::KeyPair ca_ = testing_support::make_ca("CA");
   FakeCluster cluster_{testing_support::make_leaf(ca_, {"IP:127.0.0.1"})};
   testing_support::TemporaryFolder folder_;
@@ -260,7 +285,7 @@ class ServiceWatchTest : public testing::Test {
   std::unique_ptr<ServiceWatch> watch_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  Addresses published_;
+  Addresses published_, nodes_;
   Addresses ever_published_;
   std::thread thread_;
 };
@@ -280,7 +305,7 @@ TEST_F(ServiceWatchTest, ListsInPagesAndFollowsChanges) {
   EXPECT_TRUE(publishes({ip("10.96.0.1"), ip("10.96.0.2")}));
   cluster_.remove(kServices, "b");
   EXPECT_TRUE(publishes({ip("10.96.0.1")}));
-  EXPECT_EQ(cluster_.lists(), 4) << "two pages of each, once";
+  EXPECT_EQ(cluster_.lists(), 5) << "two pages of each, once, and one of no node";
 }
 
 TEST_F(ServiceWatchTest, AnExpiredVersionLeadsToAListAndNothingOldIsLeft) {
@@ -319,6 +344,52 @@ TEST_F(ServiceWatchTest, ATokenFileThatIsNoneForAWhileEndsNothingButWhatIsKnown)
   EXPECT_TRUE(publishes({}));
   folder_.write("token", "me");
   EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+}
+
+TEST_F(ServiceWatchTest, FollowsNodes) {
+  cluster_.put(kNodes, "a", node_of("a", "172.18.0.1"));
+  cluster_.put(kNodes, "b", node_of("b", "172.18.0.2"));
+  start();
+  EXPECT_TRUE(publishes_nodes({ip("172.18.0.1"), ip("172.18.0.2")}));
+  cluster_.remove(kNodes, "b");
+  EXPECT_TRUE(publishes_nodes({ip("172.18.0.1")}));
+  cluster_.forget_silently(kNodes, "a");
+  cluster_.expire(true);
+  EXPECT_TRUE(publishes_nodes({}));
+}
+
+TEST_F(ServiceWatchTest, WithoutTheRightToNodesServicesArePublished) {
+  cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+  cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+  cluster_.put(kNodes, "a", node_of("a", "172.18.0.1"));
+  cluster_.refuse(kNodes);
+  start();
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  EXPECT_TRUE(fails("nodes", 2));
+  EXPECT_TRUE(publishes_nodes({}));
+  cluster_.refuse(false);
+  EXPECT_TRUE(publishes_nodes({ip("172.18.0.1")}));
+}
+
+TEST_F(ServiceWatchTest, AnExpiredListOfNodesEndsNothingElse) {
+  cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+  cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+  cluster_.put(kNodes, "a", node_of("a", "172.18.0.1"));
+  start(milliseconds(20));
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  EXPECT_TRUE(publishes_nodes({ip("172.18.0.1")}));
+  cluster_.refuse(kNodes);
+  EXPECT_TRUE(publishes_nodes({}));
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+}
+
+TEST_F(ServiceWatchTest, NodesThatNobodyWantsAreNotAskedFor) {
+  cluster_.put(kServices, "a", service("a", "10.96.0.1"));
+  cluster_.put(kSlices, "a-1", slice("a-1", "a", {"10.0.0.1"}));
+  nodes_wanted_ = false;
+  start();
+  EXPECT_TRUE(publishes({ip("10.96.0.1")}));
+  EXPECT_EQ(cluster_.lists(), 2);
 }
 
 TEST_F(ServiceWatchTest, OnceStoppedNothingIsLeftToWaitForAndNothingHasFailed) {

@@ -1,5 +1,6 @@
 #include "webhook/registry/tap_set.h"
 
+#include <optional>
 #include <random>
 
 #include <gmock/gmock.h>
@@ -17,18 +18,27 @@ const auto kA = ip("10.0.0.1");
 const auto kB = ip("10.0.0.2");
 const auto kB6 = ip("fd00::2");
 
+using sidetap::registry::Change;
+
+/// Nothing: there is no change.
+std::optional<Change> flushed(TapSet& set) {
+  Change change;
+  if (!set.flush(change)) return std::nullopt;
+  return change;
+}
+
 TEST(TapSet, HoldsTheAddressesOfForwardingTapsOnly) {
   TapSet set;
   set.update(1, {kA}, false);
   EXPECT_FALSE(set.changed());
-  EXPECT_FALSE(set.flush());
+  EXPECT_FALSE(flushed(set));
   set.update(1, {kA}, true);
   set.update(2, {kB, kB6}, true);
   EXPECT_TRUE(set.changed());
-  const auto delta = set.flush();
+  const auto delta = flushed(set);
   ASSERT_TRUE(delta);
-  EXPECT_THAT(delta->add, ElementsAre(kA, kB, kB6));
-  EXPECT_THAT(delta->remove, IsEmpty());
+  EXPECT_THAT(delta->add.taps, ElementsAre(kA, kB, kB6));
+  EXPECT_THAT(delta->remove.taps, IsEmpty());
   EXPECT_EQ(set.connections(), 2u);
   EXPECT_EQ(set.forwarding(), 2u);
 }
@@ -37,10 +47,10 @@ TEST(TapSet, ATapLeavesWithItsSessionOrItsConnection) {
   TapSet set;
   set.update(1, {kA}, true);
   set.update(2, {kB}, true);
-  set.flush();
+  flushed(set);
   set.update(1, {kA}, false);
   set.remove(2);
-  EXPECT_THAT(set.flush()->remove, ElementsAre(kA, kB));
+  EXPECT_THAT(flushed(set)->remove.taps, ElementsAre(kA, kB));
   EXPECT_THAT(set.published(), IsEmpty());
   EXPECT_EQ(set.forwarding(), 0u);
   EXPECT_EQ(set.connections(), 1u);
@@ -53,40 +63,75 @@ TEST(TapSet, ChangesThatCancelOutAreNone) {
   set.update(2, {kB}, true);
   set.remove(2);
   EXPECT_FALSE(set.changed());
-  EXPECT_FALSE(set.flush());
+  EXPECT_FALSE(flushed(set));
 }
 
 TEST(TapSet, AnAddressBelongsToTheNewestConnection) {
   TapSet set;
   set.update(1, {kA}, true);
-  set.flush();
+  flushed(set);
   // A new pod has the address, and does not forward yet: peers must not count on it.
   set.update(2, {kA}, false);
-  EXPECT_THAT(set.flush()->remove, ElementsAre(kA));
+  EXPECT_THAT(flushed(set)->remove.taps, ElementsAre(kA));
   // The old connection is heard once more, and then found dead.
   set.update(1, {kA}, true);
-  EXPECT_FALSE(set.flush());
+  EXPECT_FALSE(flushed(set));
   set.remove(1);
-  EXPECT_FALSE(set.flush());
+  EXPECT_FALSE(flushed(set));
   set.update(2, {kA}, true);
-  EXPECT_THAT(set.flush()->add, ElementsAre(kA));
+  EXPECT_THAT(flushed(set)->add.taps, ElementsAre(kA));
 }
 
 TEST(TapSet, TheEndOfANewerConnectionDoesNotReviveAnOlderOne) {
   TapSet set;
   set.update(1, {kA}, true);
   set.update(2, {kA}, true);
-  set.flush();
+  flushed(set);
   set.remove(2);
-  EXPECT_THAT(set.flush()->remove, ElementsAre(kA));
+  EXPECT_THAT(flushed(set)->remove.taps, ElementsAre(kA));
 }
 
 TEST(TapSet, AnAddressThatATapGivesUpLeaves) {
   TapSet set;
   set.update(1, {kA, kB6}, true);
-  set.flush();
+  flushed(set);
   set.update(1, {kA}, true);
-  EXPECT_THAT(set.flush()->remove, ElementsAre(kB6));
+  EXPECT_THAT(flushed(set)->remove.taps, ElementsAre(kB6));
+}
+
+TEST(TapSet, TapsThatDoNotApplyTheNewestRulesAreListedTwice) {
+  TapSet set;
+  set.update(1, {kA}, true, 1);
+  set.update(2, {kB}, true, 2);
+  const auto change = flushed(set);
+  ASSERT_TRUE(change);
+  EXPECT_THAT(change->add.taps, ElementsAre(kA, kB));
+  EXPECT_THAT(change->add.older, ElementsAre(kA));
+  // A newer tap takes the address over, without a moment in which nobody has it.
+  set.update(3, {kA}, true, 2);
+  const auto newer = flushed(set);
+  ASSERT_TRUE(newer);
+  EXPECT_THAT(newer->add.taps, IsEmpty());
+  EXPECT_THAT(newer->remove.taps, IsEmpty());
+  EXPECT_THAT(newer->remove.older, ElementsAre(kA));
+  EXPECT_THAT(set.older(), IsEmpty());
+  set.update(2, {kB}, false, 1);
+  EXPECT_THAT(flushed(set)->add.older, IsEmpty()) << "it does not forward";
+}
+
+TEST(TapSet, OfTooManyAddressesTheFirstAreListed) {
+  TapSet set;
+  std::vector<net::IpAddress> many;
+  for (std::uint32_t i = 0; i < sidetap::registry::kMostListedAddresses; ++i)
+    many.push_back(host(i + 1));
+  set.update(1, many, true);
+  flushed(set);
+  set.update(2, {host(0)}, true);
+  const auto change = flushed(set);
+  ASSERT_TRUE(change);
+  EXPECT_THAT(change->add.taps, ElementsAre(host(0)));
+  EXPECT_THAT(change->remove.taps, ElementsAre(many.back()));
+  EXPECT_EQ(set.left_out(), 1U);
 }
 
 // For any history, the sum of all changes is the set, and the set matches a simple model.
@@ -123,9 +168,9 @@ TEST(TapSet, DeltasAddUpToWhatASimpleModelSays) {
       }
     }
     if (random() % 4 != 0) continue;
-    if (const auto delta = set.flush()) {
-      for (const auto& address : delta->add) ASSERT_TRUE(heard.insert(address).second);
-      for (const auto& address : delta->remove) ASSERT_EQ(heard.erase(address), 1u);
+    if (const auto delta = flushed(set)) {
+      for (const auto& address : delta->add.taps) ASSERT_TRUE(heard.insert(address).second);
+      for (const auto& address : delta->remove.taps) ASSERT_EQ(heard.erase(address), 1u);
     }
     std::set<net::IpAddress> expected;
     for (const auto& [address, who] : owner) {
