@@ -1,7 +1,6 @@
 #include "webhook/registry/service_table.h"
 
 #include <algorithm>
-#include <functional>
 #include <iterator>
 #include <set>
 #include <string_view>

@@ -1,4 +1,8 @@
 // External IPs, load balancers and node ports, and the lists that go with them.
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -41,6 +41,19 @@ TEST_F(RegistryServer, ATapLeavesByItsWordAndByItsEnd) {
   EXPECT_TRUE(watcher->sees({}));
 }
 
+TEST_F(RegistryServer, ATapThatNamesNoRulesIsAnOlderOneAlsoWhenItsStateChanges) {
+  serve();
+  const auto newer = tap({ip("10.0.0.2")});
+  newer->forward(true);
+  TlsClient older(port_);
+  older.send(upgrade());
+  EXPECT_THAT(older.read_answer(), StartsWith("HTTP/1.1 101 "));
+  older.send(frame(kHello));
+  older.send(frame(R"({"type":"state","addresses":["10.0.0.1"],"forwarding":true})"));
+  EXPECT_TRUE(shows("sidetap_registry_published{list=\"taps\"} 2"));
+  EXPECT_TRUE(shows("sidetap_registry_published{list=\"older\"} 1"));
+}
+
 TEST_F(RegistryServer, AnAddressInNewHandsIsTheNewTaps) {
   serve();
   const auto watcher = tap({ip("10.0.0.1")});

@@ -1,5 +1,6 @@
 // Partly tapped Services: who shares endpoints with them, and which endpoints the clients own.
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -188,12 +189,12 @@ TEST_F(PartlyTapped, AnEndpointThatCannotBeReadIsAnUntappedOne) {
 using CostOfAFlush = ServiceTableTest;
 
 TEST_F(CostOfAFlush, IsThatOfTheComponentsThatSomethingTouched) {
-  constexpr unsigned kServices = 500, kEndpoints = 20;
+  constexpr unsigned kMany = 500, kEach = 20;
   std::vector<SliceFacts> slices;
-  for (unsigned s = 0; s < kServices; ++s) {
+  for (unsigned s = 0; s < kMany; ++s) {
     const std::string name = "ns/s" + std::to_string(s);
     Addresses pods;
-    for (unsigned e = 0; e < kEndpoints; ++e) pods.push_back(pod(s * kEndpoints + e));
+    for (unsigned e = 0; e < kEach; ++e) pods.push_back(pod(s * kEach + e));
     tap(pods);
     table_.set({name, {vip(s)}});
     slices.push_back(slice(name + "-1", name, pods));
@@ -204,8 +205,8 @@ TEST_F(CostOfAFlush, IsThatOfTheComponentsThatSomethingTouched) {
   std::size_t before = table_.looked_at();
   tap({}, {pod(77)});
   flush();
-  EXPECT_LE(table_.looked_at() - before, kEndpoints);
-  EXPECT_EQ(table_.services().size(), kServices - 1);
+  EXPECT_LE(table_.looked_at() - before, kEach);
+  EXPECT_EQ(table_.services().size(), kMany - 1);
   before = table_.looked_at();
   table_.slices_begin();
   for (const SliceFacts& each : slices) table_.set(each);
@@ -215,12 +216,12 @@ TEST_F(CostOfAFlush, IsThatOfTheComponentsThatSomethingTouched) {
 }
 
 TEST_F(CostOfAFlush, GrowsWithTheServicesOfAnEndpointAndNotWithTheirSquare) {
-  constexpr unsigned kServices = 300;
-  for (unsigned s = 0; s < kServices; ++s) serve("ns/s" + std::to_string(s), s, {pod(1)});
+  constexpr unsigned kMany = 300;
+  for (unsigned s = 0; s < kMany; ++s) serve("ns/s" + std::to_string(s), s, {pod(1)});
   tap({pod(1)});
   const std::size_t before = table_.looked_at();
-  EXPECT_EQ(published().size(), kServices);
-  EXPECT_LE(table_.looked_at() - before, 3 * kServices);
+  EXPECT_EQ(published().size(), kMany);
+  EXPECT_LE(table_.looked_at() - before, 3 * kMany);
 }
 
 }  // namespace

@@ -16,7 +16,6 @@ namespace sidetap::webhook::registry {
 namespace {
 
 using sidetap::registry::Lists;
-using TransportSet = std::set<net::TransportAddress>;
 
 /// The nth address of a kind in either family.
 net::IpAddress in_family(const net::IpAddress& v4, bool v6) {
@@ -349,36 +348,6 @@ class ServiceModel {
   std::set<net::IpAddress> taps_, older_;
   std::set<net::IpAddress> ended_;  ///< Of those in slices: their pods have ended but for the tap.
   bool current_ = true, nodes_current_ = true;
-};
-
-/// What somebody knows who hears all changes.
-class Listener {
- public:
-  void hear(const sidetap::registry::Change& change) {
-    take(change.add.services, change.remove.services, services_);
-    take(change.add.nodes, change.remove.nodes, nodes_);
-    take(change.add.client_owned, change.remove.client_owned, client_owned_);
-    take(change.add.server_ports, change.remove.server_ports, server_ports_);
-    take(change.add.front_ends, change.remove.front_ends, front_ends_);
-  }
-  Lists knows() const {
-    Lists lists;
-    lists.services.assign(services_.begin(), services_.end());
-    lists.nodes.assign(nodes_.begin(), nodes_.end());
-    lists.client_owned.assign(client_owned_.begin(), client_owned_.end());
-    lists.server_ports.assign(server_ports_.begin(), server_ports_.end());
-    lists.front_ends.assign(front_ends_.begin(), front_ends_.end());
-    return lists;
-  }
-
- private:
-  template <typename T>
-  static void take(const std::vector<T>& add, const std::vector<T>& remove, std::set<T>& into) {
-    for (const T& item : add) EXPECT_TRUE(into.insert(item).second);
-    for (const T& item : remove) EXPECT_EQ(into.erase(item), 1U);
-  }
-  std::set<net::IpAddress> services_, nodes_;
-  TransportSet client_owned_, server_ports_, front_ends_;
 };
 
 TEST_F(ServiceTableTest, PublishesWhatASimpleModelSays) {

@@ -1,7 +1,8 @@
 // A table of Services for tests, with addresses given by numbers.
 #pragma once
 
-#include <initializer_list>
+#include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@ namespace sidetap::webhook::registry {
 
 using Addresses = std::vector<net::IpAddress>;
 using TransportAddresses = std::vector<net::TransportAddress>;
+using TransportSet = std::set<net::TransportAddress>;
 
 inline net::IpAddress pod(unsigned n) { return net::IpAddress::v4(0x0a000000U + n); }
 inline net::IpAddress vip(unsigned n) { return net::IpAddress::v4(0x0a600000U + n); }
@@ -42,6 +44,36 @@ inline SliceFacts slice(std::string name, std::string service, const Addresses& 
   return slice(std::move(name), std::move(service), std::move(endpoints));
 }
 using Endpoints = std::vector<Endpoint>;
+
+/// What somebody knows who hears all changes.
+class Listener {
+ public:
+  void hear(const sidetap::registry::Change& change) {
+    take(change.add.services, change.remove.services, services_);
+    take(change.add.nodes, change.remove.nodes, nodes_);
+    take(change.add.client_owned, change.remove.client_owned, client_owned_);
+    take(change.add.server_ports, change.remove.server_ports, server_ports_);
+    take(change.add.front_ends, change.remove.front_ends, front_ends_);
+  }
+  sidetap::registry::Lists knows() const {
+    sidetap::registry::Lists lists;
+    lists.services.assign(services_.begin(), services_.end());
+    lists.nodes.assign(nodes_.begin(), nodes_.end());
+    lists.client_owned.assign(client_owned_.begin(), client_owned_.end());
+    lists.server_ports.assign(server_ports_.begin(), server_ports_.end());
+    lists.front_ends.assign(front_ends_.begin(), front_ends_.end());
+    return lists;
+  }
+
+ private:
+  template <typename T>
+  static void take(const std::vector<T>& add, const std::vector<T>& remove, std::set<T>& into) {
+    for (const T& item : add) EXPECT_TRUE(into.insert(item).second);
+    for (const T& item : remove) EXPECT_EQ(into.erase(item), 1U);
+  }
+  std::set<net::IpAddress> services_, nodes_;
+  TransportSet client_owned_, server_ports_, front_ends_;
+};
 
 class ServiceTableTest : public testing::Test {
  protected:
