@@ -15,8 +15,9 @@
 //
 // Of a partly tapped Service, clients keep their view, whoever answers. So they own what they
 // exchange with its tapped endpoints. That holds for its whole component (service_components.h),
-// and for a Service that nodes may answer for. No address is published of Services whose endpoints
-// the clients own: with both, a packet would have no owner.
+// and for a Service that nodes may answer for: NodeLocal DNSCache does for NAME if there is a
+// Service NAME-upstream beside it. No address is published of Services whose endpoints the clients
+// own: with both, a packet would have no owner.
 //
 // A flush costs in proportion to the components that something has touched.
 #pragma once
@@ -166,7 +167,7 @@ class ServiceTable {
   std::unordered_set<net::IpAddress> touched_endpoints_;
   bool turned_ = false;  // what is known at all
 
-  std::unordered_set<Backends*> local_;  // with node ports on the endpoints' nodes only
+  std::unordered_set<Backends*> local_;  // their front ends depend on nodes
   std::uint32_t service_round_ = 0, slice_round_ = 0;
   std::size_t listed_ = 0, endpoints_ = 0, slice_ports_ = 0;
   bool services_left_out_ = false, slices_left_out_ = false;

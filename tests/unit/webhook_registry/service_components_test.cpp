@@ -114,7 +114,7 @@ TEST_F(PartlyTapped, AHeadlessServiceLinksNothing) {
   serve("shop/peers", 2, {pod(1), pod(2)});
   tap({pod(1)});
   EXPECT_THAT(published(), IsEmpty());
-  table_.set({"shop/peers", {}});
+  table_.set(ServiceFacts{"shop/peers"});
   EXPECT_THAT(published(), ElementsAre(vip(1)));
   EXPECT_THAT(client_owned(), IsEmpty());
   table_.set({"shop/peers", {vip(2)}});

@@ -57,9 +57,9 @@ TEST(ReadService, TakesExternalAddressesAtWhichTheProxiesAnswer) {
   constexpr const char* kStatus = R"({"loadBalancer":{"ingress":[{"ip":"198.51.100.1"},
       {"ip":"198.51.100.2","ipMode":"VIP"},{"ip":"198.51.100.3","ipMode":"Proxy"},
       {"hostname":"lb.example.com"},{"ip":"0.0.0.0"},7]}})";
-  const auto open =
+  const auto unfenced =
       service_with(R"({"externalIPs":["203.0.113.1","203.0.113.1","x","::"]})", kStatus);
-  EXPECT_THAT(open.external,
+  EXPECT_THAT(unfenced.external,
               ElementsAre(ip("203.0.113.1"), ip("198.51.100.1"), ip("198.51.100.2")));
   const auto fenced = service_with(
       R"({"externalIPs":["203.0.113.1"],"loadBalancerSourceRanges":["192.0.2.0/24"]})", kStatus);
