@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,22 @@ class DatagramRuns {
     open_ = bytes == run.datagram;
   }
   std::span<const DatagramRun> all() const { return runs_; }
+  /// Discards the first `count` runs, and moves the bytes of the others to the front of `buffer`,
+  /// which the offsets refer to. Returns how many bytes those are.
+  std::size_t discard(std::size_t count, std::byte* buffer) {
+    runs_.erase(runs_.begin(), runs_.begin() + static_cast<std::ptrdiff_t>(count));
+    if (runs_.empty()) {
+      open_ = false;
+      return 0;
+    }
+    const std::size_t begin = runs_.front().offset;
+    const std::size_t size = runs_.back().offset + runs_.back().size - begin;
+    if (begin != 0) {
+      std::memmove(buffer, buffer + begin, size);
+      for (DatagramRun& run : runs_) run.offset -= begin;
+    }
+    return size;
+  }
   void clear() {
     runs_.clear();
     open_ = false;

@@ -22,11 +22,12 @@ std::uint32_t get32(const std::byte* at) { return get16(at) << 16 | get16(at + 2
 
 }  // namespace
 
-UdpstrPacker::UdpstrPacker(std::size_t datagram_size, std::size_t capacity)
-    : buffer_(std::make_unique_for_overwrite<std::byte[]>(std::max(capacity, datagram_size))),
-      capacity_(std::max(capacity, datagram_size)),
+UdpstrPacker::UdpstrPacker(std::size_t datagram_size, std::size_t batch, std::size_t capacity)
+    : batch_(std::max(batch, datagram_size)),
+      capacity_(std::max(capacity, batch_)),
+      buffer_(std::make_unique_for_overwrite<std::byte[]>(capacity_)),
       datagram_size_(std::max(datagram_size, kMinUdpstrDatagram)),
-      runs_(capacity_ / datagram_size_ + 1) {}
+      runs_(batch_ / datagram_size_ + 1) {}
 
 void UdpstrPacker::open_datagram() {
   start_ = used_;
@@ -58,6 +59,13 @@ void UdpstrPacker::clear() {
   runs_.clear();
 }
 
+bool UdpstrPacker::has_room_for(std::size_t captured) const {
+  // The first datagram may have no room for the packet's header, and the last is not full.
+  const std::size_t stream = kPacketHeaderSize + captured;
+  const std::size_t datagrams = stream / (datagram_size_ - kUdpstrHeaderSize) + 2;
+  return capacity_ - used_ >= datagrams * datagram_size_;
+}
+
 UdpstrPacker::Unsent UdpstrPacker::take_back(std::size_t run, std::size_t datagram) {
   Unsent unsent;
   unsent.goes_on = in_packet_;
@@ -83,7 +91,7 @@ UdpstrPacker::Unsent UdpstrPacker::take_back(std::size_t run, std::size_t datagr
 }
 
 void UdpstrPacker::set_datagram_size(std::size_t bytes) {
-  datagram_size_ = std::clamp(bytes, kMinUdpstrDatagram, capacity_);
+  datagram_size_ = std::clamp(bytes, kMinUdpstrDatagram, batch_);
 }
 
 }  // namespace sidetap::rpcap

@@ -28,12 +28,14 @@ inline constexpr std::uint16_t kNoPacketHeader = 0xffff;
 
 class UdpstrPacker {
  public:
-  /// `datagram_size`: UDP payload bytes, kMinUdpstrDatagram to 65507. `capacity`: bytes of the
-  /// buffer, at least one datagram.
-  UdpstrPacker(std::size_t datagram_size, std::size_t capacity);
+  /// `datagram_size`: UDP payload bytes, kMinUdpstrDatagram to 65507. `batch`: bytes to pack before
+  /// add() calls `flush()`, at least one datagram. `capacity`: bytes of the buffer, at least a
+  /// batch. Memory beyond the batch is not touched before flush() leaves something.
+  UdpstrPacker(std::size_t datagram_size, std::size_t batch, std::size_t capacity = 0);
 
-  /// Appends one packet in two parts, either of which may be empty. If the buffer becomes full,
-  /// calls `flush()`, which must send runs() and then call clear().
+  /// Appends one packet in two parts, either of which may be empty. When no datagram fits the batch
+  /// any more, calls `flush()`, which must send runs() and then call clear(), or discard() as many
+  /// as it could send. If it leaves some, has_room() must be true.
   template <class Flush>
   void add(const PacketHeader& header, std::span<const std::byte> head,
            std::span<const std::byte> body, Flush&& flush) {
@@ -52,6 +54,12 @@ class UdpstrPacker {
   const std::byte* data() const { return buffer_.get(); }
   /// Discards what runs() describes. Call finish() first.
   void clear();
+  /// Discards the first `runs` of runs(). Call it where clear() may be called.
+  void discard(std::size_t runs) { used_ = runs_.discard(runs, buffer_.get()); }
+  /// Whether one more datagram fits the buffer.
+  bool has_room() const { return capacity_ - used_ >= datagram_size_; }
+  /// Whether a packet of `captured` bytes fits the buffer for sure, even if nothing is discarded.
+  bool has_room_for(std::size_t captured) const;
 
   /// Packs the datagrams again from number `datagram` of run number `run` on, into datagrams of
   /// `bytes`, and discards those before. The sequence numbers continue after those before. Use it
@@ -109,7 +117,7 @@ class UdpstrPacker {
   template <class Flush>
   void next_datagram(Flush&& flush) {
     finish();
-    if (!has_room_for_datagram()) flush();
+    if (used_ + datagram_size_ > batch_) flush();
     open_datagram();
   }
   template <class Flush>
@@ -120,7 +128,6 @@ class UdpstrPacker {
       next_datagram(flush);
     }
   }
-  bool has_room_for_datagram() const { return capacity_ - used_ >= datagram_size_; }
   void open_datagram();
   void begin_packet(const PacketHeader& header) {
     if (!has_packet_header_) note_first_header();
@@ -141,8 +148,9 @@ class UdpstrPacker {
     in_packet_ = false;
   }
 
-  std::unique_ptr<std::byte[]> buffer_;
+  std::size_t batch_;
   std::size_t capacity_;
+  std::unique_ptr<std::byte[]> buffer_;
   std::size_t datagram_size_;
   std::size_t used_ = 0;
   std::size_t start_ = 0;  // of the open datagram

@@ -7,16 +7,12 @@
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 namespace sidetap::forwarding {
 namespace {
 
 constexpr std::size_t kMessagesPerCall = net::kMaxRunDatagrams;
-constexpr int kWaitMilliseconds = 5;
-// After a wait none follows for so many times as long as it took.
-constexpr int kWorkPerWait = 49;
 // More would mean that a refusal comes back before the next datagram is sent, each time.
 constexpr unsigned kMostRefusals = 1000;
 
@@ -54,26 +50,31 @@ DatagramSender::DatagramSender(net::UniqueFd socket, OutputCounts& counts, Fault
   setsockopt(socket_.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, &mode, sizeof mode);
 }
 
-std::optional<TooLarge> DatagramSender::send(std::span<const net::DatagramRun> runs,
-                                             const std::byte* base) {
-  for (std::size_t done = 0; done < runs.size();) {
+Sent DatagramSender::send(std::span<const net::DatagramRun> runs, const std::byte* base) {
+  stall_ = Stall::kNone;
+  std::size_t done = 0;
+  while (done < runs.size() && !is_full()) {
     const auto rest = runs.subspan(done);
     if (dead_) {
       for (const auto& run : rest) dropped(run, DropCause::kDisconnected);
-      return std::nullopt;
+      return {runs.size()};
     }
-    Step step = segmentation_ ? send_segmented(rest, base) : send_singly(rest.front(), base);
+    Sent step = segmentation_ ? send_segmented(rest, base) : send_singly(rest.front(), base);
     done += step.runs;
     if (step.too_large) {
       step.too_large->run = done;
-      return step.too_large;
+      return {done, step.too_large};
     }
   }
-  return std::nullopt;
+  return {done};
 }
 
-DatagramSender::Step DatagramSender::send_segmented(std::span<const net::DatagramRun> runs,
-                                                    const std::byte* base) {
+void DatagramSender::give_up(std::span<const net::DatagramRun> runs) {
+  for (const auto& run : runs)
+    drop_rest(run, std::exchange(sent_of_first_, 0), DropCause::kSocketFull);
+}
+
+Sent DatagramSender::send_segmented(std::span<const net::DatagramRun> runs, const std::byte* base) {
   std::array<mmsghdr, kMessagesPerCall> messages;
   std::array<iovec, kMessagesPerCall> parts;
   std::array<SegmentControl, kMessagesPerCall> controls;
@@ -102,6 +103,7 @@ DatagramSender::Step DatagramSender::send_segmented(std::span<const net::Datagra
       segmentation_ = false;
       return {0};
     }
+    if (stalls(error)) return {0};
     if (const std::size_t fits = error == EMSGSIZE ? size_to_try(size) : 0; fits != 0)
       return {0, TooLarge{.fits = fits}};
     dropped(runs.front(), cause_of(error));
@@ -110,8 +112,7 @@ DatagramSender::Step DatagramSender::send_segmented(std::span<const net::Datagra
 }
 
 // One datagram a message.
-DatagramSender::Step DatagramSender::send_singly(const net::DatagramRun& run,
-                                                 const std::byte* base) {
+Sent DatagramSender::send_singly(const net::DatagramRun& run, const std::byte* base) {
   std::array<mmsghdr, kMessagesPerCall> messages;
   std::array<iovec, kMessagesPerCall> parts;
   for (std::size_t i = 0; i < run.count; ++i) {
@@ -122,7 +123,7 @@ DatagramSender::Step DatagramSender::send_singly(const net::DatagramRun& run,
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
   }
-  std::size_t done = 0;
+  std::size_t done = std::exchange(sent_of_first_, 0);
   while (done < run.count) {
     const int sent =
         sendmmsg(socket_.get(), messages.data() + done, static_cast<unsigned>(run.count - done), 0);
@@ -135,17 +136,13 @@ DatagramSender::Step DatagramSender::send_singly(const net::DatagramRun& run,
     const int error = errno;
     const std::size_t size = parts[done].iov_len;
     if (worth_another_try(error, size)) continue;
+    if (stalls(error)) {
+      sent_of_first_ = done;
+      return {0};
+    }
     if (const std::size_t fits = error == EMSGSIZE ? size_to_try(size) : 0; fits != 0)
       return {0, TooLarge{.datagram = done, .fits = fits}};
-    if (run.packets == run.count && !run.splits_packet) {
-      // One packet each: what went out before is known.
-      count_sent(run, done, static_cast<std::uint32_t>(done));
-      counts_.dropped[static_cast<unsigned>(cause_of(error))].add(run.packets - done);
-      return {1};
-    }
-    // Which of its packets went out before is not known to the run: all count as dropped, so that
-    // the ledger never claims too much.
-    dropped(run, cause_of(error));
+    drop_rest(run, done, cause_of(error));
     return {1};
   }
   forwarded(run);
@@ -157,8 +154,6 @@ bool DatagramSender::worth_another_try(int error, std::size_t size) {
   switch (error) {
     case EINTR:
       return true;
-    case EAGAIN:
-      return wait_for_room();
     case EMSGSIZE: {
       // What a router says of a datagram, the socket tells at the next one, whatever its size.
       const std::size_t fits = path_size();
@@ -184,23 +179,17 @@ void DatagramSender::count_sent(const net::DatagramRun& run, std::size_t datagra
              .packets = packets});
 }
 
-bool DatagramSender::wait_for_room() {
-  using Clock = std::chrono::steady_clock;
-  const auto begin = Clock::now();
-  if (begin < next_wait_) return false;
-  pollfd wait{socket_.get(), POLLOUT, 0};
-  const bool room = poll(&wait, 1, kWaitMilliseconds) > 0;
-  const auto end = Clock::now();
-  next_wait_ = end + kWorkPerWait * (end - begin);
-  return room;
+bool DatagramSender::stalls(int error) {
+  if (error == EAGAIN) {
+    stall_ = Stall::kSocket;
+  } else if (error == ENOBUFS || error == ENOMEM) {
+    stall_ = Stall::kMemory;
+  }
+  return is_full();
 }
 
 DropCause DatagramSender::cause_of(int error) {
   switch (error) {
-    case EAGAIN:
-    case ENOBUFS:
-    case ENOMEM:
-      return DropCause::kSocketFull;
     case EMSGSIZE:
       return DropCause::kTooLarge;
     case ECONNREFUSED:
@@ -254,6 +243,16 @@ void DatagramSender::dropped(const net::DatagramRun& run, DropCause cause) {
   counts_.dropped[static_cast<unsigned>(cause)].add(run.packets);
   tail_lost_ = run.splits_packet;
   tail_cause_ = cause;
+}
+
+/// The first `done` datagrams went out.
+void DatagramSender::drop_rest(const net::DatagramRun& run, std::size_t done, DropCause cause) {
+  // Which of its packets went out before is known only if it has one in each datagram. Otherwise
+  // all count as dropped, so that the ledger never claims too much.
+  if (done == 0 || run.packets != run.count || run.splits_packet) return dropped(run, cause);
+  const auto packets = static_cast<std::uint32_t>(done);
+  count_sent(run, done, packets);
+  counts_.dropped[static_cast<unsigned>(cause)].add(run.packets - packets);
 }
 
 }  // namespace sidetap::forwarding

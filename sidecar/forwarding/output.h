@@ -52,18 +52,20 @@ struct OutputCounts {
 /// Called once, on the packet path's thread, when nothing more can be sent.
 using FaultHandler = std::function<void(std::string)>;
 
-/// One thread. Nothing here throws or waits longer than a few milliseconds.
+/// One thread. Nothing here throws. Nothing that sends to a socket waits for it.
 class Output {
  public:
   virtual ~Output() = default;
   virtual void add(const OutgoingPacket& packet) = 0;
-  /// Sends what is packed, partial batches too. What the socket does not take stays or is dropped
-  /// by the output's own bound.
+  /// Sends what is packed, partial batches too. What the socket does not take stays, up to the
+  /// output's own bound: whatever is added beyond that is dropped.
   virtual void flush() = 0;
   /// The last flush: what the socket does not take now is given up. Nothing is added afterwards.
   virtual void finish() { flush(); }
   /// A socket whose writability would let flush() go on; -1: none.
   virtual int blocked_descriptor() const { return -1; }
+  /// Something waits, and no single socket tells when flush() can go on: try in a moment.
+  virtual bool must_retry() const { return false; }
   /// What is added now is on its way soon. Otherwise it waits for the socket, or is dropped.
   virtual bool takes_more() const { return true; }
   const OutputCounts& counts() const { return counts_; }

@@ -15,21 +15,46 @@ class UdpstrOutput final : public Output {
  public:
   UdpstrOutput(net::UniqueFd socket, std::size_t datagram_size, FaultHandler on_fault)
       : sender_(std::move(socket), counts_, std::move(on_fault)),
-        packer_(datagram_size, kBatchBytes) {}
+        packer_(datagram_size, kBatchBytes, kHeldBytes) {}
 
   void add(const OutgoingPacket& packet) override {
-    packer_.add(packet.header, packet.head, packet.body, [this] { send(); });
+    if (sender_.is_full() && !packer_.has_room_for(packet.header.captured)) {
+      counts_.dropped[static_cast<unsigned>(DropCause::kSocketFull)].add();
+      return;
+    }
+    packer_.add(packet.header, packet.head, packet.body, [this] { make_room(); });
   }
   void flush() override {
     packer_.finish();
     send();
   }
-  bool takes_more() const override { return !sender_.is_dead(); }
+  void finish() override {
+    flush();
+    give_up();
+  }
+  int blocked_descriptor() const override { return sender_.blocked_descriptor(); }
+  bool must_retry() const override { return sender_.must_retry(); }
+  bool takes_more() const override { return !sender_.is_dead() && !sender_.is_full(); }
 
  private:
-  void send() {
-    while (const auto refused = sender_.send(packer_.runs(), packer_.data())) pack_anew(*refused);
+  /// For one more datagram.
+  void make_room() {
+    if (!sender_.is_full()) send();
+    if (!packer_.has_room()) give_up();
+  }
+
+  void give_up() {
+    sender_.give_up(packer_.runs());
     packer_.clear();
+  }
+
+  void send() {
+    Sent sent = sender_.send(packer_.runs(), packer_.data());
+    while (sent.too_large) {
+      pack_anew(*sent.too_large);
+      sent = sender_.send(packer_.runs(), packer_.data());
+    }
+    packer_.discard(sent.runs);
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
       packer_.set_datagram_size(std::min(smaller, packer_.datagram_size()));
   }
@@ -40,7 +65,7 @@ class UdpstrOutput final : public Output {
     for (const auto& run : packer_.runs().subspan(refused.run)) packets += run.packets;
     // Smaller datagrams have more headers: they may fill the buffer before all is packed.
     const std::uint32_t again =
-        packer_.repack(refused.run, refused.datagram, refused.fits, [this] { send(); });
+        packer_.repack(refused.run, refused.datagram, refused.fits, [this] { make_room(); });
     sender_.count_sent(stopped, refused.datagram, packets - again);
   }
 
@@ -52,15 +77,19 @@ class PlainUdpOutput final : public Output {
  public:
   PlainUdpOutput(net::UniqueFd socket, std::size_t datagram_size, FaultHandler on_fault)
       : sender_(std::move(socket), counts_, std::move(on_fault)),
-        buffer_(std::make_unique_for_overwrite<std::byte[]>(kBatchBytes)),
+        buffer_(std::make_unique_for_overwrite<std::byte[]>(kHeldBytes)),
         datagram_size_(std::clamp(datagram_size, rpcap::kMinUdpstrDatagram, kBatchBytes)) {}
 
   void add(const OutgoingPacket& packet) override {
     constexpr std::size_t kHeaders = rpcap::kHeaderSize + rpcap::kPacketHeaderSize;
     const std::size_t body =
         std::min(packet.head.size() + packet.body.size(), datagram_size_ - kHeaders);
+    if (used_ + kHeaders + body > kBatchBytes && !sender_.is_full()) flush();
+    if (kHeldBytes - used_ < kHeaders + body) {
+      counts_.dropped[static_cast<unsigned>(DropCause::kSocketFull)].add();
+      return;
+    }
     if (body < packet.head.size() + packet.body.size()) counts_.truncated.add();
-    if (kBatchBytes - used_ < kHeaders + body) flush();
     std::byte* at = buffer_.get() + used_;
     const rpcap::Header message{
         .type = rpcap::MessageType::kPacket,
@@ -78,20 +107,29 @@ class PlainUdpOutput final : public Output {
     used_ += kHeaders + body;
   }
   void flush() override {
-    while (const auto refused = sender_.send(runs_.all(), buffer_.get())) {
-      const auto datagrams = static_cast<std::uint32_t>(refused->datagram);
-      sender_.count_sent(runs_.all()[refused->run], refused->datagram, datagrams);
+    Sent sent = sender_.send(runs_.all(), buffer_.get());
+    while (sent.too_large) {
+      const TooLarge refused = *sent.too_large;
+      const auto datagrams = static_cast<std::uint32_t>(refused.datagram);
+      sender_.count_sent(runs_.all()[refused.run], refused.datagram, datagrams);
       const std::size_t before =
-          std::exchange(datagram_size_, std::max(refused->fits, rpcap::kMinUdpstrDatagram));
-      cut_datagrams(runs_, buffer_.get(), *refused,
+          std::exchange(datagram_size_, std::max(refused.fits, rpcap::kMinUdpstrDatagram));
+      cut_datagrams(runs_, buffer_.get(), refused,
                     [&](std::span<std::byte> message) { return cut(message, before); });
+      sent = sender_.send(runs_.all(), buffer_.get());
     }
-    runs_.clear();
-    used_ = 0;
+    used_ = runs_.discard(sent.runs, buffer_.get());
     if (const std::size_t smaller = sender_.take_smaller_size(); smaller != 0)
       datagram_size_ = std::clamp(smaller, rpcap::kMinUdpstrDatagram, datagram_size_);
   }
-  bool takes_more() const override { return !sender_.is_dead(); }
+  void finish() override {
+    flush();
+    sender_.give_up(runs_.all());
+    used_ = runs_.discard(runs_.all().size(), buffer_.get());
+  }
+  int blocked_descriptor() const override { return sender_.blocked_descriptor(); }
+  bool must_retry() const override { return sender_.must_retry(); }
+  bool takes_more() const override { return !sender_.is_dead() && !sender_.is_full(); }
 
  private:
   /// Its packet as by a smaller snaplen. One that fills a datagram of the size `before` was cut,

@@ -23,9 +23,11 @@ class Lane {
         counts_(counts),
         oversize_(config.oversize) {}
 
+  /// Null: the socket is full, and so is what may wait for it.
   std::byte* reserve(std::size_t size) {
-    if (!buffer_) buffer_ = std::make_unique_for_overwrite<std::byte[]>(kBatchBytes);
-    if (kBatchBytes - used_ < size) flush();
+    if (!buffer_) buffer_ = std::make_unique_for_overwrite<std::byte[]>(kHeldBytes);
+    if (used_ + size > kBatchBytes && !sender_.is_full()) flush();
+    if (kHeldBytes - used_ < size) return nullptr;
     std::byte* at = buffer_.get() + used_;
     runs_.add(used_, size, 1, false);
     used_ += size;
@@ -33,17 +35,25 @@ class Lane {
   }
   void flush() {
     if (used_ == 0) return;
-    while (const auto refused = sender_.send(runs_.all(), buffer_.get())) {
-      const auto datagrams = static_cast<std::uint32_t>(refused->datagram);
-      sender_.count_sent(runs_.all()[refused->run], refused->datagram, datagrams);
-      const std::size_t before = std::exchange(refused_size_, refused->fits);
-      cut_datagrams(runs_, buffer_.get(), *refused, [&](std::span<std::byte> frame) {
-        return cut(frame.size() == before, refused->fits);
+    Sent sent = sender_.send(runs_.all(), buffer_.get());
+    while (sent.too_large) {
+      const TooLarge refused = *sent.too_large;
+      const auto datagrams = static_cast<std::uint32_t>(refused.datagram);
+      sender_.count_sent(runs_.all()[refused.run], refused.datagram, datagrams);
+      const std::size_t before = std::exchange(refused_size_, refused.fits);
+      cut_datagrams(runs_, buffer_.get(), refused, [&](std::span<std::byte> frame) {
+        return cut(frame.size() == before, refused.fits);
       });
+      sent = sender_.send(runs_.all(), buffer_.get());
     }
-    runs_.clear();
-    used_ = 0;
+    used_ = runs_.discard(sent.runs, buffer_.get());
   }
+  void give_up() {
+    sender_.give_up(runs_.all());
+    used_ = runs_.discard(runs_.all().size(), buffer_.get());
+  }
+  bool is_full() const { return sender_.is_full(); }
+  int blocked_descriptor() const { return sender_.blocked_descriptor(); }
   /// As of DatagramSender, or what the path has refused to be larger than.
   std::size_t take_smaller_size() {
     const std::size_t news = sender_.take_smaller_size();
@@ -91,10 +101,15 @@ class VxlanOutput final : public Output {
       counts_.dropped[static_cast<unsigned>(DropCause::kTooLarge)].add();
       return;
     }
-    if (frame > room) counts_.truncated.add();
     Lane& lane = *lanes_[packet.flow % lanes_.size()];
     std::size_t left = std::min(frame, room);
     std::byte* at = lane.reserve(kVxlanHeaderSize + left);
+    if (lane.is_full()) any_full_ = true;
+    if (at == nullptr) {
+      counts_.dropped[static_cast<unsigned>(DropCause::kSocketFull)].add();
+      return;
+    }
+    if (frame > room) counts_.truncated.add();
     write_header(at);
     at += kVxlanHeaderSize;
     for (const auto part : {std::span<const std::byte>(ethernet).first(link), head, body}) {
@@ -112,9 +127,27 @@ class VxlanOutput final : public Output {
         config_.datagram_size =
             std::max(std::min(smaller, config_.datagram_size), kSmallestDatagram);
     }
+    any_full_ = full_lanes() != 0;
   }
 
+  void finish() override {
+    flush();
+    for (const auto& lane : lanes_) lane->give_up();
+  }
+  /// Of the only full lane. Where there are several, each may be the first to have room.
+  int blocked_descriptor() const override {
+    return full_lanes() == 1 ? first_full()->blocked_descriptor() : -1;
+  }
+  bool must_retry() const override { return any_full_ && blocked_descriptor() < 0; }
+  bool takes_more() const override { return !any_full_; }
+
  private:
+  long full_lanes() const { return std::count_if(lanes_.begin(), lanes_.end(), is_full); }
+  const Lane* first_full() const {
+    return std::find_if(lanes_.begin(), lanes_.end(), is_full)->get();
+  }
+  static bool is_full(const std::unique_ptr<Lane>& lane) { return lane->is_full(); }
+
   // RFC 7348, section 5: flags with the I bit, reserved, VNI, reserved.
   void write_header(std::byte* at) const {
     std::fill_n(at, kVxlanHeaderSize, std::byte{0});
@@ -154,6 +187,7 @@ class VxlanOutput final : public Output {
 
   VxlanConfig config_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  bool any_full_ = false;  // of the lanes: asked for each packet
 };
 
 }  // namespace

@@ -17,6 +17,8 @@ constexpr std::uint32_t kLongestPacket = 540'000;
 constexpr std::uint32_t kHeaderBytes = 256;
 // Between two trains of what waits, while nothing else is to be done: see Pacer.
 constexpr int kReplayPause = 1;
+// For the system to have memory again for what is sent.
+constexpr int kRetryPause = 1;
 constexpr std::chrono::seconds kHandOver{2};
 // For a sensor that has stopped reading to take what is packed for it.
 constexpr std::chrono::milliseconds kFinish{200};
@@ -128,7 +130,11 @@ void PacketLoop::run() {
       // Nothing more is there now: what is packed need not wait for company.
       pipeline_.flush();
       last_flush = now;
-      wait(pipeline_.can_replay() ? kReplayPause : until_next_look());
+      if (pipeline_.can_replay()) {
+        wait(kReplayPause);
+      } else {
+        wait(pipeline_.must_retry() ? kRetryPause : until_next_look());
+      }
     } else if (now - last_flush >= config_.flush_interval) {
       pipeline_.flush();
       last_flush = now;
@@ -171,10 +177,12 @@ Result<void> PacketLoop::set_sensor_filter(std::uint64_t id, forwarding::SensorF
 }
 
 void PacketLoop::send_what_waits(const std::function<bool()>& goes_on) {
-  while (pipeline_.can_replay() && goes_on()) {
+  while (pipeline_.has_left() && goes_on()) {
     const std::size_t got = read_source();
     pipeline_.replay();
-    if (got == 0) poll(nullptr, 0, kReplayPause);
+    if (got != 0) continue;
+    pipeline_.flush();  // or what is full stays so
+    poll(nullptr, 0, kReplayPause);
   }
 }
 
@@ -188,11 +196,13 @@ void PacketLoop::end(std::uint64_t id) {
   send_what_waits([&] { return output.takes_more() && Clock::now() < deadline; });
   pipeline_.remove(forwarder.get());
   output.flush();
-  while (output.blocked_descriptor() >= 0 && Clock::now() < deadline) {
+  const auto waits = [&] { return output.blocked_descriptor() >= 0 || output.must_retry(); };
+  while (waits() && Clock::now() < deadline) {
     if (read_source() == 0) {
       pipeline_.flush();
+      // poll() looks at no negative descriptor: it only pauses then.
       pollfd ready{output.blocked_descriptor(), POLLOUT, 0};
-      poll(&ready, 1, 1);
+      poll(&ready, 1, kRetryPause);
     }
     output.flush();
   }

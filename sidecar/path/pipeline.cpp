@@ -123,7 +123,8 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     return;
   }
   pacer_.arrive(packet.bytes.size());
-  if (straight_ && backlog_.packets() == 0 && pacer_.may_send()) {
+  // Asked each time: what an output keeps while it is full is a small part of a read.
+  if (straight_ && backlog_.packets() == 0 && pacer_.may_send() && takes_more()) {
     pacer_.spend(packet.bytes.size());
     take(packet, view, flow, true);
     return;
@@ -323,6 +324,12 @@ void Pipeline::collect_blocked(std::vector<int>& descriptors) const {
     if (const int descriptor = output.blocked_descriptor(); descriptor >= 0)
       descriptors.push_back(descriptor);
   });
+}
+
+bool Pipeline::must_retry() const {
+  bool any = false;
+  for_each_output([&](const forwarding::Output& output) { any = any || output.must_retry(); });
+  return any;
 }
 
 }  // namespace sidetap

@@ -108,6 +108,8 @@ class Pipeline final : public capture::PacketHandler {
   void flush();
   /// Sockets that must take more before flush() goes on.
   void collect_blocked(std::vector<int>& descriptors) const;
+  /// Something waits that no socket tells of: flush() may go on in a moment.
+  bool must_retry() const;
 
   /// For packets that come from now on.
   void set_stamp_offset(capture::StampOffset offset) { stamps_ = offset; }

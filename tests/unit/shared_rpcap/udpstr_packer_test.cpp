@@ -251,6 +251,32 @@ TEST(UdpstrPacker, CountsPacketsWhereTheyEnd) {
   EXPECT_FALSE(runs[1].splits_packet);
 }
 
+TEST(UdpstrPacker, KeepsBeyondTheBatchWhatIsNotSentYet) {
+  UdpstrPacker packer(500, 2000, 20'000);
+  unsigned asked = 0;
+  for (std::uint32_t number = 1; number <= 10; ++number) {
+    ASSERT_TRUE(packer.has_room_for(1000));
+    packer.add(header(1000, number), body(1000, number), {}, [&asked] { ++asked; });
+    packer.finish();  // so that each packet is a run
+  }
+  EXPECT_GT(asked, 0u);
+  ASSERT_EQ(packer.runs().size(), 10u);
+  EXPECT_TRUE(packer.has_room());
+  EXPECT_FALSE(packer.has_room_for(15'000));
+
+  const std::size_t sent = packer.runs()[3].offset;
+  const std::size_t end = packer.runs().back().offset + packer.runs().back().size;
+  const Datagram left(packer.data() + sent, packer.data() + end);
+  packer.discard(3);
+  ASSERT_EQ(packer.runs().size(), 7u);
+  EXPECT_EQ(packer.runs().front().offset, 0u);
+  EXPECT_TRUE(std::equal(left.begin(), left.end(), packer.data()));
+  EXPECT_EQ(packer.runs().back().offset + packer.runs().back().size, left.size());
+  packer.discard(7);
+  EXPECT_TRUE(packer.empty());
+  EXPECT_TRUE(packer.runs().empty());
+}
+
 TEST(UdpstrPacker, TakesANewSizeFromTheNextDatagramOn) {
   UdpstrPacker packer(1472, 65536);
   Wire wire;

@@ -53,6 +53,27 @@ inline Pair tcp_pair() {
   return pair;
 }
 
+/// Unix datagrams: unlike on loopback, what the sensor has not read fills the tap's socket.
+inline Pair stalling_pair() {
+  int ends[2] = {-1, -1};
+  EXPECT_EQ(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+  const int bytes = 100'000;  // more than the largest piece, which may be one datagram here
+  setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  return {net::UniqueFd(ends[0]), net::UniqueFd(ends[1])};
+}
+
+/// What has arrived.
+inline std::vector<std::vector<std::byte>> receive_now(int descriptor) {
+  std::vector<std::vector<std::byte>> got;
+  for (;;) {
+    std::vector<std::byte> buffer(70'000);
+    const auto size = recv(descriptor, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size < 0) return got;
+    buffer.resize(static_cast<std::size_t>(size));
+    got.push_back(std::move(buffer));
+  }
+}
+
 /// Everything that arrives until nothing has for a while; datagrams one by one.
 inline std::vector<std::vector<std::byte>> receive_all(int descriptor) {
   std::vector<std::vector<std::byte>> got;

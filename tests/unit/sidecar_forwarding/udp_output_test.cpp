@@ -90,6 +90,106 @@ TEST(UdpstrOutput, PacksAnewWhatMetTheSmallerPath) {
   EXPECT_EQ(unpacker.counts().lost_datagrams, 0u);
 }
 
+constexpr std::size_t kPathSize = 1472;
+
+/// Reads as long as the output has something, and unpacks it.
+struct SlowSensor {
+  explicit SlowSensor(net::UniqueFd from) : socket(std::move(from)) {}
+
+  net::UniqueFd socket;
+  std::uint32_t packets = 0;
+  std::uint32_t last = 0;
+  rpcap::UdpstrUnpacker unpacker{
+      [this](const rpcap::PacketHeader& header, std::span<const std::byte>) {
+        EXPECT_GT(header.number, last) << "in order";
+        last = header.number;
+        ++packets;
+      }};
+
+  void read_all(Output& output, std::uint32_t added) {
+    const auto settled = [&] {
+      return output.counts().forwarded.value() + output.counts().dropped_total();
+    };
+    for (int round = 0; settled() < added && round < 10'000; ++round) {
+      read();
+      output.flush();
+    }
+    read();
+    EXPECT_EQ(settled(), added);
+  }
+  void read() {
+    // A socket that knows no segments gets a run as one datagram.
+    for (const auto& piece : receive_now(socket.get())) {
+      const std::span<const std::byte> bytes(piece);
+      for (std::size_t at = 0; at < bytes.size(); at += kPathSize)
+        unpacker.add(bytes.subspan(at, std::min(kPathSize, bytes.size() - at)));
+    }
+  }
+};
+
+/// Adds packets until the socket is full, and as many more. Returns how many those are.
+std::uint32_t fill_up(Output& output, const std::vector<std::byte>& bytes, std::uint32_t more) {
+  std::uint32_t added = 0;
+  while (output.takes_more() && added < 10'000) output.add(packet_of(bytes, ++added));
+  EXPECT_GE(output.blocked_descriptor(), 0);
+  for (; more != 0; --more) output.add(packet_of(bytes, ++added));
+  return added;
+}
+
+TEST(UdpstrOutput, KeepsWhatTheSocketDoesNotTake) {
+  Pair pair = stalling_pair();
+  auto output = make_udpstr_output(std::move(pair.tap), kPathSize, nullptr);
+  const std::uint32_t added = fill_up(*output, bytes_of(1000), 200);
+  EXPECT_FALSE(output->takes_more());
+  SlowSensor sensor(std::move(pair.sensor));
+  sensor.read_all(*output, added);
+  EXPECT_EQ(sensor.packets, added);
+  EXPECT_EQ(sensor.unpacker.counts().lost_datagrams, 0u);
+  EXPECT_EQ(output->counts().dropped_total(), 0u);
+  EXPECT_TRUE(output->takes_more());
+  EXPECT_EQ(output->blocked_descriptor(), -1);
+}
+
+TEST(UdpstrOutput, DropsWholePacketsBeyondWhatItKeeps) {
+  Pair pair = stalling_pair();
+  auto output = make_udpstr_output(std::move(pair.tap), kPathSize, nullptr);
+  const std::uint32_t added = fill_up(*output, bytes_of(20'000), 200);
+  const std::uint64_t lost = dropped(*output, DropCause::kSocketFull);
+  EXPECT_GT(lost, 0u);
+  SlowSensor sensor(std::move(pair.sensor));
+  sensor.read_all(*output, added);
+  EXPECT_EQ(sensor.packets + lost, added);
+  EXPECT_EQ(sensor.unpacker.counts().lost_datagrams, 0u);
+  EXPECT_EQ(output->counts().dropped_total(), lost);
+}
+
+TEST(UdpstrOutput, GivesUpAtTheEndWhatTheSocketDoesNotTake) {
+  Pair pair = stalling_pair();
+  auto output = make_udpstr_output(std::move(pair.tap), kPathSize, nullptr);
+  const std::uint32_t added = fill_up(*output, bytes_of(1000), 200);
+  output->finish();
+  EXPECT_EQ(output->counts().forwarded.value() + output->counts().dropped_total(), added);
+  EXPECT_GE(dropped(*output, DropCause::kSocketFull), 200u);
+}
+
+TEST(PlainUdpOutput, KeepsWhatTheSocketDoesNotTakeUpToItsBound) {
+  Pair pair = stalling_pair();
+  auto output = make_plain_udp_output(std::move(pair.tap), kPathSize, nullptr);
+  const std::uint32_t added = fill_up(*output, bytes_of(1000), 2000);
+  const std::uint64_t lost = dropped(*output, DropCause::kSocketFull);
+  EXPECT_GT(lost, 0u);
+  EXPECT_LT(lost, 1200u);
+  std::size_t bytes = 0;
+  for (int round = 0; !output->takes_more() && round < 10'000; ++round) {
+    for (const auto& piece : receive_now(pair.sensor.get())) bytes += piece.size();
+    output->flush();
+  }
+  for (const auto& piece : receive_now(pair.sensor.get())) bytes += piece.size();
+  EXPECT_EQ(bytes, (added - lost) * 1028);
+  EXPECT_EQ(output->counts().forwarded.value(), added - lost);
+  EXPECT_EQ(output->counts().dropped_total(), lost);
+}
+
 TEST(PlainUdpOutput, CutsWhatMetTheSmallerPath) {
   Pair pair = udp_pair();
   auto output = make_plain_udp_output(std::move(pair.tap), 65'536, nullptr);

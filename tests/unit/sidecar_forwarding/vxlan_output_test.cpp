@@ -1,5 +1,7 @@
 #include "sidecar/forwarding/vxlan_output.h"
 
+#include <cstring>
+
 #include <netinet/udp.h>
 
 #include "tests/unit/sidecar_forwarding/sockets.h"
@@ -58,6 +60,55 @@ TEST(VxlanOutput, LosesNothingByTheErrorsOfAReceiverThatSniffs) {
     EXPECT_EQ(output->counts().forwarded.value(), 500u);
     EXPECT_EQ(output->counts().dropped_total(), 0u);
   }
+}
+
+void add_numbered(Output& output, std::uint32_t number, std::uint64_t flow) {
+  std::vector<std::byte> bytes(kFrame);
+  std::memcpy(bytes.data(), &number, sizeof number);
+  output.add(
+      {.header = {.captured = kFrame, .length = kFrame}, .head = {}, .body = bytes, .flow = flow});
+}
+
+TEST(VxlanOutput, GoesOnInOrderWhereAFullSocketStoppedIt) {
+  Pair pair = stalling_pair();
+  auto output = output_to(std::move(pair.tap));
+  std::uint32_t added = 0;
+  while (output->takes_more() && added < 10'000) add_numbered(*output, added++, 0);
+  EXPECT_GE(output->blocked_descriptor(), 0);
+  for (int i = 0; i < 100; ++i) add_numbered(*output, added++, 0);
+  std::uint32_t next = 0;
+  const auto read = [&] {
+    for (const auto& datagram : receive_now(pair.sensor.get())) {
+      ASSERT_EQ(datagram.size(), kFrame + kVxlanHeaderSize);
+      std::uint32_t number = 0;
+      std::memcpy(&number, datagram.data() + kVxlanHeaderSize, sizeof number);
+      EXPECT_EQ(number, next++);
+    }
+  };
+  for (int round = 0; !output->takes_more() && round < 10'000; ++round) {
+    read();
+    output->flush();
+  }
+  read();
+  EXPECT_EQ(next, added);
+  EXPECT_EQ(output->counts().forwarded.value(), added);
+  EXPECT_EQ(output->counts().dropped_total(), 0u);
+}
+
+TEST(VxlanOutput, LooksAgainInAMomentWhereSeveralSocketsAreFull) {
+  Pair first = stalling_pair();
+  Pair second = stalling_pair();
+  std::vector<net::UniqueFd> sockets;
+  sockets.push_back(std::move(first.tap));
+  sockets.push_back(std::move(second.tap));
+  auto output = make_vxlan_output(std::move(sockets), {});
+  for (int i = 0; output->takes_more() && i < 10'000; ++i) add_numbered(*output, 0, 0);
+  EXPECT_GE(output->blocked_descriptor(), 0) << "the other has room";
+  EXPECT_FALSE(output->must_retry());
+  for (int i = 0; !output->must_retry() && i < 2'000; ++i) add_numbered(*output, 0, 1);
+  EXPECT_TRUE(output->must_retry());
+  EXPECT_EQ(output->blocked_descriptor(), -1);
+  EXPECT_EQ(output->counts().dropped_total(), 0u);
 }
 
 TEST(VxlanOutput, CutsOrLeavesOutWhatMetTheSmallerPath) {

@@ -78,6 +78,23 @@ TEST_F(PipelineBacklog, ASensorThatStallsGetsTheRestWhenItGoesOn) {
   expect_in_order(got, 1100);
 }
 
+TEST_F(PipelineBacklog, ASensorThatStallsInTheMiddleOfAReadGetsNoMoreInIt) {
+  Pipeline pipeline = make(with_backlog(1U << 20));
+  std::vector<Bytes> got;
+  bool blocked = false;
+  pipeline.add(forwarder(got, &blocked), "one");
+  pipeline.begin_read(kBegin, false);
+  std::uint16_t port = 0;
+  while (port < 10) feed(pipeline, there(port++));
+  blocked = true;
+  while (port < 20) feed(pipeline, there(port++));
+  EXPECT_EQ(got.size(), 10U);
+  EXPECT_EQ(pipeline.ledger().kept.value(), 10U);
+  blocked = false;
+  pipeline.replay();
+  expect_in_order(got, 20);
+}
+
 TEST_F(PipelineBacklog, OneOfTwoSensorsThatStallsDoesNotHoldUpTheOther) {
   Pipeline pipeline = make(with_backlog(1U << 20));
   std::vector<Bytes> slow, fast;
