@@ -27,7 +27,8 @@ class CaptureLoop final : public session::CaptureControl {
   void run();
   /// Calls `done` when the thread has performed all earlier requests.
   void settle(Done done);
-  /// Sends what waits in the backlog to the captures that run, for two seconds at most.
+  /// Sends what waits in the backlog to the captures that run, or to the first that starts, for two
+  /// seconds at most.
   void hand_over(Done done);
   /// Performs all earlier requests, reads what the kernel holds, sends pending packets, and ends
   /// the thread. Returns when the thread has ended: within a tenth of a second if there were no

@@ -97,8 +97,10 @@ std::size_t PacketLoop::read_source() {
 }
 
 int PacketLoop::until_next_look() const {
+  Clock::time_point next = slot_.next_look();
+  for (const HandOver& each : hand_overs_) next = std::min(next, each.deadline);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      std::max(slot_.next_look() - Clock::now(), Clock::duration::zero()));
+      std::max(next - Clock::now(), Clock::duration::zero()));
   return static_cast<int>(left.count());
 }
 
@@ -150,7 +152,8 @@ void PacketLoop::hand_over(std::function<void()> done) {
 
 void PacketLoop::end_hand_overs(bool all) {
   const Clock::time_point now = Clock::now();
-  const bool over = all || !slot_.is_open() || !pipeline_.has_left() ||
+  const bool waits = pipeline_.has_left() || pipeline_.awaits_first_capture();
+  const bool over = all || !slot_.is_open() || !waits ||
                     std::any_of(hand_overs_.begin(), hand_overs_.end(),
                                 [now](const HandOver& each) { return now >= each.deadline; });
   if (!over) return;

@@ -75,9 +75,10 @@ class PacketLoop {
   void stop() { stopping_ = true; }
 
   /// For the tap's end. Calls `done` on the control thread when nothing is left in the backlog that
-  /// a capture would take, after two seconds at the latest. Until then the loop goes on, and what
-  /// comes goes behind what waits. Afterwards nothing is captured any more: everything that passed
-  /// before that moment has been sent, whichever ring it came through.
+  /// a capture would take, after two seconds at the latest. If there has been no capture yet, the
+  /// first one may come meanwhile. Until then the loop goes on, and what comes goes behind what
+  /// waits. Afterwards nothing is captured any more: everything that passed before that moment has
+  /// been sent, whichever ring it came through.
   void hand_over(std::function<void()> done);
 
   void add(std::uint64_t id, CaptureRegister::Capture capture);

@@ -60,6 +60,7 @@ void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::
   if (part == Part::kTaker && takers_.empty() && config_.peers_stand_in)
     held_until_ = now_ + kPeersUnknown;
   (part == Part::kTaker ? takers_ : copies_).push_back({std::move(forwarder), hash_of(key), key});
+  had_taker_ = had_taker_ || part == Part::kTaker;
   wanting_.reserve(takers_.size() + copies_.size());
   taking_.reserve(wanting_.capacity());
   note_who_runs();

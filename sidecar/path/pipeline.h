@@ -96,6 +96,10 @@ class Pipeline final : public capture::PacketHandler {
   bool can_replay() const;
   /// Something waits, and a capture runs.
   bool has_left() const { return backlog_.packets() != 0 && !takers_.empty(); }
+  /// Something waits, and no capture has run yet: the first one takes it.
+  bool awaits_first_capture() const {
+    return backlog_.packets() != 0 && takers_.empty() && !had_taker_;
+  }
   /// The peers are known from now on, so earlier packets can be judged.
   void know_peers() { peers_known_ = true; }
   /// Do peers leave packets to this tap, whether it forwards now or not? False at first.
@@ -178,6 +182,7 @@ class Pipeline final : public capture::PacketHandler {
   forwarding::Pacer pacer_;
   Clock::time_point now_;         // of the read at hand
   bool straight_ = false;         // what comes need not wait, if nothing does
+  bool had_taker_ = false;        // a taker runs, or has run
   bool peers_known_ = false;      // see know_peers()
   bool relied_on_ = false;        // see set_relied_on()
   Clock::time_point held_until_;  // nothing is replayed before, unless the peers are known

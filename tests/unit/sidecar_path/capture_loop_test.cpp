@@ -143,6 +143,19 @@ class CaptureLoopTest : public testing::Test {
     order.socket = net::UniqueFd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     return order;
   }
+  /// With a socket that is connected to `sensor`.
+  static session::CaptureOrder order_of(const net::UniqueFd& sensor) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const there = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(sensor.get(), there, size), 0);
+    EXPECT_EQ(getsockname(sensor.get(), there, &size), 0);
+    session::CaptureOrder wanted = order();
+    EXPECT_EQ(connect(wanted.socket.get(), there, size), 0);
+    return wanted;
+  }
 
   Link device_;
   std::mutex mutex_;
@@ -254,27 +267,35 @@ TEST_F(CaptureLoopTest, AnswersWhileItHandsOverWhatAnOutageHasLeft) {
 TEST_F(CaptureLoopTest, SaysThatItHasHandedOverWhenNothingIsLeft) {
   constexpr unsigned kPackets = 500;
   const net::UniqueFd sensor(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const there = reinterpret_cast<sockaddr*>(&address);
-  ASSERT_EQ(bind(sensor.get(), there, size), 0);
-  ASSERT_EQ(getsockname(sensor.get(), there, &size), 0);
   make_loop(2U << 20);
   loop_->run();
   device_.accepted = device_.waiting = kPackets;
   wait_until_read();
   EXPECT_EQ(loop_->ledger().kept.value(), kPackets);
 
-  session::CaptureOrder wanted = order();
-  ASSERT_EQ(connect(wanted.socket.get(), there, size), 0);
-  ASSERT_TRUE(loop_->start(std::move(wanted), {}));
+  ASSERT_TRUE(loop_->start(order_of(sensor), {}));
   wait_for_answer([&](auto done) {
     loop_->hand_over(done);
     EXPECT_EQ(counts().captures, 1U) << "it answers meanwhile";
   });
   EXPECT_EQ(loop_->ledger().released.value(), kPackets);
+}
+
+TEST_F(CaptureLoopTest, HandsOverToAFirstCaptureThatStartsWhenTheTapIsAboutToEnd) {
+  constexpr unsigned kPackets = 500;
+  const net::UniqueFd sensor(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  make_loop(2U << 20);
+  loop_->run();
+  device_.accepted = device_.waiting = kPackets;
+  wait_until_read();
+  wait_for_answer([&](auto done) {
+    loop_->hand_over(done);
+    settle();  // the loop has seen that nobody takes what waits
+    ASSERT_TRUE(loop_->start(order_of(sensor), {}));
+  });
+  loop_->finish();
+  EXPECT_EQ(loop_->ledger().taken.value(), kPackets);
+  EXPECT_EQ(loop_->ledger().no_session.value(), 0U);
 }
 
 TEST_F(CaptureLoopTest, DoesWhatIsAskedInOrderAndBeforeItEnds) {

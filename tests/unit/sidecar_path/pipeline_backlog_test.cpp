@@ -41,6 +41,7 @@ TEST_F(PipelineBacklog, WhatComesBeforeASessionIsSentFirstInIt) {
   EXPECT_EQ(pipeline.ledger().kept.value(), 2U);
   EXPECT_FALSE(pipeline.can_replay()) << "nobody is there";
   EXPECT_FALSE(pipeline.has_left());
+  EXPECT_TRUE(pipeline.awaits_first_capture());
   std::vector<Bytes> got;
   pipeline.add(forwarder(got), "one");
   feed(pipeline, there(40002));
@@ -178,6 +179,21 @@ TEST_F(PipelineBacklog, WhatStillWaitsAtTheEndIsLostForWantOfASession) {
   EXPECT_EQ(pipeline.ledger().no_session.value(), 2U);
   EXPECT_EQ(pipeline.ledger().released.value(), 2U);
   EXPECT_EQ(pipeline.missed(0), 2U);
+}
+
+TEST_F(PipelineBacklog, OnlyTheFirstCaptureIsAwaited) {
+  Pipeline pipeline = make(with_backlog(4096));
+  EXPECT_FALSE(pipeline.awaits_first_capture()) << "nothing waits";
+  std::vector<Bytes> got;
+  const auto copy = forwarder(got);
+  pipeline.add(copy, "client", Part::kCopy);
+  feed(pipeline, there(0));
+  EXPECT_TRUE(pipeline.awaits_first_capture()) << "whoever looks on takes nothing";
+  const auto session = forwarder(got);
+  pipeline.add(session, "one");
+  EXPECT_FALSE(pipeline.awaits_first_capture());
+  pipeline.remove(session.get());
+  EXPECT_FALSE(pipeline.awaits_first_capture()) << "an outage";
 }
 
 TEST_F(PipelineBacklog, ForNobodyWhoMightComeNothingIsKept) {
