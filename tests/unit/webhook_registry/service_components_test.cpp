@@ -93,7 +93,7 @@ TEST_F(PartlyTapped, AChainOfThreeIsOne) {
 
 TEST_F(PartlyTapped, DifferentPortsOfAPodAreDifferentEndpoints) {
   serve("shop/web", 1, {pod(1)}, {tcp(80)});
-  serve("shop/dns", 2, {pod(1), pod(2)}, {udp(80), tcp(81)});
+  serve("shop/dns", 2, {pod(1), pod(2)}, {tcp(81), udp(80)});
   tap({pod(1)});
   EXPECT_THAT(published(), ElementsAre(vip(1)));
   EXPECT_THAT(client_owned(), ElementsAre(at(pod(1), tcp(81)), at(pod(1), udp(80))));

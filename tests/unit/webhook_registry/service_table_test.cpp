@@ -17,9 +17,9 @@ TEST_F(ServiceTableTest, PublishesWhatHasTappedBackendsOnly) {
   table_.set({"shop/untapped", {vip(3)}});
   table_.set({"shop/empty", {vip(4)}});
   table_.set(slice("shop/tapped-1", "shop/tapped", {pod(1), pod(2)}));
-  table_.set(slice("shop/mixed-1", "shop/mixed", {pod(1), pod(3)}));
+  table_.set(slice("shop/mixed-1", "shop/mixed", {pod(4), pod(3)}));
   table_.set(slice("shop/untapped-1", "shop/untapped", {pod(3)}));
-  tap({pod(1), pod(2)});
+  tap({pod(1), pod(2), pod(4)});
   EXPECT_THAT(published(), ElementsAre(vip(1)));
   const auto counts = table_.counts();
   EXPECT_EQ(counts.tapped, 1U);
@@ -72,10 +72,10 @@ TEST_F(ServiceTableTest, WhatIsOldIsNotPublished) {
 TEST_F(ServiceTableTest, AListTakesAwayWhatItDoesNotName) {
   table_.set({"shop/a", {vip(1)}});
   table_.set({"shop/b", {vip(2)}});
-  table_.set(slice("shop/a-1", "shop/a", {pod(1)}));
+  table_.set(slice("shop/a-1", "shop/a", {pod(3)}));
   table_.set(slice("shop/b-1", "shop/b", {pod(1)}));
   table_.set(slice("shop/b-2", "shop/b", {pod(2)}));
-  tap({pod(1)});
+  tap({pod(1), pod(3)});
   EXPECT_THAT(published(), ElementsAre(vip(1)));
   table_.slices_begin();
   table_.set(slice("shop/b-1", "shop/b", {pod(1)}));
