@@ -7,12 +7,19 @@
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace sidetap::forwarding {
 namespace {
 
 constexpr std::size_t kMessagesPerCall = net::kMaxRunDatagrams;
+// On a fast path, a full socket has room again sooner than a packet is in the backlog and out
+// again.
+constexpr int kWaitMilliseconds = 5;
+// After a longer wait none follows for so many times as long as it took.
+constexpr std::chrono::milliseconds kShortWait{1};
+constexpr int kWorkPerWait = 49;
 // More would mean that a refusal comes back before the next datagram is sent, each time.
 constexpr unsigned kMostRefusals = 1000;
 
@@ -154,6 +161,8 @@ bool DatagramSender::worth_another_try(int error, std::size_t size) {
   switch (error) {
     case EINTR:
       return true;
+    case EAGAIN:
+      return wait_for_room();
     case EMSGSIZE: {
       // What a router says of a datagram, the socket tells at the next one, whatever its size.
       const std::size_t fits = path_size();
@@ -177,6 +186,17 @@ void DatagramSender::count_sent(const net::DatagramRun& run, std::size_t datagra
              .datagram = run.datagram,
              .count = static_cast<std::uint32_t>(datagrams),
              .packets = packets});
+}
+
+bool DatagramSender::wait_for_room() {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  if (begin < next_wait_) return false;
+  pollfd wait{socket_.get(), POLLOUT, 0};
+  const bool room = poll(&wait, 1, kWaitMilliseconds) > 0;
+  const auto end = Clock::now();
+  if (!room || end - begin > kShortWait) next_wait_ = end + kWorkPerWait * (end - begin);
+  return room;
 }
 
 bool DatagramSender::stalls(int error) {

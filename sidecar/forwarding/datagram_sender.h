@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -59,8 +60,9 @@ class DatagramSender {
   DatagramSender(net::UniqueFd socket, OutputCounts& counts, FaultHandler on_fault,
                  Handover handover = Handover::kSegments);
 
-  /// Sends and counts runs until the socket is full. It never waits: whoever else is fed from the
-  /// same ring must not pay for a slow way to this one. What is left must come first in the next
+  /// Sends and counts runs until the socket is full. It may wait for room, a few milliseconds and a
+  /// small part of all time at most: whoever else is fed from the same ring must not pay for a slow
+  /// way to this one. What is left must come first in the next
   /// call, or go to give_up(); further datagrams may have been added to its end.
   Sent send(std::span<const net::DatagramRun> runs, const std::byte* base);
   /// Counts what send() has left, and what came after it, as dropped for want of room.
@@ -90,6 +92,7 @@ class DatagramSender {
   Sent send_segmented(std::span<const net::DatagramRun> runs, const std::byte* base);
   Sent send_singly(const net::DatagramRun& run, const std::byte* base);
   bool worth_another_try(int error, std::size_t size);
+  bool wait_for_room();
   bool stalls(int error);
   DropCause cause_of(int error);
   void forwarded(const net::DatagramRun& run);
@@ -105,6 +108,7 @@ class DatagramSender {
   bool dead_ = false;
   bool told_too_large_ = false;  // and the datagram fits: once is old news, twice is not
   unsigned refusals_ = 0;        // in a row
+  std::chrono::steady_clock::time_point next_wait_;  // not before
   Stall stall_ = Stall::kNone;
   std::size_t sent_of_first_ = 0;  // datagrams of the run that comes first in the next send()
   bool tail_lost_ = false;         // the packet that goes on in the next run has lost a part
