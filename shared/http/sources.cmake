@@ -14,6 +14,4 @@ target_sources(sidetap_shared PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/tls_trust.cpp
   ${CMAKE_CURRENT_LIST_DIR}/web_socket.cpp
   ${CMAKE_CURRENT_LIST_DIR}/web_socket_accept.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/web_socket_read.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/web_socket_request.cpp
   ${CMAKE_CURRENT_LIST_DIR}/web_socket_upgrade.cpp)

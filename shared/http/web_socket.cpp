@@ -25,6 +25,17 @@ WebSocket::~WebSocket() = default;
 asio::any_io_executor WebSocket::executor() { return impl_->stream.get_executor(); }
 TlsStream& WebSocket::tls() { return impl_->stream.next_layer().tls(); }
 
+asio::awaitable<WebSocket::ErrorCode> WebSocket::read(std::string& message) {
+  auto [error, size] = co_await impl_->stream.async_read(impl_->buffer, async::kTuple);
+  if (error) co_return error;
+  const auto bytes = impl_->buffer.cdata();
+  message.assign(static_cast<const char*>(bytes.data()), bytes.size());
+  // Large messages are rare: free their memory.
+  impl_->buffer.consume(size);
+  impl_->buffer.shrink_to_fit();
+  co_return error;
+}
+
 asio::awaitable<WebSocket::ErrorCode> WebSocket::write(std::string_view message) {
   auto [error, size] = co_await impl_->stream.async_write(asio::buffer(message), async::kTuple);
   co_return error;
