@@ -260,13 +260,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void tell_peers(const std::shared_ptr<const Peers>& now) {
-    if (metrics != nullptr) {
-      metrics->gauge(kPeersMetric).Set(static_cast<double>(now->tapped.size()));
-      metrics->gauge(kTappedServicesMetric)
-          .Set(now->services ? static_cast<double>(now->services->size()) : 0);
-      metrics->gauge(kClientOwnedMetric).Set(static_cast<double>(now->client_owned.size()));
-      metrics->gauge(kOlderPeersMetric).Set(static_cast<double>(now->older.size()));
-    }
+    if (metrics != nullptr) show(*now, *metrics);
     if (callbacks.on_peers) callbacks.on_peers(now);
   }
 

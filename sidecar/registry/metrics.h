@@ -1,7 +1,12 @@
 // Metrics of the registry's client.
 #pragma once
 
+#include <cstddef>
+
+#include <prometheus/gauge.h>
+
 #include "shared/telemetry/metrics.h"
+#include "sidecar/registry/settled_peers.h"
 
 namespace sidetap::registry {
 
@@ -34,5 +39,16 @@ inline const telemetry::MetricSpec kAloneMetric{"sidetap_registry_alone_total",
 inline const telemetry::MetricSpec kRegistryFailuresMetric{
     "sidetap_registry_failures_total", telemetry::MetricType::kCounter,
     "Connections to a replica that failed or ended, by cause."};
+
+/// Sets the gauges of the lists.
+inline void show(const Peers& peers, telemetry::MetricsRegistry& metrics) {
+  const auto set = [&metrics](const telemetry::MetricSpec& gauge, std::size_t number) {
+    metrics.gauge(gauge).Set(static_cast<double>(number));
+  };
+  set(kPeersMetric, peers.tapped.size());
+  set(kTappedServicesMetric, peers.services ? peers.services->size() : 0);
+  set(kClientOwnedMetric, peers.client_owned.size());
+  set(kOlderPeersMetric, peers.older.size());
+}
 
 }  // namespace sidetap::registry

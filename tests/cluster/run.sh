@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# End to end on a real cluster: install, inject, capture, judge, upgrade, roll back, rotate, uninstall.
+# End to end on a real cluster: install, inject, capture, judge, upgrade, roll back, rotate, uninstall. Over 400 lines,
+# because the steps share one state, and are read in their order.
 set -euo pipefail
 
 usage() {
@@ -18,6 +19,7 @@ sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
   --tag TAG              their tag                                (default: the chart's version)
   --pull-policy POLICY   Always, IfNotPresent or Never            (default IfNotPresent)
   --namespace NAME       namespace of the release, which is made  (default sidetap-e2e-system)
+  --pods CIDR[,CIDR]     subnets of pods, for subnets.pods        (default: sidetap is not told them)
   --services CIDR[,CIDR] subnets of Services, which the judge looks for; sidetap is not told them
                          (default: what the ServiceCIDRs say, from server 1.33 on)
   --certificates MODE    selfManaged or existingSecret            (default selfManaged)
@@ -37,7 +39,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     -h|--help) usage; exit 0 ;;
     --keep) keep=yes; shift; continue ;;
-    --registry|--tag|--pull-policy|--namespace|--services|--certificates|--set|--messages)
+    --registry|--tag|--pull-policy|--namespace|--pods|--services|--certificates|--set|--messages)
       [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; } ;;
     *) echo "run.sh: unknown option $1 (see --help)" >&2; exit 2 ;;
   esac
@@ -46,6 +48,7 @@ while [ $# -gt 0 ]; do
     --tag) tag=$2 ;;
     --pull-policy) pull_policy=$2 ;;
     --namespace) namespace=$2 ;;
+    --pods) settings+=(--set "subnets.pods={$2}") ;;
     --services) services=$2 ;;
     --certificates) certificates=$2 ;;
     --set) settings+=(--set "$2") ;;
