@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -168,6 +169,7 @@ class ReferenceSensor(PassiveTest):
     def check_passive(self, host, *arguments):
         process, json_path = self.passive_sensor(host, *arguments)
         self.send(300, size=1200)
+        time.sleep(1)  # at its end, a capture has 0.2 s for what waits
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(15), 0)
         ledger = self.running.stop()
