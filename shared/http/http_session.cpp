@@ -15,6 +15,7 @@
 #include <boost/beast/http/status.hpp>
 #include <poll.h>
 
+#include "shared/http/answer_head.h"
 #include "shared/telemetry/log.h"
 
 namespace sidetap::http {
@@ -42,20 +43,6 @@ constexpr auto kLastChance = std::chrono::seconds(1);
 /// Reads or requests that a connection may have in a row.
 constexpr unsigned kTurns = 64;
 constexpr std::size_t kMostLogged = 200;
-
-std::string head_of(const HttpAnswer& answer, bool close) {
-  const auto reason = beast::http::obsolete_reason(beast::http::int_to_status(answer.status));
-  std::string text;
-  text.reserve(256 + answer.body.size());
-  text.append("HTTP/1.1 ").append(std::to_string(answer.status)).append(" ");
-  text.append(reason.data(), reason.size());
-  text.append("\r\nContent-Type: ").append(answer.content_type);
-  text.append("\r\nContent-Length: ").append(std::to_string(answer.body.size()));
-  if (!answer.allow.empty()) text.append("\r\nAllow: ").append(answer.allow);
-  if (close) text.append("\r\nConnection: close");
-  text.append("\r\n\r\n");
-  return text;
-}
 
 bool readable(asio::ip::tcp::socket& socket) {
   pollfd descriptor{socket.native_handle(), POLLIN, 0};

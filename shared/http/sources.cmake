@@ -1,4 +1,5 @@
 target_sources(sidetap_shared PRIVATE
+  ${CMAKE_CURRENT_LIST_DIR}/answer_head.cpp
   ${CMAKE_CURRENT_LIST_DIR}/boost_asio.cpp
   ${CMAKE_CURRENT_LIST_DIR}/boost_beast.cpp
   ${CMAKE_CURRENT_LIST_DIR}/file_watch.cpp

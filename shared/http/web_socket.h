@@ -1,4 +1,5 @@
-// One WebSocket connection over TLS (RFC 6455), as client or server, for text messages.
+// One WebSocket connection over TLS (RFC 6455), as client or server, for text messages. The
+// server's end can instead answer the request as plain HTTP does.
 //
 // Beast's WebSocket is a template over the stream, and each instantiation costs a minute of
 // compiler time. This class hides the only one.
@@ -15,6 +16,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/system/error_code.hpp>
 
+#include "shared/http/https_server.h"
 #include "shared/http/tls_context.h"
 #include "shared/http/tls_stream.h"
 
@@ -48,11 +50,23 @@ class WebSocket {
   boost::asio::awaitable<ErrorCode> read_request();
   /// The target of the request that was read. Valid as long as this object.
   std::string_view target() const;
+  /// The request's method, such as "GET".
+  std::string_view method() const;
   bool is_upgrade() const;
   /// The value of a header field; empty if there is none.
   std::string_view field(std::string_view name) const;
   /// Server: answers the request with an HTTP error and a line of text, and ends the connection.
   boost::asio::awaitable<void> decline(unsigned status, std::string reason);
+  /// Server: answers the request without an upgrade, and ends the connection. An answer to HEAD is
+  /// sent without its body.
+  boost::asio::awaitable<void> answer(HttpAnswer reply);
+  /// Server: begins a 200 without an upgrade. Its body is what write_piece() sends, of any length.
+  boost::asio::awaitable<ErrorCode> begin_body(std::string content_type);
+  /// Returns when the connection has taken the piece. A reader that is too slow keeps it waiting:
+  /// the owner enforces a time limit with cut(). An empty piece sends nothing.
+  boost::asio::awaitable<ErrorCode> write_piece(std::string piece);
+  /// Ends the body in order, and the connection. Without it, the reader knows that some is missing.
+  boost::asio::awaitable<void> end_body();
   /// Server: completes the upgrade.
   boost::asio::awaitable<ErrorCode> accept();
 

@@ -1,12 +1,13 @@
-// The server's part of a WebSocket's handshake.
+// The server's part of a WebSocket's handshake, and its answers without one.
 #include <cstdint>
 #include <utility>
 
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/write.hpp>
+#include <boost/beast/http/verb.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
+#include "shared/http/answer_head.h"
 #include "shared/http/web_socket_impl.h"
 
 namespace sidetap::http {
@@ -31,16 +32,38 @@ asio::awaitable<WebSocket::ErrorCode> WebSocket::read_request() {
 }
 
 std::string_view WebSocket::target() const { return impl_->request.target(); }
+std::string_view WebSocket::method() const { return impl_->request.method_string(); }
 bool WebSocket::is_upgrade() const { return websocket::is_upgrade(impl_->request); }
 std::string_view WebSocket::field(std::string_view name) const { return impl_->request[name]; }
 
 asio::awaitable<void> WebSocket::decline(unsigned status, std::string reason) {
-  beast::http::response<beast::http::string_body> response(beast::http::int_to_status(status), 11);
-  response.set(beast::http::field::content_type, "text/plain; charset=utf-8");
-  response.set(beast::http::field::connection, "close");
-  response.body() = std::move(reason) + "\n";
-  response.prepare_payload();
-  co_await beast::http::async_write(impl_->stream.next_layer(), response, async::kTuple);
+  HttpAnswer declined;
+  declined.status = status;
+  declined.body = std::move(reason) + "\n";
+  return answer(std::move(declined));
+}
+
+asio::awaitable<void> WebSocket::answer(HttpAnswer reply) {
+  std::string text = head_of(reply, true);
+  if (impl_->request.method() != beast::http::verb::head) text.append(reply.body);
+  co_await tls().write(text);
+  tls().shutdown();
+}
+
+asio::awaitable<WebSocket::ErrorCode> WebSocket::begin_body(std::string content_type) {
+  const std::string head = chunked_head_of(content_type);
+  co_return co_await tls().write(head);
+}
+
+asio::awaitable<WebSocket::ErrorCode> WebSocket::write_piece(std::string piece) {
+  if (piece.empty()) co_return ErrorCode();
+  const std::string chunk = chunk_of(piece);
+  co_return co_await tls().write(chunk);
+}
+
+asio::awaitable<void> WebSocket::end_body() {
+  const std::string chunk = chunk_of({});
+  co_await tls().write(chunk);
   tls().shutdown();
 }
 

@@ -33,6 +33,13 @@ std::string written(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+/// "shop" of "system:serviceaccount:shop:default".
+std::string namespace_of(const std::string& user) {
+  constexpr std::string_view kPrefix = "system:serviceaccount:";
+  if (!user.starts_with(kPrefix)) return {};
+  return user.substr(kPrefix.size(), user.find(':', kPrefix.size()) - kPrefix.size());
+}
+
 }  // namespace
 
 std::string Response::describe() const {
@@ -270,6 +277,7 @@ asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string 
   identity.reason = for_us ? text_of(status, "error") : "the token is not for audience " + audience;
   const auto& user = member(status, "user");
   identity.user = text_of(user, "username");
+  identity.name_space = namespace_of(identity.user);
   const auto& extra = member(user, "extra");
   const auto first = [&](const char* key) {
     const auto& values = member(extra, key);
@@ -277,6 +285,7 @@ asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string 
   };
   identity.pod_name = first("authentication.kubernetes.io/pod-name");
   identity.pod_uid = first("authentication.kubernetes.io/pod-uid");
+  identity.node_name = first("authentication.kubernetes.io/node-name");
   co_return identity;
 }
 

@@ -115,6 +115,12 @@ std::string TlsClient::read_all() {
   return std::exchange(received_, {});
 }
 
+std::string TlsClient::read_until(std::string_view words) {
+  while (received_.find(words) == std::string::npos && read_more()) {
+  }
+  return std::exchange(received_, {});
+}
+
 std::string TlsClient::server_subject() const {
   std::array<char, 256> text{};
   X509* certificate = SSL_get1_peer_certificate(session_);

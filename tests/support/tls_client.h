@@ -36,6 +36,8 @@ class TlsClient {
   std::string read_answer();
   /// Reads everything until the peer ends the connection. Throws after ten seconds of silence.
   std::string read_all();
+  /// Reads up to `words` and what came with them. Returns less if the peer ends earlier.
+  std::string read_until(std::string_view words);
   /// The common name of the server's certificate
   std::string server_subject() const;
   int fd() const { return tcp_.fd(); }

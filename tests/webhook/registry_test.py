@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The registry as the program serves it: its own port and limits, apart from the reviews."""
 import base64
+import http.client
 import json
 import os
 import socket
@@ -175,18 +176,14 @@ class WrongCa(unittest.TestCase):
         until(self.tap("other"), other)
 
 
-class BogusTokens(unittest.TestCase):
-    """The API server is slow, and two addresses present many tokens that are none."""
+class WithApiServer(unittest.TestCase):
+    """The registry asks an API server of the test's own, which answers with `answer`."""
 
     def setUp(self):
         self.secret = live.Secret()
         self.addCleanup(self.secret.close)
         self.secret.publish_made("ca1")
         folder = self.secret.root / "ca1"
-        self.released = threading.Event()
-        self.addCleanup(self.released.set)
-        self.lock = threading.Lock()
-        self.reviewed = []
         self.api = JsonServer(folder, self.answer)
         self.addCleanup(self.api.close)
         account = self.secret.root / "account"
@@ -199,28 +196,42 @@ class BogusTokens(unittest.TestCase):
         self.webhook = live.Webhook(self.secret, "--registry-listen", "127.0.0.1:0", "--service-account", account,
                                     environment=environment)
         self.addCleanup(self.webhook.close)
+        self.port = self.webhook.port_of("serving the registry of taps")
         self.context = self.secret.trust("ca1")
 
     def answer(self, _method, path, _headers, body):
         if path != "/apis/authentication.k8s.io/v1/tokenreviews":
             return 404, {}
-        token = json.loads(body)["spec"]["token"]
-        self.released.wait(live.PATIENCE)
-        with self.lock:
-            self.reviewed.append(token)
-        if token != "good":
+        if json.loads(body)["spec"]["token"] != "good":
             return 201, {"status": {"authenticated": False}}
         extra = {"authentication.kubernetes.io/pod-name": ["web-1"], "authentication.kubernetes.io/pod-uid": ["u-1"]}
         return 201, {"status": {"authenticated": True, "audiences": ["sidetap"], "user": {
             "username": "system:serviceaccount:shop:default", "extra": extra}}}
 
     def tap(self, source, token):
-        plain = socket.create_connection(("127.0.0.1", self.webhook.port_of("serving the registry of taps")),
-                                         live.PATIENCE, (source, 0))
+        plain = socket.create_connection(("127.0.0.1", self.port), live.PATIENCE, (source, 0))
         sock = self.context.wrap_socket(plain, server_hostname="127.0.0.1")
         self.addCleanup(sock.close)
         sock.sendall(upgrade(token))
         return sock
+
+
+class BogusTokens(WithApiServer):
+    """The API server is slow, and two addresses present many tokens that are none."""
+
+    def setUp(self):
+        self.released = threading.Event()
+        self.addCleanup(self.released.set)
+        self.lock = threading.Lock()
+        self.reviewed = []
+        super().setUp()
+
+    def answer(self, method, path, headers, body):
+        if path == "/apis/authentication.k8s.io/v1/tokenreviews":
+            self.released.wait(live.PATIENCE)
+            with self.lock:
+                self.reviewed.append(json.loads(body)["spec"]["token"])
+        return super().answer(method, path, headers, body)
 
     def test_a_tap_of_another_address_has_its_turn_soon(self):
         for number in range(50):
@@ -234,6 +245,57 @@ class BogusTokens(unittest.TestCase):
             self.assertLess(self.reviewed.index("good"), 10)
         live.eventually(lambda: self.webhook.metric("sidetap_registry_checks_waiting") == 0, "nobody waits")
         live.eventually(lambda: self.webhook.metric("sidetap_registry_check_wait_seconds_count") == 101, "measured")
+
+
+class Identities(WithApiServer):
+    """Who may ask is told which pod has an address; a client that knows HTTP only reads it."""
+
+    def answer(self, method, path, headers, body):
+        spec = json.loads(body)["spec"] if body else {}
+        if path == "/apis/authorization.k8s.io/v1/subjectaccessreviews":
+            return 201, {"status": {"allowed": spec["user"] == "reader"}}
+        if path == "/apis/authentication.k8s.io/v1/tokenreviews" and "audiences" not in spec:
+            known = spec["token"] in ("reader", "stranger")
+            return 201, {"status": {"authenticated": known, "user": {"username": spec["token"]} if known else {}}}
+        return super().answer(method, path, headers, body)
+
+    def get(self, path, token=None):
+        """Status, kind and text of the answer."""
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=live.PATIENCE)
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
+            answer = connection.getresponse()
+            return answer.status, answer.getheader("Content-Type"), answer.read().decode()
+        finally:
+            connection.close()
+
+    def test_who_may_ask_is_told_which_pod_has_an_address(self):
+        tap = self.tap("127.0.0.1", "good")
+        until(tap, b" 101 ")
+        tap.sendall(hello("127.0.0.1", forwarding=True))
+        live.eventually(lambda: self.webhook.metric("sidetap_registry_addresses") == 1, "it is listed")
+        question = "/v1/identities?address=127.0.0.1"
+        for token, status in ((None, 401), ("bogus", 401), ("good", 401), ("stranger", 403)):
+            self.assertEqual(self.get(question, token)[0], status, token)
+        status, kind, text = self.get(question, "reader")
+        self.assertEqual((status, kind), (200, "application/json"))
+        told = json.loads(text)
+        self.assertEqual((told["state"], told["holder"]["namespace"], told["holder"]["pod"], told["holder"]["uid"]),
+                         ("held", "shop", "web-1", "u-1"))
+        taps = json.loads(self.get("/v1/taps", "reader")[2])["taps"]
+        self.assertEqual([(pod["ip"], pod["forwarding"]) for pod in taps], [(["127.0.0.1"], True)])
+        status, kind, text = self.get("/v1/identities", "reader")
+        self.assertEqual((status, kind), (200, "application/x-ndjson"))
+        self.assertEqual([json.loads(line)["pod"] for line in text.splitlines()], ["web-1"])
+
+    def test_open_streams_do_not_hold_the_end_up(self):
+        for _ in range(3):
+            plain = socket.create_connection(("127.0.0.1", self.port), live.PATIENCE)
+            sock = self.context.wrap_socket(plain, server_hostname="127.0.0.1")
+            self.addCleanup(sock.close)
+            sock.sendall(b"GET /v1/identities/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer reader\r\n\r\n")
+            until(sock, b'"position"')
+        self.assertEqual(self.webhook.terminate(), 0)
 
 
 if __name__ == "__main__":

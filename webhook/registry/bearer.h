@@ -1,4 +1,4 @@
-// Extracts the bearer token of an upgrade request. Pure.
+// Extracts the bearer token of a request. Pure.
 #pragma once
 
 #include <string>

@@ -1,9 +1,9 @@
 #include "webhook/registry/server.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -20,11 +20,13 @@
 #include "shared/registry/codec.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/log_throttle.h"
+#include "webhook/registry/api_queue.h"
 #include "webhook/registry/authenticator.h"
 #include "webhook/registry/authority.h"
 #include "webhook/registry/bearer.h"
 #include "webhook/registry/bulletin.h"
 #include "webhook/registry/claim.h"
+#include "webhook/registry/connection.h"
 #include "webhook/registry/metrics.h"
 #include "webhook/registry/session.h"
 
@@ -50,21 +52,6 @@ std::uint64_t first_version() {
 }  // namespace
 
 struct Server::Impl {
-  struct Connection {
-    Connection(std::shared_ptr<Session> the_session, Claim the_claim)
-        : session(std::move(the_session)),
-          claim(std::move(the_claim)),
-          limit(session->executor()),
-          again(session->executor()) {}
-    const std::shared_ptr<Session> session;
-    Claim claim;
-    kube::TokenIdentity identity;
-    asio::steady_timer limit;  // for hello
-    asio::steady_timer again;  // for the next proof
-    std::uint64_t rules = 1;   // the newest that the tap applies
-    bool greeted = false, proving = false, reported = false, ended = false;
-  };
-
   Impl(ServerConfig given, const http::TlsStore& store, telemetry::MetricsRegistry& registry)
       : config(std::move(given)),
         tls(store),
@@ -79,6 +66,7 @@ struct Server::Impl {
   std::thread thread;
   std::optional<async::AcceptLoop> listener;
   telemetry::LogThrottle token_faults{5, std::chrono::minutes(1)};
+  std::optional<ApiQueue> api_queue;
   std::optional<Authenticator> authenticator;
   bool stopping = false;
 
@@ -86,9 +74,11 @@ struct Server::Impl {
   Figures figures;
   std::optional<ServiceWatch> services;
   std::optional<Bulletin> bulletin;
+  std::optional<Identities> identities;
   ConnectionId last_id = 0;
-  std::unordered_map<ConnectionId, std::shared_ptr<Connection>> connections;
+  Connections connections;
   std::map<std::optional<net::IpAddress>, std::size_t> strangers;  // connections before their hello
+  std::optional<IdentityApi> identity_api;
   Authority authority;
   asio::steady_timer publication{context};
   async::Chance chance;
@@ -177,6 +167,7 @@ struct Server::Impl {
   void apply(const Connection& tap) {
     bulletin->taps().update(tap.session->id(), tap.claim.proved(), tap.claim.forwarding(),
                             tap.rules);
+    identities->proved(tap.session->id(), tap.identity, tap.claim.proved());
     if (services && tap.claim.ended()) services->table().ended(tap.claim.proved());
     changed();
   }
@@ -270,6 +261,12 @@ struct Server::Impl {
     });
     const bool greeted = co_await tap->session->greet();
     if (!greeted) co_return;
+    if (identity_api && !tap->session->request().is_upgrade()) {
+      // Named, because GCC 12 destroys a temporary closure twice.
+      const std::function<void()> admitted = [tap] { tap->limit.cancel(); };
+      co_await identity_api->serve(tap->session, admitted);
+      co_return;
+    }
     auto identity = co_await admit(*tap->session);
     if (!identity) co_return;
     tap->identity = std::move(*identity);
@@ -307,6 +304,7 @@ struct Server::Impl {
     if (!tap.greeted) known_now(tap);
     connections.erase(tap.session->id());
     figures.count_connections(connections.size());
+    identities->ended(tap.session->id(), tap.session->heard());
     bulletin->taps().remove(tap.session->id());
     changed();
   }
@@ -322,8 +320,16 @@ struct Server::Impl {
     listener->stop();
     for (const auto& [id, tap] : connections) tap->session->cut();
     publication.cancel();
-    if (authenticator) authenticator->stop();
+    if (api_queue) api_queue->stop();
     if (services) services->stop();
+    identities->stop();
+  }
+
+  /// When the connection was last heard; nothing if it has ended.
+  std::optional<Clock::time_point> heard(ConnectionId id) const {
+    const auto found = connections.find(id);
+    if (found == connections.end()) return std::nullopt;
+    return found->second->session->heard();
   }
 };
 
@@ -340,8 +346,9 @@ Result<std::uint16_t> Server::start() {
   if (impl_->config.credentials) {
     AuthenticatorConfig config;
     config.audience = impl_->config.audience;
-    impl_->authenticator.emplace(impl_->context.get_executor(), *impl_->config.credentials,
-                                 std::move(config), impl_->metrics);
+    impl_->api_queue.emplace(impl_->context.get_executor(), *impl_->config.credentials,
+                             ApiQueueConfig{}, impl_->metrics);
+    impl_->authenticator.emplace(*impl_->api_queue, std::move(config));
   }
   if (impl_->config.services) {
     impl_->services.emplace(impl_->context.get_executor(), *impl_->config.services, impl_->metrics,
@@ -349,6 +356,16 @@ Result<std::uint16_t> Server::start() {
   }
   impl_->bulletin.emplace(first_version(), impl_->services ? &impl_->services->table() : nullptr,
                           impl_->figures);
+  impl_->identities.emplace(
+      impl_->context.get_executor(), impl_->config.identity, first_version(),
+      [impl = impl_.get()](ConnectionId id) { return impl->heard(id); }, impl_->metrics);
+  impl_->identities->start();
+  if (impl_->api_queue && impl_->config.identity_api.enabled) {
+    impl_->identity_api.emplace(
+        *impl_->api_queue, impl_->identities->ledger(),
+        [impl = impl_.get()] { return states_of(impl->connections); }, impl_->config.identity_api,
+        impl_->metrics);
+  }
   if (impl_->services) impl_->services->start();
   impl_->figures.expose(impl_->metrics, impl_->services.has_value());
   impl_->listener.emplace(
@@ -363,6 +380,12 @@ void Server::set_ca(std::string bundle) {
   asio::post(impl_->context, [impl = impl_.get(), bundle = std::move(bundle)] {
     impl->authority.set(bundle);
     impl->renew_ca();
+  });
+}
+
+void Server::with_ledger(std::function<void(const identity::Ledger&)> use) {
+  asio::post(impl_->context, [impl = impl_.get(), use = std::move(use)] {
+    if (impl->identities) use(impl->identities->ledger());
   });
 }
 

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,9 @@
 #include "shared/registry/messages.h"
 #include "shared/result.h"
 #include "shared/telemetry/metrics.h"
+#include "webhook/identity/ledger.h"
+#include "webhook/registry/identities.h"
+#include "webhook/registry/identity_api.h"
 #include "webhook/registry/service_watch.h"
 
 namespace sidetap::webhook::registry {
@@ -33,6 +37,10 @@ struct ServerConfig {
   /// receive nothing about Services.
   std::optional<ServiceWatchConfig> services;
   std::string audience = "sidetap";
+  /// Which pod held an address, and when. Without `credentials`, nothing is known.
+  IdentityConfig identity{};
+  /// Only with `credentials`: nobody gets identities without a token.
+  IdentityApiConfig identity_api{};
   std::size_t most_connections = kMostConnections;
   /// Connections per source address that have not sent hello yet.
   std::size_t most_strangers = 64;
@@ -59,6 +67,8 @@ class Server {
   /// not verify the certificate in `tls` is not sent: call it again when the certificate has
   /// changed, even with the same bundle. Any thread.
   void set_ca(std::string bundle);
+  /// Calls `use` on the registry's thread, which waits for it. Not after stop(). Any thread.
+  void with_ledger(std::function<void(const identity::Ledger&)> use);
   /// Ends every connection and the thread.
   void stop();
 

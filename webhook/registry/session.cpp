@@ -50,6 +50,22 @@ asio::awaitable<void> Session::decline(unsigned status, std::string reason) {
   return socket_.decline(status, std::move(reason));
 }
 
+asio::awaitable<void> Session::answer(http::HttpAnswer reply) {
+  return socket_.answer(std::move(reply));
+}
+
+asio::awaitable<bool> Session::begin_body(std::string content_type) {
+  const boost::system::error_code error = co_await socket_.begin_body(std::move(content_type));
+  co_return !error;
+}
+
+asio::awaitable<bool> Session::write_piece(std::string piece) {
+  const boost::system::error_code error = co_await socket_.write_piece(std::move(piece));
+  co_return !error;
+}
+
+asio::awaitable<void> Session::end_body() { return socket_.end_body(); }
+
 asio::awaitable<bool> Session::accept() {
   const boost::system::error_code error = co_await socket_.accept();
   open_ = !error;

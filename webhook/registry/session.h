@@ -37,6 +37,13 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Holds the request that greet() read.
   const http::WebSocket& request() const { return socket_; }
   boost::asio::awaitable<void> decline(unsigned status, std::string reason);
+  // Answers without an upgrade, as of http::WebSocket. A call that waits for a slow reader ends
+  // with cut().
+  boost::asio::awaitable<void> answer(http::HttpAnswer reply);
+  /// These two return false if the connection has ended.
+  boost::asio::awaitable<bool> begin_body(std::string content_type);
+  boost::asio::awaitable<bool> write_piece(std::string piece);
+  boost::asio::awaitable<void> end_body();
   boost::asio::awaitable<bool> accept();
   /// The text of the next message; nothing at the end of the connection.
   boost::asio::awaitable<std::optional<std::string>> read();
@@ -49,13 +56,14 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Sends the reason and ends the connection. A second call during that cuts it at once.
   boost::asio::awaitable<void> refuse(std::string reason);
   void cut();
+  /// When the last byte came from the peer, or the connection began.
+  std::chrono::steady_clock::time_point heard() const;
   /// Whether the peer has gone or the connection was cut. Does not read.
   bool has_ended();
 
  private:
   boost::asio::awaitable<void> write();
   void watch();
-  std::chrono::steady_clock::time_point heard() const;
   std::shared_ptr<const std::string> next_text();
 
   async::TaskGroup& tasks_;

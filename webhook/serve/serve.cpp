@@ -152,6 +152,10 @@ class Webhook {
     config.most_connections = most_connections;
     config.listen = *options_.registry.listen;
     config.audience = options_.registry.audience;
+    config.identity.folder = options_.registry.identity_folder;
+    config.identity.keep = std::chrono::milliseconds(options_.registry.identity_keep_ms);
+    config.identity.most_tenures = options_.registry.identity_entries;
+    config.identity_api.enabled = options_.registry.identity_api;
     if (options_.registry.tokens || options_.registry.services) {
       auto credentials = kube::in_cluster_credentials(config::process_environment,
                                                       options_.self_managed.service_account);

@@ -95,6 +95,41 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                            config::readable_file(), into.ca_file);
 }
 
+void declare_identity(config::OptionSet& options, RegistryOptions& into) {
+  options.add<bool>(
+      {.flag = "--identity-api",
+       .env = "SIDETAP_IDENTITY_API",
+       .value = "WHETHER",
+       .fallback = "true",
+       .help =
+           "with --registry-auth token, true: tell on the registry's port which pods have which "
+           "addresses, to those who may get /v1/taps and /v1/identities"},
+      config::word<bool>({{"true", true}, {"false", false}}), into.identity_api);
+  options.add<std::string>(
+      {.flag = "--identity-dir",
+       .env = "SIDETAP_IDENTITY_DIR",
+       .value = "DIR",
+       .help =
+           "folder for identities.jsonl and identities.tsv, which say which pod has an address, "
+           "for Arkime, Suricata and Zeek; of this process alone; none: no files"},
+      config::any_text(), into.identity_folder);
+  options.add<std::int64_t>(
+      {.flag = "--identity-keep",
+       .env = "SIDETAP_IDENTITY_KEEP",
+       .value = "DURATION",
+       .fallback = "24h",
+       .help = "how long the registry remembers which pod had an address that it no longer has"},
+      config::duration_ms(1'000, 2'592'000'000), into.identity_keep_ms);
+  options.add<std::size_t>(
+      {.flag = "--identity-entries",
+       .env = "SIDETAP_IDENTITY_ENTRIES",
+       .value = "NUMBER",
+       .fallback = "200000",
+       .help = "most addresses with their pods that the registry remembers, current and former; "
+               "what ended first is forgotten first"},
+      config::number<std::size_t>(1'000, 10'000'000, "entries"), into.identity_entries);
+}
+
 void declare_limits(config::OptionSet& options, ServeOptions& into) {
   options.add<unsigned>({.flag = "--threads",
                          .env = "SIDETAP_THREADS",
@@ -155,6 +190,7 @@ void declare(config::OptionSet& options, ServeOptions& into) {
                "defaults"},
       config::readable_file(), into.configuration);
   declare_registry(options, into.registry);
+  declare_identity(options, into.registry);
   declare_limits(options, into);
   declare_log(options, into);
 }

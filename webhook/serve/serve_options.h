@@ -23,6 +23,10 @@ struct RegistryOptions {
   bool services = false;  ///< Watches Services, to find those whose backends are all tapped.
   bool nodes = true;      ///< With Services, watches Nodes.
   std::string ca_file;    ///< CA for taps. Empty: the self-managed bundle or the configuration.
+  std::string identity_folder;  ///< For the files of identities. Empty: none.
+  std::int64_t identity_keep_ms = 0;
+  std::size_t identity_entries = 0;
+  bool identity_api = true;  ///< With tokens, gives identities out to those who may ask.
 };
 
 struct ServeOptions {

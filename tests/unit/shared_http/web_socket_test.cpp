@@ -1,6 +1,7 @@
 // Both ends of a WebSocket, side by side on one thread.
 #include "shared/http/web_socket.h"
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -114,6 +115,38 @@ TEST_F(WebSocketTest, AServerKnowsWhoAsksAndMayDecline) {
     EXPECT_EQ(answer.reason, "Forbidden");
   };
   run(decline(), upgrade());
+}
+
+TEST_F(WebSocketTest, AServerMayAnswerInPiecesInstead) {
+  connect();
+  const auto answer = [&]() -> Work {
+    ErrorCode error = co_await server_->read_request();
+    EXPECT_FALSE(error) << error.message();
+    EXPECT_FALSE(server_->is_upgrade());
+    EXPECT_EQ(server_->method(), "GET");
+    error = co_await server_->begin_body("text/plain");
+    if (!error) error = co_await server_->write_piece("seventeen letters");
+    if (!error) error = co_await server_->write_piece("");
+    if (!error) error = co_await server_->write_piece("x");
+    EXPECT_FALSE(error) << error.message();
+    co_await server_->end_body();
+  };
+  std::string received;
+  const auto ask = [&]() -> Work {
+    const std::string request = "GET /long HTTP/1.1\r\nHost: x\r\n\r\n";
+    ErrorCode error = co_await client_->tls().write(request);
+    std::array<char, 512> piece{};
+    while (!error) {
+      const TlsStep step = client_->tls().read_step(piece);
+      received.append(piece.data(), step.bytes);
+      error = step.error;
+      if (!error && step.bytes == 0) error = co_await client_->tls().wait(step.want);
+    }
+  };
+  run(answer(), ask());
+  const std::string body = "11\r\nseventeen letters\r\n1\r\nx\r\n0\r\n\r\n";
+  EXPECT_TRUE(received.starts_with("HTTP/1.1 200 OK\r\n")) << received;
+  EXPECT_TRUE(received.ends_with("\r\n\r\n" + body)) << received;
 }
 
 TEST_F(WebSocketTest, AMessageOverTheLimitEndsTheConnectionInOrder) {

@@ -275,13 +275,16 @@ TEST_F(KubeClient, TokenReviewTellsTheBoundPod) {
   serve({answer("201 Created", R"({"status":{"authenticated":true,"audiences":["sidetap"],
       "user":{"username":"system:serviceaccount:shop:web",
       "extra":{"authentication.kubernetes.io/pod-name":["web-0"],
-               "authentication.kubernetes.io/pod-uid":["u1"]}}}})")});
+               "authentication.kubernetes.io/pod-uid":["u1"],
+               "authentication.kubernetes.io/node-name":["n1"]}}}})")});
   const auto identity = run(review_token(*client_, "t0ken", "sidetap"));
   ASSERT_TRUE(identity) << identity.error().text;
   EXPECT_TRUE(identity->authenticated);
   EXPECT_EQ(identity->user, "system:serviceaccount:shop:web");
+  EXPECT_EQ(identity->name_space, "shop");
   EXPECT_EQ(identity->pod_name, "web-0");
   EXPECT_EQ(identity->pod_uid, "u1");
+  EXPECT_EQ(identity->node_name, "n1");
 }
 
 TEST_F(KubeClient, TokenForAnotherAudienceProvesNothing) {

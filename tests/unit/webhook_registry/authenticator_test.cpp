@@ -22,8 +22,9 @@ class AuthenticatorTest : public RegistryServer {
     RegistryServer::SetUp();
     serve_with_tokens();
   }
-  void make(AuthenticatorConfig config) {
-    authenticator_.emplace(context_.get_executor(), *credentials_, std::move(config), metrics_);
+  void make(AuthenticatorConfig config, ApiQueueConfig queue = {}) {
+    queue_.emplace(context_.get_executor(), *credentials_, queue, metrics_);
+    authenticator_.emplace(*queue_, std::move(config));
   }
   void ask(const char* source, const std::string& token) {
     ask({ip(source), [] { return true; }}, token);
@@ -43,6 +44,7 @@ class AuthenticatorTest : public RegistryServer {
   }
 
   asio::io_context context_;
+  std::optional<ApiQueue> queue_;
   std::optional<Authenticator> authenticator_;
   std::vector<Kind> kinds_;
   int failed_ = 0;
@@ -68,7 +70,7 @@ TEST_F(AuthenticatorTest, TokensThatAreGoodForNothingDoNotPushOutGoodOnes) {
 }
 
 TEST_F(AuthenticatorTest, AQuestionThatThrowsCostsNoConnectionToTheApiServer) {
-  make({.connections = 1});
+  make({}, {.connections = 1});
   for (int i = 0; i < 2; ++i) {
     ask({ip("10.0.0.1"), []() -> bool { throw std::runtime_error("no memory"); }}, "good");
     run();
@@ -77,7 +79,7 @@ TEST_F(AuthenticatorTest, AQuestionThatThrowsCostsNoConnectionToTheApiServer) {
 }
 
 TEST_F(AuthenticatorTest, ManyTokensOfOneAddressDoNotDelayAnothersOne) {
-  make({.connections = 1});
+  make({}, {.connections = 1});
   for (int i = 1; i <= 5; ++i) ask("10.0.0.66", "bad-" + std::to_string(i));
   for (int i = 1; i <= 5; ++i) ask("10.0.0.67", "evil-" + std::to_string(i));
   ask("10.0.0.1", "good");
@@ -88,7 +90,7 @@ TEST_F(AuthenticatorTest, ManyTokensOfOneAddressDoNotDelayAnothersOne) {
 }
 
 TEST_F(AuthenticatorTest, WhoHasMostWaitingIsCrowdedOutWhenTooManyWait) {
-  make({.connections = 1, .most_waiting = 3});
+  make({}, {.connections = 1, .most_waiting = 3});
   for (int i = 1; i <= 5; ++i) ask("10.0.0.66", "bad-" + std::to_string(i));
   ask("10.0.0.1", "good");
   run();
@@ -101,9 +103,9 @@ TEST_F(AuthenticatorTest, WhoHasMostWaitingIsCrowdedOutWhenTooManyWait) {
 
 TEST_F(AuthenticatorTest, TheEndLeavesNobodyWaiting) {
   token_hangs_ = true;
-  make({.connections = 1});
+  make({}, {.connections = 1});
   for (int i = 1; i <= 5; ++i) ask("10.0.0.1", "bad-" + std::to_string(i));
-  asio::post(context_, [this] { authenticator_->stop(); });
+  asio::post(context_, [this] { queue_->stop(); });
   run();
   token_hangs_ = false;
   EXPECT_THAT(kinds_, SizeIs(5));

@@ -118,8 +118,9 @@ class RegistryServer : public testing::Test {
     server_ = std::make_unique<Server>(std::move(config), tls_, metrics_);
     port_ = server_->start().value();
   }
-  /// With an API server that knows two tokens: "good" of a pod that has 10.0.0.9, and "user".
-  void serve_with_tokens() {
+  /// With an API server that knows two tokens: "good" of a pod that has 10.0.0.9, and "user". Also,
+  /// for itself, "reader", who may get identities, and "stranger", who may not.
+  void serve_with_tokens(ServerConfig config = {}) {
     api_ = std::make_unique<http::HttpsServer>(
         net::HostPort{"127.0.0.1", 0}, 1, http::ServerLimits{}, tls_,
         [this](const http::HttpRequest& request) { return api_answer(request); });
@@ -128,7 +129,6 @@ class RegistryServer : public testing::Test {
                                      folder_.write("ca.crt", ca_.certificate),
                                      folder_.write("me", "me"),
                                      "ns"};
-    ServerConfig config;
     config.credentials = credentials_;
     serve(std::move(config));
   }
@@ -159,6 +159,14 @@ class RegistryServer : public testing::Test {
       return answer(200, json::parse(R"({"metadata":{"uid":"u-1"},
           "status":{"podIPs":[{"ip":"127.0.0.1"},{"ip":"10.0.0.9"}]}})"));
     }
+    if (request.target == "/apis/authorization.k8s.io/v1/subjectaccessreviews") {
+      const std::lock_guard lock(mutex_);
+      access_asked_for_.push_back(json::parse(request.body)["spec"]);
+      if (access_fails_) return answer(403, json::object());
+      return answer(201, access_asked_for_.back()["user"] == "reader"
+                             ? json::parse(R"({"status":{"allowed":true}})")
+                             : json::parse(R"({"status":{"allowed":false}})"));
+    }
     if (request.target != "/apis/authentication.k8s.io/v1/tokenreviews") {
       return answer(404, json::object());
     }
@@ -170,6 +178,17 @@ class RegistryServer : public testing::Test {
     }
     while (token_hangs_) std::this_thread::sleep_for(milliseconds(10));
     if (token == "down") return answer(500, json::object());
+    if (!review["spec"].contains("audiences")) {
+      if (token != "reader" && token != "stranger")
+        return answer(201, json::parse(R"({"status":{"authenticated":false}})"));
+      json user = json::parse(R"({"uid":"u-7","groups":["g"],"extra":{"k":["v"]}})");
+      user["username"] = token;
+      json status = json::parse(R"({"authenticated":true})");
+      status["user"] = user;
+      json reviewed = json::object();
+      reviewed["status"] = status;
+      return answer(201, reviewed);
+    }
     if (token == "good") {
       return answer(201, json::parse(R"({"status":{"authenticated":true,"audiences":["sidetap"],
           "user":{"username":"system:serviceaccount:shop:default",
@@ -241,6 +260,8 @@ class RegistryServer : public testing::Test {
   telemetry::MetricsRegistry metrics_;
   std::mutex mutex_;
   std::vector<std::string> tokens_asked_for_;
+  std::vector<nlohmann::json> access_asked_for_;
+  std::atomic<bool> access_fails_{false};
   std::atomic<int> api_requests_{0};
   std::atomic<int> pods_asked_for_{0};
   std::atomic<bool> may_get_pods_{true};

@@ -1,0 +1,52 @@
+// What the registry's server knows of one connection, and of all of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "shared/kube/client.h"
+#include "webhook/registry/claim.h"
+#include "webhook/registry/identity_answers.h"
+#include "webhook/registry/session.h"
+
+namespace sidetap::webhook::registry {
+
+struct Connection {
+  Connection(std::shared_ptr<Session> the_session, Claim the_claim)
+      : session(std::move(the_session)),
+        claim(std::move(the_claim)),
+        limit(session->executor()),
+        again(session->executor()) {}
+
+  const std::shared_ptr<Session> session;
+  Claim claim;
+  kube::TokenIdentity identity;
+  boost::asio::steady_timer limit;  // for hello
+  boost::asio::steady_timer again;  // for the next proof
+  std::uint64_t rules = 1;          // the newest that the tap applies
+  bool greeted = false, proving = false, reported = false, ended = false;
+};
+
+using Connections = std::unordered_map<ConnectionId, std::shared_ptr<Connection>>;
+
+/// What the newest connection of each pod has said.
+inline TapStates states_of(const Connections& connections) {
+  TapStates states;
+  std::unordered_map<std::string, ConnectionId> newest;
+  for (const auto& [id, tap] : connections) {
+    if (!tap->greeted) continue;
+    const std::string& pod = tap->identity.pod_uid;
+    const auto [known, is_first] = newest.try_emplace(pod, id);
+    if (!is_first && known->second > id) continue;
+    known->second = id;
+    states[pod] = {tap->claim.forwarding(), tap->rules};
+  }
+  return states;
+}
+
+}  // namespace sidetap::webhook::registry
