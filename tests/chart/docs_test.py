@@ -18,7 +18,8 @@ from rendering import CHART, ROOT
 PAGES = sorted([*(ROOT / "deploy/docs").glob("*.md"), CHART / "README.md", ROOT / "deploy/manifests/README.md",
                 ROOT / "README.md"])
 # Words in code that look like values of the chart but are fields of Kubernetes or keys of the webhook's file.
-NO_VALUES = {"sidecar.image", "injection.serverVersion"}
+# Likewise names of files.
+NO_VALUES = {"sidecar.image", "injection.serverVersion", "identities.jsonl", "identities.tsv"}
 
 
 def blocks(page):

@@ -128,8 +128,8 @@ class Workload(unittest.TestCase):
 
 
 class Rights(unittest.TestCase):
-    # What no rule on names can hold: token reviews are created, not read; what is watched, and pods, have any name.
-    UNNAMED = {("tokenreviews", "create")}
+    # What no rule on names can hold: reviews are created, not read; what is watched, and pods, have any name.
+    UNNAMED = {("tokenreviews", "create"), ("subjectaccessreviews", "create")}
     OF_WATCHES = set(itertools.product(("services", "endpointslices", "nodes"), ("list", "watch")))
     OF_PROOF = {("pods", "get")}
 
@@ -140,6 +140,9 @@ class Rights(unittest.TestCase):
                     continue
                 for rule in role["rules"]:
                     with self.subTest(label, rule=rule):
+                        if "nonResourceURLs" in rule:
+                            self.assertEqual(rule["verbs"], ["get"])
+                            continue
                         self.assertNotIn("*", rule["verbs"] + rule["resources"] + rule["apiGroups"])
                         if "resourceNames" not in rule:
                             granted = set(itertools.product(rule["resources"], rule["verbs"]))
@@ -150,7 +153,7 @@ class Rights(unittest.TestCase):
     def test_pods_are_read_only_where_a_connection_may_not_prove_their_addresses(self):
         def reads(*arguments):
             docs = documents(template(*REQUIRED, *arguments))
-            return any("pods" in rule["resources"] for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
+            return any("pods" in rule.get("resources", []) for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
         single, dual = SUBNETS[:2], ["--set", "subnets.pods={10.244.0.0/16,fd00::/56}"]
         self.assertFalse(reads(*single))
         # Without the subnets, pods may have two addresses.
@@ -187,6 +190,35 @@ class Rights(unittest.TestCase):
         self.assertEqual(granted(*needless), (services | nodes, both, True))
         self.assertEqual(granted(*needless, "registry.services=false"), (set(), set(), False))
 
+    def test_identities_are_given_out_only_where_it_can_be_asked_who_may_have_them(self):
+        def given(*settings):
+            docs = documents(template(*REQUIRED, *SUBNETS, *[part for setting in settings for part in ("--set", setting)]))
+            roles = {role["metadata"]["name"]: role["rules"] for role in of_kind(docs, "ClusterRole")}
+            asks = any("subjectaccessreviews" in rule.get("resources", []) for rules in roles.values() for rule in rules)
+            arguments = pod_spec(docs)["containers"][0]["args"]
+            return "sidetap-identities-reader" in roles, asks, [word for word in arguments if word.startswith("--identity-api")]
+        self.assertEqual(given(), (True, True, ["--identity-api=true"]))
+        self.assertEqual(given("identities.enabled=false"), (False, False, ["--identity-api=false"]))
+        self.assertEqual(given("registry.auth=none"), (False, False, []))
+        self.assertEqual(given("registry.enabled=false"), (False, False, []))
+
+    def test_the_role_of_readers_has_every_route_and_is_bound_by_nobody_but_you(self):
+        docs = documents(template(*REQUIRED))
+        role, = [role for role in of_kind(docs, "ClusterRole") if role["metadata"]["name"] == "sidetap-identities-reader"]
+        self.assertEqual(role["rules"], [{"nonResourceURLs": ["/v1/taps", "/v1/taps/*", "/v1/identities", "/v1/identities/*"],
+                                          "verbs": ["get"]}])
+        self.assertNotIn("sidetap-identities-reader",
+                         [binding["roleRef"]["name"] for binding in of_kind(docs, "ClusterRoleBinding")])
+
+    def test_files_of_identities_are_of_one_pod_each(self):
+        spec = pod_spec(documents(template(*REQUIRED, "--set", "identities.volume.persistentVolumeClaim.claimName=shared")))
+        volume, = [volume for volume in spec["volumes"] if volume["name"] == "identities"]
+        self.assertEqual(volume["persistentVolumeClaim"], {"claimName": "shared"})
+        mount, = [mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "identities"]
+        self.assertEqual(mount["subPathExpr"], "$(POD_NAME)")
+        self.assertIn(f"--identity-dir={mount['mountPath']}", spec["containers"][0]["args"])
+        self.assertIn("POD_NAME", [variable["name"] for variable in spec["containers"][0]["env"]])
+
     def test_the_network_policy_lets_every_tap_in_with_and_without_subnets(self):
         def callers(*arguments):
             policy, = of_kind(documents(template(*REQUIRED, "--set", "networkPolicy.enabled=true", *arguments)), "NetworkPolicy")
@@ -194,6 +226,8 @@ class Rights(unittest.TestCase):
             return rule["from"]
         self.assertEqual(callers(), [{"namespaceSelector": {}}])
         self.assertEqual(callers(*SUBNETS[:2]), [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "10.244.0.0/16"}}])
+        outside = callers("--set", "networkPolicy.registryFrom[0].ipBlock.cidr=192.0.2.0/28")
+        self.assertEqual(outside, [{"namespaceSelector": {}}, {"ipBlock": {"cidr": "192.0.2.0/28"}}])
 
     def test_the_names_are_those_of_the_objects(self):
         docs = documents(template(*REQUIRED))

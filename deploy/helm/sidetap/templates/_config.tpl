@@ -64,6 +64,11 @@ registry:
 {{- if include "sidetap.watchesServices" . -}}{{- $args = append $args "--registry-services=true" -}}{{- end -}}
 {{- if include "sidetap.watchesNodes" . -}}{{- $args = append $args "--registry-nodes=true" -}}{{- end -}}
 {{- if not $self -}}{{- $args = append $args "--registry-ca=/etc/sidetap-tls/ca.crt" -}}{{- end -}}
+{{- if include "sidetap.knowsIdentities" . -}}
+{{- $args = concat $args (list (printf "--identity-api=%t" .Values.identities.enabled) (printf "--identity-keep=%s" .Values.identities.keep)
+      (printf "--identity-entries=%d" (int .Values.identities.entries))) -}}
+{{- if .Values.identities.volume -}}{{- $args = append $args "--identity-dir=/var/lib/sidetap-identities" -}}{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $args = concat $args (list (printf "--threads=%d" (int .Values.webhook.threads)) (printf "--drain-seconds=%d" (int .Values.webhook.drainSeconds))
       (printf "--log-level=%s" .Values.webhook.logLevel) (printf "--log-format=%s" .Values.webhook.logFormat)) -}}

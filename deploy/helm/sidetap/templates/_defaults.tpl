@@ -65,6 +65,10 @@
 "registry.readPods": "auto"
 "registry.services": true
 "registry.nodes": true
+"identities.enabled": true
+"identities.keep": "24h"
+"identities.entries": 200000
+"identities.volume": {}
 "rbac.create": true
 "serviceAccount.create": true
 "serviceAccount.name": ""
@@ -73,6 +77,7 @@
 "networkPolicy.apiServerCIDRs": []
 "networkPolicy.apiServerPorts": [443, 6443]
 "networkPolicy.metricsFrom": []
+"networkPolicy.registryFrom": []
 "admissionPolicy.enabled": true
 "admissionPolicy.actions": ["Warn", "Audit"]
 "monitoring.podMonitor.enabled": false

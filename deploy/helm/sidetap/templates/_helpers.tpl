@@ -19,6 +19,7 @@
 
 {{- define "sidetap.webhook" -}}{{ include "sidetap.fullname" . }}-webhook{{- end -}}
 {{- define "sidetap.registry" -}}{{ include "sidetap.fullname" . }}-registry{{- end -}}
+{{- define "sidetap.identitiesReader" -}}{{ include "sidetap.fullname" . }}-identities-reader{{- end -}}
 {{- define "sidetap.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (include "sidetap.webhook" .) -}}
 {{- end -}}
@@ -41,6 +42,14 @@
 {{- end -}}
 {{- define "sidetap.watchesNodes" -}}
 {{- if and (include "sidetap.watchesServices" .) .Values.registry.nodes -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Does the registry know whose a tap is, and does it give that out? */}}
+{{- define "sidetap.knowsIdentities" -}}
+{{- if and .Values.registry.enabled (eq .Values.registry.auth "token") -}}yes{{- end -}}
+{{- end -}}
+{{- define "sidetap.givesIdentities" -}}
+{{- if and (include "sidetap.knowsIdentities" .) .Values.identities.enabled -}}yes{{- end -}}
 {{- end -}}
 
 {{/* The webhook asks the API for its certificates, for token reviews, and for what the registry watches. */}}

@@ -69,6 +69,7 @@
   (list "certificates.certManager.renewBefore" $v.certificates.certManager.renewBefore "([0-9]+(h|m|s))+" "a duration, for example 720h")
   (list "certificates.existingSecret.name" $v.certificates.existingSecret.name (printf "(%s)?" $object) $objectName)
   (list "certificates.existingSecret.caBundle" $v.certificates.existingSecret.caBundle "(\\s*-----BEGIN CERTIFICATE-----(.|\\s)*)?" "a certificate as PEM")
+  (list "identities.keep" $v.identities.keep "[1-9][0-9]*(ms|s|m|h)" "a duration, for example 24h")
   (list "serviceAccount.name" $v.serviceAccount.name (printf "(%s)?" $object) $objectName)
   (list "webhook.priorityClassName" $v.webhook.priorityClassName (printf "(%s)?" $object) $objectName)
   (list "monitoring.podMonitor.interval" $v.monitoring.podMonitor.interval "[0-9]+(ms|s|m)" "a duration, for example 30s")
@@ -135,6 +136,9 @@
 {{- end -}}
 {{- if and (eq .Values.certificates.mode "certManager") (not (.Capabilities.APIVersions.Has "cert-manager.io/v1")) -}}
 {{- $faults = append $faults "certificates.mode is certManager, but the server has no cert-manager.io/v1. Install cert-manager first, or leave certificates.mode at selfManaged.\n    Without a server (helm template): --api-versions cert-manager.io/v1" -}}
+{{- end -}}
+{{- if and .Values.identities.volume (not (include "sidetap.knowsIdentities" .)) -}}
+{{- $faults = append $faults "identities.volume is set, but without the registry and its tokens nothing is known of identities. Leave registry.enabled at true and registry.auth at token, or identities.volume empty." -}}
 {{- end -}}
 {{- $bytes := len (include "sidetap.configuration" .) -}}
 {{- if gt $bytes 200000 -}}
