@@ -1,5 +1,5 @@
-// Whom a token identifies for the API server itself, and what that user may do. With both, a server
-// guards its own routes by the cluster's RBAC, as kube-rbac-proxy does.
+// Whom a token identifies, and what a user may do. With both, a server guards its own routes by the
+// cluster's RBAC, as kube-rbac-proxy does.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,21 @@
 #include "shared/result.h"
 
 namespace sidetap::kube {
+
+/// What a TokenReview said (authentication.k8s.io/v1).
+struct TokenIdentity {
+  bool authenticated = false;
+  std::string user;        ///< "system:serviceaccount:NAMESPACE:NAME"
+  std::string name_space;  ///< Of a service account; otherwise empty.
+  std::string pod_name;    ///< For a token bound to a pod; otherwise empty.
+  std::string pod_uid;
+  std::string node_name;  ///< Likewise. Empty before Kubernetes 1.30.
+  std::string reason;     ///< The server's reason if not authenticated.
+};
+
+/// Asks the API server whom `token` identifies, for `audience`.
+boost::asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string token,
+                                                           std::string audience);
 
 /// A user as a TokenReview describes it.
 struct User {

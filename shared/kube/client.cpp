@@ -33,13 +33,6 @@ std::string written(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// "shop" of "system:serviceaccount:shop:default".
-std::string namespace_of(const std::string& user) {
-  constexpr std::string_view kPrefix = "system:serviceaccount:";
-  if (!user.starts_with(kPrefix)) return {};
-  return user.substr(kPrefix.size(), user.find(':', kPrefix.size()) - kPrefix.size());
-}
-
 }  // namespace
 
 std::string Response::describe() const {
@@ -256,37 +249,6 @@ asio::awaitable<Result<Response>> Client::watch(std::string path,
 void Client::stop() {
   impl_->stopping.request();
   if (impl_->connection) impl_->connection->cut();
-}
-
-asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string token,
-                                                    std::string audience) {
-  nlohmann::json review = {{"apiVersion", "authentication.k8s.io/v1"},
-                           {"kind", "TokenReview"},
-                           {"spec", {{"token", std::move(token)}, {"audiences", {audience}}}}};
-  const auto response =
-      co_await client.create("/apis/authentication.k8s.io/v1/tokenreviews", std::move(review));
-  if (!response) co_return response.error();
-  if (!response->ok()) co_return Error{"TokenReview: " + response->describe()};
-  const auto& status = member(response->body, "status");
-  TokenIdentity identity;
-  // A server without support for audiences omits them: then the token proves nothing here.
-  const auto& audiences = member(status, "audiences");
-  const bool for_us = audiences.is_array() &&
-                      std::find(audiences.begin(), audiences.end(), audience) != audiences.end();
-  identity.authenticated = member(status, "authenticated") == true && for_us;
-  identity.reason = for_us ? text_of(status, "error") : "the token is not for audience " + audience;
-  const auto& user = member(status, "user");
-  identity.user = text_of(user, "username");
-  identity.name_space = namespace_of(identity.user);
-  const auto& extra = member(user, "extra");
-  const auto first = [&](const char* key) {
-    const auto& values = member(extra, key);
-    return values.is_array() && !values.empty() ? text_or_empty(values[0]) : std::string();
-  };
-  identity.pod_name = first("authentication.kubernetes.io/pod-name");
-  identity.pod_uid = first("authentication.kubernetes.io/pod-uid");
-  identity.node_name = first("authentication.kubernetes.io/node-name");
-  co_return identity;
 }
 
 }  // namespace sidetap::kube

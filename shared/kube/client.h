@@ -75,19 +75,4 @@ class Client {
   std::unique_ptr<Impl> impl_;
 };
 
-/// What a TokenReview said (authentication.k8s.io/v1).
-struct TokenIdentity {
-  bool authenticated = false;
-  std::string user;        ///< "system:serviceaccount:NAMESPACE:NAME"
-  std::string name_space;  ///< Of a service account; otherwise empty.
-  std::string pod_name;    ///< For a token bound to a pod; otherwise empty.
-  std::string pod_uid;
-  std::string node_name;  ///< Likewise. Empty before Kubernetes 1.30.
-  std::string reason;     ///< The server's reason if not authenticated.
-};
-
-/// Asks the API server whom `token` identifies, for `audience`.
-boost::asio::awaitable<Result<TokenIdentity>> review_token(Client& client, std::string token,
-                                                           std::string audience);
-
 }  // namespace sidetap::kube

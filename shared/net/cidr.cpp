@@ -249,6 +249,11 @@ bool CidrSet::contains(IpAddress address) const {
   return after != long_ranges_.begin() && address <= std::prev(after)->last;
 }
 
+bool CidrSet::has_family(bool v4) const {
+  return std::any_of(ranges_.begin(), ranges_.end(),
+                     [v4](const Range& range) { return range.first.is_v4() == v4; });
+}
+
 std::vector<Cidr> CidrSet::prefixes() const {
   std::vector<Cidr> list;
   for (const Range& range : ranges_) {

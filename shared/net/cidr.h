@@ -65,6 +65,9 @@ class CidrSet {
 
   bool contains(IpAddress address) const;
   bool empty() const { return ranges_.empty(); }
+  /// Whether there are addresses of this family. A prefix of IPv6 addresses counts as IPv6 only,
+  /// even if it covers mapped ones.
+  bool has_family(bool v4) const;
   /// The fewest prefixes that cover exactly this set, in ascending order.
   std::vector<Cidr> prefixes() const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "shared/net/host_port.h"
 #include "shared/net/text.h"
 
 namespace sidetap::net {
@@ -40,8 +41,7 @@ std::string_view transport_protocol_name(std::uint8_t protocol) {
 std::string TransportAddress::to_string() const {
   const std::string_view name = transport_protocol_name(protocol);
   if (name.empty()) return {};
-  std::string text = address.is_v4() ? address.to_string() : "[" + address.to_string() + "]";
-  return text.append(":").append(std::to_string(port)).append("/").append(name);
+  return HostPort{address.to_string(), port}.to_string().append("/").append(name);
 }
 
 std::optional<TransportAddress> TransportAddress::parse(std::string_view text) {

@@ -41,19 +41,9 @@ Engine::Engine(EngineConfig config, ListeningSockets& listening)
       addresses_(config_.hash_seed),
       flows_(config_.flow_capacity, config_.hash_seed),
       fragments_(config_.fragment_capacity, config_.hash_seed),
-      neighbours_(config_.hash_seed),
-      pod_families_(families_of(config_.pod_subnets)),
-      service_families_(families_of(config_.service_subnets)),
-      on_link_families_(families_of(config_.self.on_link)) {
+      neighbours_(config_.hash_seed) {
   std::sort(config_.server_ports.begin(), config_.server_ports.end());
   own_ports_ = port_mask(config_.own_endpoints);
-}
-
-Engine::Families Engine::families_of(const net::CidrSet& subnets) {
-  Families families;
-  for (const net::Cidr& subnet : subnets.prefixes())
-    (subnet.is_v4() ? families.v4 : families.v6) = true;
-  return families;
 }
 
 void Engine::set_self(Self self) {
@@ -89,10 +79,7 @@ void Engine::adopt_pending() {
     fresh = std::exchange(pending_, Pending{});
     has_pending_.store(false, std::memory_order_relaxed);
   }
-  if (fresh.self) {
-    config_.self = std::move(*fresh.self);
-    on_link_families_ = families_of(config_.self.on_link);
-  }
+  if (fresh.self) config_.self = std::move(*fresh.self);
   if (fresh.gateways) {
     config_.gateways = std::move(*fresh.gateways);
     neighbours_.forget();
@@ -136,10 +123,11 @@ AddressFacts Engine::look_up(net::IpAddress address) const {
   facts.tapped = tapped_->contains(address, gateway);
   facts.gateway = gateway && !facts.tapped;
   const bool untapped_service = config_.untapped_services.contains(address);
+  const auto& subnets = config_.service_subnets;
   const auto& listed = tapped_->tapped_services;
   facts.service = untapped_service ||
-                  (service_families_.has(address) ? config_.service_subnets.contains(address)
-                                                  : listed && listed->contains(address));
+                  (subnets.has_family(address.is_v4()) ? subnets.contains(address)
+                                                       : listed && listed->contains(address));
   facts.service_kept = untapped_service || keeps_view(config_.service_view, *tapped_, address);
   facts.older = tapped_->older.contains(address);
   facts.client_owned = tapped_->client_owned.has_address(address);

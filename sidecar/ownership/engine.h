@@ -168,14 +168,6 @@ class Engine {
   FragmentTable fragments_;
   Neighbours neighbours_;
   Mac last_next_hop_{};
-  struct Families {
-    bool v4 = false, v6 = false;
-    bool has(net::IpAddress address) const { return address.is_v4() ? v4 : v6; }
-  };
-  static Families families_of(const net::CidrSet& subnets);
-  const Families pod_families_;
-  const Families service_families_;
-  Families on_link_families_;
 
   struct Pending {
     std::unique_ptr<Self> self;

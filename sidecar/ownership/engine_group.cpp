@@ -35,8 +35,9 @@ bool Engine::is_echo(const PacketView& packet) const {
 }
 
 bool Engine::is_outside(net::IpAddress address) const {
-  if (pod_families_.has(address)) return !config_.pod_subnets.contains(address);
-  return on_link_families_.has(address) && !config_.self.on_link.contains(address);
+  const auto& pods = config_.pod_subnets;
+  const net::CidrSet& link = pods.has_family(address.is_v4()) ? pods : config_.self.on_link;
+  return link.has_family(address.is_v4()) && !link.contains(address);
 }
 
 void Engine::learn_next_hop(const Mac& mac, AddressFacts destination) {

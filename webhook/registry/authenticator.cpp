@@ -14,14 +14,6 @@ namespace asio = boost::asio;
 
 using Clock = std::chrono::steady_clock;
 
-/// "shop" of "system:serviceaccount:shop:default".
-std::string namespace_of(const std::string& user) {
-  constexpr std::string_view kPrefix = "system:serviceaccount:";
-  if (!user.starts_with(kPrefix)) return {};
-  const auto end = user.find(':', kPrefix.size());
-  return user.substr(kPrefix.size(), end - kPrefix.size());
-}
-
 std::vector<net::IpAddress> addresses_in(const nlohmann::json& pod, const std::string& uid) {
   std::vector<net::IpAddress> found;
   // A newer pod may have the same name as the token's.
@@ -71,14 +63,13 @@ asio::awaitable<Authenticator::TokenAnswer> Authenticator::identify(Asker asker,
 asio::awaitable<Authenticator::AddressesAnswer> Authenticator::addresses_of(
     Asker asker, kube::TokenIdentity identity) {
   using Kind = AddressesAnswer::Kind;
-  const std::string name_space = namespace_of(identity.user);
-  if (name_space.empty() || identity.pod_name.empty()) {
+  if (identity.name_space.empty() || identity.pod_name.empty()) {
     co_return AddressesAnswer{Kind::kAnswered};
   }
   const ApiQueue::Turn turn = co_await queue_.wait_for_turn(asker.source);
   if (turn.crowded_out) co_return AddressesAnswer{Kind::kCrowdedOut};
   if (!turn.client || !asker.wanted()) co_return AddressesAnswer();
-  std::string path = "/api/v1/namespaces/" + name_space + "/pods/" + identity.pod_name;
+  std::string path = "/api/v1/namespaces/" + identity.name_space + "/pods/" + identity.pod_name;
   const auto read = co_await turn.client->get(std::move(path));
   if (!read) co_return AddressesAnswer{Kind::kFailed, {}, read.error().text};
   if (read->status == 401 || read->status == 403 || read->status == 404) {

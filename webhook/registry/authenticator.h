@@ -9,6 +9,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/kube/access.h"
 #include "shared/kube/client.h"
 #include "shared/net/ip_address.h"
 #include "webhook/registry/answer_cache.h"

@@ -9,7 +9,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "shared/kube/client.h"
+#include "shared/kube/access.h"
 #include "webhook/registry/claim.h"
 #include "webhook/registry/identity_answers.h"
 #include "webhook/registry/session.h"

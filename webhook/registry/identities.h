@@ -15,7 +15,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
-#include "shared/kube/client.h"
+#include "shared/kube/access.h"
 #include "shared/net/ip_address.h"
 #include "shared/result.h"
 #include "shared/telemetry/metrics.h"

@@ -1,9 +1,9 @@
 #include "webhook/registry/identity_request.h"
 
-#include <charconv>
 #include <cstdint>
 #include <utility>
 
+#include "shared/net/text.h"
 #include "webhook/identity/identity_text.h"
 
 namespace sidetap::webhook::registry {
@@ -41,31 +41,19 @@ std::optional<std::string> decoded(std::string_view text) {
       continue;
     }
     const auto digits = text.substr(i + 1, 2);
-    unsigned value = 0;
-    const char* const end = digits.data() + digits.size();
-    const auto [stop, error] = std::from_chars(digits.data(), end, value, 16);
-    if (digits.size() != 2 || error != std::errc() || stop != end) return std::nullopt;
-    if (value < 0x20 || value == 0x7f) return std::nullopt;
-    plain += static_cast<char>(value);
+    const auto value = net::whole_number<std::uint8_t>(digits, 16);
+    if (digits.size() != 2 || !value || *value < 0x20 || *value == 0x7f) return std::nullopt;
+    plain += static_cast<char>(*value);
     i += 2;
   }
   return plain;
 }
 
-/// The whole of `text`, which must be a decimal number.
-std::optional<std::uint64_t> number_in(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return number;
-}
-
 Result<identity::Position> position_of(std::string_view text) {
   const auto dash = text.find('-');
   if (dash != text.npos) {
-    const auto epoch = number_in(text.substr(0, dash));
-    const auto number = number_in(text.substr(dash + 1));
+    const auto epoch = net::whole_number<std::uint64_t>(text.substr(0, dash));
+    const auto number = net::whole_number<std::uint64_t>(text.substr(dash + 1));
     if (epoch && number) return identity::Position{*epoch, *number};
   }
   return Error{"after is no position: give the position of the last line that you have read"};

@@ -1,3 +1,4 @@
+#include "shared/kube/access.h"
 #include "shared/kube/client.h"
 
 #include <deque>

@@ -164,5 +164,16 @@ TEST(CidrSet, ARangeAcrossTheFamiliesIsSeenFromBoth) {
   EXPECT_TRUE(s.contains(ip("::1")));
 }
 
+TEST(CidrSet, KnowsOfWhichFamiliesItHolds) {
+  EXPECT_FALSE(CidrSet().has_family(true));
+  EXPECT_FALSE(CidrSet().has_family(false));
+  const auto v4 = CidrSet::parse("10.0.0.0/8").value();
+  EXPECT_TRUE(v4.has_family(true));
+  EXPECT_FALSE(v4.has_family(false));
+  const auto both = CidrSet::parse("10.0.0.0/8,fd00::/8").value();
+  EXPECT_TRUE(both.has_family(true) && both.has_family(false));
+  EXPECT_FALSE(CidrSet::parse("::/0").value().has_family(true));
+}
+
 }  // namespace
 }  // namespace sidetap::net
