@@ -202,7 +202,9 @@ void Restorer::complete_checksum(const capture::CapturedPacket& packet) {
   // A small packet then needs one copy later instead of two.
   head_size_ = packet.bytes.size() <= kSmallPacket ? packet.bytes.size() : behind;
   copy_headers(head_.data(), packet.bytes.data(), head_size_);
-  put16(head_, behind - 2, checksum == 0 ? 0xffff : checksum);
+  // RFC 768: zero means no checksum, in UDP only; the field's place says which protocol it is.
+  const bool udp = packet.offload.checksum_offset == checksum_offset(kUdp);
+  put16(head_, behind - 2, udp && checksum == 0 ? 0xffff : checksum);
   untouched_ = false;
   completed_ = true;
 }

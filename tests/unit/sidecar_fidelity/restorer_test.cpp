@@ -270,6 +270,30 @@ TEST(Restorer, CompletesWhatTheSourceSaysIsPartialAsItDoesWhatItFindsOut) {
   }
 }
 
+TEST(Restorer, AChecksumOfZeroIsZeroInTcpAndAllOnesInUdp) {
+  for (const bool told : {true, false}) {
+    for (const std::uint8_t protocol : {std::uint8_t{6}, std::uint8_t{17}}) {
+      Packet p = offloaded({.protocol = protocol, .payload = 2});
+      const std::size_t at = p.transport + (protocol == 6 ? 16U : 6U);
+      // The payload is what makes the sum of everything 0xffff.
+      p.bytes[p.data] = p.bytes[p.data + 1] = std::byte{0};
+      const std::span<const std::byte> all(p.bytes);
+      const unsigned rest = fold(sum_words(all.subspan(p.transport)));
+      p.bytes[p.data] = static_cast<std::byte>((0xffff - rest) >> 8);
+      p.bytes[p.data + 1] = static_cast<std::byte>(0xffff - rest);
+      auto packet = captured(p.bytes);
+      if (told) {
+        packet.offload = {.known = true,
+                          .checksum_partial = true,
+                          .checksum_start = static_cast<std::uint16_t>(p.transport),
+                          .checksum_offset = static_cast<std::uint16_t>(at - p.transport)};
+      }
+      Restorer restorer({});
+      EXPECT_EQ(get16(restored(restorer, packet).at(0), at), protocol == 6 ? 0U : 0xffffU);
+    }
+  }
+}
+
 TEST(Restorer, CompletesAChecksumInsideATunnel) {
   const Packet inner = offloaded({.payload = 300});
   // VXLAN without a checksum of its own (RFC 7348); the kernel leaves the inner one to the card.
