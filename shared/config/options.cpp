@@ -52,7 +52,8 @@ void OptionSet::add_switch(OptionSpec spec, bool& target) {
 }
 
 Result<ParseResult> OptionSet::try_parse(std::span<const char* const> arguments,
-                                         const Environment& environment) {
+                                         const Environment& environment,
+                                         const std::function<bool(const OptionSpec&)>& only) {
   CLI::App app(summary_, program_);
   app.set_help_flag("-h,--help", "Print this help and exit");
   std::vector<std::string> texts(specs_.size());
@@ -75,6 +76,7 @@ Result<ParseResult> OptionSet::try_parse(std::span<const char* const> arguments,
 
   for (std::size_t i = 0; i < specs_.size(); ++i) {
     const OptionSpec& spec = specs_[i];
+    if (only && !only(spec)) continue;
     const std::string variable =
         spec.env.empty() ? "" : "environment variable " + std::string(spec.env);
     std::optional<std::string> text;

@@ -60,9 +60,11 @@ class OptionSet {
   /// output, or one line to standard error that names the option, the value, where it was set, and
   /// what is accepted.
   ParseResult parse(std::span<const char* const> arguments, const Environment& environment);
-  /// The same without printing. The Error holds the error line.
+  /// The same without printing. The Error holds the error line. With `only`, the options for which
+  /// it returns false keep their targets, whatever their values are.
   Result<ParseResult> try_parse(std::span<const char* const> arguments,
-                                const Environment& environment);
+                                const Environment& environment,
+                                const std::function<bool(const OptionSpec&)>& only = {});
 
   std::string help() const;
   /// In the order of declaration. The operator's page is generated from this table.

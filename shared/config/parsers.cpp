@@ -11,6 +11,8 @@ namespace {
 
 /// Far more than a pod has. Finding repetitions takes quadratic time.
 constexpr std::size_t kMostInterfaces = 256;
+/// Faster than any interface. Multiplication by a unit cannot overflow below it.
+constexpr std::uint64_t kMostBits = 1'000'000'000'000'000;
 
 /// By the kernel's rules.
 bool is_interface_name(std::string_view name) {
@@ -67,6 +69,20 @@ Parser<std::uint64_t> byte_size(std::uint64_t least, std::uint64_t most) {
     if (good && bytes >> shift == *value && bytes >= least && bytes <= most) return bytes;
     return Error{"a size from " + std::to_string(least) + " to " + std::to_string(most) +
                  " bytes, with K, M or G if you like"};
+  };
+}
+
+Parser<std::uint64_t> bit_rate() {
+  return [](std::string_view text) -> Result<std::uint64_t> {
+    const auto value = net::take_number<std::uint64_t>(text);
+    const std::uint64_t unit = text.empty()  ? 1
+                               : text == "K" ? 1'000
+                               : text == "M" ? 1'000'000
+                               : text == "G" ? 1'000'000'000
+                                             : 0;
+    if (!value || unit == 0 || *value > kMostBits / unit)
+      return Error{"bits per second, for example 64K, 100M or 2G; 0 for no bound"};
+    return *value * unit;
   };
 }
 

@@ -43,6 +43,8 @@ template <typename T>
 Parser<T> number(T least, T most, std::string unit);
 /// "64K", "8M", "1G" (powers of 1024) or plain bytes.
 Parser<std::uint64_t> byte_size(std::uint64_t least, std::uint64_t most);
+/// Bits per second: "64K", "100M", "2G" (powers of 1000) or a plain number; 0 means no bound.
+Parser<std::uint64_t> bit_rate();
 /// "250ms", "10s", "5m", "1h"; a bare number is in seconds. The result is in milliseconds.
 Parser<std::int64_t> duration_ms(std::int64_t least, std::int64_t most);
 Parser<std::vector<net::Cidr>> cidr_list();

@@ -8,6 +8,7 @@ target_sources(sidetap_shared PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/https_server.cpp
   ${CMAKE_CURRENT_LIST_DIR}/listener.cpp
   ${CMAKE_CURRENT_LIST_DIR}/openssl.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/plain_server.cpp
   ${CMAKE_CURRENT_LIST_DIR}/status_server.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tls_async_stream.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tls_context.cpp

@@ -1,20 +1,15 @@
 // Serves a program's health and metrics over plain HTTP: GET /healthz, /readyz and /metrics.
-//
-// Anyone who reaches the port may send requests, so everything is bounded: the size of requests,
-// one answer and a few seconds per connection, and the number of connections. A connection over the
-// limit ends the oldest one. A connection for which the process has no file descriptor left does
-// the same after 50 ms; one descriptor is reserved for the first. A peer that hoards connections,
-// here or at another port of the process, therefore cannot keep the kubelet's probes out.
+// The kubelet's probes get through whoever hoards connections (plain_server.h).
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/http/plain_server.h"
 #include "shared/net/host_port.h"
 #include "shared/result.h"
 
@@ -40,18 +35,14 @@ class StatusServer {
   /// outlive the executor's context.
   StatusServer(boost::asio::any_io_executor executor, net::HostPort listen, StatusHandlers handlers,
                telemetry::MetricsRegistry* metrics = nullptr);
-  ~StatusServer();
-  StatusServer(const StatusServer&) = delete;
-  StatusServer& operator=(const StatusServer&) = delete;
 
   /// Listens. Returns the bound port (the kernel's choice for port 0).
-  Result<std::uint16_t> start();
+  Result<std::uint16_t> start() { return server_.start(); }
   /// Ends the listener and every connection the next time that the executor runs.
-  void stop();
+  void stop() { server_.stop(); }
 
  private:
-  struct Impl;
-  std::shared_ptr<Impl> impl_;
+  PlainServer server_;
 };
 
 }  // namespace sidetap::http

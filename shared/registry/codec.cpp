@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -9,6 +10,7 @@
 
 #include "shared/registry/lists.h"
 #include "shared/registry/member_reader.h"
+#include "shared/registry/report_codec.h"
 
 namespace sidetap::registry {
 namespace {
@@ -85,16 +87,31 @@ Result<State> read_state(MemberReader& reader, std::string_view type) {
   return State{std::move(*addresses), *forwarding, ended.value_or(false)};
 }
 
-Result<TapMessage> read_hello(MemberReader& reader) {
+/// Nothing if the profile is there and is no text; empty if it is not there.
+std::optional<std::string> read_profile(MemberReader& reader) {
+  const auto profile = reader.text("profile");
+  if (!profile && reader.has("profile")) return std::nullopt;
+  return std::string(shortened_text(profile.value_or(""), kMostReportedText));
+}
+
+/// `text` is what the reader has read.
+Result<TapMessage> read_hello(MemberReader& reader, std::string_view text) {
   if (reader.number("version") != kProtocolVersion) {
     return Error{"this registry speaks version " + std::to_string(kProtocolVersion) +
                  " of the protocol"};
   }
   const auto rules = reader.number("rules");
   if (!rules && reader.has("rules")) return Error{"\"rules\" of a hello is a number"};
+  auto profile = read_profile(reader);
+  if (!profile) return Error{"\"profile\" of a hello is a text"};
   auto state = read_state(reader, "hello");
   if (!state) return state.error();
-  return TapMessage(Hello{std::move(*state), rules.value_or(1)});
+  auto control = read_control(text);
+  if (!control) return control.error();
+  return TapMessage(Hello{.state = std::move(*state),
+                          .rules = rules.value_or(1),
+                          .control = std::move(*control),
+                          .profile = std::move(*profile)});
 }
 
 /// Moves the list out, if it is present. Returns false if it is malformed.
@@ -143,6 +160,19 @@ Result<Message> read_change(MemberReader& reader) {
   return Message(std::move(change));
 }
 
+Result<Message> read_settings(MemberReader& reader) {
+  const auto generation = reader.number("generation");
+  auto profile = read_profile(reader);
+  auto values = reader.values();
+  if (!generation || !profile || !values) {
+    return missing("settings",
+                   "\"generation\", a number, and \"values\", an object of texts, and takes "
+                   "\"profile\", a text");
+  }
+  return Message(Settings{
+      .generation = *generation, .profile = std::move(*profile), .values = std::move(*values)});
+}
+
 /// Up to which ListInfo::left_out the lists are left out, so that the others fit.
 unsigned left_out_of(const Snapshot& snapshot) {
   static_assert(2 * kMostListedAddresses + kMostNodes + kMostServerPorts <= kMostMessageItems,
@@ -160,8 +190,14 @@ unsigned left_out_of(const Snapshot& snapshot) {
 }  // namespace
 
 std::string encode(const Hello& hello) {
-  return state_members(hello.state) + R"(,"type":"hello","version":)" +
-         std::to_string(kProtocolVersion) + R"(,"rules":)" + std::to_string(hello.rules) + "}";
+  std::string text = state_members(hello.state) + R"(,"type":"hello","version":)" +
+                     std::to_string(kProtocolVersion) + R"(,"rules":)" +
+                     std::to_string(hello.rules);
+  if (!hello.control.empty()) text += R"(,"control":)" + encode_control(hello.control);
+  if (!hello.profile.empty()) {
+    text += R"(,"profile":)" + text_of(shortened_text(hello.profile, kMostReportedText));
+  }
+  return text += '}';
 }
 
 std::string encode(const State& state) { return state_members(state) + R"(,"type":"state"})"; }
@@ -192,6 +228,19 @@ std::string encode(const Change& change) {
   return text += '}';
 }
 
+std::string encode(const Settings& settings) {
+  json values = json::object();
+  for (const auto& [name, value] : settings.values) {
+    if (values.size() == kMostSettings) break;
+    if (name.size() > kMostReportedText || value.size() > kMostSettingBytes) continue;
+    values[name] = value;
+  }
+  return text_of({{"type", "settings"},
+                  {"generation", settings.generation},
+                  {"profile", shortened_text(settings.profile, kMostReportedText)},
+                  {"values", std::move(values)}});
+}
+
 std::string encode(const CaBundle& bundle) {
   return text_of({{"type", "ca"}, {"bundle", bundle.pem}});
 }
@@ -219,8 +268,13 @@ Result<TapMessage> decode_tap_message(std::string_view text) {
   }
   const auto type = reader.text("type");
   if (!type) return Error{"the message has no \"type\""};
-  if (*type == "hello") return read_hello(reader);
+  if (*type == "hello") return read_hello(reader, text);
   if (*type == "resync") return TapMessage(Resync{});
+  if (*type == "report") {
+    auto report = read_report(text);
+    if (!report) return report.error();
+    return TapMessage(std::move(*report));
+  }
   if (*type != "state") return TapMessage(Unknown{});
   auto state = read_state(reader, "state");
   if (!state) return state.error();
@@ -236,6 +290,7 @@ Result<Message> decode_registry_message(std::string_view text) {
   if (!type) return Error{"the message has no \"type\""};
   if (*type == "snapshot") return read_snapshot(reader);
   if (*type == "change") return read_change(reader);
+  if (*type == "settings") return read_settings(reader);
   if (*type == "ca") {
     auto bundle = reader.text("bundle");
     if (!bundle) return missing("ca", "\"bundle\", a text");

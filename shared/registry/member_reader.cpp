@@ -9,8 +9,8 @@ namespace sidetap::registry {
 namespace {
 
 using namespace std::string_view_literals;
-constexpr std::array kScalars{"type"sv,       "version"sv, "rules"sv,  "from"sv,
-                              "forwarding"sv, "ended"sv,   "bundle"sv, "reason"sv};
+constexpr std::array kScalars{"type"sv,  "version"sv, "rules"sv,  "from"sv,       "forwarding"sv,
+                              "ended"sv, "bundle"sv,  "reason"sv, "generation"sv, "profile"sv};
 
 template <typename Items>
 auto find(Items& items, std::string_view key) -> decltype(items.data()) {
@@ -38,6 +38,13 @@ bool MemberReader::List::take(std::string_view text) {
 
 std::size_t MemberReader::List::size() const {
   return std::visit([](const auto& all) { return all.size(); }, items);
+}
+
+void MemberReader::Named::take(std::string& text) {
+  if (name.size() > kMostReportedText || text.size() > kMostSettingBytes) return;
+  const auto found = texts.find(name);
+  if (found == texts.end() && texts.size() == kMostSettings) return;
+  texts.insert_or_assign(std::move(name), std::move(text));
 }
 
 MemberReader::MemberReader(std::span<const ListSpec> lists, std::size_t most_together)
@@ -76,6 +83,11 @@ template std::optional<Addresses> MemberReader::list<net::IpAddress>(std::string
 template std::optional<TransportAddresses> MemberReader::list<net::TransportAddress>(
     std::string_view);
 
+std::optional<MemberReader::Values> MemberReader::values() {
+  if (!values_.good) return std::nullopt;
+  return std::move(values_.texts);
+}
+
 bool MemberReader::has(std::string_view key) const {
   const Scalar* const found = find(scalars_, key);
   return found != nullptr && found->there;
@@ -98,13 +110,17 @@ bool MemberReader::number_unsigned(std::uint64_t value) {
 
 bool MemberReader::string(std::string& value) {
   if (depth_ == 1 && scalar_ != nullptr) scalar_->value = std::move(value);
+  if (depth_ == 2 && values_.reading && values_.good) values_.take(value);
   if (depth_ != 2 || list_ == nullptr || !list_->good) return depth_ > 0;
   if (!list_->take(value)) return scalar();
   return list_->size() <= list_->most && ++items_ <= most_together_;
 }
 
 bool MemberReader::key(std::string& name) {
+  if (depth_ == 2 && values_.reading) values_.name = std::move(name);
   if (depth_ != 1) return true;
+  values_.reading = false;
+  if (name == "values") values_ = Named{.reading = true};
   scalar_ = find(scalars_, name);
   list_ = find(lists_, name);
   if (scalar_ != nullptr) *scalar_ = Scalar{.key = scalar_->key, .there = true};
@@ -115,20 +131,27 @@ bool MemberReader::key(std::string& name) {
   return true;
 }
 
+bool MemberReader::start_object(std::size_t) {
+  if (depth_ == 1 && values_.reading) values_.good = true;
+  return enter();
+}
+
 bool MemberReader::start_array(std::size_t) {
   if (depth_ == 0) return false;
   if (depth_ == 1 && list_ != nullptr) list_->good = true;
   return enter();
 }
 
-/// An element that is not an item of its list makes the list invalid.
+/// An element that is not an item of its list makes the list invalid; and so with the values.
 bool MemberReader::scalar() {
   if (depth_ == 2 && list_ != nullptr) list_->good = false;
+  if (depth_ == 2 && values_.reading) values_.good = false;
   return depth_ > 0;
 }
 
 bool MemberReader::enter() {
   if (depth_ == 2 && list_ != nullptr) list_->good = false;
+  if (depth_ == 2 && values_.reading) values_.good = false;
   return ++depth_ <= kMostDepth;
 }
 
@@ -137,6 +160,7 @@ bool MemberReader::leave() {
   if (depth_ == 1) {
     scalar_ = nullptr;
     list_ = nullptr;
+    values_.reading = false;
   }
   return true;
 }

@@ -26,6 +26,8 @@ struct ListSpec {
 
 class MemberReader {
  public:
+  using Values = decltype(Settings::values);
+
   /// Reads these lists, of which all together have at most `most_together` items. The keys must
   /// outlive this object.
   MemberReader(std::span<const ListSpec> lists, std::size_t most_together);
@@ -42,6 +44,9 @@ class MemberReader {
   /// list's ListSpec. Moves the list out.
   template <typename Item>
   std::optional<std::vector<Item>> list(std::string_view key);
+  /// The member "values", an object of texts. Also nothing if a member of it is no text. Leaves out
+  /// texts that are too long, and those beyond kMostSettings. Moves the texts out.
+  std::optional<Values> values();
   /// Whether the scalar member is present, of any kind.
   bool has(std::string_view key) const;
   /// Whether the list is present, of any kind.
@@ -56,7 +61,7 @@ class MemberReader {
   bool binary(nlohmann::json::binary_t&) { return scalar(); }
   bool string(std::string& value);
   bool key(std::string& name);
-  bool start_object(std::size_t) { return enter(); }
+  bool start_object(std::size_t);
   bool end_object() { return leave(); }
   bool start_array(std::size_t);
   bool end_array() { return leave(); }
@@ -82,6 +87,15 @@ class MemberReader {
     bool there = false, good = false;  // good: an array of such items only
   };
 
+  struct Named {
+    bool reading = false;  // the member is being read
+    bool good = false;     // an object of texts only
+    std::string name{};    // of the text that follows
+    Values texts{};
+
+    void take(std::string& text);
+  };
+
   bool scalar();
   bool enter();
   bool leave();
@@ -92,6 +106,7 @@ class MemberReader {
   const std::size_t most_together_;
   std::vector<Scalar> scalars_;
   std::vector<List> lists_;  // as specs_
+  Named values_;
   std::size_t depth_ = 0;
   std::size_t items_ = 0;
   Scalar* scalar_ = nullptr;  // the member that is being read, where it is of interest

@@ -8,13 +8,22 @@
 // A tap sends:
 //   {"type":"hello","version":1,"rules":2,"addresses":["10.1.2.3"],"forwarding":false}
 //       Its first message, and only the first. "rules" is the newest set of ownership rules that
-//       the tap applies (see kRules); absent means 1.
+//       the tap applies (see kRules); absent means 1. A tap that takes orders adds
+//       "control":["sensors","filter"] (see tap::kControls) and, if its pod's annotation names one,
+//       "profile":"edge".
 //   {"type":"state","addresses":["10.1.2.3"],"forwarding":true}
 //       When its addresses change, or it starts or stops forwarding. Replaces its previous state.
 //   {"type":"state","addresses":["10.1.2.3"],"forwarding":false,"ended":true}
 //       The last message of a native sidecar: of its pod, only the tap still runs, and it ends now.
 //   {"type":"resync"}
 //       Requests a snapshot, after a change that does not follow the version that the tap has.
+//   {"type":"report","release":"1.2.0","profile":"edge","generation":7,"following":true,
+//    "interfaces":[{"name":"eth0","capturing":true}],
+//    "sensors":[{"sensor":"192.0.2.9:2003","state":"capturing","reason":""}],
+//    "counts":{"seen":9,"seen_bytes":900,"owned":5,"owned_bytes":500,"forwarded":5,
+//              "forwarded_bytes":540,"filtered":0},"lost":{"kernel-ring":0,"no-session":0}}
+//       After hello, every kReportInterval, and at most once a second when something but a count
+//       changes. See Report. Counts are totals since the tap's start.
 //
 // The registry sends, after it has received hello:
 //   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],"older":["10.1.2.4"],
@@ -28,6 +37,9 @@
 //       The difference between version `from` and `version`. "add" and "remove" are of "taps"; each
 //       other list NAME has "add_NAME" and "remove_NAME", absent if empty. A tap that does not have
 //       `from` applies only what makes it own more packets, and requests a snapshot.
+//   {"type":"settings","generation":7,"profile":"edge","values":{"SENSOR":"192.0.2.9:2003"}}
+//       The settings of the tap's profile, as its environment would hold them if its pod started
+//       now, and again when they change. Only to a tap that takes orders. See Settings.
 //   {"type":"ca","bundle":"-----BEGIN CERTIFICATE-----..."}
 //       The CAs of the registry's certificates, for future connections.
 //   {"type":"refused","reason":"the token is not this pod's"}
@@ -47,6 +59,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -81,14 +95,38 @@ inline constexpr std::size_t kMostServerPorts = 20'000;
 /// `front_ends`, then `client_owned`, then `services`, each as a whole.
 inline constexpr std::size_t kMostMessageItems = 300'000;
 inline constexpr std::size_t kMostTapMessageBytes = 16u << 10;
+/// Names in `control` of a hello, and values of settings.
+inline constexpr std::size_t kMostControls = 32;
+/// Bytes of one name in `control`; longer ones are left out.
+inline constexpr std::size_t kMostControlBytes = 32;
+inline constexpr std::size_t kMostSettings = 64;
+/// Bytes of one value of settings.
+inline constexpr std::size_t kMostSettingBytes = 8u << 10;
+// Of a report. The sender cuts what is longer; the receiver leaves out what is more.
+inline constexpr std::size_t kMostReportedInterfaces = 16;
+inline constexpr std::size_t kMostReportedSensors = 20;
+inline constexpr std::size_t kMostReportedCauses = 32;
+/// Bytes of one text of a report, and of a profile's name.
+inline constexpr std::size_t kMostReportedText = 253;
+inline constexpr std::chrono::milliseconds kReportInterval{10'000};
 /// A tap that applies rules 1 accepts 9 MiB.
 inline constexpr std::size_t kMostRegistryMessageBytes = 17u << 20;
-/// Levels of nested objects and arrays, including the message itself. These messages need 2.
+/// Levels of nested objects and arrays, including the message itself. These messages need 3.
 inline constexpr std::size_t kMostDepth = 128;
 
 /// The longest IPv6 address in quotes, with its comma.
 inline constexpr std::size_t kMostAddressBytes = 42;
-static_assert(kMostTapAddresses * kMostAddressBytes + 1024 <= kMostTapMessageBytes);
+/// A byte of a text takes at most six in JSON: \u0001.
+inline constexpr std::size_t kMostEscapedByte = 6;
+static_assert(kMostTapAddresses * kMostAddressBytes +
+                      kMostControls * (kMostEscapedByte * kMostControlBytes + 3) +
+                      kMostEscapedByte * kMostReportedText + 1024 <=
+                  kMostTapMessageBytes,
+              "a hello fits");
+static_assert(kMostSettings * (kMostEscapedByte * (kMostSettingBytes + kMostReportedText) + 6) +
+                      kMostEscapedByte * kMostReportedText + 1024 <=
+                  kMostRegistryMessageBytes,
+              "settings fit");
 static_assert(kMostMessageItems * net::kMostTransportAddressBytes + 1024 <=
               kMostRegistryMessageBytes);
 
@@ -109,7 +147,51 @@ struct State {
 struct Hello {
   State state{};
   std::uint64_t rules = 1;  ///< The newest set that the tap applies.
+  /// Groups of settings that the registry may change, of tap::kControls; others are ignored. Empty:
+  /// the tap takes no orders.
+  std::vector<std::string> control{};
+  /// The profile that the pod's annotation names. Empty: the registry chooses by the namespace.
+  std::string profile{};
   friend bool operator==(const Hello&, const Hello&) = default;
+};
+struct InterfaceReport {
+  std::string name{};
+  bool capturing = false;  ///< Open, up, and with a carrier.
+  friend bool operator==(const InterfaceReport&, const InterfaceReport&) = default;
+};
+/// One sensor, or receiver of VXLAN, of one interface.
+struct SensorReport {
+  std::string sensor{};  ///< "HOST:PORT", as configured.
+  /// "waiting", "dialling", "authenticating", "ready", "opened" or "capturing", as in the metric
+  /// sidetap_sessions; "capturing" also for VXLAN.
+  std::string state{};
+  std::string reason{};  ///< Why there is no session, as in the log; empty if there is one.
+  friend bool operator==(const SensorReport&, const SensorReport&) = default;
+};
+/// Totals since the tap's start, of all interfaces. Packets as captured; bytes on the wire, but for
+/// `forwarded_bytes`, which are bytes sent.
+struct ReportedCounts {
+  std::uint64_t seen = 0, seen_bytes = 0;
+  std::uint64_t owned = 0, owned_bytes = 0;
+  std::uint64_t forwarded = 0, forwarded_bytes = 0;
+  std::uint64_t filtered = 0;  ///< By sensors' filters, sampling and pause: wanted by nobody.
+  friend bool operator==(const ReportedCounts&, const ReportedCounts&) = default;
+};
+/// What a tap does now.
+struct Report {
+  std::string release{};         ///< The tap's version.
+  std::string profile{};         ///< Of the settings in force; empty: those of its environment.
+  std::uint64_t generation = 0;  ///< Likewise; 0: those of its environment.
+  /// Whether it applies what the registry said last. False: it was told something that it cannot
+  /// apply.
+  bool following = true;
+  std::vector<InterfaceReport> interfaces{};
+  std::vector<SensorReport> sensors{};
+  ReportedCounts counts{};
+  /// Packets that were owned, or would have been, and did not reach a sensor, by cause, as in the
+  /// metric sidetap_packets_dropped_total.
+  std::map<std::string, std::uint64_t> lost{};
+  friend bool operator==(const Report&, const Report&) = default;
 };
 struct Resync {
   friend bool operator==(const Resync&, const Resync&) = default;
@@ -160,6 +242,18 @@ struct CaBundle {
   std::string pem{};
   friend bool operator==(const CaBundle&, const CaBundle&) = default;
 };
+/// The settings that a profile gives to a tap. Replicas that hold different configurations send
+/// different ones for a while.
+struct Settings {
+  /// Of the registry's configuration. Between replicas, a greater one is newer.
+  std::uint64_t generation = 0;
+  std::string profile{};  ///< Empty: the default profile.
+  /// By environment variable, for each setting with Setting::control; an empty text means the tap's
+  /// own default. A tap leaves out groups that it does not take orders for, and variables that it
+  /// does not know.
+  std::map<std::string, std::string, std::less<>> values{};
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
 struct Refused {
   std::string reason{};
   friend bool operator==(const Refused&, const Refused&) = default;
@@ -170,7 +264,7 @@ struct Unknown {
   friend bool operator==(const Unknown&, const Unknown&) = default;
 };
 
-using TapMessage = std::variant<Hello, State, Resync, Unknown>;
-using Message = std::variant<Snapshot, Change, CaBundle, Refused, Unknown>;
+using TapMessage = std::variant<Hello, State, Report, Resync, Unknown>;
+using Message = std::variant<Snapshot, Change, Settings, CaBundle, Refused, Unknown>;
 
 }  // namespace sidetap::registry

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "shared/config/options.h"
 
@@ -11,6 +12,8 @@ namespace sidetap::tap {
 
 /// The RPCAP port, for a sensor address without one.
 inline constexpr std::uint16_t kSensorPort = 2003;
+/// The VXLAN port, for a receiver's address without one.
+inline constexpr std::uint16_t kVxlanPort = 4789;
 /// The registry's port in the webhook's container.
 inline constexpr std::uint16_t kRegistryPort = 8444;
 
@@ -48,7 +51,19 @@ inline constexpr config::OptionSpec kRegistryTokenFile = {
     .flag = "--registry-token-file",
     .env = "REGISTRY_TOKEN_FILE",
     .value = "FILE",
-    .help = "token that proves which pod this is, read at each connection; none: no token is sent"};
+    .help =
+        "token that proves which pod this is, read at each connection; -: the tap begins when "
+        "--stdin-orders brings one; none: no token is sent"};
+/// In place of the file's name.
+inline constexpr std::string_view kTokenFromOrders = "-";
+inline constexpr config::OptionSpec kStdinOrders = {
+    .flag = "--stdin-orders",
+    .env = "STDIN_ORDERS",
+    .value = "on|off",
+    .fallback = "off",
+    .help =
+        "on: take orders from standard input, a line each: token TEXT, for TIME, stop; a tap "
+        "in an ephemeral container gets its token so"};
 inline constexpr config::OptionSpec kNativeSidecar = {
     .flag = "--native-sidecar",
     .env = "NATIVE_SIDECAR",
@@ -58,8 +73,33 @@ inline constexpr config::OptionSpec kNativeSidecar = {
         "on: the tap's container ends after the other containers of the pod; the registry then "
         "knows that the pod no longer answers"};
 
+inline constexpr config::OptionSpec kSensorSecretDir = {
+    .flag = "--sensor-secret-dir",
+    .env = "SENSOR_SECRET_DIR",
+    .value = "FOLDER",
+    .help =
+        "a mounted Secret; its files ca.crt, tls.crt, tls.key, username and password are used, as "
+        "they are at each connection, where no other option names one; no session begins without "
+        "those that are needed"};
+inline constexpr config::OptionSpec kProfile = {
+    .flag = "--profile",
+    .env = "PROFILE",
+    .value = "NAME",
+    .help =
+        "the profile to ask the registry for, from the pod's annotation; none: the one of the "
+        "pod's namespace"};
+inline constexpr config::OptionSpec kRegistryControl = {
+    .flag = "--registry-control",
+    .env = "REGISTRY_CONTROL",
+    .value = "on|off|NAME,...",
+    .fallback = "on",
+    .help =
+        "what the registry may change while the tap runs: sensors, filter, sampling, snaplen, "
+        "rate, pause; on: all of them"};
+
 inline constexpr std::array kAssigned = {
-    &kPodName,  &kPodNamespace, &kNodeName,          &kPodIps,
-    &kRegistry, &kRegistryCa,   &kRegistryTokenFile, &kNativeSidecar};
+    &kPodName,       &kPodNamespace, &kNodeName,          &kPodIps,
+    &kRegistry,      &kRegistryCa,   &kRegistryTokenFile, &kStdinOrders,
+    &kNativeSidecar, &kProfile,      &kRegistryControl,   &kSensorSecretDir};
 
 }  // namespace sidetap::tap

@@ -37,6 +37,31 @@ Result<std::string> check_word(const Setting& setting, std::string_view text) {
   return config::one_of(std::move(words))(text);
 }
 
+Result<std::string> check_switch(std::string_view text) {
+  const auto on = config::on_off()(text);
+  if (!on) return on.error();
+  return std::string(text);
+}
+
+/// Without the limits that hold for every setting of a group.
+Result<std::string> check_form(const Setting& setting, std::string_view text) {
+  switch (setting.form) {
+    case Form::kNumber:
+      return check_number(setting, text);
+    case Form::kSize:
+      return check_size(setting, text);
+    case Form::kWord:
+      return check_word(setting, text);
+    case Form::kSwitch:
+      return check_switch(text);
+    case Form::kText:
+    case Form::kTexts:
+    case Form::kPrefixes:
+      break;
+  }
+  return setting.check(text);
+}
+
 }  // namespace
 
 Result<std::string> check_interfaces(std::string_view text) {
@@ -58,20 +83,16 @@ Result<std::string> check_tapped_peers(std::string_view text) {
   return std::string(text);
 }
 
+Result<std::string> check_bit_rate(std::string_view text) {
+  const auto rate = config::bit_rate()(text);
+  if (!rate) return rate.error();
+  return std::string(text);
+}
+
 Result<std::string> check(const Setting& setting, std::string_view text) {
-  switch (setting.form) {
-    case Form::kNumber:
-      return check_number(setting, text);
-    case Form::kSize:
-      return check_size(setting, text);
-    case Form::kWord:
-      return check_word(setting, text);
-    case Form::kText:
-    case Form::kTexts:
-    case Form::kPrefixes:
-      break;
-  }
-  return setting.check(text);
+  if (!setting.control.empty() && text.size() > kMostControlledBytes)
+    return Error{"at most " + std::to_string(kMostControlledBytes) + " bytes"};
+  return check_form(setting, text);
 }
 
 }  // namespace sidetap::tap

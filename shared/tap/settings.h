@@ -26,6 +26,7 @@ enum class Form : std::uint8_t {
   kNumber,    ///< From `least` to `most`.
   kSize,      ///< Bytes as text, "4M", from `least` to `most`. Empty: the tap's own default.
   kWord,      ///< One of `words`.
+  kSwitch,    ///< true or false; in the variable "on" or "off".
   kText,      ///< A text that `check` accepts.
   kTexts,     ///< A list of texts or one comma-separated text; `check` gets one text.
   kPrefixes,  ///< The same, for CIDRs.
@@ -47,13 +48,28 @@ struct Setting {
   std::string_view initial = {};  ///< The value if the operator sets none.
   std::string_view implied = {};  ///< Not written to the container: the tap's own default.
   std::string_view before = {};   ///< Prefix of the value in the variable.
+  /// The group under which the registry may change it while the tap runs, one of kControls. A
+  /// profile may set it. Empty: it is fixed when the pod starts.
+  std::string_view control = {};
 };
+
+/// What --registry-control may name: the groups of settings that the registry may change.
+inline constexpr std::array<std::string_view, 6> kControls = {"sensors", "filter", "sampling",
+                                                              "snaplen", "rate",   "pause"};
+
+/// Bytes of the value of a setting that the registry may change.
+inline constexpr std::size_t kMostControlledBytes = 8U << 10;
 
 /// Accepts an empty text, or names of network interfaces. Repetitions are dropped.
 Result<std::string> check_interfaces(std::string_view text);
 /// Returns the prefixes in canonical form.
 Result<std::string> check_prefixes(std::string_view text);
 Result<std::string> check_tapped_peers(std::string_view text);
+/// Accepts an empty text, or a filter expression that libpcap compiles for Ethernet to a program
+/// that leaves room for the tap's own. See shared/tap/filter_expression.h.
+Result<std::string> check_filter(std::string_view text);
+/// Accepts a rate in bits per second, such as 100M; 0 means unlimited.
+Result<std::string> check_bit_rate(std::string_view text);
 
 /// In the order of the container's environment.
 inline constexpr auto kSettings = std::to_array<Setting>({
@@ -63,7 +79,8 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .value = "HOST[:PORT],...",
                 .help = "sensors to forward to, at most 10; the port where none is given: 2003, "
                         "with --output vxlan 4789"},
-     .form = Form::kTexts},
+     .form = Form::kTexts,
+     .control = "sensors"},
     {.key = "sensor.mode",
      .option = {.flag = "--sensor-mode",
                 .env = "SENSOR_MODE",
@@ -74,7 +91,19 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .form = Form::kWord,
      .words = "replicate,failover,balance",
      .initial = "replicate",
-     .implied = "replicate"},
+     .implied = "replicate",
+     .control = "sensors"},
+    {.key = "sensor.tls",
+     .option = {.flag = "--sensor-tls",
+                .env = "SENSOR_TLS",
+                .value = "ROLE",
+                .fallback = "off",
+                .help = "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as "
+                        "libpcap does; client: the tap begins it"},
+     .form = Form::kWord,
+     .words = "off,rpcaps,client",
+     .initial = "off",
+     .implied = "off"},
     {.key = "subnets.pods",
      .option = {.flag = "--pod-subnets",
                 .env = "PODNET",
@@ -141,7 +170,76 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .least = 64,
      .most = 262'144,
      .unit = "bytes",
-     .initial = "262144"},
+     .initial = "262144",
+     .control = "snaplen"},
+    {.key = "sidecar.output",
+     .option = {.flag = "--output",
+                .env = "OUTPUT",
+                .value = "KIND",
+                .fallback = "rpcap",
+                .help = "rpcap: sessions with sensors; vxlan: packets in VXLAN to the sensors' "
+                        "addresses, for receivers without RPCAP; pcap: files in --pcap-dir"},
+     .form = Form::kWord,
+     .words = "rpcap,vxlan,pcap",
+     .initial = "rpcap",
+     .implied = "rpcap",
+     .control = "sensors"},
+    {.key = "sidecar.filter",
+     .option = {.flag = "--filter",
+                .env = "FILTER",
+                .value = "EXPRESSION",
+                .help = "capture only packets that this pcap filter accepts, such as \"not port "
+                        "9100\"; none: all"},
+     .form = Form::kText,
+     .check = check_filter,
+     .control = "filter"},
+    {.key = "sidecar.flowSampling",
+     .option = {.flag = "--flow-sampling",
+                .env = "FLOW_SAMPLING",
+                .value = "NUMBER",
+                .fallback = "1",
+                .help = "forward one flow in this many, each with both directions; 1: all"},
+     .form = Form::kNumber,
+     .least = 1,
+     .most = 65'535,
+     .unit = "flows",
+     .initial = "1",
+     .implied = "1",
+     .control = "sampling"},
+    {.key = "sidecar.maxRate",
+     .option = {.flag = "--max-rate",
+                .env = "MAX_RATE",
+                .value = "BITS",
+                .fallback = "0",
+                .help = "maximum forwarding rate in bits per second, whole flows where "
+                        "possible; 0: unlimited"},
+     .form = Form::kText,
+     .check = check_bit_rate,
+     .initial = "0",
+     .implied = "0",
+     .control = "rate"},
+    {.key = "sidecar.maxPacketRate",
+     .option = {.flag = "--max-packet-rate",
+                .env = "MAX_PACKET_RATE",
+                .value = "PACKETS",
+                .fallback = "0",
+                .help = "maximum forwarding rate in packets per second; 0: unlimited"},
+     .form = Form::kNumber,
+     .most = 1'000'000'000,
+     .unit = "packets per second",
+     .initial = "0",
+     .implied = "0",
+     .control = "rate"},
+    {.key = "sidecar.paused",
+     .option = {.flag = "--paused",
+                .env = "PAUSED",
+                .value = "on|off",
+                .fallback = "off",
+                .help = "on: keep the sessions and forward nothing; peers do not take over"},
+     .form = Form::kSwitch,
+     .initial = "off",
+     .implied = "off",
+     .control = "pause"},
     {.key = "sidecar.bufferSize",
      .option = {.flag = "--buffer-size",
                 .env = "BUFFER_SIZE",
@@ -211,6 +309,7 @@ consteval const Setting& setting_of(std::string_view variable) {
 }
 inline constexpr const Setting& kSensor = setting_of("SENSOR");
 inline constexpr const Setting& kSensorMode = setting_of("SENSOR_MODE");
+inline constexpr const Setting& kSensorTls = setting_of("SENSOR_TLS");
 inline constexpr const Setting& kPodSubnets = setting_of("PODNET");
 inline constexpr const Setting& kServiceSubnets = setting_of("SVCNET");
 inline constexpr const Setting& kTappedPeers = setting_of("TAPPED_PEERS");
@@ -218,6 +317,12 @@ inline constexpr const Setting& kServiceView = setting_of("SERVICE_VIEW");
 inline constexpr const Setting& kUntappedServices = setting_of("UNTAPPED_SERVICES");
 inline constexpr const Setting& kInterface = setting_of("INTERFACE");
 inline constexpr const Setting& kSnaplen = setting_of("SNAPLEN");
+inline constexpr const Setting& kOutput = setting_of("OUTPUT");
+inline constexpr const Setting& kFilter = setting_of("FILTER");
+inline constexpr const Setting& kFlowSampling = setting_of("FLOW_SAMPLING");
+inline constexpr const Setting& kMaxRate = setting_of("MAX_RATE");
+inline constexpr const Setting& kMaxPacketRate = setting_of("MAX_PACKET_RATE");
+inline constexpr const Setting& kPaused = setting_of("PAUSED");
 inline constexpr const Setting& kBufferSize = setting_of("BUFFER_SIZE");
 inline constexpr const Setting& kBacklog = setting_of("BACKLOG");
 inline constexpr const Setting& kDataMtu = setting_of("DATA_MTU");

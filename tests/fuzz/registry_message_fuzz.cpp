@@ -25,6 +25,12 @@ void check(const Snapshot& snapshot) {
   require(together <= kMostMessageItems);
 }
 void check(const Change& change) { require(fits(change)); }
+void check(const Settings& settings) {
+  require(settings.values.size() <= kMostSettings);
+  for (const auto& [name, value] : settings.values) {
+    require(name.size() <= kMostReportedText && value.size() <= kMostSettingBytes);
+  }
+}
 void check(const CaBundle&) {}
 void check(const Refused&) {}
 void check(const Unknown&) {}

@@ -31,8 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using nlohmann::json;
   static const auto kConfiguration = sidetap::fuzz::webhook_configuration();
   const std::string_view review(reinterpret_cast<const char*>(data), size);
-  for (const auto entry :
-       {sidetap::admission::Entry::kNamespace, sidetap::admission::Entry::kPod}) {
+  using sidetap::admission::Entry;
+  for (const auto entry : {Entry::kNamespace, Entry::kPod, Entry::kEphemeral}) {
     const sidetap::admission::Answer outcome =
         sidetap::admission::admit(review, entry, kConfiguration);
     require(outcome.status == 200 || outcome.status == 400);
@@ -41,12 +41,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       require(characters(warning) <= sidetap::pods::kMaxWarning);
     if (outcome.status != 200) continue;
     const json answer = json::parse(outcome.body, nullptr, false);
-    require(answer.is_object() && answer["response"]["allowed"] == true);
+    const bool denied = outcome.action == sidetap::admission::Action::kDeny;
+    require(answer.is_object() && answer["response"]["allowed"] == !denied);
+    require(!denied || entry == Entry::kEphemeral);
+    require(denied == !outcome.refusal.empty());
     require(answer["response"].contains("patch") == !outcome.patch.empty());
     if (outcome.patch.empty()) continue;
     const json patch = json::parse(outcome.patch, nullptr, false);
     require(patch.is_array());
-    for (const auto& operation : patch) require(operation["op"] == "add");
+    const char* const operations = entry == Entry::kEphemeral ? "replace" : "add";
+    for (const auto& operation : patch) require(operation["op"] == operations);
   }
   return 0;
 }

@@ -5,8 +5,8 @@
 
 namespace sidetap::fuzz {
 
-/// Has a sensor, a registry with a token, pull secrets and every override, so that a patch contains
-/// everything that it can contain.
+/// Has a sensor, a profile, a registry with a token, pull secrets and every override, so that a
+/// patch contains everything that it can contain.
 inline configuration::Configuration webhook_configuration() {
   configuration::Configuration configuration;
   configuration.taps[tap::kSensor] = "10.10.10.10:2003";
@@ -14,6 +14,7 @@ inline configuration::Configuration webhook_configuration() {
   configuration.injection.server_version = configuration::Version{1, 36};
   configuration.sidecar.image_pull_secrets = {"regcred", "shared"};
   configuration.sidecar.overrides.set();
+  configuration.profiles["edge"].values.emplace_back(&tap::kFilter, "not port 9100");
   configuration.registry.address = "sidetap-registry.sidetap.svc:8444";
   configuration.registry.ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
   return configuration;

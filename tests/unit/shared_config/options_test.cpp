@@ -126,5 +126,21 @@ TEST(Parsers, ListsSayWhichItemIsWrong) {
   EXPECT_EQ(host_port_list(2003, 3)("a,b:1,[fd00::1]:2")->at(1).port, 1);
 }
 
+TEST_F(Options, WhatIsNotAskedForKeepsItsTargetWhateverItsValue) {
+  std::string file = "as before";
+  options_.add(
+      {.flag = "--file", .env = "FILE", .value = "FILE", .help = "Read.", .required = true},
+      readable_file(), file);
+  environment_ = {{"SNAPLEN", "128"}, {"FILE", "/does/not/exist"}};
+  const std::vector<const char*> arguments = {"--quiet"};
+  const auto parsed = options_.try_parse(
+      arguments, [this](const std::string& name) { return environment_.at(name); },
+      [](const OptionSpec& spec) { return spec.env == "SNAPLEN"; });
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(snaplen_, 128U);
+  EXPECT_FALSE(quiet_);
+  EXPECT_EQ(file, "as before");
+}
+
 }  // namespace
 }  // namespace sidetap::config

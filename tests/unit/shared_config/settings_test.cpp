@@ -57,6 +57,34 @@ TEST(Settings, OfAWordNameTheWords) {
   EXPECT_EQ(check(kServiceView, "Never").error().text, "auto, never, always");
 }
 
+TEST(Settings, OfASwitchAreOnOrOff) {
+  EXPECT_EQ(check(kPaused, "on").value(), "on");
+  EXPECT_EQ(check(kPaused, "off").value(), "off");
+  for (const char* text : {"", "true", "On", "1"})
+    EXPECT_EQ(check(kPaused, text).error().text, "on, off") << text;
+}
+
+TEST(Settings, OfARateKeepTheirUnit) {
+  for (const char* text : {"0", "1", "64K", "100M", "2G", "1000000G"})
+    EXPECT_EQ(check(kMaxRate, text).value(), text);
+  for (const char* text :
+       {"", "-1", "1.5M", "100m", "1 M", "M", "1000001G", "99999999999999999999"})
+    EXPECT_FALSE(check(kMaxRate, text)) << text;
+}
+
+TEST(Settings, ThatTheRegistryMayChangeBelongToAGroup) {
+  std::set<std::string_view> groups;
+  for (const Setting& setting : kSettings)
+    if (!setting.control.empty()) groups.insert(setting.control);
+  EXPECT_EQ(groups, std::set<std::string_view>(kControls.begin(), kControls.end()));
+}
+
+TEST(Settings, ThatTheRegistryMayChangeAreShort) {
+  const std::string number = std::string(kMostControlledBytes - 1, '0') + "1";
+  EXPECT_TRUE(check(kMaxRate, number));
+  EXPECT_FALSE(check(kMaxRate, "0" + number));
+}
+
 TEST(Settings, OfAListComeInTheirUsualForm) {
   EXPECT_EQ(check(kPodSubnets, "10.244.0.0/16, FD00:0::/56").value(), "10.244.0.0/16,fd00::/56");
   EXPECT_EQ(check(kInterface, "eth0,net1,eth0").value(), "eth0,net1");
