@@ -6,7 +6,9 @@
 #include "shared/config/options.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/commands/check.h"
+#include "sidecar/commands/dump.h"
 #include "sidecar/commands/explain.h"
+#include "sidecar/options/live_options.h"
 #include "sidecar/options/options.h"
 #include "sidecar/tap/run.h"
 
@@ -18,6 +20,7 @@ constexpr std::string_view kUsage =
     "  options  check the flags and environment of run; exit 0 or 2\n"
     "  check    ask a running tap whether it is ready (for probes; exit 0 or 1)\n"
     "  explain  show for each packet of a capture file whether it is forwarded, and why\n"
+    "  dump     write this pod's packets to standard output for a while, beside its running tap\n"
     "  version  print the version\n"
     "COMMAND --help shows its options.\n";
 
@@ -37,7 +40,7 @@ int run(std::span<const char* const> arguments, bool only_check) {
     return 0;
   }
   sidetap::telemetry::init_log(options.log_format, options.log_level);
-  return sidetap::run_tap(std::move(options));
+  return sidetap::run_tap(std::move(options), {arguments, sidetap::config::process_environment});
 }
 
 }  // namespace
@@ -50,6 +53,7 @@ int main(int argc, char** argv) try {
   if (command == "options") return run(rest, true);
   if (command == "check") return sidetap::check_command(rest);
   if (command == "explain") return sidetap::explain_command(rest);
+  if (command == "dump") return sidetap::dump_command(rest);
   if (command == "version" || command == "--version") {
     std::cout << "sidetap-sidecar " << SIDETAP_VERSION << '\n';
     return 0;
@@ -59,7 +63,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
   std::cerr << "sidetap-sidecar: unknown command '" << command
-            << "'; expected run, options, check, explain or version\n";
+            << "'; expected run, options, check, explain, dump or version\n";
   return 2;
 } catch (const std::exception& e) {
   sidetap::telemetry::error("cannot continue", {{"reason", e.what()}});

@@ -23,6 +23,7 @@ namespace sidetap {
 struct ExplainOptions {
   std::string file;  ///< pcap or pcapng; "-": standard input.
   OwnershipOptions ownership;
+  std::string filter;  ///< The operator's filter expression, checked.
   // A running tap reads these from its namespace.
   std::array<std::byte, 6> mac{};          ///< All zero: unknown.
   std::vector<net::IpAddress> broadcasts;  ///< Of the pod's own IPv4 subnets.
@@ -32,9 +33,9 @@ struct ExplainOptions {
   bool json = false;                       ///< One JSON object per line instead of columns.
 };
 
-/// Writes one line per packet to `out`, then a summary by rule, and what is assumed where
-/// `ownership` leaves something open. Error: the file cannot be read to its end, or packets were
-/// skipped. The output then covers what was read.
+/// Writes one line per packet to `out`, then a summary by rule, where the operator's filter counts
+/// as one, and what is assumed where `ownership` leaves something open. Error: the file cannot be
+/// read to its end, or packets were skipped. The output then covers what was read.
 Result<void> explain(const ExplainOptions& options, std::ostream& out);
 
 /// Runs the command; `arguments` exclude its name. Exit code: 0, 1 if the file cannot be read, 2

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
+#include "shared/registry/messages.h"
 #include "shared/result.h"
 #include "sidecar/packet/own_endpoint.h"
 
@@ -34,8 +36,20 @@ class Delivery {
   virtual bool forwarding() const = 0;
   /// False while packets are lost because a disk is full.
   virtual bool healthy() const { return true; }
-  /// Sets a callback for when either of the above may have changed. Call it before start().
+  /// What the sensors of this interface do now, for the tap's report; one for each, in the
+  /// operator's order. A file has none.
+  virtual std::vector<registry::SensorReport> sensors() const = 0;
+  /// Sets a callback for when one of the above may have changed. Call it before start().
   virtual void on_forwarding_changed(std::function<void()> callback) = 0;
+  /// Ends the exclusion of its connections. Call it a while after stop() if the tap goes on: their
+  /// last segments are then no longer in flight.
+  virtual void forget_connections() {}
 };
+
+/// Begins the names of owners of a delivery's connections: of each interface and of each stage (see
+/// CaptureLoop::advance()) another, because deliveries of two stages run side by side for a while.
+inline std::string owner_prefix(const std::string& interface, std::uint64_t stage) {
+  return stage == 0 ? interface : interface + " " + std::to_string(stage);
+}
 
 }  // namespace sidetap

@@ -18,31 +18,35 @@ namespace asio = boost::asio;
 
 /// Callbacks from the packet path keep it alive.
 struct FileDelivery::Impl : std::enable_shared_from_this<Impl> {
-  Impl(asio::any_io_executor the_executor, FileOptions the_options, std::string the_prefix,
-       CaptureLoop& the_loop)
+  Impl(asio::any_io_executor the_executor, FileOptions the_options, FileLabels the_labels,
+       CaptureLoop& the_loop, std::uint64_t the_stage)
       : executor(std::move(the_executor)),
         options(std::move(the_options)),
-        prefix(std::move(the_prefix)),
-        loop(the_loop) {}
+        labels(std::move(the_labels)),
+        loop(the_loop),
+        stage(the_stage) {}
 
   void begin() {
     files = loop.start_output(
         forwarding::make_file_output(
             {.folder = options.folder,
-             .prefix = prefix,
+             .prefix = labels.prefix,
              .file_bytes = options.file_bytes,
              .files = options.files,
-             .link_type = static_cast<std::uint32_t>(loop.link_type())},
+             .heading = {.format = options.format,
+                         .link_type = static_cast<std::uint16_t>(loop.link_type()),
+                         .interfaces = {labels.label},
+                         .names = labels.names}},
             [weak = weak_from_this(), on = executor](const std::string& reason) {
               tell(weak, on, reason);
             },
             [weak = weak_from_this(), on = executor] { tell(weak, on, {}); }),
-        "pcap", [weak = weak_from_this()] {
+        "pcap", stage, [weak = weak_from_this()] {
           const auto self = weak.lock();
           if (!self) return;
           self->begun = true;
           telemetry::info("writing capture files",
-                          {{"folder", self->options.folder}, {"prefix", self->prefix}});
+                          {{"folder", self->options.folder}, {"prefix", self->labels.prefix}});
           self->changed();
         });
   }
@@ -71,18 +75,19 @@ struct FileDelivery::Impl : std::enable_shared_from_this<Impl> {
 
   const asio::any_io_executor executor;
   const FileOptions options;
-  const std::string prefix;
+  const FileLabels labels;
   CaptureLoop& loop;
+  const std::uint64_t stage;
   std::function<void()> on_changed;
   std::optional<std::uint64_t> files;
   bool begun = false;
   bool fail = false;
 };
 
-FileDelivery::FileDelivery(asio::any_io_executor executor, FileOptions options, std::string prefix,
-                           CaptureLoop& loop)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(prefix),
-                                   loop)) {}
+FileDelivery::FileDelivery(asio::any_io_executor executor, FileOptions options, FileLabels labels,
+                           CaptureLoop& loop, std::uint64_t stage)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(labels), loop,
+                                   stage)) {}
 FileDelivery::~FileDelivery() = default;
 
 Result<void> FileDelivery::start() {

@@ -1,8 +1,10 @@
 // Delivers packets to capture files.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -12,11 +14,18 @@
 
 namespace sidetap {
 
+/// What the files of one interface are called, and what those of pcapng say of it.
+struct FileLabels {
+  std::string prefix{};  ///< Of the files' names.
+  forwarding::InterfaceLabel label{};
+  std::vector<forwarding::NamedAddress> names{};
+};
+
 class FileDelivery final : public Delivery {
  public:
-  /// File names start with `prefix`. `loop` must outlive this object.
-  FileDelivery(boost::asio::any_io_executor executor, FileOptions options, std::string prefix,
-               CaptureLoop& loop);
+  /// `loop` must outlive this object.
+  FileDelivery(boost::asio::any_io_executor executor, FileOptions options, FileLabels labels,
+               CaptureLoop& loop, std::uint64_t stage);
   ~FileDelivery() override;
 
   /// Error: the folder cannot be written to.
@@ -25,6 +34,7 @@ class FileDelivery final : public Delivery {
   /// Whether the files are open and writable.
   bool forwarding() const override;
   bool healthy() const override;
+  std::vector<registry::SensorReport> sensors() const override { return {}; }
   void on_forwarding_changed(std::function<void()> callback) override;
 
  private:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "shared/net/host_port.h"
+#include "sidecar/forwarding/capture_format.h"
 #include "sidecar/forwarding/vxlan_output.h"
 
 namespace sidetap {
@@ -24,6 +25,7 @@ struct VxlanOptions {
 /// Rotating capture files: the newest overwrite the oldest.
 struct FileOptions {
   std::string folder{};
+  forwarding::CaptureFormat format = forwarding::CaptureFormat::kPcap;
   std::uint64_t file_bytes = 100U << 20;
   std::uint32_t files = 5;
 };

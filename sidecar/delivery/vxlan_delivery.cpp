@@ -67,11 +67,13 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
   };
 
   Impl(asio::any_io_executor the_executor, VxlanOptions the_options, IsOwnAddress the_own_address,
-       CaptureLoop& the_loop, Exclude the_exclude, telemetry::MetricsRegistry* metrics)
+       CaptureLoop& the_loop, std::uint64_t the_stage, Exclude the_exclude,
+       telemetry::MetricsRegistry* metrics)
       : executor(std::move(the_executor)),
         options(std::move(the_options)),
         is_own_address(std::move(the_own_address)),
         loop(the_loop),
+        stage(the_stage),
         exclude(std::move(the_exclude)),
         tasks(executor, metrics) {}
 
@@ -79,13 +81,13 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     while (!stopping) {
       const auto found = co_await async::resolve(executor, receiver.address, &receiver.waiting);
       if (stopping) break;
-      const bool before = forwarding();
+      const auto before = sensors();
       if (found) {
         co_await consider(receiver, *found);
       } else {
         report(receiver, kNoForwarding, found.error().text);
       }
-      if (before != forwarding()) changed();
+      if (before != sensors()) changed();
       if (stopping) break;
       receiver.waiting.clear();
       const auto time = receiver.reported.empty() ? kLookUpAgain : kTryAgain;
@@ -164,7 +166,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
                                        .oversize = options.oversize,
                                        .link = static_cast<capture::LinkType>(loop.link_type()),
                                        .handover = options.handover}),
-        receiver.name, begun.callback());
+        receiver.name, stage, begun.callback());
     const auto before = std::exchange(receiver.capture, capture);
     if (before) loop.stop(*before, stopped.callback());
     co_await begun.wait();
@@ -208,6 +210,16 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     if (on_changed) on_changed();
   }
 
+  std::vector<registry::SensorReport> sensors() const {
+    std::vector<registry::SensorReport> sensors;
+    for (const Receiver& each : receivers) {
+      sensors.push_back({.sensor = each.name,
+                         .state = each.begun ? "capturing" : "waiting",
+                         .reason = each.begun ? std::string() : each.reported});
+    }
+    return sensors;
+  }
+
   bool forwarding() const {
     const auto runs = [](const Receiver& receiver) { return receiver.begun; };
     const auto served = [&](const Receiver& receiver) {
@@ -221,6 +233,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
   const VxlanOptions options;
   const IsOwnAddress is_own_address;
   CaptureLoop& loop;
+  const std::uint64_t stage;
   const Exclude exclude;
   std::function<void()> on_changed;
   std::list<Receiver> receivers;
@@ -229,10 +242,11 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
 };
 
 VxlanDelivery::VxlanDelivery(asio::any_io_executor executor, VxlanOptions options,
-                             IsOwnAddress is_own_address, CaptureLoop& loop, Exclude exclude,
-                             telemetry::MetricsRegistry* metrics)
+                             IsOwnAddress is_own_address, CaptureLoop& loop, std::uint64_t stage,
+                             Exclude exclude, telemetry::MetricsRegistry* metrics)
     : impl_(std::make_shared<Impl>(std::move(executor), std::move(options),
-                                   std::move(is_own_address), loop, std::move(exclude), metrics)) {}
+                                   std::move(is_own_address), loop, stage, std::move(exclude),
+                                   metrics)) {}
 VxlanDelivery::~VxlanDelivery() = default;
 
 Result<void> VxlanDelivery::start() {
@@ -262,6 +276,15 @@ asio::awaitable<void> VxlanDelivery::stop() {
 }
 
 bool VxlanDelivery::forwarding() const { return impl_->forwarding(); }
+
+std::vector<registry::SensorReport> VxlanDelivery::sensors() const { return impl_->sensors(); }
+
+void VxlanDelivery::forget_connections() {
+  for (Impl::Receiver& receiver : impl_->receivers) {
+    if (!receiver.own.empty()) impl_->exclude(Impl::owner_of(receiver), {});
+    receiver.own.clear();
+  }
+}
 
 void VxlanDelivery::on_forwarding_changed(std::function<void()> callback) {
   impl_->on_changed = std::move(callback);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -28,8 +30,8 @@ class VxlanDelivery final : public Delivery {
 
   /// `loop` and `metrics` must outlive this object; `metrics` may be null.
   VxlanDelivery(boost::asio::any_io_executor executor, VxlanOptions options,
-                IsOwnAddress is_own_address, CaptureLoop& loop, Exclude exclude,
-                telemetry::MetricsRegistry* metrics);
+                IsOwnAddress is_own_address, CaptureLoop& loop, std::uint64_t stage,
+                Exclude exclude, telemetry::MetricsRegistry* metrics);
   ~VxlanDelivery() override;
 
   /// Never fails: a receiver that cannot be resolved yet is looked up again.
@@ -37,7 +39,10 @@ class VxlanDelivery final : public Delivery {
   boost::asio::awaitable<void> stop() override;
   /// The same as session::Sessions::forwarding().
   bool forwarding() const override;
+  /// A receiver does not answer: "capturing" means that packets are sent to it.
+  std::vector<registry::SensorReport> sensors() const override;
   void on_forwarding_changed(std::function<void()> callback) override;
+  void forget_connections() override;
 
  private:
   struct Impl;

@@ -3,7 +3,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -18,26 +20,12 @@ constexpr std::size_t kBufferBytes = 64 * 1024;
 // What a disk must hold to count as not full any more: what fails for want of one more buffer would
 // else come and go.
 constexpr std::size_t kBuffersOfRoom = 4;
-constexpr std::uint32_t kMaxSnaplen = 262'144;
 
-// In this machine's byte order; the magic number tells a reader which that is.
-struct FileHeader {
-  std::uint32_t magic = 0xa1b2c3d4;
-  std::uint16_t major = 2;
-  std::uint16_t minor = 4;
-  std::uint32_t zone = 0;
-  std::uint32_t accuracy = 0;
-  std::uint32_t snaplen = kMaxSnaplen;
-  std::uint32_t link_type = 0;
-};
-static_assert(sizeof(FileHeader) == 24);
-struct RecordHeader {
-  std::uint32_t seconds;
-  std::uint32_t microseconds;
-  std::uint32_t captured;
-  std::uint32_t length;
-};
-static_assert(sizeof(RecordHeader) == 16);
+std::uint64_t wall_clock_ns() {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                        std::chrono::system_clock::now().time_since_epoch())
+                                        .count());
+}
 
 class FileOutput final : public Output {
   using Clock = std::chrono::steady_clock;
@@ -47,56 +35,72 @@ class FileOutput final : public Output {
       : config_(std::move(config)),
         on_fault_(std::move(on_fault)),
         on_recovered_(std::move(on_recovered)),
+        beginning_(beginning_of(config_.heading)),
+        end_bytes_(ending_size(config_.heading.format, kInterfaces)),
         buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)) {}
 
   void add(const OutgoingPacket& packet) override {
-    const std::size_t size = sizeof(RecordHeader) + packet.head.size() + packet.body.size();
-    if (file_ && written_ + used_ + size > config_.file_bytes) {
+    const CaptureFormat format = config_.heading.format;
+    const std::size_t size = record_size(format, packet.header.captured);
+    if (holds_some() && size_with(size) > config_.file_bytes) {
       write_out();
-      file_.reset();
+      end_file();
     }
     if (kBufferBytes - used_ < size) write_out();
-    const RecordHeader record{packet.header.seconds, packet.header.microseconds,
-                              packet.header.captured, packet.header.length};
+    const RecordFrame frame = frame_of(format, {.seconds = packet.header.seconds,
+                                                .nanoseconds = packet.nanoseconds,
+                                                .captured = packet.header.captured,
+                                                .length = packet.header.length});
     if (size > kBufferBytes) {
-      write_large(record, packet);
+      write_large(frame, packet, size);
       return;
     }
-    put(&record, sizeof record);
-    put(packet.head.data(), packet.head.size());
-    put(packet.body.data(), packet.body.size());
+    put(frame.head());
+    put(packet.head);
+    put(packet.body);
+    put(frame.tail());
     ++packets_;
   }
   void flush() override {
     write_out();
     if (failing_ && Clock::now() >= next_probe_) probe();
   }
+  void finish() override {
+    flush();
+    end_file();
+  }
 
  private:
-  void put(const void* bytes, std::size_t size) {
-    if (size != 0) std::memcpy(buffer_.get() + used_, bytes, size);
-    used_ += size;
+  static constexpr std::size_t kInterfaces = 1;
+
+  bool holds_some() const { return file_ || used_ != 0; }
+  /// Of the file with `more` bytes and its end.
+  std::uint64_t size_with(std::size_t more) const {
+    return (file_ ? written_ : beginning_.size()) + used_ + more + end_bytes_;
+  }
+
+  void put(std::span<const std::byte> bytes) {
+    if (!bytes.empty()) std::memcpy(buffer_.get() + used_, bytes.data(), bytes.size());
+    used_ += bytes.size();
   }
 
   void write_out() {
     if (used_ == 0) return;
     const iovec part{buffer_.get(), used_};
-    finish(write_all({&part, 1}, used_), packets_, used_);
+    count_written(write_all({&part, 1}, used_), packets_, used_);
     used_ = 0;
     packets_ = 0;
   }
-  void write_large(const RecordHeader& record, const OutgoingPacket& packet) {
-    const auto part = [](const void* bytes, std::size_t size) {
-      return iovec{const_cast<void*>(bytes), size};
+  void write_large(const RecordFrame& frame, const OutgoingPacket& packet, std::size_t size) {
+    const auto part = [](std::span<const std::byte> bytes) {
+      return iovec{const_cast<std::byte*>(bytes.data()), bytes.size()};
     };
-    const std::array<iovec, 3> parts{part(&record, sizeof record),
-                                     part(packet.head.data(), packet.head.size()),
-                                     part(packet.body.data(), packet.body.size())};
-    const std::size_t size = sizeof record + packet.head.size() + packet.body.size();
-    finish(write_all(parts, size), 1, size);
+    const std::array<iovec, 4> parts{part(frame.head()), part(packet.head), part(packet.body),
+                                     part(frame.tail())};
+    count_written(write_all(parts, size), 1, size);
   }
 
-  void finish(bool written, std::uint64_t packets, std::uint64_t bytes) {
+  void count_written(bool written, std::uint64_t packets, std::uint64_t bytes) {
     if (!written) {
       counts_.dropped[static_cast<unsigned>(DropCause::kSendError)].add(packets);
       return;
@@ -114,6 +118,17 @@ class FileOutput final : public Output {
     fail(done < 0 ? errno : ENOSPC);
     cut_off();
     return false;
+  }
+
+  /// The buffer is empty. Without its end, a file is whole all the same.
+  void end_file() {
+    const InterfaceTotals totals{counts_.forwarded.value() + counts_.dropped_total(),
+                                 counts_.dropped_total()};
+    const auto end = ending_of(config_.heading.format, wall_clock_ns(), {&totals, kInterfaces});
+    const bool wanted = file_ && !failing_ && !end.empty();
+    if (wanted && ::write(file_.get(), end.data(), end.size()) != static_cast<ssize_t>(end.size()))
+      cut_off();
+    file_.reset();
   }
 
   /// Readers take half a record for damage. What follows is appended.
@@ -138,19 +153,18 @@ class FileOutput final : public Output {
 
   bool open_next() {
     const std::string path =
-        config_.folder + "/" + config_.prefix + "-" + std::to_string(next_) + ".pcap";
+        config_.folder + "/" + config_.prefix + "-" + std::to_string(next_) +
+        (config_.heading.format == CaptureFormat::kPcapng ? ".pcapng" : ".pcap");
     file_.reset(::open(path.c_str(),
                        O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
-    FileHeader header;
-    header.link_type = config_.link_type;
-    const ssize_t done = file_ ? ::write(file_.get(), &header, sizeof header) : -1;
-    if (done != sizeof header) {
+    const ssize_t done = file_ ? ::write(file_.get(), beginning_.data(), beginning_.size()) : -1;
+    if (done != static_cast<ssize_t>(beginning_.size())) {
       fail(done < 0 ? errno : ENOSPC);
       file_.reset();
       return false;
     }
     next_ = (next_ + 1) % config_.files;
-    written_ = sizeof header;
+    written_ = beginning_.size();
     return true;
   }
 
@@ -166,6 +180,8 @@ class FileOutput final : public Output {
   FileConfig config_;
   FaultHandler on_fault_;
   std::function<void()> on_recovered_;
+  std::vector<std::byte> beginning_;  // of each file
+  std::size_t end_bytes_;             // of each file
   net::UniqueFd file_;
   std::uint64_t written_ = 0;  // to this file
   unsigned next_ = 0;

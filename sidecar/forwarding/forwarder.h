@@ -75,7 +75,8 @@ class Forwarder {
                              .number = ++number_},
                   .head = head,
                   .body = body,
-                  .flow = flow});
+                  .flow = flow,
+                  .nanoseconds = packet.nanoseconds});
   }
 
   void set_filter(SensorFilter filter) { filter_ = std::move(filter); }

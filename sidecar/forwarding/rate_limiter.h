@@ -11,6 +11,7 @@ struct RateLimit {
   std::uint64_t bits_per_second = 0;
   std::uint64_t packets_per_second = 0;
   bool any() const { return bits_per_second != 0 || packets_per_second != 0; }
+  friend bool operator==(const RateLimit&, const RateLimit&) = default;
 };
 
 /// Flows that fit the rate take precedence; what they leave unused goes to packets of other flows.

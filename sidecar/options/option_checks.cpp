@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "shared/net/distinct.h"
+#include "shared/tap/assigned.h"
 #include "sidecar/options/options.h"
 
 namespace sidetap {
@@ -63,6 +64,7 @@ Result<void> check_output(RunOptions& options) {
 
 /// With --output vxlan, the options for sensors name receivers.
 void take_receivers(const session::SessionsConfig& sessions, VxlanOptions& into) {
+  into.receivers.clear();
   for (const session::Sensor& sensor : sessions.sensors) into.receivers.push_back(sensor.address);
   into.every_receiver = sessions.mode == session::SensorMode::kReplicate;
   into.mtu = sessions.data_mtu;
@@ -71,25 +73,32 @@ void take_receivers(const session::SessionsConfig& sessions, VxlanOptions& into)
 }  // namespace
 
 Result<void> check(RunOptions& options) {
+  if (auto checked = check_values(options); !checked) return checked;
+  if (options.password_file.empty()) return {};
+  auto password = read_password(options.password_file);
+  if (!password) return Error{"--password-file: " + password.error().text};
+  options.sessions.password = std::move(*password);
+  return {};
+}
+
+Result<void> check_values(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
   if (auto output = check_output(options); !output) return output;
   if (auto passive = check_passive(options); !passive) return passive;
   const bool dials = options.output.kind != OutputKind::kPcap;
   if (dials && sessions.sensors.empty() && !sessions.passive)
     return Error{"--sensor (env SENSOR): required: HOST[:PORT], or several separated by commas"};
-  if (sessions.user.empty() != options.password_file.empty())
+  const bool secret = !sessions.secret_folder.empty();  // may hold what the options do not name
+  if (!secret && sessions.user.empty() != options.password_file.empty())
     return Error{"--user and --password-file: both or neither"};
-  if (sessions.tls.role == session::TlsRole::kServer &&
+  if (!secret && sessions.tls.role == session::TlsRole::kServer &&
       (sessions.tls.certificate_file.empty() || sessions.tls.key_file.empty()))
     return Error{
         "--sensor-tls rpcaps: needs --sensor-tls-cert and --sensor-tls-key, since the tap answers "
         "the sensor's handshake"};
-  if (!options.password_file.empty()) {
-    auto password = read_password(options.password_file);
-    if (!password) return Error{"--password-file: " + password.error().text};
-    sessions.password = std::move(*password);
-  }
   if (auto registry = check_registry(options.registry); !registry) return registry;
+  if (options.registry.token_file == tap::kTokenFromOrders && !options.stdin_orders)
+    return Error{"--registry-token-file -: goes with --stdin-orders on, which brings the token"};
   const auto& families = options.ipv6_families;
   if (families.size() != 1 && families.size() != sessions.sensors.size())
     return Error{"--ipv6-family: " + std::to_string(families.size()) +

@@ -1,16 +1,9 @@
 #include "sidecar/options/option_parsers.h"
 
-#include "shared/net/text.h"
 #include "shared/tap/assigned.h"
 #include "sidecar/forwarding/vxlan_output.h"
 
 namespace sidetap {
-namespace {
-
-/// Faster than any interface. Multiplication by a unit cannot overflow below it.
-constexpr std::uint64_t kMostBits = 1'000'000'000'000'000;
-
-}  // namespace
 
 config::Parser<std::vector<session::Sensor>> sensor_list() {
   return [parse = config::host_port_list(tap::kSensorPort, 10),
@@ -27,6 +20,11 @@ config::Parser<std::vector<session::Sensor>> sensor_list() {
   };
 }
 
+config::Parser<forwarding::CaptureFormat> capture_format() {
+  return config::word<forwarding::CaptureFormat>(
+      {{"pcap", forwarding::CaptureFormat::kPcap}, {"pcapng", forwarding::CaptureFormat::kPcapng}});
+}
+
 config::Parser<std::optional<session::PassiveSettings>> passive_listen() {
   return [parse = config::listen_address(session::kPassivePort)](
              std::string_view text) -> Result<std::optional<session::PassiveSettings>> {
@@ -35,20 +33,6 @@ config::Parser<std::optional<session::PassiveSettings>> passive_listen() {
     session::PassiveSettings settings;
     settings.listen = std::move(*listen);
     return std::optional(std::move(settings));
-  };
-}
-
-config::Parser<std::uint64_t> bit_rate() {
-  return [](std::string_view text) -> Result<std::uint64_t> {
-    const auto value = net::take_number<std::uint64_t>(text);
-    const std::uint64_t unit = text.empty()  ? 1
-                               : text == "K" ? 1'000
-                               : text == "M" ? 1'000'000
-                               : text == "G" ? 1'000'000'000
-                                             : 0;
-    if (!value || unit == 0 || *value > kMostBits / unit)
-      return Error{"bits per second, for example 64K, 100M or 2G; 0 for no bound"};
-    return *value * unit;
   };
 }
 

@@ -1,7 +1,6 @@
 // Parsers for option values that only a tap has.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include "shared/config/options.h"
 #include "shared/net/host_port.h"
 #include "shared/net/text.h"
+#include "sidecar/forwarding/capture_format.h"
 #include "sidecar/session/sessions.h"
 
 namespace sidetap {
@@ -34,9 +34,8 @@ config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> 
 /// families refers to the sensors as written. The default port is that of RPCAP.
 config::Parser<std::vector<session::Sensor>> sensor_list();
 
-config::Parser<std::optional<session::PassiveSettings>> passive_listen();
+config::Parser<forwarding::CaptureFormat> capture_format();
 
-/// Bits per second. Units are powers of 1000, as is usual for bit rates: "250M" is 250,000,000.
-config::Parser<std::uint64_t> bit_rate();
+config::Parser<std::optional<session::PassiveSettings>> passive_listen();
 
 }  // namespace sidetap

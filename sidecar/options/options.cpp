@@ -13,17 +13,11 @@ namespace {
 // The order of the declarations is that of the help text and of the operator's page.
 
 void declare_output(config::OptionSet& options, OutputOptions& into) {
-  options.add<OutputKind>(
-      {.flag = "--output",
-       .env = "OUTPUT",
-       .value = "KIND",
-       .fallback = "rpcap",
-       .help = "rpcap: to RPCAP sensors; vxlan: to VXLAN sensors (Suricata, Zeek); "
-               "pcap: to files, for troubleshooting"},
-      config::word<OutputKind>({{"rpcap", OutputKind::kRpcap},
-                                {"vxlan", OutputKind::kVxlan},
-                                {"pcap", OutputKind::kPcap}}),
-      into.kind);
+  options.add<OutputKind>(tap::kOutput.option,
+                          config::word<OutputKind>({{"rpcap", OutputKind::kRpcap},
+                                                    {"vxlan", OutputKind::kVxlan},
+                                                    {"pcap", OutputKind::kPcap}}),
+                          into.kind);
   options.add<std::uint32_t>({.flag = "--vxlan-vni",
                               .env = "VXLAN_VNI",
                               .value = "NUMBER",
@@ -61,6 +55,14 @@ void declare_files(config::OptionSet& options, FileOptions& into) {
                             .value = "FOLDER",
                             .help = "where --output pcap writes"},
                            config::any_text(), into.folder);
+  options.add<forwarding::CaptureFormat>(
+      {.flag = "--pcap-format",
+       .env = "PCAP_FORMAT",
+       .value = "pcap|pcapng",
+       .fallback = "pcap",
+       .help = "of the files of --output pcap; pcapng: with nanoseconds, the pod's name, and what "
+               "was dropped for want of room"},
+      capture_format(), into.format);
   options.add<std::uint64_t>({.flag = "--pcap-file-size",
                               .env = "PCAP_FILE_SIZE",
                               .value = "BYTES",
@@ -95,6 +97,7 @@ void declare_sessions(config::OptionSet& options, RunOptions& into) {
                             .value = "FILE",
                             .help = "file that holds the password for --user"},
                            config::readable_file(), into.password_file);
+  options.add<std::string>(tap::kSensorSecretDir, config::any_text(), sessions.secret_folder);
   options.add<session::UdpFormat>(
       {.flag = "--udp-format",
        .env = "UDP_FORMAT",
@@ -160,12 +163,7 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
 
 void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
   options.add<session::TlsRole>(
-      {.flag = "--sensor-tls",
-       .env = "SENSOR_TLS",
-       .value = "ROLE",
-       .fallback = "off",
-       .help = "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as libpcap "
-               "does; client: the tap begins it"},
+      tap::kSensorTls.option,
       config::word<session::TlsRole>({{"off", session::TlsRole::kNone},
                                       {"rpcaps", session::TlsRole::kServer},
                                       {"client", session::TlsRole::kClient}}),
@@ -206,8 +204,6 @@ config::Parser<std::optional<std::uint64_t>> backlog_size() {
 void declare_capture(config::OptionSet& options, RunOptions& into) {
   options.add<std::vector<std::string>>(tap::kInterface.option, config::interface_names(),
                                         into.interfaces);
-  options.add<std::uint32_t>(tap::kSnaplen.option, tap::number<std::uint32_t>(tap::kSnaplen),
-                             into.sessions.snaplen);
   options.add<capture::CaptureMethod>(
       {.flag = "--capture",
        .env = "CAPTURE",
@@ -232,23 +228,21 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
                             config::duration_ms(1, 1000), into.flush_interval_ms);
 }
 
-void declare_load(config::OptionSet& options, RunOptions& into) {
-  options.add<std::uint64_t>(
-      {.flag = "--max-rate",
-       .env = "MAX_RATE",
-       .value = "BITS",
-       .fallback = "0",
-       .help = "maximum forwarding rate in bits per second, whole flows where "
-               "possible; 0: unlimited"},
-      bit_rate(), into.rate_limit.bits_per_second);
-  options.add<std::uint64_t>(
-      {.flag = "--max-packet-rate",
-       .env = "MAX_PACKET_RATE",
-       .value = "PACKETS",
-       .fallback = "0",
-       .help = "maximum forwarding rate in packets per second; 0: unlimited"},
-      config::number<std::uint64_t>(0, 1'000'000'000, "packets per second"),
-      into.rate_limit.packets_per_second);
+void declare_narrowing(config::OptionSet& options, Narrowing& into) {
+  options.add<std::string>(tap::kFilter.option, tap::check_filter, into.filter);
+  options.add<std::uint32_t>(tap::kFlowSampling.option,
+                             tap::number<std::uint32_t>(tap::kFlowSampling), into.flow_sampling);
+  options.add<std::uint32_t>(tap::kSnaplen.option, tap::number<std::uint32_t>(tap::kSnaplen),
+                             into.snaplen);
+  options.add<std::uint64_t>(tap::kMaxRate.option, config::bit_rate(),
+                             into.rate_limit.bits_per_second);
+  options.add<std::uint64_t>(tap::kMaxPacketRate.option,
+                             tap::number<std::uint64_t>(tap::kMaxPacketRate),
+                             into.rate_limit.packets_per_second);
+  options.add<bool>(tap::kPaused.option, config::on_off(), into.paused);
+}
+
+void declare_fidelity(config::OptionSet& options, RunOptions& into) {
   options.add<fidelity::SegmentMode>(
       {.flag = "--segment",
        .env = "SEGMENT",
@@ -278,6 +272,14 @@ void declare_pod(config::OptionSet& options, RunOptions& into) {
 void declare_process(config::OptionSet& options, RunOptions& into) {
   options.add<std::optional<net::HostPort>>(tap::kStatusPort.option,
                                             config::optional_listen_address(), into.status_listen);
+  options.add<bool>(tap::kStdinOrders, config::on_off(), into.stdin_orders);
+  options.add<std::int64_t>(
+      {.flag = "--run-for",
+       .env = "RUN_FOR",
+       .value = "TIME",
+       .fallback = "0",
+       .help = "end in good order after this time; 0: run until told to stop"},
+      config::duration_ms(0, 2'592'000'000), into.run_for_ms);
   options.add<bool>(
       {.flag = "--sandbox",
        .env = "SANDBOX",
@@ -299,7 +301,8 @@ void declare(config::OptionSet& options, RunOptions& into) {
   declare_ownership(options, into.ownership);
   declare_registry(options, into.registry);
   declare_capture(options, into);
-  declare_load(options, into);
+  declare_narrowing(options, into.narrowing);
+  declare_fidelity(options, into);
   declare_tls(options, into.sessions.tls);
   declare_pod(options, into);
   declare_process(options, into);

@@ -14,15 +14,16 @@
 #include "sidecar/capture/packet_source.h"
 #include "sidecar/delivery/output_options.h"
 #include "sidecar/fidelity/restorer.h"
-#include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/options/ownership_options.h"
 #include "sidecar/options/registry_options.h"
+#include "sidecar/path/narrowing.h"
 #include "sidecar/session/sessions.h"
 
 namespace sidetap {
 
 struct RunOptions {
-  session::SessionsConfig sessions;  ///< `password` comes from password_file.
+  /// `password` comes from password_file; its snaplen is no option, see `narrowing`.
+  session::SessionsConfig sessions;
   std::string password_file;
   std::vector<net::Cidr> passive_allow;  ///< Clients that may connect. Empty: all.
   std::size_t passive_sessions = 0;
@@ -39,10 +40,12 @@ struct RunOptions {
   std::uint64_t buffer_size = 0;
   std::int64_t flush_interval_ms = 0;
   fidelity::RestorerConfig fidelity;
-  forwarding::RateLimit rate_limit;
+  Narrowing narrowing;
   /// Bytes, of all interfaces together. Nothing: what the memory limit leaves.
   std::optional<std::uint64_t> backlog;
 
+  bool stdin_orders = false;
+  std::int64_t run_for_ms = 0;  ///< 0: until it is told to stop.
   bool sandbox = true;
   std::optional<net::HostPort> status_listen;
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
@@ -59,6 +62,8 @@ config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environmen
 /// Checks options that depend on each other, derives one from another, removes sensors that are
 /// named twice, and reads the password.
 Result<void> check(RunOptions& options);
+/// The same without the password, and without reading any file.
+Result<void> check_values(RunOptions& options);
 
 /// Parses and checks the options. Prints what config::OptionSet::parse() prints.
 config::ParseResult parse_run_options(std::span<const char* const> arguments,

@@ -1,9 +1,12 @@
 #include "sidecar/options/registry_options.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
+#include "shared/net/text.h"
 #include "shared/tap/assigned.h"
+#include "shared/tap/settings.h"
 
 namespace sidetap {
 namespace {
@@ -28,6 +31,29 @@ config::Parser<std::string> pem_text_or_file() {
   };
 }
 
+/// On, off, or some of tap::kControls.
+config::Parser<std::vector<std::string>> controls() {
+  return [](std::string_view text) -> Result<std::vector<std::string>> {
+    if (text == "on") return std::vector<std::string>(tap::kControls.begin(), tap::kControls.end());
+    std::vector<std::string> named;
+    if (text == "off") return named;
+    const auto among = [](const auto& names, std::string_view one) {
+      return std::find(names.begin(), names.end(), one) != names.end();
+    };
+    for (const std::string_view item : net::Items(text)) {
+      const std::string_view name = net::trimmed(item, " ");
+      if (!among(tap::kControls, name))
+        return Error{"on, off, or several of " + net::joined(tap::kControls, ", ") +
+                     ", separated by commas"};
+      named.emplace_back(name);
+    }
+    std::vector<std::string> in_order;
+    for (const std::string_view control : tap::kControls)
+      if (among(named, control)) in_order.emplace_back(control);
+    return in_order;
+  };
+}
+
 }  // namespace
 
 void declare_registry(config::OptionSet& options, RegistryOptions& into) {
@@ -48,6 +74,8 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                "replicas answers; then every peer counts as untapped"},
       config::duration_ms(0, 600'000), into.grace_ms);
   options.add<bool>(tap::kNativeSidecar, config::on_off(), into.native_sidecar);
+  options.add<std::string>(tap::kProfile, config::any_text(), into.profile);
+  options.add<std::vector<std::string>>(tap::kRegistryControl, controls(), into.control);
 }
 
 Result<void> check_registry(const RegistryOptions& options) {

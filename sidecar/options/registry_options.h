@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "shared/config/options.h"
 #include "shared/net/host_port.h"
@@ -14,9 +15,12 @@ struct RegistryOptions {
   std::optional<net::HostPort> address;  ///< Nothing: no registry; --tapped-peers applies.
   std::string ca;                        ///< PEM text.
   std::string server_name;
-  std::string token_file;
+  std::string token_file;  ///< tap::kTokenFromOrders: it comes by --stdin-orders.
   std::int64_t grace_ms = 15'000;
   bool native_sidecar = false;
+  std::string profile;  ///< To ask for; empty: none.
+  /// What the registry may change while the tap runs, of tap::kControls and in their order.
+  std::vector<std::string> control;
 };
 
 /// Declares the options; `into` must outlive the set.

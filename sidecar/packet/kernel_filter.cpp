@@ -1,9 +1,11 @@
 #include "sidecar/packet/kernel_filter.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "sidecar/packet/bpf_assembler.h"
+#include "sidecar/packet/filter_front.h"
 
 namespace sidetap::capture {
 namespace {
@@ -348,18 +350,23 @@ Result<std::vector<BpfInstruction>> build_kernel_filter(const FilterConfig& conf
   if (config.link != LinkType::kEthernet && config.link != LinkType::kRawIp) {
     BpfAssembler everything;
     everything.give(config.accept_bytes);
-    return std::move(everything).finish();
+    return behind(config.front, std::move(everything).finish());
   }
   FilterConfig left = config;
+  const auto fits = [&](const std::vector<BpfInstruction>& program) {
+    return config.front.size() + program.size() <= kMaxFilter;
+  };
   for (const Parts parts : {Parts{true, true}, Parts{true, false}, Parts{false, false}}) {
-    auto program = FilterBuilder(left, parts).build();
-    if (program.size() <= kMaxFilter) return program;
+    const auto program = FilterBuilder(left, parts).build();
+    if (fits(program)) return behind(config.front, program);
   }
   left.self.clear();
-  auto program = FilterBuilder(left, Parts{false, false}).build();
-  if (program.size() <= kMaxFilter) return program;
+  const auto program = FilterBuilder(left, Parts{false, false}).build();
+  if (fits(program)) return behind(config.front, program);
   return Error{"kernel filter: " + std::to_string(config.own.size()) +
-               " own connections do not fit into " + std::to_string(kMaxFilter) + " instructions"};
+               " own connections do not fit into " +
+               std::to_string(kMaxFilter - std::min<std::size_t>(config.front.size(), kMaxFilter)) +
+               " instructions"};
 }
 
 }  // namespace sidetap::capture

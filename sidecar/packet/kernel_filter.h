@@ -2,7 +2,8 @@
 //
 // It drops only what the ownership engine would decline in any state: the tap's own traffic,
 // unicast between strangers, and the pod's own packets that a bridge in hairpin mode returns,
-// translated or not. A doubtful packet passes; the engine decides.
+// translated or not. A doubtful packet passes; the engine decides. In front of all that stands what
+// the operator's filter refuses.
 #pragma once
 
 #include <array>
@@ -20,6 +21,8 @@ namespace sidetap::capture {
 
 struct FilterConfig {
   LinkType link = LinkType::kEthernet;
+  /// The operator's filter as as_kernel_sees() gives it: only what it accepts can pass. Empty: all.
+  std::vector<BpfInstruction> front{};
   /// Every address of the pod, including link-local ones. Empty: addresses are not checked.
   std::vector<net::IpAddress> self;
   std::array<std::byte, 6> mac{};  ///< All zero: none.
@@ -33,9 +36,10 @@ struct FilterConfig {
 };
 
 /// Returns classic BPF of at most kMaxBpfInstructions. If not everything fits, the filter first
-/// omits `unowned_peers`, then strangers; the process drops those. Filters Ethernet and raw IP; on
-/// other link layers, everything passes. Uses SKF_AD_PKTTYPE, so it runs only in the Linux kernel.
-/// Error: the own endpoints alone do not fit.
+/// omits `unowned_peers`, then strangers; the process drops those. `front` is never omitted.
+/// Filters Ethernet and raw IP; on other link layers, everything passes that `front` accepts. Uses
+/// SKF_AD_PKTTYPE, so it runs only in the Linux kernel. Error: the own endpoints alone do not fit
+/// behind `front`.
 Result<std::vector<BpfInstruction>> build_kernel_filter(const FilterConfig& config);
 
 }  // namespace sidetap::capture

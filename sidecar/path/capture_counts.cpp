@@ -37,4 +37,17 @@ CaptureCounts& CaptureCounts::operator+=(const CaptureCounts& other) {
   return *this;
 }
 
+CaptureCounts& CaptureCounts::operator-=(const CaptureCounts& earlier) {
+  forwarded -= earlier.forwarded;
+  bytes -= earlier.bytes;
+  datagrams -= earlier.datagrams;
+  filtered -= earlier.filtered;
+  sampled -= earlier.sampled;
+  segments -= earlier.segments;
+  truncated -= earlier.truncated;
+  for (unsigned i = 0; i < forwarding::kDropCauseCount; ++i) dropped[i] -= earlier.dropped[i];
+  missed -= earlier.missed;
+  return *this;
+}
+
 }  // namespace sidetap

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "sidecar/forwarding/forwarder.h"
 
@@ -22,6 +23,12 @@ struct CaptureCounts {
 
   std::uint64_t dropped_total() const;
   CaptureCounts& operator+=(const CaptureCounts& other);
+  /// `earlier`: counts of the same capture.
+  CaptureCounts& operator-=(const CaptureCounts& earlier);
+};
+
+struct SensorCounts : CaptureCounts {
+  std::string sensor{};  ///< The key of its captures.
 };
 
 /// The current counts, without `missed`.

@@ -42,7 +42,9 @@ struct CaptureLoop::Impl {
 
   Impl(CaptureLoopConfig config, std::unique_ptr<capture::Device> device,
        std::unique_ptr<ownership::ListeningSockets> listening)
-      : facts(config.engine.self, config.unowned_peers, captured_bytes(config)),
+      : facts(config.engine.self, config.unowned_peers, config.pipeline.narrowing.filter,
+              captured_bytes(config.pipeline, config.pipeline.narrowing)),
+        sensors(config.sensors),
         commands(config.reply),
         loop(std::move(config), std::move(device), std::move(listening), commands) {}
 
@@ -57,13 +59,15 @@ struct CaptureLoop::Impl {
 
   /// The engine knows the same and has the last word, so a filter that cannot be built or attached
   /// costs time, not correctness.
-  std::optional<Filter> build_filter() const {
+  std::optional<Filter> build_filter() {
     const capture::LinkType link = loop.slot().link_type();
     auto built = facts.build(link);
     if (built) return Filter{std::move(*built), link};
     telemetry::warn("the kernel's filter cannot be built; the process filters alone",
                     {{"interface", config().interface}, {"reason", built.error().text}});
-    return std::nullopt;
+    // But not what the operator's filter leaves out, which the process does not know.
+    auto expression = facts.build_expression(link);
+    return expression ? std::optional(Filter{std::move(*expression), link}) : std::nullopt;
   }
 
   void renew_filter() {
@@ -82,6 +86,7 @@ struct CaptureLoop::Impl {
   }
 
   FilterFacts facts;
+  std::vector<std::string> sensors;
   std::uint64_t next_capture = 1;
   CommandQueue commands;
   PacketLoop loop;
@@ -144,17 +149,26 @@ Result<std::uint64_t> CaptureLoop::start(session::CaptureOrder order, Done begun
   return impl_->add({.forwarder = std::make_shared<Forwarder>(
                          make_output(order), std::move(*filter), order.sampling, snaplen),
                      .key = order.sensor,
-                     .part = order.copy ? Part::kCopy : Part::kTaker},
+                     .stage = order.stage,
+                     .client = order.client},
                     std::move(begun));
 }
 
 std::uint64_t CaptureLoop::start_output(std::unique_ptr<forwarding::Output> output,
-                                        const std::string& key, Done begun) {
+                                        const std::string& key, std::uint64_t stage, Done begun) {
   return impl_->add(
       {.forwarder = std::make_shared<Forwarder>(std::move(output), forwarding::SensorFilter(),
                                                 rpcap::Sampling(), impl_->config().snaplen),
-       .key = key},
+       .key = key,
+       .stage = stage},
       std::move(begun));
+}
+
+void CaptureLoop::advance(std::uint64_t stage, Receivers receivers, Done done) {
+  impl_->sensors = receivers.sensors;
+  impl_->commands.post([impl = impl_.get(), stage,
+                        receivers = std::move(receivers)] { impl->loop.advance(stage, receivers); },
+                       std::move(done));
 }
 
 void CaptureLoop::update_filter(std::uint64_t capture, std::vector<rpcap::BpfInstruction> filter,
@@ -189,6 +203,17 @@ void CaptureLoop::set_self(ownership::Self self) {
   impl_->facts.set_self(self);
   impl_->loop.engine().set_self(std::move(self));
   impl_->renew_filter();
+}
+
+void CaptureLoop::set_narrowing(Narrowing narrowing) {
+  const bool changed = impl_->facts.set_narrowing(
+      narrowing.filter, captured_bytes(impl_->config().pipeline, narrowing));
+  auto filter = changed ? impl_->build_filter() : std::nullopt;
+  impl_->commands.post(
+      [impl = impl_.get(), narrowing = std::move(narrowing), filter = std::move(filter)] {
+        impl->loop.set_narrowing(narrowing);
+        impl->use(filter);
+      });
 }
 
 void CaptureLoop::set_mtu(std::uint32_t mtu) {
@@ -233,7 +258,7 @@ void CaptureLoop::set_relied_on(bool relied_on) {
 bool CaptureLoop::is_open() const { return impl_->loop.slot().is_open(); }
 bool CaptureLoop::is_working() const { return impl_->loop.slot().is_working(); }
 const std::string& CaptureLoop::name() const { return impl_->config().interface; }
-const std::vector<std::string>& CaptureLoop::sensors() const { return impl_->config().sensors; }
+const std::vector<std::string>& CaptureLoop::sensors() const { return impl_->sensors; }
 const Ledger& CaptureLoop::ledger() const { return impl_->loop.pipeline().ledger(); }
 
 void CaptureLoop::counts(std::function<void(LoopCounts)> told) {

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/path/narrowing.h"
 #include "sidecar/path/packet_loop.h"
+#include "sidecar/path/receivers.h"
 #include "sidecar/session/capture_control.h"
 
 namespace sidetap {
@@ -43,7 +45,14 @@ class CaptureLoop final : public session::CaptureControl {
   /// The same for an output that no sensor requested: it gets all packets, up to the tap's snaplen.
   /// `key` names it in balance mode.
   std::uint64_t start_output(std::unique_ptr<forwarding::Output> output, const std::string& key,
-                             Done begun);
+                             std::uint64_t stage, Done begun);
+  /// Passes from one set of captures to another, between two packets. Every capture but those of
+  /// clients belongs to a stage. Only those of the present stage get packets, at first 0: one of
+  /// another stage is ready, gets nothing, and is no capture for the backlog. This makes `stage`
+  /// the present one. What is packed for captures of the former stage is still sent. What waits in
+  /// the backlog goes to the new ones. `receivers` replaces what the configuration says; former
+  /// sensors keep their counts. `done` may be null.
+  void advance(std::uint64_t stage, Receivers receivers, Done done);
   void update_filter(std::uint64_t capture, std::vector<rpcap::BpfInstruction> filter,
                      std::function<void(Result<void>)> done) override;
   void stop(std::uint64_t capture, Done done) override;
@@ -54,6 +63,9 @@ class CaptureLoop final : public session::CaptureControl {
   /// Call it when the pod's addresses have changed, or when the interface was opened late with
   /// another link layer.
   void set_self(ownership::Self self);
+  /// Applies to packets that pass from now on. `narrowing.filter` must compile for Ethernet; on
+  /// another link layer for which it does not compile, nothing is left out, and that is logged.
+  void set_narrowing(Narrowing narrowing);
   /// Sets the interface's MTU in bytes. Longer captured packets were split on the wire.
   void set_mtu(std::uint32_t mtu);
   /// Announces packets of up to `longest` bytes.
@@ -77,7 +89,7 @@ class CaptureLoop final : public session::CaptureControl {
   /// thread.
   bool is_working() const;
   const std::string& name() const;
-  /// As in the configuration.
+  /// Those of the present stage: as in the configuration, or as advance() was told last.
   const std::vector<std::string>& sensors() const;
   const Ledger& ledger() const;
   void counts(std::function<void(LoopCounts)> told);

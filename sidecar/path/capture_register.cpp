@@ -1,12 +1,32 @@
 #include "sidecar/path/capture_register.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace sidetap {
 
-CaptureRegister::CaptureRegister(std::vector<std::string> sensors) : sensors_(std::move(sensors)) {
-  ended_.sensors.resize(sensors_.size());
+const SensorCounts* CaptureTotals::find(const std::string& sensor) const {
+  for (const SensorCounts& each : sensors) {
+    if (each.sensor == sensor) return &each;
+  }
+  return nullptr;
+}
+
+SensorCounts* CaptureTotals::find(const std::string& sensor) {
+  for (SensorCounts& each : sensors) {
+    if (each.sensor == sensor) return &each;
+  }
+  return nullptr;
+}
+
+void CaptureRegister::count_also(const std::vector<std::string>& sensors) {
+  for (const std::string& sensor : sensors) {
+    if (ended_.find(sensor) != nullptr || ended_.sensors.size() >= kMostSensors) continue;
+    ended_.sensors.emplace_back().sensor = sensor;
+  }
+}
+
+void CaptureRegister::add_missed(const std::string& sensor, std::uint64_t packets) {
+  if (SensorCounts* const counts = ended_.find(sensor)) counts->missed += packets;
 }
 
 void CaptureRegister::add(std::uint64_t id, Capture capture) {
@@ -25,6 +45,14 @@ void CaptureRegister::remove(std::uint64_t id) {
   running_.erase(found);
 }
 
+void CaptureRegister::change_part(std::uint64_t id, Part part) {
+  const auto found = running_.find(id);
+  if (found == running_.end() || found->second.part == part) return;
+  add_counts(found->second, ended_);
+  found->second.settled = counts_of(*found->second.forwarder);
+  found->second.part = part;
+}
+
 CaptureTotals CaptureRegister::totals() const {
   CaptureTotals totals = ended_;
   for (const auto& [id, capture] : running_) add_counts(capture, totals);
@@ -32,16 +60,15 @@ CaptureTotals CaptureRegister::totals() const {
   return totals;
 }
 
-void CaptureRegister::add_counts(const Capture& capture, CaptureTotals& into) const {
-  const CaptureCounts counts = counts_of(*capture.forwarder);
+void CaptureRegister::add_counts(const Capture& capture, CaptureTotals& into) {
+  CaptureCounts counts = counts_of(*capture.forwarder);
+  counts -= capture.settled;
   if (capture.part == Part::kCopy) {
     into.copies += counts;
     return;
   }
   into += counts;
-  const auto sensor = std::find(sensors_.begin(), sensors_.end(), capture.key);
-  if (sensor != sensors_.end())
-    into.sensors[static_cast<std::size_t>(sensor - sensors_.begin())] += counts;
+  if (SensorCounts* const sensor = into.find(capture.key)) *sensor += counts;
 }
 
 }  // namespace sidetap

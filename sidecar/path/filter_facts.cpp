@@ -3,12 +3,21 @@
 #include <utility>
 
 #include "shared/net/distinct.h"
+#include "shared/tap/filter_expression.h"
+#include "shared/telemetry/log.h"
+#include "sidecar/packet/filter_front.h"
 
 namespace sidetap {
 
+static_assert(tap::kMostFilterInstructions < capture::kMaxBpfInstructions / 2,
+              "the tap's own filter needs room");
+
 FilterFacts::FilterFacts(ownership::Self self, std::vector<net::Cidr> unowned,
-                         std::uint32_t accept_bytes)
-    : self_(std::move(self)), unowned_(std::move(unowned)), accept_bytes_(accept_bytes) {}
+                         std::string expression, std::uint32_t accept_bytes)
+    : self_(std::move(self)),
+      unowned_(std::move(unowned)),
+      expression_(std::move(expression)),
+      accept_bytes_(accept_bytes) {}
 
 bool FilterFacts::set_own(const std::string& owner, std::vector<capture::OwnEndpoint> endpoints) {
   if (endpoints.empty()) {
@@ -32,9 +41,35 @@ bool FilterFacts::set_unowned(std::vector<net::Cidr> unowned) {
   return true;
 }
 
-Result<std::vector<capture::BpfInstruction>> FilterFacts::build(capture::LinkType link) const {
+bool FilterFacts::set_narrowing(const std::string& expression, std::uint32_t accept_bytes) {
+  if (expression == expression_ && accept_bytes == accept_bytes_) return false;
+  expression_ = expression;
+  compiled_for_.reset();
+  accept_bytes_ = accept_bytes;
+  return true;
+}
+
+void FilterFacts::compile(capture::LinkType link) {
+  if (compiled_for_ == link) return;
+  compiled_for_ = link;
+  compiled_.clear();
+  auto program = tap::compile_filter(expression_, static_cast<std::uint16_t>(link));
+  if (program) program = capture::as_kernel_sees(std::move(*program), link);
+  if (program) {
+    compiled_ = std::move(*program);
+    return;
+  }
+  telemetry::warn("the filter cannot be applied to this link layer: nothing is left out",
+                  {{"filter", expression_},
+                   {"link_layer", static_cast<unsigned>(link)},
+                   {"reason", program.error().text}});
+}
+
+Result<std::vector<capture::BpfInstruction>> FilterFacts::build(capture::LinkType link) {
+  compile(link);
   capture::FilterConfig filter;
   filter.link = link;
+  filter.front = compiled_;
   filter.self = self_.addresses;
   filter.mac = self_.mac;
   filter.senders = self_.senders;
@@ -43,6 +78,17 @@ Result<std::vector<capture::BpfInstruction>> FilterFacts::build(capture::LinkTyp
   filter.unowned_peers = unowned_;
   filter.accept_bytes = accept_bytes_;
   return capture::build_kernel_filter(filter);
+}
+
+std::optional<std::vector<capture::BpfInstruction>> FilterFacts::build_expression(
+    capture::LinkType link) {
+  compile(link);
+  if (compiled_.empty()) return std::nullopt;
+  capture::FilterConfig filter;
+  filter.link = link;
+  filter.front = compiled_;
+  filter.accept_bytes = accept_bytes_;
+  return capture::build_kernel_filter(filter).value();
 }
 
 }  // namespace sidetap

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sidecar/path/filter_facts.h"
+
 namespace sidetap {
 namespace {
 
@@ -26,7 +28,8 @@ constexpr std::chrono::milliseconds kFinish{200};
 capture::DeviceConfig device_config(const CaptureLoopConfig& config) {
   capture::DeviceConfig device;
   device.method = config.method;
-  device.snaplen = captured_bytes(config);
+  // The kernel's filter says how much of a packet is kept, because that can change.
+  device.snaplen = kLongestPacket;
   device.buffer_bytes = config.buffer_bytes;
   device.block_timeout_ms = kBlockTimeoutMs;
   return device;
@@ -34,18 +37,18 @@ capture::DeviceConfig device_config(const CaptureLoopConfig& config) {
 
 PipelineConfig pipeline_config(const CaptureLoopConfig& config) {
   PipelineConfig pipeline = config.pipeline;
-  pipeline.captured_bytes = captured_bytes(config);
+  pipeline.captured_bytes = captured_bytes(pipeline, pipeline.narrowing);
   return pipeline;
 }
 
 }  // namespace
 
-std::uint32_t captured_bytes(const CaptureLoopConfig& config) {
+std::uint32_t captured_bytes(const PipelineConfig& config, const Narrowing& narrowing) {
   // Checksums and segments can be made of whole packets only, so where they are, the forwarders
   // cut; who owns a packet can be told from its headers.
-  const fidelity::RestorerConfig& fidelity = config.pipeline.fidelity;
+  const fidelity::RestorerConfig& fidelity = config.fidelity;
   if (fidelity.checksums || fidelity.segment != fidelity::SegmentMode::kOff) return kLongestPacket;
-  return std::max(config.snaplen, kHeaderBytes);
+  return std::max(narrowing.snaplen, kHeaderBytes);
 }
 
 PacketLoop::PacketLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device> device,
@@ -57,10 +60,21 @@ PacketLoop::PacketLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device
       engine_(config_.engine, *listening_),
       pipeline_(pipeline_config(config_), engine_),
       slot_(config_.interface, device_config(config_), std::move(device)),
-      captures_(config_.sensors) {}
+      captures_(config_.sensors),
+      clients_look_on_(config_.pipeline.keep_without_capture) {}
 
 void PacketLoop::give_up_rights() {
   if (auto give_up = std::exchange(config_.give_up_rights, nullptr)) give_up();
+}
+
+/// Where an interface comes back with another link layer, the filter of the former one is not
+/// applied. Until the control thread has built the whole one, the operator's alone holds.
+void PacketLoop::filter_new_link() {
+  const capture::LinkType link = slot_.link_type();
+  if (slot_.filter_link() == link) return;
+  const Narrowing& narrowing = pipeline_.narrowing();
+  FilterFacts facts({}, {}, narrowing.filter, captured_bytes(config_.pipeline, narrowing));
+  if (auto program = facts.build_expression(link)) slot_.set_filter(std::move(*program), link);
 }
 
 /// Closes and opens the interface as it goes and comes.
@@ -72,6 +86,7 @@ void PacketLoop::keep_source() {
         return;
       case Change::kOpened:
         pipeline_.set_link_type(slot_.link_type());
+        filter_new_link();
         give_up_rights();
         break;
       case Change::kGivenUp:
@@ -168,8 +183,45 @@ void PacketLoop::end_hand_overs(bool all) {
 
 void PacketLoop::add(std::uint64_t id, CaptureRegister::Capture capture) {
   capture.before = slot_.counts();
-  pipeline_.add(capture.forwarder, capture.key, capture.part);
+  capture.part = part_of(capture);
+  if (is_present(capture)) pipeline_.add(capture.forwarder, capture.key, capture.part);
   captures_.add(id, std::move(capture));
+}
+
+bool PacketLoop::is_present(const CaptureRegister::Capture& capture) const {
+  return capture.client || capture.stage == stage_;
+}
+
+Part PacketLoop::part_of(const CaptureRegister::Capture& capture) const {
+  return capture.client && clients_look_on_ ? Part::kCopy : Part::kTaker;
+}
+
+void PacketLoop::advance(std::uint64_t stage, const Receivers& receivers) {
+  for (std::size_t i = 0; i < config_.pipeline.expected.size(); ++i)
+    captures_.add_missed(config_.pipeline.expected[i], pipeline_.missed(i));
+  config_.pipeline.expected = receivers.expected();
+  captures_.count_also(receivers.sensors);
+  pipeline_.flush();
+  pipeline_.set_receivers(receivers);
+  clients_look_on_ = receivers.configured;
+  const std::uint64_t former = std::exchange(stage_, stage);
+  if (former != stage) {
+    // First who comes: between them there is no moment without a capture.
+    for (const auto& [id, capture] : captures_.running()) {
+      if (!capture.client && capture.stage == stage)
+        pipeline_.add(capture.forwarder, capture.key, capture.part);
+    }
+    for (const auto& [id, capture] : captures_.running()) {
+      if (!capture.client && capture.stage == former) pipeline_.remove(capture.forwarder.get());
+    }
+  }
+  for (const auto& [id, capture] : captures_.running()) {
+    const Part part = part_of(capture);
+    if (capture.part == part) continue;
+    captures_.change_part(id, part);
+    pipeline_.remove(capture.forwarder.get());
+    pipeline_.add(capture.forwarder, capture.key, part);
+  }
 }
 
 Result<void> PacketLoop::set_sensor_filter(std::uint64_t id, forwarding::SensorFilter filter) {
@@ -193,10 +245,11 @@ void PacketLoop::end(std::uint64_t id) {
   const CaptureRegister::Capture* capture = captures_.find(id);
   if (capture == nullptr) return;
   const std::shared_ptr<Forwarder> forwarder = capture->forwarder;
-  slot_.drain(pipeline_);
+  const bool present = is_present(*capture);
+  if (present) slot_.drain(pipeline_);
   forwarding::Output& output = forwarder->output();
   const auto deadline = Clock::now() + kFinish;
-  send_what_waits([&] { return output.takes_more() && Clock::now() < deadline; });
+  send_what_waits([&] { return present && output.takes_more() && Clock::now() < deadline; });
   pipeline_.remove(forwarder.get());
   output.flush();
   const auto waits = [&] { return output.blocked_descriptor() >= 0 || output.must_retry(); };
@@ -211,6 +264,10 @@ void PacketLoop::end(std::uint64_t id) {
   }
   output.finish();
   captures_.remove(id);
+}
+
+void PacketLoop::set_narrowing(const Narrowing& narrowing) {
+  pipeline_.set_narrowing(narrowing, captured_bytes(config_.pipeline, narrowing));
 }
 
 rpcap::Stats PacketLoop::stats(std::uint64_t id) {
@@ -231,8 +288,10 @@ rpcap::Stats PacketLoop::stats(std::uint64_t id) {
 
 LoopCounts PacketLoop::counts() {
   LoopCounts counts{captures_.totals()};
-  for (std::size_t i = 0; i < config_.pipeline.expected.size(); ++i)
-    counts.sensors[i].missed = pipeline_.missed(i);
+  for (std::size_t i = 0; i < config_.pipeline.expected.size(); ++i) {
+    if (SensorCounts* const sensor = counts.find(config_.pipeline.expected[i]))
+      sensor->missed += pipeline_.missed(i);
+  }
   counts.source = slot_.counts();
   counts.reopened = slot_.reopened();
   counts.flows = engine_.flows();

@@ -21,6 +21,7 @@
 #include "sidecar/path/capture_register.h"
 #include "sidecar/path/command_queue.h"
 #include "sidecar/path/pipeline.h"
+#include "sidecar/path/receivers.h"
 #include "sidecar/path/source_slot.h"
 
 namespace sidetap {
@@ -33,7 +34,8 @@ struct CaptureLoopConfig {
   ownership::EngineConfig engine;
   /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
   std::vector<net::Cidr> unowned_peers;
-  std::uint32_t snaplen = 262'144;  ///< Bytes that are forwarded of each packet at most.
+  /// Bytes of each packet that a capture can ask for at most. See also Narrowing::snaplen.
+  std::uint32_t snaplen = 262'144;
   capture::CaptureMethod method = capture::CaptureMethod::kAuto;
   std::size_t buffer_bytes = 4U << 20;
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
@@ -59,7 +61,7 @@ struct LoopCounts : CaptureTotals {
 };
 
 /// What is taken from the kernel of each packet, bytes.
-std::uint32_t captured_bytes(const CaptureLoopConfig& config);
+std::uint32_t captured_bytes(const PipelineConfig& config, const Narrowing& narrowing);
 
 /// The capture thread, but for what any thread may ask of engine(), slot() and pipeline().
 class PacketLoop {
@@ -82,11 +84,15 @@ class PacketLoop {
   void hand_over(std::function<void()> done);
 
   void add(std::uint64_t id, CaptureRegister::Capture capture);
+  /// See CaptureLoop::advance().
+  void advance(std::uint64_t stage, const Receivers& receivers);
   /// Takes the capture away, and gives its sensor a moment to read what is packed for it; the
   /// others must not pay for that.
   void end(std::uint64_t id);
   /// Error: there is no such capture.
   Result<void> set_sensor_filter(std::uint64_t id, forwarding::SensorFilter filter);
+  /// For packets that are read from now on.
+  void set_narrowing(const Narrowing& narrowing);
   rpcap::Stats stats(std::uint64_t id);
   LoopCounts counts();
 
@@ -104,8 +110,12 @@ class PacketLoop {
 
   void give_up_rights();
   void keep_source();
+  void filter_new_link();
   std::size_t read_source();
   void send_what_waits(const std::function<bool()>& goes_on);
+  /// Gets packets now.
+  bool is_present(const CaptureRegister::Capture& capture) const;
+  Part part_of(const CaptureRegister::Capture& capture) const;
   int until_next_look() const;
   void wait(int timeout_ms);
   void end_hand_overs(bool all);
@@ -117,6 +127,8 @@ class PacketLoop {
   Pipeline pipeline_;
   SourceSlot slot_;
   CaptureRegister captures_;
+  std::uint64_t stage_ = 0;
+  bool clients_look_on_;  // false: they take the place of sensors
   std::vector<HandOver> hand_overs_;
   bool stopping_ = false;
   std::vector<pollfd> polled_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sidecar/packet/flow_sample.h"
+
 namespace sidetap {
 namespace {
 
@@ -52,7 +54,7 @@ Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
       expected_(config_.expected.size()),
       all_run_(expected_.empty()),
       restorer_(config_.fidelity),
-      limiter_(config_.rate_limit),
+      limiter_(config_.narrowing.rate_limit),
       backlog_(config_.backlog) {}
 
 void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
@@ -71,6 +73,15 @@ void Pipeline::remove(const forwarding::Forwarder* forwarder) {
     std::erase_if(*targets,
                   [&](const Target& target) { return target.forwarder.get() == forwarder; });
   }
+  note_who_runs();
+}
+
+void Pipeline::set_receivers(const Receivers& receivers) {
+  config_.balance = receivers.balance;
+  config_.spread = receivers.spread;
+  config_.keep_without_capture = receivers.configured;
+  config_.expected = receivers.expected();
+  std::vector<Expected>(config_.expected.size()).swap(expected_);
   note_who_runs();
 }
 
@@ -108,6 +119,7 @@ void Pipeline::count_each_missed() {
 
 void Pipeline::on_packet(const capture::CapturedPacket& packet) {
   ledger_.read.add();
+  ledger_.read_bytes.add(packet.length);
   capture::PacketView view = capture::parse_packet(config_.link, packet.bytes);
   if (view.direction == capture::Direction::kUnknown) view.direction = packet.direction;
   const ownership::Decision decision =
@@ -118,11 +130,9 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     return;
   }
   ledger_.owned[rule].add();
+  ledger_.owned_bytes.add(packet.length);
   const std::uint64_t flow = flow_of(view);
-  if (config_.rate_limit.any() && !within_rate(packet, view, flow)) {
-    ledger_.rate_limited.add();
-    return;
-  }
+  if (is_left_out(packet, view, flow)) return;
   pacer_.arrive(packet.bytes.size());
   // Asked each time: what an output keeps while it is full is a small part of a read.
   if (straight_ && backlog_.packets() == 0 && pacer_.may_send() && takes_more()) {
@@ -135,14 +145,38 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
 }
 
 std::uint64_t Pipeline::flow_of(const capture::PacketView& view) const {
-  const bool asked = config_.rate_limit.any() || config_.balance || config_.spread;
+  const bool asked = config_.narrowing.rate_limit.any() || config_.balance || config_.spread;
   return asked ? flow_hash(view) : 0;
+}
+
+/// Behind the decision on ownership, which must not miss how flows begin: a pause ends some time,
+/// and a sample may grow.
+bool Pipeline::is_left_out(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                           std::uint64_t flow) {
+  const Narrowing& narrowing = config_.narrowing;
+  if (narrowing.paused) {
+    ledger_.paused.add();
+  } else if (narrowing.flow_sampling > 1 && !capture::is_in_sample(view, narrowing.flow_sampling)) {
+    ledger_.sampled_flows.add();
+  } else if (narrowing.rate_limit.any() && !within_rate(packet, view, flow)) {
+    ledger_.rate_limited.add();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Pipeline::set_narrowing(const Narrowing& narrowing, std::uint32_t captured_bytes) {
+  if (narrowing.rate_limit != config_.narrowing.rate_limit)
+    limiter_ = forwarding::RateLimiter(narrowing.rate_limit);
+  config_.narrowing = narrowing;
+  config_.captured_bytes = captured_bytes;
 }
 
 bool Pipeline::within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
                            std::uint64_t flow) {
   const std::uint32_t packets =
-      config_.rate_limit.packets_per_second == 0 ? 1 : restorer_.count(view, packet);
+      config_.narrowing.rate_limit.packets_per_second == 0 ? 1 : restorer_.count(view, packet);
   return limiter_.admit(flow, packet.length, time_us(packet), packets);
 }
 
@@ -273,11 +307,18 @@ void Pipeline::forward(const capture::CapturedPacket& packet, const capture::Pac
              config_.fidelity.segment != fidelity::SegmentMode::kOff) {
     ledger_.unsplit.add();  // a tunnel's, whose headers are the inner packet's to repeat
   }
-  const fidelity::WirePacket wire = restorer_.next();
+  const fidelity::WirePacket wire = within_snaplen(restorer_.next());
   for (forwarding::Forwarder* forwarder : wanting) {
     if (forwarder->samples(packet))
       forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
   }
+}
+
+fidelity::WirePacket Pipeline::within_snaplen(fidelity::WirePacket wire) const {
+  const std::size_t most = config_.narrowing.snaplen;
+  wire.head = wire.head.first(std::min(wire.head.size(), most));
+  wire.body = wire.body.first(std::min(wire.body.size(), most - wire.head.size()));
+  return wire;
 }
 
 void Pipeline::forward_segments(const capture::CapturedPacket& packet, std::uint32_t count,
@@ -304,6 +345,7 @@ void Pipeline::forward_segments(const capture::CapturedPacket& packet, std::uint
       }
       wire = restorer_.next();
     }
+    wire = within_snaplen(wire);
     for (forwarding::Forwarder* forwarder : taking_)
       forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
   }

@@ -19,19 +19,26 @@
 #include "sidecar/forwarding/rate_limiter.h"
 #include "sidecar/ownership/engine.h"
 #include "sidecar/packet/captured_packet.h"
+#include "sidecar/path/narrowing.h"
+#include "sidecar/path/receivers.h"
 
 namespace sidetap {
 
 /// What became of the packets that the process has read; written by the packet path, read by any
 /// thread. With what the forwarders count it balances:
-///   read = not owned + rate limited + no session + left to peers + (kept - released) + taken
+///   read = not owned + paused + sampled flows + rate limited + no session + left to peers +
+///          (kept - released) + taken
 ///   taken + segments = filtered + sampled + forwarded + dropped   (with one capture; of several,
 ///   each counts for itself)
-/// Captures that get copies have no part in it.
+/// Captures that get copies have no part in it. What the operator's filter refuses is not read.
 struct Ledger {
   telemetry::HotCounter read;
+  telemetry::HotCounter read_bytes;   ///< Their lengths on the wire, before any is split.
+  telemetry::HotCounter owned_bytes;  ///< Likewise.
   std::array<telemetry::HotCounter, ownership::kRuleCount> owned;
   std::array<telemetry::HotCounter, ownership::kRuleCount> not_owned;
+  telemetry::HotCounter paused;         ///< Owned, while forwarding was paused.
+  telemetry::HotCounter sampled_flows;  ///< Owned packets of flows that are not in the sample.
   telemetry::HotCounter rate_limited;
   telemetry::HotCounter no_session;  ///< Owned, and no capture ran.
   telemetry::HotCounter kept;        ///< Owned, and put into the backlog.
@@ -55,7 +62,7 @@ struct PipelineConfig {
   bool balance = false;  ///< Each flow to one capture, instead of every packet to every capture.
   bool spread = false;   ///< Outputs spread flows over source ports.
   fidelity::RestorerConfig fidelity;
-  forwarding::RateLimit rate_limit;
+  Narrowing narrowing{};             ///< Its filter is not applied here.
   std::uint32_t captured_bytes = 0;  ///< Of each packet as much is asked of the source. 0: any.
   std::size_t backlog = 0;           ///< Bytes for packets that cannot leave at once.
   bool keep_without_capture = true;  ///< Also keeps packets while no capture runs.
@@ -90,6 +97,9 @@ class Pipeline final : public capture::PacketHandler {
   void add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::string& key,
            Part part = Part::kTaker);
   void remove(const forwarding::Forwarder* forwarder);
+  /// For packets that come from now on. The captures stay; what the expected ones have missed is
+  /// counted from 0.
+  void set_receivers(const Receivers& receivers);
   /// Hands over as much of the backlog as may be sent now.
   void replay();
   /// Something waits, and a capture runs that takes more now or in a moment.
@@ -119,6 +129,10 @@ class Pipeline final : public capture::PacketHandler {
   void set_stamp_offset(capture::StampOffset offset) { stamps_ = offset; }
   void set_link_type(capture::LinkType link) { config_.link = link; }
   void set_mtu(std::uint32_t mtu) { restorer_.set_mtu(mtu); }
+  /// The same, but what waits in the backlog is not judged again. `captured_bytes`: as in
+  /// PipelineConfig, from now on.
+  void set_narrowing(const Narrowing& narrowing, std::uint32_t captured_bytes);
+  const Narrowing& narrowing() const { return config_.narrowing; }
   const Ledger& ledger() const { return ledger_; }
   /// Packets that went by while the expected capture `index` did not run.
   std::uint64_t missed(std::size_t index) const { return expected_[index].missed.value(); }
@@ -139,6 +153,10 @@ class Pipeline final : public capture::PacketHandler {
   bool is_alone() const;
   /// flow_hash(), where anybody asks for it; else 0.
   std::uint64_t flow_of(const capture::PacketView& view) const;
+  /// Counts what it leaves out.
+  bool is_left_out(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                   std::uint64_t flow);
+  fidelity::WirePacket within_snaplen(fidelity::WirePacket wire) const;
   bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
                    std::uint64_t flow);
   void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,

@@ -156,7 +156,7 @@ void SourceSlot::drain(capture::PacketHandler& handler) {
 void SourceSlot::set_filter(std::vector<capture::BpfInstruction> program, capture::LinkType link) {
   program_ = std::move(program);
   config_.filter_link = link;
-  if (!source_ || program_.empty() || ended_) return;
+  if (!source_ || program_.empty() || ended_ || link != source_->link_type()) return;
   if (auto set = source_->set_filter(program_); !set)
     telemetry::warn("the process filters alone",
                     {{"interface", interface_}, {"reason", set.error().text}});

@@ -1,7 +1,6 @@
 #include "sidecar/registry/client.h"
 
 #include <algorithm>
-#include <deque>
 #include <list>
 
 #include <boost/asio/steady_timer.hpp>
@@ -17,6 +16,8 @@
 #include "sidecar/registry/link.h"
 #include "sidecar/registry/metrics.h"
 #include "sidecar/registry/peer_view.h"
+#include "sidecar/registry/replica.h"
+#include "sidecar/registry/settings_choice.h"
 #include "sidecar/registry/settled_peers.h"
 #include "sidecar/registry/trust.h"
 
@@ -29,8 +30,6 @@ using std::chrono::steady_clock;
 /// A name that resolves to more addresses is not a registry of taps.
 constexpr std::size_t kMostReplicas = 16;
 constexpr std::chrono::milliseconds kStopLimit{2'000};
-/// The current connection, and those that one round of attempts may have left behind.
-constexpr std::size_t kMostConnectionsExcluded = 1 + Trust::kMostCandidates;
 
 std::chrono::milliseconds until(steady_clock::time_point time) {
   return std::max(std::chrono::milliseconds(0),
@@ -41,23 +40,6 @@ std::chrono::milliseconds until(steady_clock::time_point time) {
 
 /// Its tasks keep it alive.
 struct Client::Impl : std::enable_shared_from_this<Impl> {
-  struct Replica {
-    Replica(session::Endpoint the_endpoint, async::BackoffBounds bounds)
-        : endpoint(std::move(the_endpoint)),
-          name(net::HostPort{endpoint.address().to_string(), endpoint.port()}.to_string()),
-          backoff(bounds) {}
-    const session::Endpoint endpoint;
-    const std::string name;
-    async::Backoff backoff;
-    async::Interruption waiting;
-    std::shared_ptr<Link> link;
-    bool resolved = true;  // the name still resolves to it
-    bool resync_asked = false;
-    /// The newest comes first. The others have ended, but their last packets may still pass.
-    std::deque<capture::OwnEndpoint> connections;
-    std::string reported;
-  };
-
   Impl(asio::any_io_executor the_executor, ClientConfig the_config, ClientCallbacks the_callbacks,
        telemetry::MetricsRegistry* the_metrics)
       : executor(std::move(the_executor)),
@@ -69,6 +51,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
         grace_timer(executor),
         peers(config.settling),
         settling_timer(executor),
+        choice_timer(executor),
         tasks(executor, metrics) {}
 
   // --- running -----------------------------------------------------------------------------------
@@ -146,7 +129,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       replica.waiting.clear();
       co_await async::sleep(executor, replica.backoff.wait(chance()), &replica.waiting);
     }
-    exclude(replica, std::nullopt);
+    exclude(replica, {});
     replicas.erase(place);
     left.request();
   }
@@ -169,12 +152,12 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     replica.resync_asked = false;
     const session::Exclude keep_out = [this, &replica](capture::OwnEndpoint endpoint) {
       endpoint.every_local_port = true;
-      return exclude(replica, endpoint);
+      return exclude(replica, replica.add_connection(endpoint));
     };
     const std::function<std::string()> hello = [this, &ca] {
       trust.worked(ca);
       vouched = vouched || forwarding();
-      return encode(Hello{state(), kRules});
+      return encode(Hello{state(), kRules, config.control, config.profile});
     };
     const std::function<bool(Message)> on_message = [this, &replica](Message message) {
       return std::visit([&](auto& said) { return receive(replica, said); }, message);
@@ -190,6 +173,8 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
       telemetry::info("registry reached again", {{"replica", replica.name}});
       replica.reported.clear();
     }
+    // It has accepted this tap.
+    if (!last_report.empty()) replica.link->send(last_report);
     view.apply(replica.name, std::move(snapshot));
     publish();
     return true;
@@ -201,6 +186,11 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     replica.resync_asked = true;
     if (metrics != nullptr) metrics->counter(kResyncsMetric).Increment();
     replica.link->send(encode(Resync{}));
+    return true;
+  }
+  bool receive(Replica& replica, Settings& settings) {
+    if (config.control.empty()) return true;
+    tell_settings(choice.hear(replica.name, std::move(settings), steady_clock::now()));
     return true;
   }
   bool receive(Replica& replica, CaBundle& bundle) {
@@ -222,6 +212,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
     view.lost(replica.name, end.heard);
     publish();
     watch_grace();
+    tell_settings(choice.lost(replica.name, steady_clock::now()));
     if (stopping) return;
     count_failure(end.kind);
     const auto level =
@@ -231,19 +222,26 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
                    {{"replica", replica.name}, {"cause", end.kind}, {"detail", end.text}});
   }
 
-  void watch_grace() {
-    const auto deadline = view.deadline();
-    if (!deadline) return;
-    grace_timer.expires_after(until(*deadline));
-    grace_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+  /// Calls `due` at that time, unless the timer is set anew first.
+  void call_at(asio::steady_timer& timer, steady_clock::time_point time, void (Impl::*due)()) {
+    timer.expires_at(time);
+    timer.async_wait([weak = weak_from_this(), due](const boost::system::error_code& error) {
       const auto self = weak.lock();
-      if (error || !self || !self->view.deadline()) return;
-      self->view.expire(steady_clock::now());
-      if (self->view.deadline()) return self->watch_grace();
-      telemetry::warn("no replica of the registry answers: every peer counts as untapped");
-      if (self->metrics != nullptr) self->metrics->counter(kAloneMetric).Increment();
-      self->publish();
+      if (!error && self) (self.get()->*due)();
     });
+  }
+
+  void watch_grace() {
+    if (const auto end = view.deadline()) call_at(grace_timer, *end, &Impl::end_grace);
+  }
+
+  void end_grace() {
+    if (!view.deadline()) return;
+    view.expire(steady_clock::now());
+    if (view.deadline()) return watch_grace();
+    telemetry::warn("no replica of the registry answers: every peer counts as untapped");
+    if (metrics != nullptr) metrics->counter(kAloneMetric).Increment();
+    publish();
   }
 
   void publish() {
@@ -270,14 +268,16 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void watch_settling() {
-    const auto due = peers.due();
-    if (!due) return;
-    settling_timer.expires_at(*due);
-    settling_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-      const auto self = weak.lock();
-      if (!error && self) self->publish();
-    });
+    if (const auto due = peers.due()) call_at(settling_timer, *due, &Impl::publish);
   }
+
+  void tell_settings(bool changed) {
+    if (stopping) return;
+    if (changed && callbacks.on_settings) callbacks.on_settings(*choice.in_force());
+    if (const auto due = choice.deadline()) call_at(choice_timer, *due, &Impl::reconsider_settings);
+  }
+
+  void reconsider_settings() { tell_settings(choice.expire(steady_clock::now())); }
 
   // --- what the tap says -------------------------------------------------------------------------
 
@@ -290,7 +290,7 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
 
   void tell() {
     for (Replica& replica : replicas) {
-      if (!replica.link || !replica.link->open()) continue;
+      if (!replica.open()) continue;
       vouched = vouched || forwarding();
       replica.link->send(encode(state()));
     }
@@ -303,17 +303,10 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
            !view.lists_any(own.addresses);
   }
 
-  std::chrono::milliseconds exclude(Replica& replica,
-                                    const std::optional<capture::OwnEndpoint>& endpoint) {
-    std::deque<capture::OwnEndpoint>& all = replica.connections;
-    if (endpoint) {
-      all.push_front(*endpoint);
-      if (all.size() > kMostConnectionsExcluded) all.pop_back();
-    } else {
-      all.clear();
-    }
+  std::chrono::milliseconds exclude(const Replica& replica,
+                                    std::vector<capture::OwnEndpoint> connections) {
     if (!callbacks.exclude) return {};
-    return callbacks.exclude("registry " + replica.name, {all.begin(), all.end()});
+    return callbacks.exclude("registry " + replica.name, std::move(connections));
   }
 
   void count_failure(std::string_view kind) {
@@ -330,6 +323,9 @@ struct Client::Impl : std::enable_shared_from_this<Impl> {
   asio::steady_timer grace_timer;
   SettledPeers peers;
   asio::steady_timer settling_timer;
+  SettingsChoice choice;
+  asio::steady_timer choice_timer;
+  std::string last_report;  // as a message; empty: none yet
   async::Chance chance;
   std::list<Replica> replicas;
   async::Interruption resolving;
@@ -362,6 +358,13 @@ void Client::set_own(Own own) {
   if (impl_->peers.now()) impl_->publish();
 }
 
+void Client::report(const Report& report) {
+  impl_->last_report = encode(report);
+  for (Replica& replica : impl_->replicas) {
+    if (replica.open()) replica.link->send(impl_->last_report);
+  }
+}
+
 asio::awaitable<void> Client::leave(std::chrono::milliseconds limit) {
   const auto impl = impl_;
   impl->pod_ended = impl->config.ends_last;
@@ -384,8 +387,9 @@ asio::awaitable<void> Client::stop() {
   impl->stopping = true;
   impl->grace_timer.cancel();
   impl->settling_timer.cancel();
+  impl->choice_timer.cancel();
   impl->resolving.request();
-  for (Impl::Replica& replica : impl->replicas) {
+  for (Replica& replica : impl->replicas) {
     replica.waiting.request();
     if (replica.link) replica.link->close();
   }

@@ -4,7 +4,8 @@
 // Keeps one WebSocket over TLS to every address that the registry's name resolves to, and
 // reconnects when one ends. Peers that no replica lists count as untapped: this tap then owns their
 // packets, which may duplicate packets but never loses one. Tells each replica which ownership
-// rules this tap applies.
+// rules this tap applies, and what it does. Takes the settings of a profile from the replicas, if
+// the operator allows that.
 #pragma once
 
 #include <chrono>
@@ -37,11 +38,18 @@ struct ClientConfig {
   std::string ca{};           ///< PEM text: the CA of the registry's certificate.
   std::string server_name{};  ///< Name in the certificate. Empty: the registry's host.
   std::string token_file{};   ///< Read at each connection. Empty: no token is sent.
+  /// In place of token_file: asked at each connection. Null: token_file counts.
+  std::function<Result<std::string>()> token{};
   /// How long the list of the last replica stays valid, counted from its last byte.
   std::chrono::milliseconds grace{15'000};
   std::chrono::milliseconds resolve_interval{10'000};
   /// This tap is told to end only when nothing else in its pod runs.
   bool ends_last = false;
+  /// Groups of settings that the registry may change, of tap::kControls. Empty: none; what it says
+  /// is ignored.
+  std::vector<std::string> control{};
+  /// To ask for, with `control`. Empty: the registry chooses by the namespace.
+  std::string profile{};
   /// A replica that sends nothing for this long, not even a pong, counts as gone.
   std::chrono::milliseconds silence = kSilence;
   /// How long a change that makes this tap leave packets to its peers must stand before it counts;
@@ -72,6 +80,9 @@ struct ClientCallbacks {
   /// Called when it changes whether peers leave packets to this tap. False at first; true while a
   /// replica lists the tap, or may list it.
   std::function<void(bool)> on_relied_on{};
+  /// Called when other settings are in force, never before a replica has given some. See
+  /// SettingsChoice.
+  std::function<void(const Settings&)> on_settings{};
   /// Connections of `owner` that must not be captured; as CaptureControl::exclude_own_traffic.
   std::function<std::chrono::milliseconds(const std::string& owner,
                                           std::vector<capture::OwnEndpoint>)>
@@ -92,6 +103,9 @@ class Client {
   Result<void> start();
   /// Call it before start() and at each change. Tells every replica at once.
   void set_own(Own own);
+  /// Tells every connected replica, and each that connects later, until the next report. The caller
+  /// sees to the pace.
+  void report(const Report& report);
   /// Reports that this tap no longer forwards (and, if it ends last, that its pod has ended). Waits
   /// until no replica lists it and its peers have had time to learn of that, but at most `limit`.
   /// It waits that long if a replica that may list it does not answer. Continue to forward until it

@@ -96,8 +96,8 @@ asio::awaitable<Result<void>> Link::upgrade(LinkEnd& end) {
                     doubt_of_certificate(socket_->tls().verify_result())};
   }
   std::string token;
-  if (!config_.token_file.empty()) {
-    auto read = kube::read_token(config_.token_file);
+  if (config_.token || !config_.token_file.empty()) {
+    auto read = config_.token ? config_.token() : kube::read_token(config_.token_file);
     if (!read) co_return read.error();
     token = std::move(*read);
   }

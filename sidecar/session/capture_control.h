@@ -32,9 +32,11 @@ struct CaptureOrder {
   net::UniqueFd socket;         ///< Connected and non-blocking.
   std::shared_ptr<ssl_st> tls;  ///< TCP only: handshake done, bound to `socket`; null: plain.
   std::string sensor;           ///< "HOST:PORT" as configured, for log, metrics and balancing.
-  /// For a passive-mode client while sensors are configured: it gets a copy of everything, and is
-  /// ignored for balancing, outages and the counts of lost packets.
-  bool copy = false;
+  /// Of a passive-mode client. While sensors are configured, it gets a copy of everything, and is
+  /// ignored for balancing, outages and the counts of lost packets. Else it takes their place.
+  bool client = false;
+  /// The stage to which this capture belongs, unless it is a client's; see CaptureLoop::advance().
+  std::uint64_t stage = 0;
   std::uint32_t snaplen = 262'144;            ///< Bytes; the smaller of sensor's and tap's.
   std::vector<rpcap::BpfInstruction> filter;  ///< As the sensor sent it, unchecked. Empty: all.
   rpcap::Sampling sampling;

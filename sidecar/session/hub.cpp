@@ -6,27 +6,6 @@
 #include "sidecar/session/metrics.h"
 
 namespace sidetap::session {
-namespace {
-
-std::string_view name_of(Standing standing) {
-  switch (standing) {
-    case Standing::kDialling:
-      return "dialling";
-    case Standing::kAuthenticating:
-      return "authenticating";
-    case Standing::kReady:
-      return "ready";
-    case Standing::kOpened:
-      return "opened";
-    case Standing::kCapturing:
-      return "capturing";
-    case Standing::kNone:
-      break;
-  }
-  return {};
-}
-
-}  // namespace
 
 Standing standing_of(Phase phase) {
   switch (phase) {
@@ -64,6 +43,24 @@ std::string_view name_of(EndKind kind) {
       return "stopped";
   }
   return {};
+}
+
+std::string_view name_of(Standing standing) {
+  switch (standing) {
+    case Standing::kDialling:
+      return "dialling";
+    case Standing::kAuthenticating:
+      return "authenticating";
+    case Standing::kReady:
+      return "ready";
+    case Standing::kOpened:
+      return "opened";
+    case Standing::kCapturing:
+      return "capturing";
+    case Standing::kNone:
+      break;
+  }
+  return "waiting";
 }
 
 Hub::Hub(boost::asio::any_io_executor the_executor, SessionsConfig the_config,
@@ -112,14 +109,13 @@ void Hub::moved(Partner partner, Standing from, Standing to) {
     if (to != Standing::kNone) gauge(to).Increment();
   }
   if (partner == Partner::kClient) return;
-  const bool before = forwarding();
   if (from == Standing::kCapturing) --capturing_;
   if (to == Standing::kCapturing) ++capturing_;
-  note_forwarding(before);
+  note_change();
 }
 
-void Hub::note_forwarding(bool before) {
-  if (before != forwarding() && on_forwarding_changed) on_forwarding_changed(forwarding());
+void Hub::note_change() {
+  if (on_change) on_change(forwarding());
 }
 
 bool Hub::take(std::size_t sensor, const Endpoint& endpoint) {
@@ -134,13 +130,13 @@ bool Hub::take(std::size_t sensor, const Endpoint& endpoint) {
 void Hub::leave(std::size_t sensor) { taken_.erase(sensor); }
 
 void Hub::same_as_another(std::size_t sensor, bool same) {
-  const bool before = forwarding();
+  const std::size_t before = same_as_another_.size();
   if (same) {
     same_as_another_.insert(sensor);
   } else {
     same_as_another_.erase(sensor);
   }
-  note_forwarding(before);
+  if (same_as_another_.size() != before) note_change();
 }
 
 bool Hub::is_self(const Endpoint& endpoint) const {

@@ -32,6 +32,8 @@ enum class Standing : std::uint8_t {
 
 Standing standing_of(Phase phase);
 std::string_view name_of(EndKind kind);
+/// As in the metric; "waiting" for kNone.
+std::string_view name_of(Standing standing);
 
 /// The kind of peer of a session.
 enum class Partner : std::uint8_t { kSensor, kClient };
@@ -56,6 +58,8 @@ class Hub {
   void client_refused(std::string_view reason);
   /// The same as Sessions::forwarding().
   bool forwarding() const;
+  /// Call it when what Sessions tells of its sensors has changed.
+  void note_change();
   /// Like TaskGroup::spawn() and supervise(). The task keeps `owner` alive.
   void spawn(std::string_view name, boost::asio::awaitable<void> work,
              async::TaskGroup::Ended ended = {});
@@ -65,15 +69,13 @@ class Hub {
   const boost::asio::any_io_executor executor;
   const SessionsConfig config;
   CaptureControl& control;
-  std::function<void(bool)> on_forwarding_changed;
+  std::function<void(bool)> on_change;
   bool stopping = false;
   async::TaskGroup tasks;
   std::weak_ptr<void> owner;  ///< Owns this hub and all that its tasks refer to.
   async::Chance chance;
 
  private:
-  void note_forwarding(bool before);
-
   telemetry::MetricsRegistry* metrics_;
   std::size_t capturing_ = 0;              // sensors
   std::map<std::size_t, Endpoint> taken_;  // by sensor

@@ -23,8 +23,8 @@ ProtocolConfig protocol_config(const SessionParts& parts) {
   const SessionsConfig& config = parts.config;
   return {.active = parts.active,
           .tls = parts.tls != nullptr,
-          .user = config.user,
-          .password = config.password,
+          .user = parts.user,
+          .password = parts.password,
           .ipv6_family = parts.ipv6_family,
           .snaplen = config.snaplen,
           .buffer_size = config.buffer_size,
@@ -269,7 +269,7 @@ LiveSession::Outcome LiveSession::perform(StartCapture& action) {
   order.tls = std::move(data_tls_);
   data_tls_.reset();
   order.sensor = parts_.peer_name;
-  order.copy = !parts_.active && !parts_.config.sensors.empty();
+  order.client = !parts_.active;
   order.snaplen = action.snaplen;
   order.filter = std::move(action.filter);
   order.sampling = action.sampling;

@@ -25,6 +25,8 @@ struct SessionParts {
   bool active = true;
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
   UdpFormat udp_format = UdpFormat::kUdpstr;
+  std::string user{};  ///< As in ProtocolConfig.
+  std::string password{};
   std::shared_ptr<SSL_CTX> tls;  ///< Null: plain.
   std::function<void(Phase)> on_phase;
 };

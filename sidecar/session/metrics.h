@@ -12,7 +12,8 @@ inline const telemetry::MetricSpec kSessionsMetric{
 inline const telemetry::MetricSpec kDialsMetric{
     "sidetap_session_dials_total", telemetry::MetricType::kCounter,
     "Attempts to reach a sensor; all but the first are redials."};
-/// Label "kind": look_up, connect, self, same, tls, closed, refused, protocol, lost, timeout, data.
+/// Label "kind": secret, look_up, connect, self, same, tls, closed, refused, protocol, lost,
+/// timeout, data.
 inline const telemetry::MetricSpec kSessionEndsMetric{
     "sidetap_session_ends_total", telemetry::MetricType::kCounter,
     "Sessions that ended or failed to start, by cause; not counted when the tap itself stops."};

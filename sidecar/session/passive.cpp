@@ -6,6 +6,7 @@
 
 #include "shared/rpcap/codec.h"
 #include "shared/telemetry/log.h"
+#include "sidecar/session/access.h"
 #include "sidecar/session/tls.h"
 
 namespace sidetap::session {
@@ -82,14 +83,21 @@ unsigned PassiveListener::free_slot() const {
 }
 
 asio::awaitable<void> PassiveListener::serve(Place client, async::AsyncFd fd, std::string name) {
+  const auto cannot = [&](const Error& error) {
+    if (const auto kept_back = client_faults_.admit())
+      telemetry::warn("a client cannot be served",
+                      {{"client", name}, {"detail", error.text}, {"not_logged", *kept_back}});
+  };
+  auto access = read_access(hub_.config);
+  if (!access) {
+    cannot(access.error());
+    co_return;
+  }
   std::shared_ptr<SSL_CTX> tls;
-  if (hub_.config.tls.role != TlsRole::kNone) {
-    auto made = make_tls_context(hub_.config.tls);
+  if (access->tls.role != TlsRole::kNone) {
+    auto made = make_tls_context(access->tls);
     if (!made) {
-      if (const auto kept_back = client_faults_.admit())
-        telemetry::warn(
-            "a client cannot be served",
-            {{"client", name}, {"detail", made.error().text}, {"not_logged", *kept_back}});
+      cannot(made.error());
       co_return;
     }
     tls = std::move(*made);
@@ -103,6 +111,8 @@ asio::awaitable<void> PassiveListener::serve(Place client, async::AsyncFd fd, st
                      .active = false,
                      .ipv6_family = settings_.ipv6_family,
                      .udp_format = settings_.udp_format,
+                     .user = std::move(access->user),
+                     .password = std::move(access->password),
                      .tls = std::move(tls),
                      .on_phase = [this, client](Phase phase) {
                        hub_.moved(Partner::kClient, client->standing, standing_of(phase));

@@ -1,5 +1,7 @@
 #include "sidecar/session/sensor_loop.h"
 
+#include <utility>
+
 #include "shared/async/resolve.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/session/tls.h"
@@ -71,11 +73,14 @@ void SensorLoop::let_go(std::string_view kind) {
 
 asio::awaitable<SensorLoop::Outcome> SensorLoop::attempt() {
   stand(Standing::kDialling);
+  // The sensor is not bothered before the tap has what it needs.
+  auto access = read_access(hub_.config);
+  if (!access) co_return Outcome{"secret", access.error().text};
   hub_.dialled(name_);
   Outcome failure;
   auto control = co_await connect(failure);
   if (!control) co_return failure;
-  co_return co_await talk(std::move(*control));
+  co_return co_await talk(std::move(*control), std::move(*access));
 }
 
 asio::awaitable<Result<std::vector<Endpoint>>> SensorLoop::look_up(Outcome& failure) {
@@ -132,10 +137,10 @@ asio::awaitable<std::optional<async::AsyncFd>> SensorLoop::connect(Outcome& fail
   co_return std::nullopt;
 }
 
-asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(async::AsyncFd control) {
+asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(async::AsyncFd control, Access access) {
   std::shared_ptr<SSL_CTX> tls;
-  if (hub_.config.tls.role != TlsRole::kNone) {
-    auto made = make_tls_context(hub_.config.tls);
+  if (access.tls.role != TlsRole::kNone) {
+    auto made = make_tls_context(access.tls);
     if (!made) co_return Outcome{"tls", made.error().text};
     tls = std::move(*made);
   }
@@ -148,6 +153,8 @@ asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(async::AsyncFd control) {
                      .active = true,
                      .ipv6_family = sensor_.ipv6_family,
                      .udp_format = hub_.config.udp_format,
+                     .user = std::move(access.user),
+                     .password = std::move(access.password),
                      .tls = std::move(tls),
                      .on_phase = [this](Phase phase) { on_phase(phase); }};
   const auto session = std::make_shared<LiveSession>(std::move(parts), std::move(control));
@@ -156,9 +163,17 @@ asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(async::AsyncFd control) {
   co_return Outcome{name_of(end.kind), std::move(end.text)};
 }
 
+registry::SensorReport SensorLoop::now() const {
+  const bool talks = standing_ != Standing::kNone && standing_ != Standing::kDialling;
+  return {.sensor = name_,
+          .state = std::string(session::name_of(standing_)),
+          .reason = talks ? std::string() : reported_};
+}
+
 void SensorLoop::stand(Standing standing) {
-  hub_.moved(Partner::kSensor, standing_, standing);
-  standing_ = standing;
+  // Before anybody asks for it.
+  const Standing before = std::exchange(standing_, standing);
+  hub_.moved(Partner::kSensor, before, standing);
 }
 
 void SensorLoop::on_phase(Phase phase) {
@@ -179,8 +194,10 @@ void SensorLoop::on_phase(Phase phase) {
 
 void SensorLoop::expect_capture() {
   patience_.expires_after(hub_.config.failover_patience);
-  patience_.async_wait([this](const boost::system::error_code& error) {
-    if (!error && standing_ != Standing::kCapturing) say(SensorState::kFailed);
+  // It may have expired already when this object goes.
+  patience_.async_wait([this, owner = hub_.owner](const boost::system::error_code& error) {
+    if (error || owner.expired()) return;
+    if (standing_ != Standing::kCapturing) say(SensorState::kFailed);
   });
 }
 
@@ -194,7 +211,7 @@ void SensorLoop::report(const Outcome& outcome) {
   // Alternating faults are news each time.
   const bool news = outcome.text != reported_ && reports_.admit();
   const auto level = news ? telemetry::LogLevel::kWarn : telemetry::LogLevel::kDebug;
-  reported_ = outcome.text;
+  if (std::exchange(reported_, outcome.text) != outcome.text) hub_.note_change();
   const std::string_view what =
       outcome.kind == kSelf   ? "this pod is a sensor itself; its tap forwards nothing"
       : outcome.kind == kSame ? "sensor is named twice; it gets every packet once"

@@ -8,7 +8,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "shared/registry/messages.h"
 #include "shared/telemetry/log_throttle.h"
+#include "sidecar/session/access.h"
 #include "sidecar/session/hub.h"
 
 namespace sidetap::session {
@@ -25,6 +27,7 @@ class SensorLoop {
   void let_go(std::string_view kind = {});
   /// Checks what the list and the hub want. Ends a session that is no longer wanted.
   void reconsider();
+  registry::SensorReport now() const;
 
  private:
   struct Outcome {
@@ -36,7 +39,7 @@ class SensorLoop {
   boost::asio::awaitable<Result<std::vector<Endpoint>>> look_up(Outcome& failure);
   boost::asio::awaitable<void> stand_by();
   boost::asio::awaitable<std::optional<async::AsyncFd>> connect(Outcome& failure);
-  boost::asio::awaitable<Outcome> talk(async::AsyncFd control);
+  boost::asio::awaitable<Outcome> talk(async::AsyncFd control, Access access);
   void stand(Standing standing);
   void on_phase(Phase phase);
   void expect_capture();

@@ -19,9 +19,10 @@ constexpr std::chrono::milliseconds kStopLimit{3'000};
 
 /// Its tasks keep it alive.
 struct Sessions::Impl {
-  Impl(asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
-       telemetry::MetricsRegistry* metrics)
-      : hub(std::move(executor), std::move(config), control, metrics),
+  Impl(asio::any_io_executor executor, SessionsConfig config,
+       std::shared_ptr<CaptureControl> the_control, telemetry::MetricsRegistry* metrics)
+      : control(std::move(the_control)),
+        hub(std::move(executor), std::move(config), *control, metrics),
         list(hub.config.mode, hub.config.sensors.size()) {
     for (std::size_t i = 0; i < hub.config.sensors.size(); ++i) {
       loops.emplace_back(hub, list, i, [this] { reconsider(); });
@@ -34,6 +35,7 @@ struct Sessions::Impl {
     if (passive) passive->reconsider();
   }
 
+  const std::shared_ptr<CaptureControl> control;
   Hub hub;
   SensorList list;
   std::list<SensorLoop> loops;
@@ -41,15 +43,18 @@ struct Sessions::Impl {
   std::uint16_t passive_port = 0;
 };
 
-Sessions::Sessions(asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
-                   telemetry::MetricsRegistry* metrics)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), control, metrics)) {}
+Sessions::Sessions(asio::any_io_executor executor, SessionsConfig config,
+                   std::shared_ptr<CaptureControl> control, telemetry::MetricsRegistry* metrics)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), std::move(control),
+                                   metrics)) {}
 Sessions::~Sessions() = default;
 
 Result<void> Sessions::start() {
   impl_->hub.owner = impl_;
   if (impl_->hub.config.tls.role != TlsRole::kNone) {
-    if (const auto tls = make_tls_context(impl_->hub.config.tls); !tls) return tls.error();
+    // With a Secret, this only readies OpenSSL before the sandbox: files may still come.
+    const auto tls = make_tls_context(impl_->hub.config.tls);
+    if (!tls && impl_->hub.config.secret_folder.empty()) return tls.error();
   }
   if (impl_->passive) {
     const auto port = impl_->passive->start();
@@ -73,8 +78,14 @@ asio::awaitable<void> Sessions::stop() {
 
 bool Sessions::forwarding() const { return impl_->hub.forwarding(); }
 
-void Sessions::on_forwarding_changed(std::function<void(bool)> callback) {
-  impl_->hub.on_forwarding_changed = std::move(callback);
+std::vector<registry::SensorReport> Sessions::sensors() const {
+  std::vector<registry::SensorReport> sensors;
+  for (const SensorLoop& loop : impl_->loops) sensors.push_back(loop.now());
+  return sensors;
+}
+
+void Sessions::on_change(std::function<void(bool)> callback) {
+  impl_->hub.on_change = std::move(callback);
 }
 
 std::uint16_t Sessions::passive_port() const { return impl_->passive_port; }

@@ -19,6 +19,7 @@
 #include "shared/async/backoff.h"
 #include "shared/net/cidr.h"
 #include "shared/net/host_port.h"
+#include "shared/registry/messages.h"
 #include "shared/result.h"
 #include "shared/rpcap/messages.h"
 #include "sidecar/session/capture_control.h"
@@ -58,7 +59,9 @@ struct SessionsConfig {
 
   /// The credentials that a sensor must send. An empty user means only null authentication.
   std::string user{};
-  std::string password{};
+  std::optional<std::string> password{};
+  /// A mounted Secret that completes these and `tls`, see access.h. Empty: none.
+  std::string secret_folder{};
 
   UdpFormat udp_format = UdpFormat::kUdpstr;  ///< To sensors.
   std::uint32_t data_mtu = 0;                 ///< Bytes of an IP packet; 0: the route's.
@@ -86,16 +89,18 @@ struct SessionsConfig {
 
 class Sessions {
  public:
-  /// `control` and `metrics` must outlive this object; `metrics` may be null.
-  Sessions(boost::asio::any_io_executor executor, SessionsConfig config, CaptureControl& control,
-           telemetry::MetricsRegistry* metrics);
+  /// The sessions share `control`: one that does not end within stop() may need it afterwards.
+  /// `metrics` must outlive them, and may be null.
+  Sessions(boost::asio::any_io_executor executor, SessionsConfig config,
+           std::shared_ptr<CaptureControl> control, telemetry::MetricsRegistry* metrics);
   /// Call it after stop(), or when the executor no longer runs.
   ~Sessions();
   Sessions(const Sessions&) = delete;
   Sessions& operator=(const Sessions&) = delete;
 
   /// Listens if configured, and starts to connect. With TLS, the program must ignore SIGPIPE, which
-  /// OpenSSL raises. Error: the tap cannot listen on the address, or the TLS files are wrong.
+  /// OpenSSL raises. Error: the tap cannot listen on the address, or the TLS files are wrong
+  /// and no Secret may correct that.
   Result<void> start();
   /// Ends every capture, which sends pending packets, and closes every session. Waits for that, but
   /// not for long. No new connections start.
@@ -107,8 +112,12 @@ class Sessions {
   /// sensor's own pod nothing is forwarded. Clients do not count: a client that watches a pod for a
   /// while must not divert packets from the sensors. Call it on the executor's thread.
   bool forwarding() const;
-  /// Called on the executor's thread whenever forwarding() changes.
-  void on_forwarding_changed(std::function<void(bool)> callback);
+  /// What each sensor's session does now, in the operator's order. Call it on the executor's
+  /// thread.
+  std::vector<registry::SensorReport> sensors() const;
+  /// Called on the executor's thread, with forwarding(), whenever this or sensors() may have
+  /// changed.
+  void on_change(std::function<void(bool)> callback);
   /// The port for clients; 0 if passive mode is off. Call it after start().
   std::uint16_t passive_port() const;
 

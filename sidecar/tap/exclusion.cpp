@@ -31,13 +31,17 @@ std::size_t most_connections(const RunOptions& options, std::size_t interfaces) 
   // For four replicas: the current connection, and one that may be left over for each CA tried.
   constexpr std::size_t kOfStatusAndRegistry = 1 + 4 * (1 + registry::Trust::kMostCandidates);
   constexpr std::size_t kOfSession = 4;
+  // Of a delivery that the registry asks for, if it is larger than the present one: four sensors,
+  // or one receiver of VXLAN. Each mark costs the loopback interface a little.
+  constexpr std::size_t kOfNext = 4 * kOfSession;
   constexpr std::size_t kMost = 512;
   const session::SessionsConfig& sessions = options.sessions;
-  std::size_t count = kOfStatusAndRegistry;
+  std::size_t of_delivery = 0;
   if (options.output.kind == OutputKind::kVxlan)
-    count += interfaces * options.output.vxlan.receivers.size() * 2 * kVxlanLanes;
-  if (options.output.kind == OutputKind::kRpcap)
-    count += interfaces * sessions.sensors.size() * kOfSession;
+    of_delivery = options.output.vxlan.receivers.size() * 2 * kVxlanLanes;
+  if (options.output.kind == OutputKind::kRpcap) of_delivery = sessions.sensors.size() * kOfSession;
+  std::size_t count = kOfStatusAndRegistry + interfaces * of_delivery;
+  if (options.registry.address) count += interfaces * std::max(of_delivery, kOfNext);
   if (sessions.passive) count += 1 + kOfSession * sessions.passive->most_sessions;
   return std::min(count, kMost);
 }

@@ -4,7 +4,6 @@
 #include <random>
 #include <utility>
 
-#include "shared/telemetry/log.h"
 #include "sidecar/delivery/file_delivery.h"
 #include "sidecar/delivery/rpcap_delivery.h"
 #include "sidecar/delivery/vxlan_delivery.h"
@@ -14,50 +13,41 @@
 namespace sidetap {
 namespace {
 
-/// Sets who receives packets, and which packets each gets.
-void set_receivers(const RunOptions& options, CaptureLoopConfig& config) {
-  switch (options.output.kind) {
-    case OutputKind::kRpcap:
-      for (const session::Sensor& sensor : options.sessions.sensors)
-        config.sensors.push_back(sensor.address.to_string());
-      config.pipeline.balance = options.sessions.mode == session::SensorMode::kBalance;
-      if (options.sessions.mode == session::SensorMode::kReplicate)
-        config.pipeline.expected = config.sensors;
-      break;
-    case OutputKind::kVxlan:
-      for (const net::HostPort& receiver : options.output.vxlan.receivers)
-        config.sensors.push_back(receiver.to_string());
-      config.pipeline.balance = !options.output.vxlan.every_receiver;
-      config.pipeline.spread = true;
-      if (options.output.vxlan.every_receiver) config.pipeline.expected = config.sensors;
-      break;
-    case OutputKind::kPcap:
-      break;
-  }
+void set_receivers(Receivers receivers, CaptureLoopConfig& config) {
+  config.pipeline.balance = receivers.balance;
+  config.pipeline.spread = receivers.spread;
+  config.pipeline.keep_without_capture = receivers.configured;
+  config.pipeline.expected = receivers.expected();
+  config.sensors = std::move(receivers.sensors);
 }
 
-session::SessionsConfig sessions_config(const DeliveryParts& parts, const std::string& interface,
-                                        bool first) {
+session::SessionsConfig sessions_config(const DeliveryParts& parts) {
   session::SessionsConfig sessions = parts.options.sessions;
   sessions.description = pod_description(parts.options);
   sessions.is_own_address = [&addresses = parts.addresses](const auto& address) {
     return addresses.is_own(address);
   };
   sessions.buffer_size = static_cast<std::uint32_t>(parts.options.buffer_size);
-  if (sessions.passive && !first) {
-    telemetry::warn(
-        "clients are not offered this interface: they get the first that has an address of the "
-        "pod",
-        {{"interface", interface}});
-    sessions.passive.reset();
-  }
   return sessions;
 }
 
-std::string file_prefix(const RunOptions& options, const std::string& interface) {
-  std::string pod = pod_description(options);
-  std::replace(pod.begin(), pod.end(), '/', '_');
-  return pod.empty() ? interface : pod + "_" + interface;
+Exclude exclude_by(const DeliveryParts& parts) {
+  return [&exclusion = parts.exclusion](const auto& owner, const auto& endpoints) {
+    return exclusion.exclude(owner, endpoints);
+  };
+}
+
+FileLabels file_labels(const DeliveryParts& parts, const std::string& interface) {
+  const RunOptions& options = parts.options;
+  FileLabels labels;
+  std::string prefix = pod_description(options);
+  std::replace(prefix.begin(), prefix.end(), '/', '_');
+  labels.prefix = prefix.empty() ? interface : prefix + "_" + interface;
+  const forwarding::PodLabel pod{options.pod_name, options.pod_namespace, options.node_name};
+  labels.label = forwarding::label_of(pod, interface);
+  labels.names = forwarding::names_of(
+      pod, make_self(options.ownership, parts.addresses.interfaces(), interface).addresses);
+  return labels;
 }
 
 }  // namespace
@@ -67,19 +57,40 @@ std::string pod_description(const RunOptions& options) {
   return options.pod_namespace + "/" + options.pod_name;
 }
 
+Receivers receivers_of(const RunOptions& options) {
+  Receivers receivers;
+  switch (options.output.kind) {
+    case OutputKind::kRpcap:
+      for (const session::Sensor& sensor : options.sessions.sensors)
+        receivers.sensors.push_back(sensor.address.to_string());
+      receivers.every = options.sessions.mode == session::SensorMode::kReplicate;
+      receivers.balance = options.sessions.mode == session::SensorMode::kBalance;
+      receivers.configured = !receivers.sensors.empty();
+      break;
+    case OutputKind::kVxlan:
+      for (const net::HostPort& receiver : options.output.vxlan.receivers)
+        receivers.sensors.push_back(receiver.to_string());
+      receivers.every = options.output.vxlan.every_receiver;
+      receivers.balance = !receivers.every;
+      receivers.spread = true;
+      break;
+    case OutputKind::kPcap:
+      break;
+  }
+  return receivers;
+}
+
 CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& addresses,
                                  const std::string& interface, std::size_t backlog) {
   CaptureLoopConfig config;
   config.interface = interface;
   config.description = pod_description(options);
-  set_receivers(options, config);
+  set_receivers(receivers_of(options), config);
   config.pipeline.fidelity = options.fidelity;
   const net::Interface* const found = find_interface(addresses.interfaces(), interface);
   config.pipeline.fidelity.mtu = found != nullptr ? found->mtu : 0;
-  config.pipeline.rate_limit = options.rate_limit;
+  config.pipeline.narrowing = options.narrowing;
   config.pipeline.backlog = backlog;
-  config.pipeline.keep_without_capture =
-      !options.sessions.sensors.empty() || options.output.kind != OutputKind::kRpcap;
   config.pipeline.peers_stand_in = options.registry.address.has_value();
   config.engine = make_engine_config(
       options.ownership, make_self(options.ownership, addresses.interfaces(), interface),
@@ -89,37 +100,44 @@ CaptureLoopConfig capture_config(const RunOptions& options, const PodAddresses& 
   config.engine.peers_change = options.registry.address.has_value();
   config.engine.hash_seed = std::random_device{}() * 0x100000001ULL ^ std::random_device{}();
   config.unowned_peers = unowned_peers(options.ownership, config.engine.tapped_peers);
-  config.snaplen = options.sessions.snaplen;
   config.method = options.capture_method;
   config.buffer_bytes = options.buffer_size;
   config.flush_interval = std::chrono::milliseconds(options.flush_interval_ms);
   return config;
 }
 
-std::unique_ptr<Delivery> make_delivery(const DeliveryParts& parts, CaptureLoop& loop, bool first) {
-  const Exclude exclude = [&exclusion = parts.exclusion](const auto& owner, const auto& endpoints) {
-    return exclusion.exclude(owner, endpoints);
-  };
+std::unique_ptr<Delivery> make_delivery(const DeliveryParts& parts, CaptureLoop& loop,
+                                        std::uint64_t stage) {
   const RunOptions& options = parts.options;
-  const std::string& interface = loop.name();
+  const std::string prefix = owner_prefix(loop.name(), stage);
   switch (options.output.kind) {
     case OutputKind::kPcap:
       return std::make_unique<FileDelivery>(parts.executor, options.output.files,
-                                            file_prefix(options, interface), loop);
+                                            file_labels(parts, loop.name()), loop, stage);
     case OutputKind::kVxlan:
       return std::make_unique<VxlanDelivery>(
           parts.executor, options.output.vxlan,
           [&addresses = parts.addresses](const auto& address) { return addresses.is_own(address); },
-          loop,
-          [exclude, interface](const std::string& owner, const auto& endpoints) {
-            return exclude(interface + " " + owner, endpoints);
+          loop, stage,
+          [exclude = exclude_by(parts), prefix](const std::string& owner, const auto& endpoints) {
+            return exclude(prefix + " " + owner, endpoints);
           },
           &parts.metrics);
     case OutputKind::kRpcap:
       break;
   }
-  return std::make_unique<RpcapDelivery>(parts.executor, sessions_config(parts, interface, first),
-                                         loop, interface, exclude, &parts.metrics);
+  session::SessionsConfig sessions = sessions_config(parts);
+  sessions.passive.reset();
+  return std::make_unique<RpcapDelivery>(parts.executor, std::move(sessions), loop, prefix, stage,
+                                         exclude_by(parts), &parts.metrics);
+}
+
+std::unique_ptr<Delivery> make_clients(const DeliveryParts& parts, CaptureLoop& loop) {
+  session::SessionsConfig sessions = sessions_config(parts);
+  if (!sessions.passive) return nullptr;
+  sessions.sensors.clear();
+  return std::make_unique<RpcapDelivery>(parts.executor, std::move(sessions), loop, loop.name(), 0,
+                                         exclude_by(parts), &parts.metrics);
 }
 
 }  // namespace sidetap

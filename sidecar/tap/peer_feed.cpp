@@ -11,14 +11,18 @@ constexpr std::chrono::milliseconds kLeaveLimit{3'000};
 
 constexpr std::size_t kMostFilteredPrefixes = 128;
 
-registry::ClientConfig client_config(const RegistryOptions& options) {
+registry::ClientConfig client_config(const RegistryOptions& options,
+                                     std::function<Result<std::string>()> token) {
   registry::ClientConfig config;
   config.registry = *options.address;
   config.ca = options.ca;
   config.server_name = options.server_name;
   config.token_file = options.token_file;
+  config.token = std::move(token);
   config.grace = std::chrono::milliseconds(options.grace_ms);
   config.ends_last = options.native_sidecar;
+  config.control = options.control;
+  if (!options.control.empty()) config.profile = options.profile;
   return config;
 }
 
@@ -64,10 +68,12 @@ registry::Own own_addresses(const std::vector<net::Interface>& interfaces,
 
 PeerFeed::PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions& options,
                    const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops,
-                   Exclusion& exclusion, telemetry::MetricsRegistry& metrics)
+                   Exclusion& exclusion, telemetry::MetricsRegistry& metrics,
+                   std::function<void(const registry::Settings&)> on_settings,
+                   std::function<Result<std::string>()> token)
     : ownership_(ownership),
       loops_(std::move(loops)),
-      client_(std::move(executor), client_config(options),
+      client_(std::move(executor), client_config(options, std::move(token)),
               {.resolve = {},
                .on_peers = [this](const auto& peers) { adopt(*peers); },
                .on_first_word =
@@ -78,6 +84,7 @@ PeerFeed::PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions&
                    [this](bool relied_on) {
                      for (CaptureLoop* loop : loops_) loop->set_relied_on(relied_on);
                    },
+               .on_settings = std::move(on_settings),
                .exclude =
                    [&exclusion](const std::string& owner,
                                 const std::vector<capture::OwnEndpoint>& endpoints) {

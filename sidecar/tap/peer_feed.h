@@ -1,7 +1,8 @@
-// Passes the registry's peers to every packet path, and the state of the packet paths to the
-// registry.
+// Passes the registry's peers to every packet path, its settings to the tap, and the state of the
+// packet paths to the registry.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -36,15 +37,19 @@ registry::Own own_addresses(const std::vector<net::Interface>& interfaces,
 class PeerFeed {
  public:
   /// `options.address` must be set. `ownership`, `loops`, `exclusion` and `metrics` must outlive
-  /// this object.
+  /// this object. `on_settings` is called when other settings of the registry are in force. `token`
+  /// is asked at each connection, in place of the options' file; null: the file counts.
   PeerFeed(boost::asio::any_io_executor executor, const RegistryOptions& options,
            const OwnershipOptions& ownership, std::vector<CaptureLoop*> loops, Exclusion& exclusion,
-           telemetry::MetricsRegistry& metrics);
+           telemetry::MetricsRegistry& metrics,
+           std::function<void(const registry::Settings&)> on_settings,
+           std::function<Result<std::string>()> token);
 
   /// Error: the CA is not a PEM certificate.
   Result<void> start() { return client_.start(); }
   /// Call it before start() and at each change.
   void set_own(registry::Own own) { client_.set_own(std::move(own)); }
+  void report(const registry::Report& report) { client_.report(report); }
   /// Leaves the registry, and waits at most a few seconds until the peers know. They rely on this
   /// tap until it returns.
   boost::asio::awaitable<void> leave();

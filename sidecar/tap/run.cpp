@@ -4,19 +4,23 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <unistd.h>
 
 #include "shared/async/answer.h"
 #include "shared/async/task_group.h"
 #include "shared/http/status_server.h"
 #include "shared/resident_memory.h"
+#include "shared/tap/assigned.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/capture/device.h"
@@ -28,11 +32,15 @@
 #include "sidecar/tap/exclusion.h"
 #include "sidecar/tap/interface_choice.h"
 #include "sidecar/tap/interface_path.h"
+#include "sidecar/tap/live_control.h"
+#include "sidecar/tap/live_path.h"
 #include "sidecar/tap/longest_packet_watch.h"
+#include "sidecar/tap/order_desk.h"
 #include "sidecar/tap/peer_feed.h"
 #include "sidecar/tap/pod_addresses.h"
 #include "sidecar/tap/sandbox.h"
 #include "sidecar/tap/tap_metrics.h"
+#include "sidecar/tap/tap_report.h"
 
 namespace sidetap {
 namespace {
@@ -45,10 +53,14 @@ constexpr std::chrono::milliseconds kRefreshLimit{2'000};
 
 class Tap {
  public:
-  explicit Tap(RunOptions options) : options_(std::move(options)) {}
+  Tap(RunOptions options, CommandLine line)
+      : options_(std::move(options)), line_(std::move(line)) {}
 
   int run() {
     ask_for_short_slices();
+    watch_signals();
+    if (!may_begin()) return exit_code_;
+    begun_ = true;
     if (auto started = start(); !started) {
       telemetry::error("cannot start", {{"reason", started.error().text}});
       stop_loops();
@@ -61,14 +73,43 @@ class Tap {
   }
 
  private:
-  struct Path {
-    bool ready() const { return loop->is_working() && delivery->healthy(); }
-    /// Whether packets captured now reach the sensors.
-    bool forwarding() const { return loop->is_working() && delivery->forwarding(); }
+  void watch_signals() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      telemetry::info("stopping", {{"signal", strsignal(signal)}});
+      stop();
+    });
+  }
 
-    std::unique_ptr<CaptureLoop> loop;
-    std::unique_ptr<Delivery> delivery;
-  };
+  /// Takes orders from now on, and waits for a token if the tap needs one from there. False: it is
+  /// to end before it has begun.
+  bool may_begin() {
+    orders_.start();
+    while (orders_.awaits_token() && !stopping_) context_.run_one();
+    return !stopping_;
+  }
+
+  bool gets_token_by_order() const {
+    return options_.registry.address && options_.registry.token_file == tap::kTokenFromOrders;
+  }
+
+  OrderDeskConfig order_config() const {
+    OrderDeskConfig config;
+    if (options_.stdin_orders) config.orders = net::UniqueFd(::dup(STDIN_FILENO));
+    config.needs_token = gets_token_by_order();
+    config.run_for = std::chrono::milliseconds(options_.run_for_ms);
+    return config;
+  }
+
+  void end_by_order(std::string_view reason, bool failed) {
+    if (failed) {
+      telemetry::error("cannot start", {{"reason", reason}});
+      exit_code_ = 1;
+    } else {
+      telemetry::info("stopping", {{"reason", reason}});
+    }
+    stop();
+  }
 
   Result<void> start() {
     if (auto started = addresses_.start(); !started) return started;
@@ -88,7 +129,7 @@ class Tap {
     exclusion_->watch();
 
     metrics_view_ = std::make_unique<TapMetrics>(metrics_, loops());
-    for (const auto& path : paths_) path->loop->run();
+    for (const auto& path : paths_) path->loop().run();
     sandbox_.drop_rights();
     longest_packet_watch_.start(loops());
 
@@ -98,26 +139,21 @@ class Tap {
         telemetry::warn("health and metrics are not served", {{"reason", started.error().text}});
     }
     if (options_.registry.address) {
-      peer_feed_ = std::make_unique<PeerFeed>(context_.get_executor(), options_.registry,
-                                              options_.ownership, loops(), *exclusion_, metrics_);
-      tell_registry();
-      if (auto started = peer_feed_->start(); !started) return started;
+      if (auto started = start_registry(); !started) return started;
+    }
+    if (clients_) {
+      if (auto started = clients_->start(); !started) return started;
     }
     for (const auto& path : paths_) {
-      if (auto started = path->delivery->start(); !started) return started;
+      if (auto started = path->start(options_); !started) return started;
     }
-    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
-      if (error) return;
-      telemetry::info("stopping", {{"signal", strsignal(signal)}});
-      stop();
-    });
     sandbox_.enter_once_open(loops());
     return {};
   }
 
   std::vector<CaptureLoop*> loops() const {
     std::vector<CaptureLoop*> loops;
-    for (const auto& path : paths_) loops.push_back(path->loop.get());
+    for (const auto& path : paths_) loops.push_back(&path->loop());
     return loops;
   }
 
@@ -139,19 +175,36 @@ class Tap {
         stop();
       });
     };
-    auto path = std::make_unique<Path>();
-    path->loop = std::make_unique<CaptureLoop>(std::move(config), capture::make_system_device(),
-                                               std::make_unique<KernelListeningSockets>());
-    exclusion_->add(*path->loop);
-    addresses_.add(*path->loop);
-    path->delivery = make_delivery({.executor = context_.get_executor(),
-                                    .options = options_,
-                                    .addresses = addresses_,
-                                    .exclusion = *exclusion_,
-                                    .metrics = metrics_},
-                                   *path->loop, paths_.empty());
-    path->delivery->on_forwarding_changed([this] { tell_registry(); });
-    paths_.push_back(std::move(path));
+    auto loop = std::make_unique<CaptureLoop>(std::move(config), capture::make_system_device(),
+                                              std::make_unique<KernelListeningSockets>());
+    exclusion_->add(*loop);
+    addresses_.add(*loop);
+    offer_to_clients(*loop);
+    MakeDelivery make = [this, on = loop.get()](const RunOptions& options, std::uint64_t stage) {
+      return make_delivery(delivery_parts(options), *on, stage);
+    };
+    paths_.push_back(std::make_unique<LivePath>(context_.get_executor(), std::move(loop),
+                                                std::move(make), [this] { tell_registry(); }));
+  }
+
+  /// They get the first interface.
+  void offer_to_clients(CaptureLoop& loop) {
+    if (paths_.empty()) {
+      clients_ = make_clients(delivery_parts(options_), loop);
+    } else if (clients_) {
+      telemetry::warn(
+          "clients are not offered this interface: they get the first that has an address of the "
+          "pod",
+          {{"interface", loop.name()}});
+    }
+  }
+
+  DeliveryParts delivery_parts(const RunOptions& options) {
+    return {.executor = context_.get_executor(),
+            .options = options,
+            .addresses = addresses_,
+            .exclusion = *exclusion_,
+            .metrics = metrics_};
   }
 
   Result<void> start_status() {
@@ -178,6 +231,51 @@ class Tap {
     return {};
   }
 
+  Result<void> start_registry() {
+    LiveActions actions;
+    actions.follow = [this](const RunOptions& options) {
+      Result<void> followed;
+      for (const auto& path : paths_)
+        if (auto each = path->follow(options); !each) followed = each;
+      return followed;
+    };
+    live_control_ = std::make_unique<LiveControl>(options_, line_, std::move(actions), metrics_);
+    auto on_settings = [this](const registry::Settings& settings) {
+      if (stopping_) return;
+      live_control_->apply(settings);
+      report_->changed();
+    };
+    std::function<Result<std::string>()> token;
+    if (gets_token_by_order()) token = [this] { return orders_.token(); };
+    peer_feed_ = std::make_unique<PeerFeed>(context_.get_executor(), options_.registry,
+                                            options_.ownership, loops(), *exclusion_, metrics_,
+                                            std::move(on_settings), std::move(token));
+    ReportCallbacks callbacks;
+    callbacks.state = [this] { return live_control_->state(); };
+    callbacks.send = [this](const registry::Report& report) { peer_feed_->report(report); };
+    report_ = std::make_unique<TapReport>(context_.get_executor(), reported_paths(),
+                                          std::move(callbacks), metrics_);
+    tell_registry();
+    report_->start();
+    return peer_feed_->start();
+  }
+
+  std::vector<ReportedPath> reported_paths() const {
+    std::vector<ReportedPath> reported;
+    for (const auto& each : paths_) {
+      LivePath* const path = each.get();
+      reported.push_back(
+          {.interface =
+               [path] {
+                 return registry::InterfaceReport{path->loop().name(), path->loop().is_working()};
+               },
+           .sensors = [path] { return path->sensors(); },
+           .counts = [path](auto told) { path->loop().counts(std::move(told)); },
+           .ledger = &path->loop().ledger()});
+    }
+    return reported;
+  }
+
   asio::awaitable<void> refresh_metrics() {
     const async::Arrival refreshed(context_.get_executor());
     metrics_view_->refresh(refreshed.callback());
@@ -185,7 +283,7 @@ class Tap {
   }
 
   void stop() {
-    if (std::exchange(stopping_, true)) return;
+    if (std::exchange(stopping_, true) || !begun_) return;
     tasks_.spawn("end", end(), [this](const Result<void>& outcome) {
       if (outcome) return;
       // The shutdown is not graceful, but the tap must end.
@@ -197,20 +295,23 @@ class Tap {
 
   void tell_registry() {
     if (!peer_feed_ || stopping_) return;
+    report_->changed();
     std::vector<CapturedInterface> captured;
-    for (const auto& path : paths_) captured.push_back({path->loop->name(), path->forwarding()});
+    for (const auto& path : paths_) captured.push_back({path->loop().name(), path->forwarding()});
     peer_feed_->set_own(
         own_addresses(addresses_.interfaces(), captured, options_.ownership.pod_ips));
   }
 
   asio::awaitable<void> end() {
+    if (report_) co_await report_->stop();
     // The peers take over first, then this tap stops.
     if (peer_feed_) co_await peer_feed_->leave();
     std::vector<async::Arrival> handed_over;
     for (const auto& path : paths_)
-      path->loop->hand_over(handed_over.emplace_back(context_.get_executor()).callback());
+      path->loop().hand_over(handed_over.emplace_back(context_.get_executor()).callback());
     for (const async::Arrival& each : handed_over) co_await each.wait();
-    for (const auto& path : paths_) co_await path->delivery->stop();
+    for (const auto& path : paths_) co_await path->stop();
+    if (clients_) co_await clients_->stop();
     if (peer_feed_) co_await peer_feed_->stop();
     exclusion_->stop();
     stop_loops();
@@ -218,39 +319,47 @@ class Tap {
     longest_packet_watch_.stop();
     status_.reset();
     signals_.cancel();
+    orders_.stop();
     context_.stop();
   }
 
   void stop_loops() {
-    for (const auto& path : paths_) path->loop->finish();
+    for (const auto& path : paths_) path->loop().finish();
   }
 
   RunOptions options_;
+  CommandLine line_;
   telemetry::MetricsRegistry metrics_;
   asio::io_context context_{1};
   async::TaskGroup tasks_{context_.get_executor(), &metrics_};
   asio::signal_set signals_{context_, SIGTERM, SIGINT};
+  OrderDesk orders_{context_.get_executor(), order_config(),
+                    [this](std::string_view reason, bool failed) { end_by_order(reason, failed); }};
   PodAddresses addresses_{context_.get_executor(), options_.ownership, [this] { tell_registry(); }};
   LongestPacketWatch longest_packet_watch_{context_.get_executor()};
-  std::vector<std::unique_ptr<Path>> paths_;
+  std::vector<std::unique_ptr<LivePath>> paths_;
+  std::unique_ptr<Delivery> clients_;  // that connect to the tap; null: none may
   std::unique_ptr<Exclusion> exclusion_;
   std::unique_ptr<TapMetrics> metrics_view_;
   std::unique_ptr<http::StatusServer> status_;
+  std::unique_ptr<LiveControl> live_control_;
   std::unique_ptr<PeerFeed> peer_feed_;
+  std::unique_ptr<TapReport> report_;
   Sandbox sandbox_{options_.sandbox, options_.output.kind == OutputKind::kPcap};
   int exit_code_ = 0;
+  bool begun_ = false;  // the parts of a tap are there
   bool stopping_ = false;
 };
 
 }  // namespace
 
-int run_tap(RunOptions options) {
+int run_tap(RunOptions options, CommandLine line) {
   // A sensor that disconnects must not end the process: OpenSSL writes without MSG_NOSIGNAL.
   std::signal(SIGPIPE, SIG_IGN);
   telemetry::info("starting", {{"version", SIDETAP_VERSION},
                                {"pod", pod_description(options)},
                                {"node", options.node_name}});
-  return Tap(std::move(options)).run();
+  return Tap(std::move(options), std::move(line)).run();
 }
 
 }  // namespace sidetap

@@ -1,10 +1,12 @@
 #include "sidecar/tap/tap_metrics.h"
 
+#include <set>
 #include <string>
 #include <utility>
 
 #include "shared/async/after_all.h"
 #include "shared/telemetry/log.h"
+#include "sidecar/tap/totals.h"
 
 namespace sidetap {
 namespace {
@@ -14,6 +16,10 @@ using telemetry::MetricType;
 
 const MetricSpec kSeen{"sidetap_packets_seen_total", MetricType::kCounter,
                        "Packets that passed the kernel's filter, those it then dropped included"};
+const MetricSpec kSeenBytes{"sidetap_bytes_seen_total", MetricType::kCounter,
+                            "Bytes on the wire of the packets that the process has read"};
+const MetricSpec kOwnedBytes{"sidetap_bytes_owned_total", MetricType::kCounter,
+                             "Bytes on the wire of the packets that this tap forwards"};
 const MetricSpec kOwned{"sidetap_packets_owned_total", MetricType::kCounter,
                         "Packets that this tap forwards, by rule of ownership"};
 const MetricSpec kNotOwned{"sidetap_packets_not_owned_total", MetricType::kCounter,
@@ -24,7 +30,8 @@ const MetricSpec kDropped{"sidetap_packets_dropped_total", MetricType::kCounter,
                           "Owned packets that no sensor got, by cause; kernel-ring counts before "
                           "ownership is known"};
 const MetricSpec kFiltered{"sidetap_packets_filtered_total", MetricType::kCounter,
-                           "Owned packets that a sensor's filter or sampling left out"};
+                           "Owned packets that were left out on purpose: by a sensor's filter or "
+                           "sampling, by the operator's sampling of flows, or while paused"};
 const MetricSpec kBytes{"sidetap_sent_bytes_total", MetricType::kCounter,
                         "Bytes given to data sockets, RPCAP headers included"};
 const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter,
@@ -106,6 +113,15 @@ struct TapMetrics::Row {
   telemetry::MetricsRegistry& registry;
   CaptureLoop* loop;
   LoopCounts counts{};
+  std::set<std::string> sensors{};  // that are shown
+
+  void take(LoopCounts now) {
+    counts = std::move(now);
+    // A former sensor keeps its row and its last totals, so a counter never goes back.
+    for (const SensorCounts& each : counts.sensors) {
+      if (sensors.insert(each.sensor).second) show_sensor(each.sensor);
+    }
+  }
 
   telemetry::Labels labels() const { return {{"interface", loop->name()}}; }
   telemetry::Labels with(const char* key, std::string_view value) const {
@@ -121,6 +137,8 @@ struct TapMetrics::Row {
 
   void show_interface() const {
     show(kSeen, labels(), [](const Row& x) { return x.counts.source.accepted; });
+    show(kSeenBytes, labels(), [](const Row& x) { return x.loop->ledger().read_bytes.value(); });
+    show(kOwnedBytes, labels(), [](const Row& x) { return x.loop->ledger().owned_bytes.value(); });
     show(kReopened, labels(), [](const Row& x) { return x.counts.reopened; });
     show(kWorking, labels(), [](const Row& x) { return x.loop->is_working() ? 1 : 0; });
     show(kOpen, labels(), [](const Row& x) { return x.loop->is_open() ? 1 : 0; });
@@ -136,6 +154,10 @@ struct TapMetrics::Row {
     show(kCaptures, labels(), [](const Row& x) { return x.counts.captures; });
     show(kFiltered, with("by", "filter"), [](const Row& x) { return x.counts.filtered; });
     show(kFiltered, with("by", "sampling"), [](const Row& x) { return x.counts.sampled; });
+    show(kFiltered, with("by", "flow-sampling"),
+         [](const Row& x) { return x.loop->ledger().sampled_flows.value(); });
+    show(kFiltered, with("by", "pause"),
+         [](const Row& x) { return x.loop->ledger().paused.value(); });
     show(kSegments, labels(), [](const Row& x) { return x.loop->ledger().segments.value(); });
     show(kUnsplit, labels(), [](const Row& x) { return x.loop->ledger().unsplit.value(); });
     show(kTruncated, labels(),
@@ -148,24 +170,18 @@ struct TapMetrics::Row {
     show(kCopiesDropped, labels(), [](const Row& x) { return x.counts.copies.dropped_total(); });
   }
   void show_drops() const {
-    show(kDropped, with("cause", "kernel-ring"),
-         [](const Row& x) { return x.counts.source.dropped; });
-    show(kDropped, with("cause", "no-session"),
-         [](const Row& x) { return x.loop->ledger().no_session.value(); });
-    show(kDropped, with("cause", "rate-limit"),
-         [](const Row& x) { return x.loop->ledger().rate_limited.value(); });
-    for (unsigned cause = 0; cause < forwarding::kDropCauseCount; ++cause)
-      show(kDropped, with("cause", name_of_cause(cause)),
-           [cause](const Row& x) { return x.counts.dropped[cause]; });
+    for (std::size_t cause = 0; cause < kLossCauseCount; ++cause)
+      show(kDropped, with("cause", loss_cause_name(cause)),
+           [cause](const Row& x) { return packets_lost(cause, x.counts, x.loop->ledger()); });
   }
-  void show_sensor(std::size_t sensor) const {
+  void show_sensor(const std::string& sensor) const {
     const auto result = [&](std::string_view name) {
-      telemetry::Labels all = with("sensor", loop->sensors()[sensor]);
+      telemetry::Labels all = with("sensor", sensor);
       all["result"] = name;
       return all;
     };
     const auto of = [sensor](const Row& x) -> const CaptureCounts& {
-      return x.counts.sensors[sensor];
+      return *x.counts.find(sensor);  // once it is counted, it stays so
     };
     show(kSensor, result("forwarded"), [of](const Row& x) { return of(x).forwarded; });
     show(kSensor, result("filtered"),
@@ -188,11 +204,10 @@ struct TapMetrics::Row {
 TapMetrics::TapMetrics(telemetry::MetricsRegistry& registry, std::vector<CaptureLoop*> loops) {
   for (CaptureLoop* loop : loops) {
     auto row = std::make_unique<Row>(Row{registry, loop});
-    loop->counts([r = row.get()](LoopCounts counts) { r->counts = std::move(counts); });
     row->show_interface();
     row->show_forwarding();
     row->show_drops();
-    for (std::size_t i = 0; i < loop->sensors().size(); ++i) row->show_sensor(i);
+    loop->counts([r = row.get()](LoopCounts counts) { r->take(std::move(counts)); });
     row->show_rules();
     rows_.push_back(std::move(row));
   }
@@ -204,7 +219,7 @@ void TapMetrics::refresh(std::function<void()> done) {
   const auto answered = async::after_all(rows_.size(), std::move(done));
   for (const auto& row : rows_) {
     row->loop->counts([row = row.get(), answered](LoopCounts counts) {
-      row->counts = std::move(counts);
+      row->take(std::move(counts));
       answered();
     });
   }
@@ -214,17 +229,21 @@ void TapMetrics::log_summary() {
   refresh([] {});  // answered at once, because the loops have ended
   for (const auto& row : rows_) {
     const Ledger& ledger = row->loop->ledger();
-    const auto& sensors = row->loop->sensors();
+    const auto& sensors = row->counts.sensors;
     for (std::size_t i = 0; sensors.size() > 1 && i < sensors.size(); ++i) {
-      const CaptureCounts& counts = row->counts.sensors[i];
       log_counts("packets of one sensor of several",
-                 {{"interface", row->loop->name()}, {"sensor", sensors[i]}}, counts, counts.missed);
+                 {{"interface", row->loop->name()}, {"sensor", sensors[i].sensor}}, sensors[i],
+                 sensors[i].missed);
     }
     log_counts("what became of the packets",
                {{"interface", row->loop->name()},
                 {"seen", row->counts.source.accepted},
                 {"not_owned", ledger.not_owned_total()},
                 {"owned", ledger.owned_total()},
+                {"seen_bytes", ledger.read_bytes.value()},
+                {"owned_bytes", ledger.owned_bytes.value()},
+                {"paused", ledger.paused.value()},
+                {"sampled_flows", ledger.sampled_flows.value()},
                 {"copied", row->counts.copies.forwarded},
                 {"dropped_kernel_ring", row->counts.source.dropped},
                 {"dropped_rate_limit", ledger.rate_limited.value()},

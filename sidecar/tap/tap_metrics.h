@@ -10,7 +10,8 @@
 
 namespace sidetap {
 
-/// One row for each interface. Use it on the control thread.
+/// One row for each interface. Each of its sensors that there are or have been has metrics of its
+/// own; those of a former sensor keep their last totals. Use it on the control thread.
 class TapMetrics {
  public:
   /// `registry` and `loops` must outlive this object. The loops must not run yet.

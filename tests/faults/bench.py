@@ -49,7 +49,7 @@ def read_ledger(line):
 
 def outcomes(ledger):
     """Owned packets by what became of them; what the kernel dropped was never looked at."""
-    return sum(value for name, value in ledger.items() if name in ("forwarded", "filtered", "left_to_peers")
+    return sum(value for name, value in ledger.items() if name in ("forwarded", "filtered", "paused", "sampled_flows", "left_to_peers")
                or (name.startswith("dropped_") and name != "dropped_kernel_ring")) - ledger["segments_added"]
 
 

@@ -171,6 +171,36 @@ class Outputs(TapTest):
                 newest = max(newest, *(int(marker) for marker in re.findall(rb"marker-(\d+)-", file.read())))
         self.assertEqual(newest, 1999)
 
+    @unittest.skipUnless(shutil.which("tshark") and shutil.which("capinfos"), "tshark is not installed")
+    def test_files_of_pcapng_are_whole_and_say_whose_packets_they_hold(self):
+        folder = os.path.join(self.folder, "files")
+        os.mkdir(folder)
+        tap = self.pcap(folder, "--pcap-file-size", "64K", "--pcap-files", "20", "--pcap-format", "pcapng", "--node-name", "node-2")
+        self.send(600, size=200)
+        ledger = tap.stop()
+        self.assert_balanced(ledger)
+        self.assertEqual(ledger["forwarded"], ledger["owned"])
+        names = sorted(os.listdir(folder), key=lambda name: int(re.search(r"-(\d+)\.pcapng$", name)[1]))
+        self.assertEqual(names, [f"shop_web-1_eth0-{number}.pcapng" for number in range(len(names))])
+        self.assertGreater(len(names), 2)
+        found, packets = [], 0
+        for name in names:
+            path = os.path.join(folder, name)
+            self.assertLessEqual(os.path.getsize(path), 65536)
+            about = subprocess.run(["capinfos", path], capture_output=True, text=True, check=True)
+            for line in (r"Name = shop/web-1 eth0", r"Description = k8s\.podName=web-1;k8s\.namespace=shop;k8s\.node=node-2",
+                         r"Time precision = nanoseconds \(9\)", r"Number of stat entries = 1",
+                         r"Number of resolved IPv4 addresses in file: 1"):
+                self.assertRegex(about.stdout, line)
+            packets += int(re.search(r"Number of packets: +(\d+)", about.stdout)[1])
+            read = subprocess.run(["tshark", "-N", "n", "-r", path, "-Y", "udp.port == 9000", "-T", "fields", "-e", "ip.src_host"],
+                                  capture_output=True, text=True, check=True).stdout.split()
+            self.assertEqual(set(read), {"web-1.shop"})
+            with open(path, "rb") as file:
+                found += [int(marker) for marker in re.findall(rb"marker-(\d+)-", file.read())]
+        self.assertEqual(found, list(range(600)))
+        self.assertEqual(packets, ledger["forwarded"])
+
     def test_a_full_disk_costs_packets_which_are_counted(self):
         folder = os.path.join(self.folder, "small")
         os.mkdir(folder)

@@ -2,12 +2,12 @@
 everybody who asks, and loses nothing once the interface is back."""
 import os
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
 
-from tap_lab import BINARIES, NODE, POD, Namespace, Sensor, TapTest, wait_for
+from registry_lab import Registry
+from tap_lab import NODE, POD, Namespace, Sensor, TapTest, wait_for
 
 HUB = "10.98.0.1"
 STATUS = 15920
@@ -85,25 +85,6 @@ class Silence(TapTest):
         self.hub.sysctl({"ipv4/conf/all/rp_filter": 0})
         self.pod.sysctl({"ipv4/conf/all/rp_filter": 0})
 
-    def start_registry(self):
-        self.run_openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                         "-subj", "/CN=registry", "-addext", f"subjectAltName=IP:{HUB}", "-keyout", self.path("tls.key"),
-                         "-out", self.path("tls.crt"))
-        with open(self.path("webhook.log"), "wb") as log:
-            webhook = self.hub.popen(
-                [f"{BINARIES}/sidetap-webhook", "serve", "--listen", f"{HUB}:9443", "--tls-cert", self.path("tls.crt"),
-                 "--tls-key", self.path("tls.key"), "--registry-listen", f"{HUB}:8444", "--registry-auth", "none",
-                 "--status-listen", f"{HUB}:9090"], stdout=log, stderr=log)
-        self.addCleanup(webhook.wait)
-        self.addCleanup(webhook.kill)
-
-    @staticmethod
-    def run_openssl(*arguments):
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
     @staticmethod
     def metric(namespace, url, name):
         try:
@@ -160,11 +141,11 @@ class Silence(TapTest):
 
     def falls_silent(self, method):
         self.marked = 0
-        self.start_registry()
+        registry = Registry(self, self.hub, HUB)
         sensor = Sensor(self.hub, self.folder, listen=HUB)
         self.addCleanup(sensor.kill)
         self.running = tap = self.tap("--interface", "eth0", "--capture", method, "--status-listen", f":{STATUS}",
-                                      "--registry", HUB, "--registry-ca", self.path("tls.crt"), sensor=HUB)
+                                      *registry.options(), sensor=HUB)
         tap.wait_log("forwarding to sensor")
         self.must(lambda: self.addresses_told() > 0, "the registry knows the tap")
         self.assertTrue(wait_for(lambda: all(int(thread["CapEff"], 16) == 0 and thread["Seccomp"] == "2"

@@ -17,6 +17,7 @@ namespace {
 using namespace sidetap::test;
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// A classic pcap file of Ethernet frames, one every 1.5 s, removed with the object.
 class PcapFile {
@@ -114,6 +115,29 @@ TEST(Explain, JsonHasOneObjectALineAndTheSummaryLast) {
   EXPECT_EQ(summary["packets"], 2);
   EXPECT_EQ(summary["owned"], 1);
   EXPECT_EQ(summary["rules"].size(), 2U);
+}
+
+TEST(Explain, SaysWhatTheOperatorsFilterRefuses) {
+  const Bytes scrape = packet().from("10.0.0.2").to("10.0.0.1").tcp(40000, 9100).ethernet();
+  const PcapFile file({scrape, packet().from("10.0.0.2").to("10.0.0.1").udp(1, 53).ethernet(),
+                       packet().from("10.0.0.2").to("10.0.0.1").tcp(1, 9100).vlan().ethernet()});
+  ExplainOptions options = pod_one(file);
+  options.filter = "not port 9100";
+  const auto lines = lines_of(options);
+  EXPECT_EQ(
+      lines[0],
+      "     1     0.000000  filtered   filter              10.0.0.2:40000 > 10.0.0.1:9100 tcp "
+      "ACK: the operator's filter refuses it");
+  EXPECT_THAT(lines[1], Not(HasSubstr("filter")));
+  EXPECT_THAT(lines[2], HasSubstr("filtered")) << "the kernel's filter sees it without its tag";
+  EXPECT_THAT(lines[4], HasSubstr("not owned, 2 filtered"));
+  EXPECT_THAT(lines[5], HasSubstr("2  filtered   filter "));
+  options.json = true;
+  const auto objects = lines_of(options);
+  const json refused = json::parse(objects[0]);
+  EXPECT_EQ(refused["owned"], false);
+  EXPECT_EQ(refused["rule"], "filter");
+  EXPECT_EQ(json::parse(objects.back())["summary"]["filtered"], 2);
 }
 
 TEST(Explain, SaysWhatItAssumesWhereNothingIsConfigured) {

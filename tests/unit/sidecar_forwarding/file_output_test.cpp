@@ -94,5 +94,36 @@ TEST_F(FileOutputTest, ComesBackFromADiskThatIsFullFromTheStart) {
   EXPECT_EQ(size("p-0.pcap"), 24u + 5 * 1016);
 }
 
+TEST_F(FileOutputTest, EveryFileOfPcapngIsWholeAndSaysInItsEndWhatWasDropped) {
+  constexpr std::uint64_t kRecord = PcapngWriter::size_of_packet(1000);
+  const CaptureHeading heading{.format = CaptureFormat::kPcapng,
+                               .interfaces = {label_of({"web-1", "shop", ""}, "eth0")},
+                               .names = {}};
+  const std::uint64_t beginning = beginning_of(heading).size();
+  const std::uint64_t full = beginning + 10 * kRecord + PcapngWriter::kStatisticsSize;
+  auto files = make_file_output(
+      {.folder = folder_, .prefix = "p", .file_bytes = full, .files = 3, .heading = heading},
+      nullptr, nullptr);
+  add(*files, 25);
+  files->finish();
+  EXPECT_EQ(size("p-0.pcapng"), full);
+  EXPECT_EQ(size("p-1.pcapng"), full);
+  EXPECT_EQ(size("p-2.pcapng"), beginning + 5 * kRecord + PcapngWriter::kStatisticsSize);
+  EXPECT_EQ(files->counts().forwarded.value(), 25u);
+}
+
+TEST_F(FileOutputTest, AFileOfPcapngWithoutRoomForItsEndEndsWithItsLastPacket) {
+  const CaptureHeading heading{
+      .format = CaptureFormat::kPcapng, .interfaces = {InterfaceLabel{}}, .names = {}};
+  auto files =
+      make_file_output({.folder = folder_, .prefix = "p", .heading = heading}, nullptr, nullptr);
+  add(*files, 3);
+  files->flush();
+  const auto written = size("p-0.pcapng");
+  disk_holds(written + PcapngWriter::kStatisticsSize - 4);
+  files->finish();
+  EXPECT_EQ(size("p-0.pcapng"), written);
+}
+
 }  // namespace
 }  // namespace sidetap::forwarding

@@ -1,6 +1,7 @@
 // The kernel's machine for classic BPF, for tests of programs that look at the type of a packet.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -19,7 +20,7 @@ inline constexpr unsigned kPacketHost = PACKET_HOST, kPacketBroadcast = PACKET_B
                           kPacketMulticast = PACKET_MULTICAST, kPacketOtherHost = PACKET_OTHERHOST,
                           kPacketOutgoing = PACKET_OUTGOING;
 
-/// The kernel's rules: a load past the end drops, negative offsets are ancillary data.
+/// The kernel's rules: a load past the end drops, offsets from SKF_AD_OFF on are metadata.
 class BpfMachine {
  public:
   BpfMachine(const Bytes& packet, unsigned packet_type)
@@ -34,9 +35,17 @@ class BpfMachine {
         case BPF_LDX:
           if (!load(i)) return 0;
           break;
+        case BPF_ST:
+          memory_.at(i.k) = a_;
+          break;
+        case BPF_STX:
+          memory_.at(i.k) = x_;
+          break;
         case BPF_ALU:
+          if (!calculate(i)) return 0;
+          break;
         case BPF_MISC:
-          calculate(i);
+          BPF_MISCOP(i.code) == BPF_TXA ? a_ = x_ : x_ = a_;
           break;
         case BPF_JMP:
           pc += jump(i);
@@ -63,68 +72,102 @@ class BpfMachine {
       value = value << 8 | std::to_integer<std::uint32_t>(packet_[offset + i]);
     return value;
   }
+  /// Of a packet without a link layer, as the kernel knows it besides.
+  std::uint32_t protocol() const {
+    return !packet_.empty() && (packet_[0] >> 4) == std::byte{6} ? 0x86ddU : 0x0800U;
+  }
   static unsigned size_of(unsigned code) {
     return BPF_SIZE(code) == BPF_W ? 4U : BPF_SIZE(code) == BPF_H ? 2U : 1U;
   }
   /// Whether there was what is to be loaded.
   bool load(const capture::BpfInstruction& i) {
     std::optional<std::uint32_t> loaded;
-    switch (i.code) {
-      case BPF_LD | BPF_W | BPF_LEN:
+    switch (BPF_MODE(i.code)) {
+      case BPF_LEN:
         loaded = static_cast<std::uint32_t>(packet_.size());
         break;
-      case BPF_LD | BPF_B | BPF_ABS:
-      case BPF_LD | BPF_H | BPF_ABS:
-      case BPF_LD | BPF_W | BPF_ABS:
+      case BPF_IMM:
+        loaded = i.k;
+        break;
+      case BPF_MEM:
+        loaded = memory_.at(i.k);
+        break;
+      case BPF_ABS:
         if (i.k == static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE))
           loaded = packet_type_;
+        else if (i.k == static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PROTOCOL))
+          loaded = protocol();
         else
           loaded = at(i.k, size_of(i.code));
         break;
-      case BPF_LD | BPF_H | BPF_IND:
-        loaded = at(std::uint64_t{x_} + i.k, 2);
+      case BPF_IND:
+        loaded = at(std::uint64_t{x_} + i.k, size_of(i.code));
         break;
-      case BPF_LDX | BPF_B | BPF_MSH:
+      case BPF_MSH:
         loaded = at(i.k, 1);
-        if (loaded) x_ = (*loaded & 0xf) * 4;
-        return loaded.has_value();
+        if (loaded) loaded = (*loaded & 0xf) * 4;
+        break;
       default:
         refuse(i);
     }
-    if (loaded) a_ = *loaded;
+    if (loaded) (BPF_CLASS(i.code) == BPF_LD ? a_ : x_) = *loaded;
     return loaded.has_value();
   }
-  void calculate(const capture::BpfInstruction& i) {
-    switch (i.code) {
-      case BPF_ALU | BPF_AND | BPF_K:
-        a_ &= i.k;
+  /// False: a division by zero, which drops.
+  bool calculate(const capture::BpfInstruction& i) {
+    const std::uint32_t operand = BPF_SRC(i.code) == BPF_X ? x_ : i.k;
+    switch (BPF_OP(i.code)) {
+      case BPF_ADD:
+        a_ += operand;
         break;
-      case BPF_ALU | BPF_ADD | BPF_K:
-        a_ += i.k;
+      case BPF_SUB:
+        a_ -= operand;
         break;
-      case BPF_MISC | BPF_TXA:
-        a_ = x_;
+      case BPF_MUL:
+        a_ *= operand;
         break;
-      case BPF_MISC | BPF_TAX:
-        x_ = a_;
+      case BPF_DIV:
+      case BPF_MOD:
+        if (operand == 0) return false;
+        a_ = BPF_OP(i.code) == BPF_DIV ? a_ / operand : a_ % operand;
+        break;
+      case BPF_AND:
+        a_ &= operand;
+        break;
+      case BPF_OR:
+        a_ |= operand;
+        break;
+      case BPF_XOR:
+        a_ ^= operand;
+        break;
+      case BPF_LSH:
+        a_ = operand < 32 ? a_ << operand : 0;
+        break;
+      case BPF_RSH:
+        a_ = operand < 32 ? a_ >> operand : 0;
+        break;
+      case BPF_NEG:
+        a_ = 0 - a_;
         break;
       default:
         refuse(i);
     }
+    return true;
   }
   /// How many instructions are left out.
   std::uint32_t jump(const capture::BpfInstruction& i) {
-    switch (i.code) {
-      case BPF_JMP | BPF_JA:
+    const std::uint32_t operand = BPF_SRC(i.code) == BPF_X ? x_ : i.k;
+    switch (BPF_OP(i.code)) {
+      case BPF_JA:
         return i.k;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        return a_ == i.k ? i.jt : i.jf;
-      case BPF_JMP | BPF_JSET | BPF_K:
-        return (a_ & i.k) != 0 ? i.jt : i.jf;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        return a_ >= i.k ? i.jt : i.jf;
-      case BPF_JMP | BPF_JGE | BPF_X:
-        return a_ >= x_ ? i.jt : i.jf;
+      case BPF_JEQ:
+        return a_ == operand ? i.jt : i.jf;
+      case BPF_JSET:
+        return (a_ & operand) != 0 ? i.jt : i.jf;
+      case BPF_JGE:
+        return a_ >= operand ? i.jt : i.jf;
+      case BPF_JGT:
+        return a_ > operand ? i.jt : i.jf;
       default:
         refuse(i);
         return 0;
@@ -135,6 +178,7 @@ class BpfMachine {
   const unsigned packet_type_;
   std::uint32_t a_ = 0;
   std::uint32_t x_ = 0;
+  std::array<std::uint32_t, BPF_MEMWORDS> memory_{};
   bool refused_ = false;  ///< An instruction that it does not know.
 };
 

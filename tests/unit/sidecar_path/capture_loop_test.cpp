@@ -16,6 +16,7 @@
 
 #include "shared/net/unique_fd.h"
 #include "sidecar/ownership/listening_sockets.h"
+#include "tests/unit/sidecar_packet/bpf_machine.h"
 #include "tests/unit/sidecar_packet/packet_builder.h"
 
 namespace sidetap {
@@ -29,16 +30,18 @@ struct Link {
   std::atomic<bool> there{true};
   std::atomic<bool> up{true};
   std::atomic<bool> carrier{true};
+  std::atomic<capture::LinkType> link{capture::LinkType::kEthernet};
   std::atomic<bool> silent{false};    // the source does not tell that it has gone
   std::atomic<unsigned> accepted{0};  // by the kernel's filter
   std::atomic<unsigned> waiting{0};   // of those, what can still be read
   std::function<void()> at_each_read = [] {};
+  std::vector<capture::BpfInstruction> filter{};  // the one in force
 };
 
 class FakeSource final : public capture::PacketSource {
  public:
   explicit FakeSource(Link& device) : device_(device) {}
-  capture::LinkType link_type() const override { return capture::LinkType::kEthernet; }
+  capture::LinkType link_type() const override { return device_.link; }
   int descriptor() const override { return device_.ready.get(); }
   /// As the kernel does it tells once that the interface has gone; what it has can be read still.
   Result<std::size_t> read(capture::PacketHandler& handler, std::size_t most) override {
@@ -50,7 +53,10 @@ class FakeSource final : public capture::PacketSource {
       handler.on_packet(from_pod_);
     return done;
   }
-  Result<void> set_filter(std::span<const capture::BpfInstruction>) override { return {}; }
+  Result<void> set_filter(std::span<const capture::BpfInstruction> program) override {
+    device_.filter.assign(program.begin(), program.end());
+    return {};
+  }
   capture::SourceCounts counts() override { return {.accepted = device_.accepted}; }
   int bound_index() const override { return device_.there ? 2 : -1; }
 
@@ -70,8 +76,10 @@ class FakeSource final : public capture::PacketSource {
 class FakeDevice final : public capture::Device {
  public:
   explicit FakeDevice(Link& link) : link_(link) {}
-  Result<std::unique_ptr<capture::PacketSource>> open(const capture::DeviceConfig&) override {
+  Result<std::unique_ptr<capture::PacketSource>> open(
+      const capture::DeviceConfig& config) override {
     if (!link_.there) return Error{"there is no such interface"};
+    link_.filter.assign(config.filter.begin(), config.filter.end());
     return std::unique_ptr<capture::PacketSource>(std::make_unique<FakeSource>(link_));
   }
   capture::InterfaceNow look(const std::string&, unsigned) override {
@@ -201,6 +209,61 @@ TEST_F(CaptureLoopTest, DoesNotWorkWhileTheInterfaceIsDownOrHasNoCarrier) {
     noted_.clear();
   }
   EXPECT_EQ(counts().reopened, 0U) << "the kernel resumes by itself";
+}
+
+TEST_F(CaptureLoopTest, ANewFilterIsInForceAndStaysWhateverElseChanges) {
+  const auto keeps = [&](std::uint16_t port) {
+    const auto bytes = test::packet().from("8.8.8.8").to("10.0.0.1").tcp(40000, port).ethernet();
+    return test::run_bpf(device_.filter, bytes, test::kPacketHost) != 0;
+  };
+  loop_->run();
+  settle();
+  EXPECT_TRUE(keeps(9100));
+  loop_->set_narrowing({.filter = "not port 9100"});
+  settle();
+  EXPECT_FALSE(keeps(9100));
+  EXPECT_TRUE(keeps(80));
+  ownership::Self self;
+  self.addresses = {ip("10.0.0.1"), ip("10.0.0.2")};
+  loop_->set_self(self);
+  settle();
+  EXPECT_FALSE(keeps(9100));
+  device_.there = false;
+  ASSERT_TRUE(wait_for({"closed"}));
+  device_.there = true;
+  ASSERT_TRUE(wait_for({"closed", "open"}));
+  EXPECT_FALSE(keeps(9100));
+  EXPECT_TRUE(keeps(80));
+  loop_->set_narrowing({});
+  settle();
+  EXPECT_TRUE(keeps(9100));
+}
+
+TEST_F(CaptureLoopTest, TheFilterHoldsAtOnceWhenTheInterfaceComesBackWithAnotherLinkLayer) {
+  loop_->run();
+  loop_->set_narrowing({.filter = "not port 9100"});
+  settle();
+  device_.there = false;
+  ASSERT_TRUE(wait_for({"closed"}));
+  device_.link = capture::LinkType::kRawIp;
+  device_.there = true;
+  ASSERT_TRUE(wait_for({"closed", "open"}));
+  const auto keeps = [&](std::uint16_t port) {
+    const auto bytes = test::packet().from("8.8.8.8").to("10.0.0.1").tcp(40000, port).network();
+    return test::run_bpf(device_.filter, bytes, test::kPacketHost) != 0;
+  };
+  EXPECT_FALSE(keeps(9100));
+  EXPECT_TRUE(keeps(80));
+}
+
+TEST_F(CaptureLoopTest, APauseHoldsForWhatIsReadThen) {
+  loop_->run();
+  loop_->set_narrowing({.paused = true});
+  settle();
+  device_.waiting = 3;
+  wait_until_read();
+  EXPECT_EQ(loop_->ledger().paused.value(), 3U);
+  EXPECT_EQ(loop_->ledger().no_session.value(), 0U);
 }
 
 TEST_F(CaptureLoopTest, StartsNoCaptureWhileTheInterfaceIsNotOpen) {

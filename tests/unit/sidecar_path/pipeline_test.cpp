@@ -54,7 +54,8 @@ TEST_F(PipelineTest, ASensorsFilterJudgesPacketsAsTheyWereOnTheWire) {
 
 TEST_F(PipelineTest, APacketThatWasManyOnTheWireCountsAsManyForTheRate) {
   PipelineConfig config;
-  config.rate_limit.packets_per_second = 1000;  // 100 at once, half of it for flows that do not fit
+  config.narrowing.rate_limit.packets_per_second =
+      1000;  // 100 at once, half of it for flows that do not fit
   Pipeline pipeline = make(config);
   std::vector<Bytes> got;
   pipeline.add(forwarder(got), "one");
@@ -120,7 +121,7 @@ TEST_F(PipelineTest, SamplingTakesPacketsAsTheyWereOnTheWire) {
 
 TEST_F(PipelineTest, TheLedgerBalances) {
   PipelineConfig config;
-  config.rate_limit.packets_per_second = 10;
+  config.narrowing.rate_limit.packets_per_second = 10;
   Pipeline pipeline = make(config);
   std::vector<Bytes> got;
   const auto target = forwarder(got);

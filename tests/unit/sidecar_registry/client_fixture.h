@@ -69,6 +69,11 @@ class RegistryClient : public testing::Test {
       relied_on_.push_back(relied_on);
       changed_.notify_all();
     };
+    callbacks.on_settings = [this](const Settings& settings) {
+      const std::lock_guard lock(mutex_);
+      settings_.push_back(settings);
+      changed_.notify_all();
+    };
     callbacks.exclude = [this](const std::string&, std::vector<capture::OwnEndpoint> endpoints) {
       const std::lock_guard lock(mutex_);
       if (!endpoints.empty()) excluded_ = endpoints.front();
@@ -124,6 +129,11 @@ class RegistryClient : public testing::Test {
     const std::lock_guard lock(mutex_);
     return relied_on_;
   }
+  /// Those that were in force, one after another.
+  std::vector<Settings> settings() {
+    const std::lock_guard lock(mutex_);
+    return settings_;
+  }
   template <typename Condition>
   [[nodiscard]] bool wait(Condition condition) {
     std::unique_lock lock(mutex_);
@@ -156,6 +166,7 @@ class RegistryClient : public testing::Test {
   unsigned first_words_ = 0;
   std::optional<Peers> peers_at_first_word_;
   std::vector<bool> relied_on_;
+  std::vector<Settings> settings_;
   std::optional<capture::OwnEndpoint> excluded_;
 };
 

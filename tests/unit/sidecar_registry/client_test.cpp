@@ -121,6 +121,14 @@ TEST_F(RegistryClient, DialsAgainWithTheTokenOfTheMomentAndSaysWhatHoldsThen) {
   EXPECT_EQ(registry_.authorization(), "Bearer renewed");
 }
 
+TEST_F(RegistryClient, TakesTheTokenFromWhereItIsHeld) {
+  ClientConfig with = config();
+  with.token = [] { return Result<std::string>(std::string("held")); };
+  ASSERT_TRUE(start(with));
+  registry_.receive();
+  EXPECT_EQ(registry_.authorization(), "Bearer held");
+}
+
 TEST_F(RegistryClient, NobodyIsTappedWhenNoReplicaAnswersForLongerThanTheGrace) {
   auto replica = std::make_unique<FakeRegistry>(leaf(), "127.0.0.1");
   ClientConfig with = config();

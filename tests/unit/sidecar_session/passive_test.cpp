@@ -38,12 +38,6 @@ class PassiveMode : public SessionsTest {
     const auto answer = wire.ask(rpcap::encode_auth_request({}));
     return answer && answer->header.type == MessageType::kAuthReply;
   }
-  /// Of the capture that a client asks for.
-  bool gets_a_copy() {
-    const LocalSocket udp(SOCK_DGRAM);
-    const auto wire = capture_over(udp);
-    return control_.newest([](const CaptureOrder& order) { return order.copy; });
-  }
 };
 
 TEST_F(PassiveMode, ReturnsThePortOnWhichItWaitsForTheDataConnection) {
@@ -84,16 +78,11 @@ TEST_F(PassiveMode, DialsTheClientForUdp) {
   EXPECT_EQ(udp.receive().substr(28), "by udp");
 }
 
-TEST_F(PassiveMode, AClientBesideSensorsGetsACopy) {
-  SessionsConfig config = listening();
-  config.sensors = config_for({1}).sensors;  // where nobody listens
-  ASSERT_TRUE(start(config));
-  EXPECT_TRUE(gets_a_copy());
-}
-
-TEST_F(PassiveMode, AClientWhereThereAreNoSensorsTakesTheirPlace) {
+TEST_F(PassiveMode, TheCaptureSaysThatItIsAClients) {
+  const LocalSocket udp(SOCK_DGRAM);
   ASSERT_TRUE(start(listening()));
-  EXPECT_FALSE(gets_a_copy());
+  const auto wire = capture_over(udp);
+  EXPECT_TRUE(control_.newest([](const CaptureOrder& order) { return order.client; }));
 }
 
 TEST_F(PassiveMode, ADataConnectionThatNeverComesIsAnErrorAndTheSessionGoesOn) {

@@ -40,9 +40,11 @@ class SessionsTest : public testing::Test {
     return config;
   }
   Result<void> start(SessionsConfig config) {
-    sessions_ =
-        std::make_unique<Sessions>(context_.get_executor(), std::move(config), control_, &metrics_);
-    sessions_->on_forwarding_changed([this](bool forwarding) {
+    // This object owns the control, and outlives the sessions.
+    sessions_ = std::make_unique<Sessions>(
+        context_.get_executor(), std::move(config),
+        std::shared_ptr<CaptureControl>(std::shared_ptr<void>(), &control_), &metrics_);
+    sessions_->on_change([this](bool forwarding) {
       const std::lock_guard lock(mutex_);
       forwarding_ = forwarding;
       changed_.notify_all();
