@@ -1,0 +1,57 @@
+#include "webhook/coverage/summary.h"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+namespace sidetap::webhook::coverage {
+namespace {
+
+struct CauseWords {
+  std::string_view name;
+  std::string_view remedy;
+};
+
+// In the order of the enumeration.
+constexpr std::array<CauseWords, kCauseCount> kCauseWords = {{
+    {"declined", "The webhook declines it: the detail says why."},
+    {"older", "It is older than the label of its namespace: restart its owner."},
+    {"missed",
+     "The webhook was not asked about it, or did not answer: restart its owner, and see whether "
+     "the "
+     "webhook is well."},
+    {"bare", "No owner would replace it: delete it, and create it anew."},
+    {"job", "A Job that runs is not restarted: wait for its end."},
+}};
+
+const CauseWords& words_of(Cause cause) { return kCauseWords.at(static_cast<std::size_t>(cause)); }
+
+}  // namespace
+
+std::string_view name_of(Cause cause) { return words_of(cause).name; }
+
+std::string_view remedy_of(Cause cause) { return words_of(cause).remedy; }
+
+std::string json_of(const Summary& summary) {
+  nlohmann::ordered_json object;
+  object["tapped"] = summary.tapped;
+  object["untapped"] = summary.untapped;
+  object["complete"] = summary.complete;
+  for (std::size_t i = 0; i < kCauseCount; ++i)
+    object["causes"][std::string(kCauseWords.at(i).name)] = summary.by_cause.at(i);
+  auto& pods = object["pods"] = nlohmann::ordered_json::array();
+  for (const Untapped& one : summary.listed) {
+    nlohmann::ordered_json pod;
+    pod["namespace"] = one.name_space;
+    pod["pod"] = one.pod;
+    pod["owner"] = nullptr;
+    if (!one.owner.empty()) pod["owner"] = one.owner;
+    pod["cause"] = std::string(name_of(one.cause));
+    pod["detail"] = one.detail;
+    pod["remedy"] = std::string(remedy_of(one.cause));
+    pods.push_back(std::move(pod));
+  }
+  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace sidetap::webhook::coverage
