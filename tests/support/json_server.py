@@ -3,12 +3,13 @@ import http.server
 import json
 import ssl
 import threading
+import types
 
 
 class JsonServer:
     def __init__(self, folder, answer):
         """`folder` holds tls.crt and tls.key. `answer`, called by several threads: (method, path, headers, body) ->
-        (status code, what is sent as JSON)."""
+        (status code, what is sent as JSON; of a generator its pieces, as they come)."""
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -16,12 +17,26 @@ class JsonServer:
             def respond(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 code, document = answer(self.command, self.path, self.headers, body)
+                if isinstance(document, types.GeneratorType):
+                    return self.stream(code, document)
                 text = json.dumps(document).encode()
                 self.send_response(code)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
+
+            def stream(self, code, pieces):
+                self.send_response(code)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                try:
+                    for piece in pieces:
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                    self.wfile.write(b"0\r\n\r\n")
+                except OSError:  # The client has gone.
+                    self.close_connection = True
 
             do_GET = do_PUT = do_PATCH = do_POST = respond
 
