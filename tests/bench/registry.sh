@@ -4,7 +4,8 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-Usage: registry.sh [--bin FOLDER] [--taps N] [--replicas N] [--changes N] [--restart N] [--tokens]
+Usage: registry.sh [--bin FOLDER] [--taps N] [--replicas N] [--changes N] [--restart N] [--reports N]
+                   [--configurations N] [--tokens]
 
 Starts replicas of the webhook with throw-away certificates, lets taps connect to all of them, and prints figures.
 Needs openssl and python3, and a limit of open files above taps x replicas.
@@ -14,12 +15,14 @@ Needs openssl and python3, and a limit of open files above taps x replicas.
   --replicas N   replicas of the webhook                (default 2)
   --changes N    changes that are followed to every tap (default 20)
   --restart N    taps that restart within a minute      (default 1000)
+  --reports N    seconds between the reports of a tap; 0: none  (default 10)
+  --configurations N  configurations that are followed to every tap  (default 3)
   --tokens       taps prove their pods by tokens, which a fake API server reviews
 USAGE
 }
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-bin=$root/build/release/bin taps=9900 replicas=2 changes=20 restart=1000 tokens=
+bin=$root/build/release/bin taps=9900 replicas=2 changes=20 restart=1000 reports=10 configurations=3 tokens=
 while [ $# -gt 0 ]; do
   case "$1" in
     --bin) bin=$2 ;;
@@ -27,6 +30,8 @@ while [ $# -gt 0 ]; do
     --replicas) replicas=$2 ;;
     --changes) changes=$2 ;;
     --restart) restart=$2 ;;
+    --reports) reports=$2 ;;
+    --configurations) configurations=$2 ;;
     --tokens) tokens=yes && shift && continue ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
@@ -48,7 +53,7 @@ trap 'exit 130' INT TERM
 ulimit -n "$(ulimit -Hn)"
 
 "$root/certs-scripts/generate.sh" --out "$work/certs" --san 127.0.0.1 >/dev/null
-echo 'sensor: {address: 192.0.2.1}' >"$work/config.yaml"
+printf '%s\n' 'generation: 1' 'sensor: {address: 192.0.2.1}' >"$work/config.yaml"
 python3 - >"$work/review.json" <<'PYTHON'
 import json
 
@@ -94,6 +99,7 @@ for i in $(seq "$replicas"); do
   webhooks+=($!)
   ports+=("$(port_of "$work/log$i" "serving the registry of taps")")
 done
+load+=(--reports "$reports" --configurations "$configurations" --config "$work/config.yaml")
 load+=(--pids "$(IFS=, && echo "${webhooks[*]}")" --ports "$(IFS=, && echo "${ports[*]}")" --ca "$work/certs/ca.crt")
 load+=(--reviews-port "$(port_of "$work/log1" "serving admission reviews")")
 

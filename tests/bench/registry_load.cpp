@@ -1,16 +1,15 @@
 // Holds the connections of many taps to the replicas of a registry. Measures how fast the taps
-// connect, what the servers use meanwhile, how long a change takes to reach all taps, and how the
-// reviews of the first replica are affected. registry.sh starts everything.
+// connect, what the servers use meanwhile, how long a change and a new configuration take to reach
+// all taps, and how the reviews of the first replica are affected. registry.sh starts everything.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,7 +20,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "shared/async/tuple.h"
 #include "shared/http/web_socket.h"
@@ -37,7 +35,9 @@ namespace async = sidetap::async;
 namespace http = sidetap::http;
 // As taps do.
 constexpr std::chrono::milliseconds kPingInterval{3000};
-constexpr std::chrono::milliseconds kPingStep{10};
+constexpr std::chrono::milliseconds kStep{10};
+/// Where the type of a short message stands.
+constexpr std::size_t kTypeWithin = 4096;
 constexpr std::chrono::seconds kHandshakeLimit{60};
 
 /// A tap's connection to one replica.
@@ -52,33 +52,6 @@ struct Connection {
   bool writing = false;  ///< The socket takes one message or ping at a time.
 };
 
-/// The server's resident memory in MiB and processor time in seconds.
-struct Usage {
-  double memory = 0;
-  double processor = 0;
-};
-Usage usage_of(int pid) {
-  Usage usage;
-  const std::string folder = "/proc/" + std::to_string(pid);
-  std::string word;
-  for (std::ifstream status(folder + "/status"); status >> word;) {
-    if (word == "VmRSS:") {
-      status >> usage.memory;
-      usage.memory /= 1024;
-    }
-  }
-  std::ifstream stat(folder + "/stat");
-  std::string line;
-  std::getline(stat, line);
-  std::istringstream fields(line.substr(std::min(line.rfind(')') + 2, line.size())));
-  std::vector<std::string> values{std::istream_iterator<std::string>(fields), {}};
-  if (values.size() > 12) {
-    usage.processor = (std::stod(values[11]) + std::stod(values[12])) /
-                      static_cast<double>(::sysconf(_SC_CLK_TCK));
-  }
-  return usage;
-}
-
 class Load {
  public:
   explicit Load(Options options)
@@ -89,7 +62,11 @@ class Load {
 
   int run() {
     asio::co_spawn(context_, measure(), asio::detached);
-    asio::co_spawn(context_, ping_all(), asio::detached);
+    asio::co_spawn(context_, in_turn(kPingInterval, &Load::ping), asio::detached);
+    if (options_.reports > 0) {
+      asio::co_spawn(context_, in_turn(std::chrono::seconds(options_.reports), &Load::report),
+                     asio::detached);
+    }
     context_.run();
     return failures_ == 0 ? 0 : 1;
   }
@@ -103,7 +80,8 @@ class Load {
 
   static std::string text(const char* type, std::size_t tap, bool forwarding) {
     return std::string(R"({"type":")") + type + R"(","version":1,"rules":2,"addresses":[")" +
-           address_of(tap) + R"("],"forwarding":)" + (forwarding ? "true}" : "false}");
+           address_of(tap) + R"("],"forwarding":)" + (forwarding ? "true" : "false") +
+           R"(,"control":["sensors","filter","sampling","snaplen","rate","pause"]})";
   }
 
   /// Connections are numbered tap by tap, each with all replicas.
@@ -136,6 +114,10 @@ class Load {
     for (;;) {
       const auto error = co_await connection->socket.read(said);
       if (error) break;
+      if (std::string_view(said).substr(0, kTypeWithin).find(R"("type":"settings")") !=
+          std::string_view::npos) {
+        ++settings_;
+      }
       // While a change is awaited: this tap has heard of it from this replica.
       if (!awaited_.empty() && said.find(awaited_) != said.npos) {
         heard_.push_back(seconds_since(changed_at_));
@@ -154,23 +136,30 @@ class Load {
     connection.writing = false;
     co_return !error;
   }
-  static asio::awaitable<void> ping(std::shared_ptr<Connection> connection) {
+  using Act = asio::awaitable<void> (Load::*)(std::shared_ptr<Connection>);
+  asio::awaitable<void> ping(std::shared_ptr<Connection> connection) {
     co_await connection->socket.ping();
     connection->writing = false;
   }
+  asio::awaitable<void> report(std::shared_ptr<Connection> connection) {
+    const std::string text = report_text(++reports_);
+    static_cast<void>(co_await connection->socket.write(text));
+    connection->writing = false;
+  }
 
-  /// Every connection once in an interval, some in each step.
-  asio::awaitable<void> ping_all() {
-    const std::size_t share = connections_.size() / (kPingInterval / kPingStep) + 1;
+  /// Acts for every connection once in an interval, for some in each step. Leaves out those that
+  /// write something else.
+  asio::awaitable<void> in_turn(std::chrono::milliseconds interval, Act act) {
+    const std::size_t share = connections_.size() / static_cast<std::size_t>(interval / kStep) + 1;
     asio::steady_timer timer(context_, Clock::now());
     for (std::size_t next = 0;;) {
       for (std::size_t i = 0; i < share; ++i, next = (next + 1) % connections_.size()) {
         const auto& connection = connections_[next];
         if (!connection || !connection->stands || connection->writing) continue;
         connection->writing = true;
-        asio::co_spawn(context_, ping(connection), asio::detached);
+        asio::co_spawn(context_, (this->*act)(connection), asio::detached);
       }
-      timer.expires_at(timer.expiry() + kPingStep);
+      timer.expires_at(timer.expiry() + kStep);
       co_await timer.async_wait(async::kTuple);
     }
   }
@@ -225,10 +214,37 @@ class Load {
       if (connection) said = co_await say(*connection, state);
       if (!said) ++failures_;
     }
+    co_await hear_all();
+  }
+
+  /// Every replica reads another configuration: measures how long until every tap has received its
+  /// settings from every replica.
+  asio::awaitable<void> configure(std::uint32_t generation) {
+    awaited_ = R"("generation":)" + std::to_string(generation) + ",";
+    heard_.clear();
+    const std::string next = options_.configuration + ".new";
+    std::ofstream(next) << R"({"generation":)" << generation << R"(,"sensor":{"address":"192.0.2.)"
+                        << generation % 250 + 1 << "\"}}";
+    changed_at_ = Clock::now();
+    std::filesystem::rename(next, options_.configuration);
+    co_await hear_all();
+  }
+
+  asio::awaitable<void> hear_all() {
     while (heard_.size() < connected_ && seconds_since(changed_at_) < 30) co_await sleep(0.005);
     if (heard_.size() < connected_) ++failures_;
     delays_.insert(delays_.end(), heard_.begin(), heard_.end());
     awaited_.clear();
+  }
+  void end_delays(const std::string& what) {
+    std::sort(delays_.begin(), delays_.end());
+    if (!delays_.empty()) {
+      row(what + " reaches every tap: p50, p99, most",
+          with(delays_[delays_.size() / 2] * 1000, " ms, ") +
+              with(delays_[delays_.size() * 99 / 100] * 1000, " ms, ") +
+              with(delays_.back() * 1000, " ms"));
+    }
+    delays_.clear();
   }
 
   void row(const std::string& what, const std::string& value) const {
@@ -278,7 +294,8 @@ class Load {
     row("servers' processor meanwhile", processor(begin, taken));
     end_reviews("while they connect");
 
-    co_await sleep(3);
+    // Until every tap has sent a report.
+    co_await sleep(3 + options_.reports);
     const auto held = usages();
     row("servers' memory with them", memory(held));
     begin_reviews();
@@ -289,13 +306,19 @@ class Load {
     begin_reviews();
     for (std::size_t i = 0; i < options_.changes && i < options_.taps; ++i) co_await change(i);
     end_reviews("while something changes");
-    std::sort(delays_.begin(), delays_.end());
-    if (!delays_.empty()) {
-      row("a change reaches every tap: p50, p99, most",
-          with(delays_[delays_.size() / 2] * 1000, " ms, ") +
-              with(delays_[delays_.size() * 99 / 100] * 1000, " ms, ") +
-              with(delays_.back() * 1000, " ms"));
-    }
+    end_delays("a change");
+
+    const auto unchanged = usages();
+    const auto changes = Clock::now();
+    begin_reviews();
+    // The replicas have read generation 1.
+    for (std::uint32_t i = 0; i < options_.configurations; ++i) co_await configure(i + 2);
+    end_delays("a configuration");
+    row("servers' processor meanwhile", processor(unchanged, seconds_since(changes)));
+    end_reviews("while it changes");
+    row("settings received, reports sent",
+        std::to_string(settings_) + ", " + std::to_string(reports_));
+    row("servers' memory then", memory(usages()));
     co_await restart(std::min(options_.restart, options_.taps) * replicas());
     row("failures", std::to_string(failures_));
     context_.stop();
@@ -324,6 +347,7 @@ class Load {
   Reviews reviews_;
   std::size_t connected_ = 0;
   std::size_t failures_ = 0;
+  std::uint64_t settings_ = 0, reports_ = 0;
   bool restarting_ = false;
   std::string awaited_;
   Clock::time_point changed_at_;

@@ -19,7 +19,10 @@ struct Options {
   std::uint32_t taps = 0;
   std::uint32_t changes = 0;
   std::uint32_t restart = 0;
-  std::uint16_t reviews_port = 0;  // of the first replica; 0: no reviews
+  std::uint32_t reports = 0;         // seconds between those of a tap; 0: none
+  std::uint32_t configurations = 0;  // to follow to every tap
+  std::string configuration;         // the replicas' file, which is rewritten
+  std::uint16_t reviews_port = 0;    // of the first replica; 0: no reviews
   std::string review_file;
   std::uint16_t api_port = 0;  // where the replicas ask for tokens; 0: taps send none
   std::string api_certificate, api_key;
@@ -72,6 +75,9 @@ inline config::ParseResult parse_options(std::span<const char* const> arguments,
   count("--taps", "10000", "taps to hold connections of", 1, o.taps);
   count("--changes", "20", "changes to follow to every tap", 0, o.changes);
   count("--restart", "1000", "taps that restart within a minute", 0, o.restart);
+  file("--config", "the replicas' configuration, which is rewritten", o.configuration, true);
+  count("--reports", "10", "seconds between the reports of a tap; 0: none", 0, o.reports);
+  count("--configurations", "3", "configurations to follow to every tap", 0, o.configurations);
   return set.parse(arguments, config::process_environment);
 }
 

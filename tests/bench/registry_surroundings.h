@@ -1,11 +1,13 @@
-// The surroundings of a registry under load: an API server that knows the taps, and concurrent
-// reviews.
+// The surroundings of a registry under load: what taps report, what the servers use, an API server
+// that knows the taps, and concurrent reviews.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -20,6 +22,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "shared/async/task_group.h"
 #include "shared/http/https_connection.h"
@@ -52,6 +55,44 @@ inline std::string with(double value, const char* unit) {
   out.precision(3);
   out << value << unit;
   return out.str();
+}
+
+/// A report as long as that of a usual tap.
+inline std::string report_text(std::uint64_t packets) {
+  const std::string count = std::to_string(packets), bytes = std::to_string(packets * 800);
+  return R"({"type":"report","release":"1.2.0","profile":"","generation":1,"following":true,)"
+         R"("interfaces":[{"name":"eth0","capturing":true}],"sensors":[)"
+         R"({"sensor":"192.0.2.1:2003","state":"capturing","reason":""}],"counts":{"seen":)" +
+         count + R"(,"seen_bytes":)" + bytes + R"(,"owned":)" + count + R"(,"owned_bytes":)" +
+         bytes + R"(,"forwarded":)" + count + R"(,"forwarded_bytes":)" + bytes +
+         R"(,"filtered":0},"lost":{"kernel_ring":0,"too_slow":0,"no_session":0,"backlog":0}})";
+}
+
+/// The server's resident memory in MiB and processor time in seconds.
+struct Usage {
+  double memory = 0;
+  double processor = 0;
+};
+inline Usage usage_of(int pid) {
+  Usage usage;
+  const std::string folder = "/proc/" + std::to_string(pid);
+  std::string word;
+  for (std::ifstream status(folder + "/status"); status >> word;) {
+    if (word == "VmRSS:") {
+      status >> usage.memory;
+      usage.memory /= 1024;
+    }
+  }
+  std::ifstream stat(folder + "/stat");
+  std::string line;
+  std::getline(stat, line);
+  std::istringstream fields(line.substr(std::min(line.rfind(')') + 2, line.size())));
+  std::vector<std::string> values{std::istream_iterator<std::string>(fields), {}};
+  if (values.size() > 12) {
+    usage.processor = (std::stod(values[11]) + std::stod(values[12])) /
+                      static_cast<double>(::sysconf(_SC_CLK_TCK));
+  }
+  return usage;
 }
 
 /// An API server that knows every tap's token, and its pod.

@@ -40,6 +40,8 @@ std::string form_name(tap::Form form) {
       return "number";
     case tap::Form::kWord:
       return "word";
+    case tap::Form::kSwitch:
+      return "switch";
     case tap::Form::kPrefixes:
       return "prefixes";
     case tap::Form::kSize:

@@ -56,6 +56,8 @@ def schema_of(setting):
         return {"type": "integer", "minimum": setting["least"], "maximum": setting["most"]}
     if setting["form"] == "prefixes":
         return {"$ref": "#/$defs/cidrs"}
+    if setting["form"] == "switch":
+        return {"type": "boolean"}
     return {"type": "string"} | ({"enum": setting["words"]} if setting["words"] else {})
 
 
@@ -76,7 +78,11 @@ def default_of(setting):
         return setting["initial"]
     if setting["form"] == "prefixes":
         return "[]"
-    return setting["initial"] or '""'
+    if setting["form"] == "switch":
+        return "true" if setting["initial"] == "on" else "false"
+    initial = setting["initial"]
+    plain = re.fullmatch(r"[A-Za-z]+", initial) and initial not in ("on", "off", "yes", "no", "true", "false")  # YAML's switches
+    return initial if plain else json.dumps(initial)
 
 
 def section_of(text, name):
@@ -106,7 +112,7 @@ def values(tables, text):
 
 def template(tables, values_text):
     """In the order of values.yaml."""
-    ways = {"number": "int {}", "prefixes": "toJson {}", "word": "{} | quote", "text": "{} | quote"}
+    ways = {"number": "int {}", "switch": "{}", "prefixes": "toJson {}", "word": "{} | quote", "text": "{} | quote"}
     section = values_text[slice(*section_of(values_text, "sidecar"))]
     order = re.findall(r"^  (\w+):", section, re.MULTILINE)
     lines = {}

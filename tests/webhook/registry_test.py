@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import unittest
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -22,7 +23,8 @@ def upgrade(token=None):
 
 def frame(text):
     """A masked text frame; the mask is zeros."""
-    return bytes([0x81, 0x80 | len(text)]) + bytes(4) + text
+    length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
+    return b"\x81" + length + bytes(4) + text
 
 
 def hello(address, forwarding=False):
@@ -106,6 +108,63 @@ class Registry(unittest.TestCase):
         for client in clients:
             client.admit()
             client.close()
+
+
+class Profiles(unittest.TestCase):
+    """A running tap is told what the configuration says now."""
+
+    def setUp(self):
+        self.secret = live.Secret()
+        self.addCleanup(self.secret.close)
+        self.secret.publish_made("ca1")
+        self.configure(1, "not port 1")
+        self.webhook = live.Webhook(self.secret, "--registry-listen", "127.0.0.1:0", "--registry-auth", "none")
+        self.addCleanup(self.webhook.close)
+
+    def configure(self, generation, words):
+        new = self.secret.configuration.with_suffix(".new")
+        new.write_text(json.dumps({"generation": generation, "sensor": {"address": "192.0.2.1"},
+                                   "sidecar": {"filter": words}}))
+        new.rename(self.secret.configuration)
+
+    def tap(self):
+        plain = socket.create_connection(("127.0.0.1", self.webhook.port_of("serving the registry of taps")),
+                                         live.PATIENCE)
+        sock = self.secret.trust("ca1").wrap_socket(plain, server_hostname="127.0.0.1")
+        self.addCleanup(sock.close)
+        sock.sendall(upgrade())
+        until(sock, b" 101 ")
+        sock.sendall(frame(b'{"type":"hello","version":1,"rules":2,"control":["sensors","filter"],'
+                           b'"addresses":["10.0.0.1"],"forwarding":false}'))
+        return sock
+
+    @staticmethod
+    def settings(sock):
+        """The next settings: nothing else that is sent has two levels."""
+        text = until(sock, b"}}").decode(errors="replace")
+        begin = text.rindex("{", 0, text.index('"settings"'))
+        return json.JSONDecoder().raw_decode(text[begin:])[0]
+
+    def test_a_running_tap_is_told_a_new_configuration_within_two_seconds(self):
+        tap = self.tap()
+        told = self.settings(tap)
+        self.assertEqual((told["type"], told["generation"], told["profile"]), ("settings", 1, ""))
+        self.assertEqual(told["values"]["FILTER"], "not port 1")
+        self.assertEqual(self.webhook.metric("sidetap_configuration_generation"), 1)
+        self.configure(2, "not port 2")
+        changed = time.monotonic()
+        told = self.settings(tap)
+        self.assertLess(time.monotonic() - changed, 2)
+        self.assertEqual((told["generation"], told["values"]["FILTER"]), (2, "not port 2"))
+        self.assertEqual(self.webhook.metric("sidetap_configuration_generation"), 2)
+
+    def test_a_configuration_that_is_refused_is_not_told(self):
+        tap = self.tap()
+        self.settings(tap)
+        self.configure(2, "no filter (")
+        live.eventually(lambda: self.webhook.metric("sidetap_webhook_config_reload_failures_total") == 1, "it is refused")
+        self.configure(3, "not port 3")
+        self.assertEqual(self.settings(tap)["generation"], 3)
 
 
 class WrongCa(unittest.TestCase):

@@ -1,7 +1,9 @@
 #include "webhook/admission/admit.h"
 
+#include <optional>
 #include <utility>
 
+#include "webhook/admission/ephemeral.h"
 #include "webhook/admission/policy.h"
 #include "webhook/admission/review.h"
 #include "webhook/injection/patch.h"
@@ -35,16 +37,40 @@ std::string owner_of(const Pod& pod) {
   return pods::shortened(owner, kMostLogged);
 }
 
+std::optional<Controller> controller_of(const Pod& pod) {
+  if (!pod.owner || !pod.owner->controller) return std::nullopt;
+  const pods::Owner& owner = *pod.owner;
+  return Controller{.api_version = pods::shortened(owner.api_version, kMostLogged),
+                    .kind = pods::shortened(owner.kind, kMostLogged),
+                    .name = pods::shortened(owner.name, kMostLogged),
+                    .uid = pods::shortened(owner.uid, kMostLogged)};
+}
+
 void describe(const Review& review, Answer& answer) {
   answer.uid = pods::shortened(review.uid, kMostLogged);
   answer.namespace_name = pods::shortened(review.namespace_name, kMostLogged);
   if (review.pod) answer.owner = owner_of(*review.pod);
   answer.dry_run = review.dry_run;
+  if (!answer.warnings.empty() && review.pod) answer.controller = controller_of(*review.pod);
 }
 
-void inject(const Pod& pod, const Configuration& configuration, Answer& answer) {
-  const injection::Settings settings = injection::settle(pod, configuration, answer.warnings);
+void inject(const Pod& pod, std::string_view namespace_name, const Configuration& configuration,
+            Answer& answer) {
+  const injection::Settings settings =
+      injection::settle(pod, namespace_name, configuration, answer.warnings);
   answer.patch = injection::inject_patch(pod, settings, configuration);
+}
+
+void inject_ephemeral(const Review& review, std::size_t index, const Configuration& configuration,
+                      Answer& answer) {
+  const injection::Settings settings = injection::settle_ephemeral(
+      *review.pod, review.namespace_name, configuration, answer.warnings);
+  answer.patch = injection::ephemeral_patch(review.ephemeral_after.names[index], index, *review.pod,
+                                            settings, configuration, answer.warnings);
+}
+
+bool is_ephemeral(Entry called) {
+  return called == Entry::kEphemeral || called == Entry::kEphemeralDisabled;
 }
 
 }  // namespace
@@ -53,12 +79,22 @@ Answer admit(std::string_view bytes, Entry called, const Configuration& configur
   ReviewDocument document;
   const auto review = document.decode(bytes);
   if (!review) return reject(review.error().text);
-  Verdict verdict = decide(*review, called, configuration);
+  const bool ephemeral = is_ephemeral(called);
+  Verdict verdict = ephemeral ? decide_ephemeral(*review, called, configuration)
+                              : decide(*review, called, configuration);
   Answer answer;
   answer.action = verdict.action;
   answer.reason = verdict.reason;
-  if (!verdict.warning.empty()) answer.warnings.push_back(std::move(verdict.warning));
-  if (verdict.action == Action::kInject) inject(*review->pod, configuration, answer);
+  if (verdict.action == Action::kDeny) {
+    answer.refusal = std::move(verdict.warning);
+  } else if (!verdict.warning.empty()) {
+    answer.warnings.push_back(std::move(verdict.warning));
+  }
+  if (verdict.action == Action::kInject && ephemeral) {
+    inject_ephemeral(*review, verdict.sidecar, configuration, answer);
+  } else if (verdict.action == Action::kInject) {
+    inject(*review->pod, review->namespace_name, configuration, answer);
+  }
   if (verdict.action == Action::kRestore) answer.patch = injection::restore_patch(verdict.sidecar);
   describe(*review, answer);
   answer.body = encode(review->uid, answer);

@@ -42,6 +42,8 @@ Verdict opt_in(const Pod& pod, Entry called) {
     case Entry::kDisabled:
       return {.reason = Reason::kNamespaceDisabled};
     case Entry::kPod:
+    case Entry::kEphemeral:
+    case Entry::kEphemeralDisabled:
       break;
   }
   return {.reason = Reason::kNotRequested};
@@ -111,29 +113,41 @@ std::optional<Verdict> judge_existing(const Pod& pod, const std::string& name) {
 /// Why a pod is not injected although somebody asks for it. Nothing: no objection.
 std::optional<Verdict> objection(const Pod& pod, std::string_view namespace_name,
                                  const Configuration& configuration) {
-  if (!pod.fault.empty()) return refuse(Reason::kUnusablePod, pod.fault);
-  if (is_protected(namespace_name, configuration))
-    return refuse(Reason::kProtectedNamespace,
-                  "the namespace " + in_quotes(namespace_name) + " is excluded");
-  if (pod.mirror)
-    return refuse(Reason::kMirrorPod, "a mirror pod only shows what its node runs from a file");
-  if (pod.platform.kept_from_linux) return refuse(Reason::kWindowsPod, "the sidecar needs Linux");
-  if (pod.host_network)
-    return refuse(Reason::kHostNetwork,
-                  "the pod shares the node's network; a tap would capture the whole node");
-  if (is_excluded(pod, configuration))
-    return refuse(Reason::kExcludedPod, "the operator excludes pods with these labels");
+  if (const auto unfit = unfitness(pod, namespace_name, configuration))
+    return refuse(unfit->reason, unfit->why);
   if (auto existing = judge_existing(pod, configuration.sidecar.name)) return existing;
   if (pod.of_job && !configuration.injection.force_jobs &&
       injection::form_of(pod, configuration) == Form::kContainer)
     return refuse(Reason::kJobWithoutNative,
                   "as a plain container the sidecar would keep the Job from finishing");
-  if (!injection::has_sensor(pod, configuration))
+  if (!injection::has_sensor(pod, namespace_name, configuration))
     return refuse(Reason::kNoSensor, "no sensor is configured");
   return std::nullopt;
 }
 
 }  // namespace
+
+std::optional<Unfitness> unfitness(const Pod& pod, std::string_view namespace_name,
+                                   const Configuration& configuration) {
+  if (!pod.fault.empty()) return Unfitness{Reason::kUnusablePod, std::string(pod.fault)};
+  if (is_protected(namespace_name, configuration))
+    return Unfitness{Reason::kProtectedNamespace,
+                     "the namespace " + in_quotes(namespace_name) + " is excluded"};
+  if (pod.mirror)
+    return Unfitness{Reason::kMirrorPod, "a mirror pod only shows what its node runs from a file"};
+  if (pod.platform.kept_from_linux)
+    return Unfitness{Reason::kWindowsPod, "the sidecar needs Linux"};
+  if (pod.host_network)
+    return Unfitness{Reason::kHostNetwork,
+                     "the pod shares the node's network; a tap would capture the whole node"};
+  if (is_excluded(pod, configuration))
+    return Unfitness{Reason::kExcludedPod, "the operator excludes pods with these labels"};
+  return std::nullopt;
+}
+
+bool has_container(const Pod& pod, std::string_view name) {
+  return index_of(name, pod.all_containers) < pod.all_containers.size();
+}
 
 Verdict decide(const Review& review, Entry called, const Configuration& configuration) {
   if (!review.creates_pod) return {.reason = Reason::kNotPodCreation};

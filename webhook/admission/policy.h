@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "webhook/admission/reason.h"
 #include "webhook/admission/review.h"
@@ -17,8 +19,19 @@ struct Verdict {
   Action action = Action::kSkip;
   Reason reason = Reason::kNotRequested;
   std::string warning = {};  ///< For a user whose request is not granted. Otherwise empty.
-  std::size_t sidecar = 0;   ///< For kRestore: index of the init container.
+  std::size_t sidecar = 0;   ///< Index of the init container, or of the ephemeral one.
 };
+
+/// Why no tap fits a pod, in whatever form it comes.
+struct Unfitness {
+  Reason reason = Reason::kUnusablePod;
+  std::string why{};
+};
+/// Nothing: one fits.
+std::optional<Unfitness> unfitness(const pods::Pod& pod, std::string_view namespace_name,
+                                   const configuration::Configuration& configuration);
+/// Whether a container or an init container has this name.
+bool has_container(const pods::Pod& pod, std::string_view name);
 
 /// If the action is kInject, the review has a pod without a fault.
 Verdict decide(const Review& review, Entry called,

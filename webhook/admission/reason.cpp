@@ -14,6 +14,7 @@ struct Words {
 constexpr std::array<Words, kReasonCount> kReasons = {{
     {"pod-opt-in", "The pod asks for it: sidetap.io/inject is \"true\"."},
     {"namespace-enabled", "The namespace is labelled sidetap.io/inject=enabled."},
+    {"tap-asked", "Somebody adds a tap to the running pod."},
     {"restart-policy-removed",
      "The sidecar is there, but something removed its restartPolicy, without which the pod would "
      "wait for it for ever; it is put back."},
@@ -22,7 +23,7 @@ constexpr std::array<Words, kReasonCount> kReasons = {{
      "The namespace is labelled sidetap.io/inject=disabled, which a pod cannot overrule."},
     {"not-requested", "Neither the pod nor its namespace asks for it."},
     {"bad-value", "The pod's sidetap.io/inject is neither \"true\" nor \"false\"."},
-    {"not-pod-creation", "Only the creation of pods is reviewed."},
+    {"not-pod-creation", "Only the creation of pods and of taps in running pods is reviewed."},
     {"unusable-pod", "The pod is malformed."},
     {"already-injected", "The pod already has the sidecar."},
     {"name-taken", "Another container of the pod has the sidecar's name."},
@@ -47,6 +48,10 @@ std::string_view entry_name(Entry entry) {
       return "namespace";
     case Entry::kPod:
       return "pod";
+    case Entry::kEphemeral:
+      return "ephemeral";
+    case Entry::kEphemeralDisabled:
+      return "ephemeral-disabled";
     case Entry::kDisabled:
       break;
   }
@@ -61,6 +66,8 @@ std::string_view action_name(Action action) {
       return "restore";
     case Action::kSkip:
       return "skip";
+    case Action::kDeny:
+      return "deny";
     case Action::kReject:
       break;
   }

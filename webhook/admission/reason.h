@@ -9,15 +9,20 @@ namespace sidetap::admission {
 
 /// The webhook entry that calls, which follows from the label of the pod's namespace.
 enum class Entry : std::uint8_t {
-  kNamespace,  ///< The namespace is labelled sidetap.io/inject=enabled.
-  kPod,        ///< The namespace has no such label. The pod may ask.
-  kDisabled,   ///< The namespace is labelled disabled: no entry calls. For offline use.
+  kNamespace,          ///< The namespace is labelled sidetap.io/inject=enabled.
+  kPod,                ///< The namespace has no such label. The pod may ask.
+  kDisabled,           ///< The namespace is labelled disabled: no entry calls. For offline use.
+  kEphemeral,          ///< A container of the tap's name is added to a pod that runs.
+  kEphemeralDisabled,  ///< The same in a namespace that is labelled disabled.
 };
+
+inline constexpr unsigned kEntryCount = static_cast<unsigned>(Entry::kEphemeralDisabled) + 1;
 
 enum class Action : std::uint8_t {
   kInject,   ///< The patch adds the sidecar.
   kRestore,  ///< The patch repairs a sidecar that another webhook damaged.
   kSkip,     ///< Allowed unchanged.
+  kDeny,     ///< Not allowed: only for what is added to a pod that runs.
   kReject,   ///< Not an AdmissionReview: HTTP 400.
 };
 inline constexpr unsigned kActionCount = static_cast<unsigned>(Action::kReject) + 1;
@@ -25,14 +30,15 @@ inline constexpr unsigned kActionCount = static_cast<unsigned>(Action::kReject) 
 enum class Reason : std::uint8_t {
   kPodOptIn,              ///< The pod asks for injection.
   kNamespaceEnabled,      ///< Its namespace asks for injection.
+  kTapAsked,              ///< Somebody adds a tap to a pod that runs.
   kRestartPolicyRemoved,  ///< The native sidecar has lost its restartPolicy.
   kPodOptOut,             ///< The pod declines.
   kNamespaceDisabled,     ///< Its namespace declines, which overrides a pod that asks.
   kNotRequested,          ///< Nobody asks.
   kBadValue,              ///< The pod's sidetap.io/inject is neither "true" nor "false".
-  kNotPodCreation,        ///< Another operation, kind or subresource.
+  kNotPodCreation,        ///< Another operation, kind or subresource than the entry is for.
   kUnusablePod,           ///< A pod that could not run.
-  kAlreadyInjected,       ///< The pod has the sidecar.
+  kAlreadyInjected,       ///< The pod has the sidecar, or a tap that was added while it ran.
   kNameTaken,             ///< Another container has the sidecar's name.
   kMirrorPod,             ///< The API's mirror of a static pod.
   kWindowsPod,
@@ -45,9 +51,10 @@ enum class Reason : std::uint8_t {
 };
 inline constexpr unsigned kReasonCount = static_cast<unsigned>(Reason::kBadReview) + 1;
 
-/// "namespace", "pod", "disabled". This and the functions below return static strings.
+/// "namespace", "pod", "disabled", "ephemeral", "ephemeral-disabled". This and the functions below
+/// return static strings.
 std::string_view entry_name(Entry entry);
-/// "inject", "restore", "skip", "reject".
+/// "inject", "restore", "skip", "deny", "reject".
 std::string_view action_name(Action action);
 /// "pod-opt-in" and the like.
 std::string_view reason_name(Reason reason);

@@ -45,8 +45,9 @@ bool is_plain_pod(const std::optional<Value>& kind, const std::optional<Value>& 
 
 /// `request` must be an object.
 Result<Review> read_request(Value request) {
-  const auto [uid, operation, namespace_name, kind, sub_resource, dry_run, object] = json::pick(
-      request, "uid", "operation", "namespace", "kind", "subResource", "dryRun", "object");
+  const auto [uid, operation, namespace_name, kind, sub_resource, dry_run, object, before] =
+      json::pick(request, "uid", "operation", "namespace", "kind", "subResource", "dryRun",
+                 "object", "oldObject");
   Review review;
   review.uid = json::text_or_empty(uid);
   if (review.uid.empty()) return wrong_kind("request.uid", "a text that names the request");
@@ -54,10 +55,20 @@ Result<Review> read_request(Value request) {
   if (what.empty())
     return wrong_kind("request.operation", "one of CREATE, UPDATE, DELETE and CONNECT");
   review.namespace_name = json::text_or_empty(namespace_name);
-  review.creates_pod =
-      what == "CREATE" && json::text_or_empty(sub_resource).empty() && is_plain_pod(kind, object);
+  const std::string_view part = json::text_or_empty(sub_resource);
+  review.creates_pod = what == "CREATE" && part.empty() && is_plain_pod(kind, object);
+  review.adds_ephemeral =
+      what == "UPDATE" && part == "ephemeralcontainers" && is_plain_pod(kind, object);
   review.dry_run = json::is_true(dry_run);
-  if (object) review.pod = pods::read(*object);
+  if (!review.adds_ephemeral) {
+    if (object) review.pod = pods::read(*object);
+    return review;
+  }
+  if (object) review.ephemeral_after = pods::read_ephemeral(*object);
+  if (before) {
+    review.pod = pods::read(*before);
+    review.ephemeral_before = pods::read_ephemeral(*before);
+  }
   return review;
 }
 
@@ -88,7 +99,12 @@ std::string encode(std::string_view uid, const Answer& answer) {
   text.reserve(512 + answer.patch.size() / 3 * 4);
   json::JsonWriter json(text);
   json.begin_object().member("apiVersion", kApiVersion).member("kind", "AdmissionReview");
-  json.key("response").begin_object().member("uid", uid).key("allowed").boolean(true);
+  const bool allowed = answer.action != Action::kDeny;
+  json.key("response").begin_object().member("uid", uid).key("allowed").boolean(allowed);
+  if (!allowed) {
+    json.key("status").begin_object().member("message", answer.refusal);
+    json.member("reason", "Forbidden").key("code").number(403).end_object();
+  }
   if (!answer.patch.empty()) {
     std::string encoded;
     encoded.reserve(answer.patch.size() / 3 * 4 + 6);

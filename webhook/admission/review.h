@@ -10,6 +10,7 @@
 #include "shared/result.h"
 #include "webhook/admission/answer.h"
 #include "webhook/json/tree.h"
+#include "webhook/pods/ephemeral.h"
 #include "webhook/pods/pod.h"
 
 namespace sidetap::admission {
@@ -24,8 +25,15 @@ struct Review {
   /// Whether the request creates a Pod (core v1), and is not another operation or for a
   /// subresource.
   bool creates_pod = false;
+  /// Whether the request changes the ephemeral containers of a pod (pods/ephemeralcontainers).
+  bool adds_ephemeral = false;
   bool dry_run = false;
-  std::optional<pods::Pod> pod;  ///< The object, of any kind. Nothing: missing or null.
+  /// The object, of any kind; with `adds_ephemeral` the one before the request, as it is stored.
+  /// Nothing: missing or null.
+  std::optional<pods::Pod> pod;
+  // Only with `adds_ephemeral`.
+  pods::Ephemeral ephemeral_before{};
+  pods::Ephemeral ephemeral_after{};
 };
 
 /// Owns the parsed document.

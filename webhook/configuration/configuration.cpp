@@ -1,5 +1,7 @@
 #include "webhook/configuration/configuration.h"
 
+#include <algorithm>
+
 #include "shared/net/text.h"
 #include "shared/tap/assigned.h"
 
@@ -7,7 +9,8 @@ namespace sidetap::configuration {
 namespace {
 
 constexpr std::array<std::string_view, kOverrideCount> kOverrideNames = {
-    "sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "image", "native"};
+    "sensor",    "snaplen", "cpu-limit", "memory-limit", "interface",
+    "log-level", "image",   "native",    "profile"};
 
 /// Native sidecars are beta, and on by default, from this version on.
 constexpr Version kFirstNative{1, 29};
@@ -31,6 +34,75 @@ OverrideSet default_overrides() {
   set.set();
   set.reset(static_cast<std::size_t>(Override::kImage));
   return set;
+}
+
+Result<ControlSet> parse_controls(std::string_view text) {
+  if (text == "on") return all_controls();
+  ControlSet controls;
+  if (text == "off") return controls;
+  for (const std::string_view name : net::Items(text)) {
+    const auto found =
+        std::find(tap::kControls.begin(), tap::kControls.end(), net::trimmed(name, " "));
+    if (found == tap::kControls.end())
+      return Error{"on, off, or some of " + net::joined(tap::kControls, ", ")};
+    controls.set(static_cast<std::size_t>(found - tap::kControls.begin()));
+  }
+  return controls;
+}
+
+std::string to_string(const ControlSet& controls) {
+  if (controls.all()) return "on";
+  if (controls.none()) return "off";
+  std::string text;
+  for (std::size_t i = 0; i < controls.size(); ++i)
+    if (controls.test(i)) text.append(text.empty() ? "" : ",").append(tap::kControls[i]);
+  return text;
+}
+
+void take_out(const tap::Setting& setting, ControlSet& controls) {
+  const auto found = std::find(tap::kControls.begin(), tap::kControls.end(), setting.control);
+  if (found != tap::kControls.end())
+    controls.reset(static_cast<std::size_t>(found - tap::kControls.begin()));
+}
+
+std::string_view profile_name_of(const Configuration& configuration, std::string_view name_space,
+                                 std::string_view asked) {
+  const auto& profiles = configuration.profiles;
+  const bool may_ask =
+      configuration.sidecar.overrides.test(static_cast<std::size_t>(Override::kProfile));
+  if (may_ask && !asked.empty()) {
+    const auto found = profiles.find(asked);
+    if (found != profiles.end()) return found->first;
+  }
+  for (const auto& [name, profile] : profiles) {
+    const auto& namespaces = profile.namespaces;
+    if (std::find(namespaces.begin(), namespaces.end(), name_space) != namespaces.end())
+      return name;
+  }
+  return {};
+}
+
+const Profile* profile_of(const Configuration& configuration, std::string_view name_space,
+                          std::string_view asked) {
+  const auto found = configuration.profiles.find(profile_name_of(configuration, name_space, asked));
+  return found == configuration.profiles.end() ? nullptr : &found->second;
+}
+
+const std::string& value_of(const tap::Setting& setting, const Profile* profile,
+                            const Configuration& configuration) {
+  if (profile != nullptr)
+    for (const auto& [set, value] : profile->values)
+      if (set == &setting) return value;
+  return configuration.taps[setting];
+}
+
+const std::string& sensor_secret_of(const Profile* profile, const Configuration& configuration) {
+  const bool has_own = profile != nullptr && profile->sensor_secret;
+  return has_own ? *profile->sensor_secret : configuration.sensor_secret;
+}
+
+std::uint16_t default_sensor_port(std::string_view output) {
+  return output == "vxlan" ? tap::kVxlanPort : tap::kSensorPort;
 }
 
 std::optional<Version> parse_version(std::string_view text) {

@@ -12,8 +12,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "shared/result.h"
 #include "shared/tap/settings.h"
 
 namespace sidetap::configuration {
@@ -41,8 +43,9 @@ enum class Override : std::uint8_t {
   kLogLevel,
   kImage,
   kNative,
+  kProfile,
 };
-inline constexpr std::size_t kOverrideCount = 8;
+inline constexpr std::size_t kOverrideCount = 9;
 using OverrideSet = std::bitset<kOverrideCount>;
 
 /// "sensor", "cpu-limit" and so on.
@@ -66,6 +69,16 @@ struct Amounts {
   std::string memory;
 };
 
+/// Groups of settings that the registry may change while a tap runs, as in tap::kControls.
+using ControlSet = std::bitset<tap::kControls.size()>;
+inline ControlSet all_controls() { return ControlSet().set(); }
+/// Reads "on", "off", or names of groups separated by commas.
+Result<ControlSet> parse_controls(std::string_view text);
+/// The same text; "on" for all groups.
+std::string to_string(const ControlSet& controls);
+/// Takes the group of this setting out, if it has one.
+void take_out(const tap::Setting& setting, ControlSet& controls);
+
 /// The template of the container. Every field ends up in the pod unless a comment says otherwise.
 struct Sidecar {
   std::string name = "sidetap";
@@ -81,6 +94,9 @@ struct Sidecar {
   /// Fields of the container as JSON text, by name. They replace the built-in ones.
   std::map<std::string, std::string> fields;
   OverrideSet overrides = default_overrides();
+  /// What the registry may change in running taps. A pod that sets one of the settings itself takes
+  /// its group out.
+  ControlSet controls = all_controls();
 };
 
 /// One condition of a label selector (LabelSelectorRequirement).
@@ -110,13 +126,49 @@ struct Registry {
   std::uint32_t token_life = 3600;  ///< Seconds.
 };
 
+/// What some pods get instead of what all others get. Only settings that the registry may change
+/// while a tap runs, and the Secret.
+struct Profile {
+  std::vector<std::string> namespaces{};
+  /// Checked values of the settings that this profile sets; each has a Setting::control.
+  std::vector<std::pair<const tap::Setting*, std::string>> values{};
+  std::optional<std::string> sensor_secret{};  ///< As Configuration::sensor_secret.
+};
+
 struct Configuration {
   /// The settings of taps, from any section. Without a sensor, nothing is injected.
   tap::Values taps;
   Sidecar sidecar;
   Injection injection;
   Registry registry;
+  /// Increases with each change of the configuration, so that taps follow the newer one of two. The
+  /// chart writes the revision of its release.
+  std::uint64_t generation = 0;
+  /// A Secret in the namespace of each tapped pod, from which taps read what they need for TLS and
+  /// for the password towards sensors. Empty: none.
+  std::string sensor_secret;
+  /// By name. A namespace is in at most one of them.
+  std::map<std::string, Profile, std::less<>> profiles;
 };
+
+inline constexpr std::size_t kMostProfiles = 64;
+/// Of all profiles together.
+inline constexpr std::size_t kMostProfileNamespaces = 4096;
+
+/// The profile of a pod: the one that its annotation asks for, if it exists and pods may choose;
+/// else the one of its namespace; null: the default. `asked` is empty without an annotation.
+const Profile* profile_of(const Configuration& configuration, std::string_view name_space,
+                          std::string_view asked);
+/// Its name; empty: the default. Valid as long as `configuration`.
+std::string_view profile_name_of(const Configuration& configuration, std::string_view name_space,
+                                 std::string_view asked);
+/// The value of a setting in this profile (null: the default). Valid as long as both.
+const std::string& value_of(const tap::Setting& setting, const Profile* profile,
+                            const Configuration& configuration);
+/// The Secret of this profile (null: the default); empty: none. Valid as long as both.
+const std::string& sensor_secret_of(const Profile* profile, const Configuration& configuration);
+/// The port of a sensor that names none, by what the taps send to it: a value of tap::kOutput.
+std::uint16_t default_sensor_port(std::string_view output);
 
 /// Whether taps get a registry's address but no CA for it. Such a tap ends at once.
 bool lacks_registry_ca(const Configuration& configuration);

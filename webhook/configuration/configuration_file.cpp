@@ -1,11 +1,12 @@
 #include "webhook/configuration/configuration_file.h"
 
+#include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <limits>
+#include <optional>
 #include <utility>
 
 #include "shared/net/host_port.h"
-#include "shared/net/text.h"
 #include "shared/read_file.h"
 #include "shared/tap/assigned.h"
 #include "shared/tap/settings.h"
@@ -13,6 +14,7 @@
 #include "webhook/configuration/container_template.h"
 #include "webhook/configuration/quantity.h"
 #include "webhook/configuration/section.h"
+#include "webhook/configuration/tap_settings.h"
 #include "webhook/configuration/values.h"
 
 namespace sidetap::configuration {
@@ -20,7 +22,7 @@ namespace {
 
 constexpr std::uintmax_t kMaxFile = 4U << 20;
 
-/// Leaves room for the name derived from it, that of the token volume.
+/// Leaves room for the names derived from it, those of volumes.
 Result<std::string> check_container_name(std::string_view text) {
   if (!is_dns_label(text) || text.size() > 50)
     return Error{"lower-case letters, digits and hyphens, at most 50"};
@@ -40,45 +42,15 @@ Result<std::string> check_pem(std::string_view text) {
   return std::string(text);
 }
 
-void read_setting(const tap::Setting& setting, std::string_view key, Section& section,
-                  std::string& into) {
-  const Check check = [&](std::string_view text) { return tap::check(setting, text); };
-  switch (setting.form) {
-    case tap::Form::kNumber: {
-      auto number = net::whole_number<std::uint32_t>(into).value_or(0);
-      section.number(key, number, static_cast<std::uint32_t>(setting.least),
-                     static_cast<std::uint32_t>(setting.most));
-      into = std::to_string(number);
-      return;
-    }
-    case tap::Form::kSize:
-    case tap::Form::kWord:
-    case tap::Form::kText:
-      return section.text(key, into, check);
-    case tap::Form::kTexts:
-    case tap::Form::kPrefixes:
-      return section.list(key, into, check);
-  }
-}
-
-/// Reads the tap settings in the section with this name.
-void read_settings(std::string_view name, Section& section, tap::Values& into) {
-  for (const tap::Setting& setting : tap::kSettings) {
-    const std::size_t dot = setting.key.find('.');
-    if (setting.key.substr(0, dot) != name || &setting == &tap::kSensor) continue;
-    read_setting(setting, setting.key.substr(dot + 1), section, into[setting]);
-  }
-}
-
-void read_sensor(Section section, tap::Values& into) {
-  std::uint32_t port = tap::kSensorPort;
-  section.number("port", port, 1, 65'535);
-  section.list("address", into[tap::kSensor], [&](std::string_view text) -> Result<std::string> {
-    if (text.empty()) return std::string();
-    return check_sensor(text, static_cast<std::uint16_t>(port));
-  });
-  read_settings("sensor", section, into);
+/// Returns the port of the sensors that name none. The taps' output is known before.
+std::optional<std::uint16_t> read_sensor(Section section, Configuration& into) {
+  const auto port = read_sensor_port(section);
+  read_sensors(section, port.value_or(default_sensor_port(into.taps[tap::kOutput])),
+               into.taps[tap::kSensor]);
+  read_settings("sensor", section, into.taps);
+  section.text("secretName", into.sensor_secret, check_secret);
   section.finish();
+  return port;
 }
 
 void read_subnets(Section section, tap::Values& into) {
@@ -136,6 +108,22 @@ void read_overrides(Section& section, Sidecar& into) {
   }
 }
 
+void read_controls(Section& section, Sidecar& into) {
+  const Tree* const value = section.take("registryControl");
+  if (value == nullptr) return;
+  if (value->is_boolean()) {  // in YAML, on is true
+    into.controls = value->get<bool>() ? all_controls() : ControlSet();
+    return;
+  }
+  std::string text;
+  section.list("registryControl", text, [&into](std::string_view given) -> Result<std::string> {
+    const auto controls = parse_controls(given);
+    if (!controls) return controls.error();
+    into.controls = *controls;
+    return std::string(given);
+  });
+}
+
 void read_sidecar(Section section, Sidecar& into, tap::Values& taps) {
   section.text("name", into.name, check_container_name);
   section.text("image", into.image, check_image);
@@ -156,6 +144,7 @@ void read_sidecar(Section section, Sidecar& into, tap::Values& taps) {
   if (auto part = section.section("env")) read_env(*part, into);
   if (auto part = section.section("container")) into.fields = read_container_template(*part);
   read_overrides(section, into);
+  read_controls(section, into);
   section.finish();
 }
 
@@ -222,12 +211,18 @@ void read_registry(Section section, Registry& into) {
 
 Configuration read(Section section) {
   Configuration configuration;
-  if (auto part = section.section("sensor")) read_sensor(*part, configuration.taps);
+  auto sensor = section.section("sensor");
   if (auto part = section.section("subnets")) read_subnets(*part, configuration.taps);
   if (auto part = section.section("sidecar"))
     read_sidecar(*part, configuration.sidecar, configuration.taps);
+  std::optional<std::uint16_t> port;
+  if (sensor) port = read_sensor(std::move(*sensor), configuration);
+  check_output(section, nullptr, configuration);
+  if (auto part = section.section("profiles")) read_profiles(*part, port, configuration);
   if (auto part = section.section("injection")) read_injection(*part, configuration.injection);
   if (auto part = section.section("registry")) read_registry(*part, configuration.registry);
+  section.number("generation", configuration.generation, 0,
+                 std::numeric_limits<std::uint64_t>::max());
   section.finish();
   if (configuration.sidecar.native == Native::kAlways && native_is_impossible(configuration))
     section.fail("sidecar.native", "always", "auto or never, on a server before 1.29");

@@ -79,18 +79,22 @@ std::optional<std::vector<std::string>> Section::texts(std::string_view key, con
 
 void Section::number(std::string_view key, std::uint32_t& into, std::uint32_t least,
                      std::uint32_t most) {
+  std::uint64_t wide = into;
+  number(key, wide, std::uint64_t{least}, std::uint64_t{most});
+  into = static_cast<std::uint32_t>(wide);
+}
+
+void Section::number(std::string_view key, std::uint64_t& into, std::uint64_t least,
+                     std::uint64_t most) {
   const Tree* const value = take(key);
   if (value == nullptr) return;
   const std::string accepted =
       "a number from " + std::to_string(least) + " to " + std::to_string(most);
   if (!value->is_number_integer()) fail(key, shown(*value), accepted);
-  const bool fits =
-      value->is_number_unsigned()
-          ? value->get<std::uint64_t>() >= least && value->get<std::uint64_t>() <= most
-          : value->get<std::int64_t>() >= std::int64_t{least} &&
-                value->get<std::int64_t>() <= std::int64_t{most};
-  if (!fits) fail(key, shown(*value), accepted);
-  into = value->get<std::uint32_t>();
+  const bool negative = !value->is_number_unsigned() && value->get<std::int64_t>() < 0;
+  const auto given = value->get<std::uint64_t>();
+  if (negative || given < least || given > most) fail(key, shown(*value), accepted);
+  into = given;
 }
 
 void Section::boolean(std::string_view key, bool& into) {

@@ -41,6 +41,7 @@ class Section {
   void list(std::string_view key, std::string& into, const Check& check);
   std::optional<std::vector<std::string>> texts(std::string_view key, const Check& check = {});
   void number(std::string_view key, std::uint32_t& into, std::uint32_t least, std::uint32_t most);
+  void number(std::string_view key, std::uint64_t& into, std::uint64_t least, std::uint64_t most);
   void boolean(std::string_view key, bool& into);
   std::optional<Section> section(std::string_view key);
   /// A list of mappings.

@@ -1,5 +1,7 @@
 #include "webhook/injection/container.h"
 
+#include <array>
+
 #include "shared/tap/assigned.h"
 #include "webhook/json/text.h"
 
@@ -49,8 +51,10 @@ void write_settings(Environment& env, const Settings& settings,
   }
 }
 
-void write_environment(JsonWriter& json, const Settings& settings,
-                       const Configuration& configuration) {
+enum class TokenFrom : bool { kFile, kOrders };
+
+void write_environment(JsonWriter& json, const Settings& settings, const Mounts& mounts,
+                       const Configuration& configuration, TokenFrom from) {
   Environment env(json, configuration.sidecar.env);
   env.field(tap::kPodName.env, "metadata.name");
   env.field(tap::kPodNamespace.env, "metadata.namespace");
@@ -62,10 +66,17 @@ void write_environment(JsonWriter& json, const Settings& settings,
     if (!configuration.registry.ca.empty())
       env.text(tap::kRegistryCa.env, configuration.registry.ca);
     if (settings.form == Form::kNative) env.text(tap::kNativeSidecar.env, "on");
+    if (!settings.chosen_profile.empty()) env.text(tap::kProfile.env, settings.chosen_profile);
+    const std::string controls = configuration::to_string(settings.controls);
+    if (controls != tap::kRegistryControl.fallback) env.text(tap::kRegistryControl.env, controls);
   }
   if (has_token(configuration))
     env.text(tap::kRegistryTokenFile.env,
-             std::string(kTokenDirectory) + "/" + std::string(kTokenFile));
+             from == TokenFrom::kOrders
+                 ? std::string(tap::kTokenFromOrders)
+                 : std::string(kTokenDirectory) + "/" + std::string(kTokenFile));
+  if (from == TokenFrom::kOrders) env.text(tap::kStdinOrders.env, "on");
+  if (!mounts.sensor_secret.empty()) env.text(tap::kSensorSecretDir.env, kSensorSecretDirectory);
   env.rest();
 }
 
@@ -108,49 +119,99 @@ void write_ports(JsonWriter& json, std::uint16_t port) {
   json.key("containerPort").number(port).member("protocol", "TCP").end_object().end_array();
 }
 
+void write_mounts(JsonWriter& json, const Mounts& mounts) {
+  const auto mount = [&](std::string_view volume, std::string_view path) {
+    if (volume.empty()) return;
+    json.begin_object().member("name", volume).member("mountPath", path);
+    json.key("readOnly").boolean(true).end_object();
+  };
+  if (mounts.token.empty() && mounts.sensor_secret.empty()) return;
+  json.key("volumeMounts").begin_array();
+  mount(mounts.token, kTokenDirectory);
+  mount(mounts.sensor_secret, kSensorSecretDirectory);
+  json.end_array();
+}
+
+/// Fields of an operator's template that an ephemeral container can have.
+constexpr std::array<std::string_view, 7> kEphemeralFields = {"args",
+                                                              "command",
+                                                              "envFrom",
+                                                              "securityContext",
+                                                              "terminationMessagePath",
+                                                              "terminationMessagePolicy",
+                                                              "workingDir"};
+
+/// Writes a built-in field if the operator's template does not replace it.
+template <typename Write>
+void write_field(JsonWriter& json, const configuration::Sidecar& sidecar, std::string_view name,
+                 Write&& write) {
+  if (sidecar.fields.contains(std::string(name))) return;
+  json.key(name);
+  write();
+}
+
+void write_program(JsonWriter& json, const configuration::Sidecar& sidecar) {
+  write_field(json, sidecar, "command",
+              [&] { json.begin_array().string("/usr/bin/sidetap-sidecar").end_array(); });
+  write_field(json, sidecar, "args", [&] { json.begin_array().string("run").end_array(); });
+}
+
+void write_end(JsonWriter& json, const configuration::Sidecar& sidecar) {
+  write_field(json, sidecar, "terminationMessagePolicy",
+              [&] { json.string("FallbackToLogsOnError"); });
+  write_field(json, sidecar, "securityContext",
+              [&] { write_security(json, sidecar.capabilities); });
+}
+
 }  // namespace
 
 bool has_token(const Configuration& configuration) {
   return !configuration.registry.address.empty() && configuration.registry.token;
 }
 
-std::string container_json(const Settings& settings, std::string_view volume,
+std::string container_json(const Settings& settings, const Mounts& mounts,
                            const Configuration& configuration) {
   const configuration::Sidecar& sidecar = configuration.sidecar;
   std::string text;
   text.reserve(2560 + configuration.registry.ca.size());
   JsonWriter json(text);
-  // A field from the operator replaces the built-in one.
-  const auto field = [&](std::string_view name, auto&& write) {
-    if (sidecar.fields.contains(std::string(name))) return;
-    json.key(name);
-    write();
-  };
-  const auto text_field = [&](std::string_view name, std::string_view value) {
-    field(name, [&] { json.string(value); });
-  };
-
   json.begin_object().member("name", sidecar.name).member("image", settings.image);
   json.member("imagePullPolicy", sidecar.image_pull_policy);
   if (settings.form == Form::kNative) json.member("restartPolicy", "Always");
-  field("command", [&] { json.begin_array().string("/usr/bin/sidetap-sidecar").end_array(); });
-  field("args", [&] { json.begin_array().string("run").end_array(); });
+  write_program(json, sidecar);
   json.key("env").begin_array();
-  write_environment(json, settings, configuration);
+  write_environment(json, settings, mounts, configuration, TokenFrom::kFile);
   json.end_array();
   json.key("ports");
   write_ports(json, settings.status_port);
   write_resources(json, settings);
-  if (!volume.empty()) {
-    json.key("volumeMounts").begin_array().begin_object().member("name", volume);
-    json.member("mountPath", kTokenDirectory).key("readOnly").boolean(true);
-    json.end_object().end_array();
-  }
-  field("livenessProbe", [&] { write_liveness(json); });
-  text_field("terminationMessagePolicy", "FallbackToLogsOnError");
-  field("securityContext", [&] { write_security(json, sidecar.capabilities); });
+  write_mounts(json, mounts);
+  write_field(json, sidecar, "livenessProbe", [&] { write_liveness(json); });
+  write_end(json, sidecar);
   for (const auto& [name, value] : sidecar.fields) json.key(name).raw(value);
   json.end_object();
+  return text;
+}
+
+std::string ephemeral_container_json(std::string_view name, const Settings& settings,
+                                     const Configuration& configuration) {
+  const configuration::Sidecar& sidecar = configuration.sidecar;
+  std::string text;
+  text.reserve(2048 + configuration.registry.ca.size());
+  JsonWriter json(text);
+  json.begin_object().member("name", name).member("image", settings.image);
+  json.member("imagePullPolicy", sidecar.image_pull_policy);
+  write_program(json, sidecar);
+  json.key("env").begin_array();
+  write_environment(json, settings, Mounts{}, configuration, TokenFrom::kOrders);
+  json.end_array();
+  write_end(json, sidecar);
+  for (const std::string_view field : kEphemeralFields) {
+    const auto given = sidecar.fields.find(std::string(field));
+    if (given != sidecar.fields.end()) json.key(field).raw(given->second);
+  }
+  // Open after the first one who writes there has gone: later orders come the same way.
+  json.key("stdin").boolean(true).key("stdinOnce").boolean(false).end_object();
   return text;
 }
 

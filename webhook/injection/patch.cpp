@@ -1,10 +1,12 @@
 #include "webhook/injection/patch.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "webhook/injection/container.h"
 #include "webhook/json/text.h"
+#include "webhook/pods/warning.h"
 
 namespace sidetap::injection {
 namespace {
@@ -16,6 +18,9 @@ using pods::Pod;
 /// Bytes of all operations except the one that adds the container, for most pods.
 constexpr std::size_t kOtherOperations = 1024;
 
+/// r--r--r--, as JSON has no octal numbers.
+constexpr std::uint32_t kReadOnlyMode = 0444;
+
 /// Writes the operations.
 class Patch {
  public:
@@ -26,16 +31,19 @@ class Patch {
   }
 
   /// `value` is JSON.
-  void add(std::string_view path, std::string_view value) {
-    json_.begin_object().member("op", "add").member("path", path).key("value").raw(value);
-    json_.end_object();
-  }
+  void add(std::string_view path, std::string_view value) { write("add", path, value); }
+  void replace(std::string_view path, std::string_view value) { write("replace", path, value); }
   std::string finish() {
     json_.end_array();
     return std::move(text_);
   }
 
  private:
+  void write(std::string_view operation, std::string_view path, std::string_view value) {
+    json_.begin_object().member("op", operation).member("path", path).key("value").raw(value);
+    json_.end_object();
+  }
+
   std::string text_;
   JsonWriter json_;
 };
@@ -68,13 +76,21 @@ std::string free_volume_name(const Pod& pod, const std::string& wanted) {
 }
 
 /// The name of the volume to mount in place of the API token; empty if none is needed.
-std::string volume_name(const Pod& pod, const Configuration& configuration) {
+std::string token_volume_name(const Pod& pod, const Configuration& configuration) {
   const std::string& name = configuration.sidecar.name;
   if (has_token(configuration)) return free_volume_name(pod, name + "-token");
   return pod.mounts_api_token ? free_volume_name(pod, name + "-no-token") : std::string();
 }
 
-std::string volume_json(std::string_view name, const Configuration& configuration) {
+/// The names of all volumes that the tap needs. The two never meet: they end differently.
+Mounts mounts_of(const Pod& pod, const Settings& settings, const Configuration& configuration) {
+  Mounts mounts{.token = token_volume_name(pod, configuration)};
+  if (!configuration::sensor_secret_of(settings.profile, configuration).empty())
+    mounts.sensor_secret = free_volume_name(pod, configuration.sidecar.name + "-sensor");
+  return mounts;
+}
+
+std::string token_volume_json(std::string_view name, const Configuration& configuration) {
   std::string text;
   JsonWriter json(text);
   json.begin_object().member("name", name);
@@ -90,6 +106,30 @@ std::string volume_json(std::string_view name, const Configuration& configuratio
   json.member("path", kTokenFile).end_object().end_object().end_array();
   json.end_object().end_object();
   return text;
+}
+
+/// The Secret need not exist: its absence must not keep the pod from starting. Everybody in the
+/// tap's container may read it, because the tap may run as any user.
+std::string secret_volume_json(std::string_view name, std::string_view secret) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object().member("name", name).key("secret").begin_object();
+  json.member("secretName", secret).key("optional").boolean(true);
+  json.key("defaultMode").number(kReadOnlyMode).end_object().end_object();
+  return text;
+}
+
+void add_volumes(Patch& patch, const Pod& pod, const Mounts& mounts, const Settings& settings,
+                 const Configuration& configuration) {
+  bool there = pod.volumes.there;
+  const auto add = [&](const std::string& volume) {
+    add_to_list(patch, there, "/spec/volumes", volume);
+    there = true;
+  };
+  if (!mounts.token.empty()) add(token_volume_json(mounts.token, configuration));
+  if (!mounts.sensor_secret.empty())
+    add(secret_volume_json(mounts.sensor_secret,
+                           configuration::sensor_secret_of(settings.profile, configuration)));
 }
 
 /// The names of the secrets that the pod does not have yet.
@@ -117,7 +157,7 @@ void add_secrets(Patch& patch, const Pod& pod, const std::vector<std::string>& n
   if (!there) patch.add("/spec/imagePullSecrets", all);
 }
 
-std::string status_json(const Settings& settings, std::string_view volume,
+std::string status_json(const Settings& settings, const Mounts& mounts,
                         const std::vector<std::string>& secrets,
                         const Configuration& configuration) {
   std::string text;
@@ -126,7 +166,12 @@ std::string status_json(const Settings& settings, std::string_view volume,
   json.member("form", settings.form == Form::kNative ? "native" : "container");
   json.member("container", configuration.sidecar.name).member("image", settings.image);
   json.key("statusPort").number(settings.status_port);
-  if (!volume.empty()) json.key("volumes").begin_array().string(volume).end_array();
+  if (!mounts.token.empty() || !mounts.sensor_secret.empty()) {
+    json.key("volumes").begin_array();
+    for (const std::string& volume : {mounts.token, mounts.sensor_secret})
+      if (!volume.empty()) json.string(volume);
+    json.end_array();
+  }
   if (!secrets.empty()) {
     json.key("imagePullSecrets").begin_array();
     for (const std::string& name : secrets) json.string(name);
@@ -171,18 +216,19 @@ void add_container(Patch& patch, const Pod& pod, Form form, const std::string& c
 
 std::string inject_patch(const Pod& pod, const Settings& settings,
                          const Configuration& configuration) {
-  const std::string volume = volume_name(pod, configuration);
-  const std::string container = container_json(settings, volume, configuration);
+  const Mounts mounts = mounts_of(pod, settings, configuration);
+  const std::string container = container_json(settings, mounts, configuration);
   Patch patch(container.size() + kOtherOperations);
   add_container(patch, pod, settings.form, container);
-  if (!volume.empty())
-    add_to_list(patch, pod.volumes.there, "/spec/volumes", volume_json(volume, configuration));
+  add_volumes(patch, pod, mounts, settings, configuration);
   const auto missing = missing_secrets(pod, configuration.sidecar.image_pull_secrets);
   add_secrets(patch, pod, missing);
 
   std::vector<std::pair<std::string_view, std::string>> annotations;
-  annotations.emplace_back(pods::kStatusKey, status_json(settings, volume, missing, configuration));
-  if (!volume.empty()) annotations.emplace_back(pods::kSafeToEvictKey, safe_to_evict(pod, volume));
+  annotations.emplace_back(pods::kStatusKey, status_json(settings, mounts, missing, configuration));
+  // A Secret keeps no node.
+  if (!mounts.token.empty())
+    annotations.emplace_back(pods::kSafeToEvictKey, safe_to_evict(pod, mounts.token));
   add_annotations(patch, pod, annotations);
   return patch.finish();
 }
@@ -190,6 +236,18 @@ std::string inject_patch(const Pod& pod, const Settings& settings,
 std::string restore_patch(std::size_t index) {
   Patch patch(128);
   patch.add("/spec/initContainers/" + std::to_string(index) + "/restartPolicy", R"("Always")");
+  return patch.finish();
+}
+
+std::string ephemeral_patch(std::string_view name, std::size_t index, const Pod& pod,
+                            const Settings& settings, const Configuration& configuration,
+                            std::vector<std::string>& warnings) {
+  for (const std::string& secret : missing_secrets(pod, configuration.sidecar.image_pull_secrets))
+    warnings.push_back(pods::warning("the pod lacks the pull secret " + pods::in_quotes(secret) +
+                                     ", which cannot be added while it runs"));
+  const std::string container = ephemeral_container_json(name, settings, configuration);
+  Patch patch(container.size() + 128);
+  patch.replace("/spec/ephemeralContainers/" + std::to_string(index), container);
   return patch.finish();
 }
 

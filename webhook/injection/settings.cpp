@@ -18,6 +18,9 @@ using configuration::Override;
 using pods::Pod;
 using pods::warning;
 
+/// The variable of the seed's tap that names the sensor.
+constexpr std::string_view kSeedSensor = "EXTRAHOP_SENSOR_IP";
+
 /// Stores the value in the target, or returns what is accepted.
 template <typename Target, typename T>
 Result<void> put(Target& target, Result<T> checked) {
@@ -43,11 +46,22 @@ Result<Form> check_native(std::string_view text, const Configuration& configurat
   return text == "true" ? Form::kNative : Form::kContainer;
 }
 
+Result<std::string> check_profile(std::string_view text, const Configuration& configuration) {
+  if (configuration.profiles.contains(text)) return std::string(text);
+  std::vector<std::string_view> names;
+  for (const auto& [name, profile] : configuration.profiles) names.push_back(name);
+  if (names.empty()) return Error{"none, since no profile is configured"};
+  return Error{net::joined(names, ", ")};
+}
+
 Result<void> apply(Override item, std::string_view text, const Configuration& configuration,
                    Settings& settings) {
   switch (item) {
     case Override::kSensor:
-      return tell(settings, tap::kSensor, configuration::check_sensor(text, tap::kSensorPort));
+      return tell(
+          settings, tap::kSensor,
+          configuration::check_sensor(text, configuration::default_sensor_port(
+                                                settings.told(tap::kOutput, configuration))));
     case Override::kSnaplen:
       return tell(settings, tap::kSnaplen, tap::check(tap::kSnaplen, text));
     case Override::kCpuLimit:
@@ -60,6 +74,8 @@ Result<void> apply(Override item, std::string_view text, const Configuration& co
       return tell(settings, tap::kLogLevel, tap::check(tap::kLogLevel, text));
     case Override::kImage:
       return put(settings.image, configuration::check_image(text));
+    case Override::kProfile:
+      return put(settings.chosen_profile, check_profile(text, configuration));
     case Override::kNative:
       break;
   }
@@ -81,6 +97,16 @@ void each_override(const Pod& pod, Override item, const Configuration& configura
   if (!is_allowed(item, configuration)) return;
   for (const pods::Annotation& annotation : pod.overrides)
     if (override_of(annotation) == item) visit(annotation.value);
+}
+
+/// The profile of the pod; null: the default.
+const configuration::Profile* profile_of(const Pod& pod, std::string_view namespace_name,
+                                         const Configuration& configuration) {
+  std::string_view asked;
+  each_override(pod, Override::kProfile, configuration, [&](std::string_view text) {
+    if (configuration.profiles.contains(text)) asked = text;
+  });
+  return configuration::profile_of(configuration, namespace_name, asked);
 }
 
 void apply_or_warn(const pods::Annotation& annotation, const Configuration& configuration,
@@ -125,6 +151,17 @@ void settle_status_port(const Pod& pod, const Configuration& configuration, Sett
     settings.tell(tap::kStatusPort, std::move(free));
 }
 
+/// The registry changes nothing that the pod itself or the operator's variables have set.
+void settle_controls(const Configuration& configuration, Settings& settings) {
+  const auto& env = configuration.sidecar.env;
+  settings.controls = configuration.sidecar.controls;
+  for (const auto& [setting, value] : settings.own)
+    configuration::take_out(*setting, settings.controls);
+  for (const tap::Setting& setting : tap::kSettings)
+    if (env.contains(setting.option.env)) configuration::take_out(setting, settings.controls);
+  if (env.contains(kSeedSensor)) configuration::take_out(tap::kSensor, settings.controls);
+}
+
 void settle_resources(const Pod& pod, Settings& settings) {
   lower(settings.requests.cpu, settings.limits.cpu);
   lower(settings.requests.memory, settings.limits.memory);
@@ -133,6 +170,22 @@ void settle_resources(const Pod& pod, Settings& settings) {
   // server would refuse the pod.
   if (pod.bounds_cpu) settings.requests.cpu = settings.limits.cpu = {};
   if (pod.bounds_memory) settings.requests.memory = settings.limits.memory = {};
+}
+
+/// What the operator's template and the pod's annotations say.
+Settings chosen(const Pod& pod, std::string_view namespace_name, const Configuration& configuration,
+                std::vector<std::string>& warnings) {
+  const configuration::Sidecar& sidecar = configuration.sidecar;
+  Settings settings;
+  settings.form = default_form(configuration);
+  settings.image = sidecar.image;
+  settings.requests = sidecar.requests;
+  settings.limits = sidecar.limits;
+  settings.profile = profile_of(pod, namespace_name, configuration);
+  for (const pods::Annotation& annotation : pod.overrides)
+    apply_or_warn(annotation, configuration, settings, warnings);
+  settle_controls(configuration, settings);
+  return settings;
 }
 
 }  // namespace
@@ -150,7 +203,7 @@ std::string_view Settings::told(const tap::Setting& setting,
                                 const Configuration& configuration) const {
   for (const auto& [known, text] : own)
     if (known == &setting) return text;
-  return configuration.taps[setting];
+  return configuration::value_of(setting, profile, configuration);
 }
 
 Form form_of(const Pod& pod, const Configuration& configuration) {
@@ -161,10 +214,13 @@ Form form_of(const Pod& pod, const Configuration& configuration) {
   return form;
 }
 
-bool has_sensor(const Pod& pod, const Configuration& configuration) {
-  constexpr std::array<std::string_view, 3> kInstead = {tap::kSensor.option.env,
-                                                        "EXTRAHOP_SENSOR_IP", "PASSIVE_LISTEN"};
-  bool has = !configuration.taps[tap::kSensor].empty() ||
+bool has_sensor(const Pod& pod, std::string_view namespace_name,
+                const Configuration& configuration) {
+  constexpr std::array<std::string_view, 3> kInstead = {tap::kSensor.option.env, kSeedSensor,
+                                                        "PASSIVE_LISTEN"};
+  const configuration::Profile* const profile = profile_of(pod, namespace_name, configuration);
+  bool has = !configuration::value_of(tap::kSensor, profile, configuration).empty() ||
+             configuration::value_of(tap::kOutput, profile, configuration) == "pcap" ||
              std::any_of(kInstead.begin(), kInstead.end(), [&](std::string_view name) {
                return configuration.sidecar.env.contains(name);
              });
@@ -175,16 +231,9 @@ bool has_sensor(const Pod& pod, const Configuration& configuration) {
   return has;
 }
 
-Settings settle(const Pod& pod, const Configuration& configuration,
+Settings settle(const Pod& pod, std::string_view namespace_name, const Configuration& configuration,
                 std::vector<std::string>& warnings) {
-  const configuration::Sidecar& sidecar = configuration.sidecar;
-  Settings settings;
-  settings.form = default_form(configuration);
-  settings.image = sidecar.image;
-  settings.requests = sidecar.requests;
-  settings.limits = sidecar.limits;
-  for (const pods::Annotation& annotation : pod.overrides)
-    apply_or_warn(annotation, configuration, settings, warnings);
+  Settings settings = chosen(pod, namespace_name, configuration, warnings);
   settle_resources(pod, settings);
   settle_status_port(pod, configuration, settings);
   if (settings.form == Form::kContainer && pod.ends)
@@ -193,6 +242,15 @@ Settings settle(const Pod& pod, const Configuration& configuration,
     warnings.push_back(
         warning("the pod may run on Windows nodes, where the sidecar cannot; require "
                 "kubernetes.io/os=linux"));
+  return settings;
+}
+
+Settings settle_ephemeral(const Pod& pod, std::string_view namespace_name,
+                          const Configuration& configuration, std::vector<std::string>& warnings) {
+  Settings settings = chosen(pod, namespace_name, configuration, warnings);
+  settings.form = Form::kContainer;
+  settings.requests = settings.limits = {};
+  settle_status_port(pod, configuration, settings);
   return settings;
 }
 

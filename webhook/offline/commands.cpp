@@ -261,6 +261,17 @@ std::vector<std::string_view> missing_subnets(const Configuration& configuration
   return missing;
 }
 
+/// Which settings the pod's tap gets; empty: those of all taps.
+std::string profile_line(const PodPlace& place, std::string_view namespace_name,
+                         const Configuration& configuration) {
+  const Tree& annotations = member(member(*place.pod, "metadata"), "annotations");
+  const std::string asked = text_of(annotations, "sidetap.io/profile");
+  const std::string name(configuration::profile_name_of(configuration, namespace_name, asked));
+  if (name.empty()) return name;
+  return name + (name == asked ? " (annotation sidetap.io/profile)"
+                               : " (profiles." + name + ".namespaces)");
+}
+
 void explain(std::size_t document, const PodPlace& place, Job& job) {
   const std::string namespace_name = job.namespace_of(place);
   const auto [labels, known] = job.labels_of(namespace_name);
@@ -290,6 +301,7 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
     job.status = 1;
     return;
   }
+  line("profile", profile_line(place, namespace_name, job.configuration));
   line("sidecar", pod["metadata"]["annotations"]["sidetap.io/status"].get<std::string>());
   for (const std::string_view missing : missing_subnets(job.configuration))
     line("attention", missing);

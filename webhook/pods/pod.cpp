@@ -70,10 +70,14 @@ void read_labels(const MaybeValue& labels, Pod& pod) {
 
 void read_owners(const MaybeValue& references, Pod& pod) {
   json::each_element(references, [&](Value reference) {
-    const auto [kind, name, version, controller] =
-        pick(reference, "kind", "name", "apiVersion", "controller");
+    const auto [kind, name, version, controller, uid] =
+        pick(reference, "kind", "name", "apiVersion", "controller", "uid");
     if (!pod.owner || json::is_true(controller))
-      pod.owner = {json::text_or_empty(kind), json::text_or_empty(name)};
+      pod.owner = {.kind = json::text_or_empty(kind),
+                   .name = json::text_or_empty(name),
+                   .api_version = json::text_or_empty(version),
+                   .uid = json::text_or_empty(uid),
+                   .controller = json::is_true(controller)};
     pod.of_job = pod.of_job || (json::text_or_empty(kind) == "Job" &&
                                 json::text_or_empty(version).starts_with("batch/"));
   });

@@ -20,10 +20,13 @@ struct Annotation {
   std::string_view value;  ///< Empty if it is not a string.
 };
 
-/// The controller of the pod, for the log.
+/// The controller of the pod, or another owner if it has none.
 struct Owner {
   std::string_view kind;
   std::string_view name;
+  std::string_view api_version;
+  std::string_view uid;
+  bool controller = false;
 };
 
 /// A container's request and limit for one resource, in its base unit (CPUs, bytes). Nothing: not

@@ -11,7 +11,7 @@
 
 #include "shared/kube/access.h"
 #include "webhook/registry/claim.h"
-#include "webhook/registry/identity_answers.h"
+#include "webhook/registry/report_limit.h"
 #include "webhook/registry/session.h"
 
 namespace sidetap::webhook::registry {
@@ -29,24 +29,13 @@ struct Connection {
   boost::asio::steady_timer limit;  // for hello
   boost::asio::steady_timer again;  // for the next proof
   std::uint64_t rules = 1;          // the newest that the tap applies
+  std::string profile;              // that its pod's annotation names
+  bool takes_orders = false;        // by settings
+  bool takes_pauses = false;        // likewise
+  ReportLimit reports;
   bool greeted = false, proving = false, reported = false, ended = false;
 };
 
 using Connections = std::unordered_map<ConnectionId, std::shared_ptr<Connection>>;
-
-/// What the newest connection of each pod has said.
-inline TapStates states_of(const Connections& connections) {
-  TapStates states;
-  std::unordered_map<std::string, ConnectionId> newest;
-  for (const auto& [id, tap] : connections) {
-    if (!tap->greeted) continue;
-    const std::string& pod = tap->identity.pod_uid;
-    const auto [known, is_first] = newest.try_emplace(pod, id);
-    if (!is_first && known->second > id) continue;
-    known->second = id;
-    states[pod] = {tap->claim.forwarding(), tap->rules};
-  }
-  return states;
-}
 
 }  // namespace sidetap::webhook::registry

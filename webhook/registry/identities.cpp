@@ -8,6 +8,7 @@
 
 #include "shared/telemetry/log.h"
 #include "webhook/registry/identity_files.h"
+#include "webhook/registry/wall_clock.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -24,10 +25,6 @@ const MetricSpec kIdentityDropped{
     "Tenures forgotten early or left out because there were more than --identity-entries."};
 const MetricSpec kIdentityFileFailures{"sidetap_identity_file_failures_total", MetricType::kCounter,
                                        "Times that the files of identities could not be written."};
-
-identity::Time wall_now() {
-  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
 
 identity::Time wall_time_of(Identities::Clock::time_point time) {
   return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now() -
@@ -80,12 +77,12 @@ void Identities::proved(identity::ConnectionId connection, const kube::TokenIden
                         const std::vector<net::IpAddress>& addresses) {
   if (who.pod_uid.empty()) return;
   const identity::Pod pod{who.name_space, who.pod_name, who.pod_uid, who.node_name};
-  ledger_.update(connection, pod, addresses, wall_now());
+  ledger_.update(connection, pod, addresses, wall_time());
   count();
 }
 
 void Identities::ended(identity::ConnectionId connection, Clock::time_point heard) {
-  ledger_.end(connection, wall_time_of(heard), wall_now());
+  ledger_.end(connection, wall_time_of(heard), wall_time());
   count();
 }
 
@@ -99,7 +96,7 @@ void Identities::wait() {
 }
 
 void Identities::tick() {
-  const identity::Time now = wall_now();
+  const identity::Time now = wall_time();
   ledger_.expire(now);
   count();
   if (!writer_ || writing_) return;

@@ -1,6 +1,8 @@
 #include "webhook/registry/identity_answers.h"
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -27,18 +29,93 @@ const char* state_of(identity::Answer::Kind kind) {
   return "unknown";
 }
 
+nlohmann::ordered_json counts_of(const sidetap::registry::ReportedCounts& counts) {
+  nlohmann::ordered_json object;
+  object["seen"] = counts.seen;
+  object["seen_bytes"] = counts.seen_bytes;
+  object["owned"] = counts.owned;
+  object["owned_bytes"] = counts.owned_bytes;
+  object["forwarded"] = counts.forwarded;
+  object["forwarded_bytes"] = counts.forwarded_bytes;
+  object["filtered"] = counts.filtered;
+  return object;
+}
+
+nlohmann::ordered_json interfaces_of(const sidetap::registry::Report& report) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const auto& interface : report.interfaces) {
+    nlohmann::ordered_json object;
+    object["name"] = interface.name;
+    object["capturing"] = interface.capturing;
+    list.push_back(std::move(object));
+  }
+  return list;
+}
+
+nlohmann::ordered_json sensors_of(const sidetap::registry::Report& report) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const auto& sensor : report.sensors) {
+    nlohmann::ordered_json object;
+    object["sensor"] = sensor.sensor;
+    object["state"] = sensor.state;
+    object["reason"] = sensor.reason;
+    list.push_back(std::move(object));
+  }
+  return list;
+}
+
+nlohmann::ordered_json lost_of(const sidetap::registry::Report& report) {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const auto& [cause, packets] : report.lost) object[cause] = packets;
+  return object;
+}
+
+void append_report(nlohmann::ordered_json& object, const inventory::Tap* tap) {
+  if (tap == nullptr || !tap->report) {
+    for (const char* member : {"profile", "generation", "following", "release", "reported",
+                               "interfaces", "sensors", "counts", "lost"}) {
+      object[member] = nullptr;
+    }
+    return;
+  }
+  const sidetap::registry::Report& report = *tap->report;
+  object["profile"] = report.profile;
+  object["generation"] = report.generation;
+  object["following"] = report.following;
+  object["release"] = report.release;
+  object["reported"] = identity::to_text(*tap->reported);
+  object["interfaces"] = interfaces_of(report);
+  object["sensors"] = sensors_of(report);
+  object["counts"] = counts_of(report.counts);
+  object["lost"] = lost_of(report);
+}
+
 }  // namespace
 
-std::string tap_object(const identity::Tap& tap, const TapStates& states) {
+std::string tap_object(const identity::Tap& tap, const inventory::Tap* known) {
   nlohmann::ordered_json object = identity::object_of(tap);
-  const auto state = states.find(tap.pod->uid);
-  if (state == states.end()) {
-    object["forwarding"] = nullptr;
-    object["rules"] = nullptr;
-  } else {
-    object["forwarding"] = state->second.forwarding;
-    object["rules"] = state->second.rules;
-  }
+  const bool connected = known != nullptr && !known->ended;
+  object["forwarding"] =
+      connected ? nlohmann::ordered_json(known->forwarding) : nlohmann::ordered_json();
+  object["rules"] = connected ? nlohmann::ordered_json(known->rules) : nlohmann::ordered_json();
+  const auto standing = known == nullptr ? inventory::Standing::kGone : known->standing();
+  object["standing"] = std::string(inventory::name_of(standing));
+  append_report(object, known);
+  return identity::line_of(object);
+}
+
+std::string gone_tap_object(const inventory::Tap& tap) {
+  identity::Tap last;
+  last.pod = std::make_shared<const identity::Pod>(tap.pod);
+  for (const net::IpAddress& address : tap.addresses)
+    last.tenures.push_back({address, last.pod, tap.since, tap.ended});
+  nlohmann::ordered_json object = identity::object_of(last);
+  object["from"] = identity::to_text(tap.since);
+  if (tap.ended) object["to"] = identity::to_text(*tap.ended);
+  object["forwarding"] = nullptr;
+  object["rules"] = nullptr;
+  object["standing"] = std::string(inventory::name_of(tap.standing()));
+  append_report(object, &tap);
   return identity::line_of(object);
 }
 

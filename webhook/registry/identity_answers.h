@@ -1,26 +1,27 @@
-// What answers about the ledger of identities say. Pure.
+// What answers about taps and the ledger of identities say. Pure.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 
 #include "shared/net/ip_address.h"
 #include "webhook/identity/ledger.h"
+#include "webhook/inventory/inventory.h"
 
 namespace sidetap::webhook::registry {
 
-/// What a connected tap has said last.
-struct TapState {
-  bool forwarding = false;
-  std::uint64_t rules = 0;  ///< The newest ownership rules that it applies.
-};
-/// By the UID of the tap's pod.
-using TapStates = std::unordered_map<std::string, TapState>;
-
-/// A tap as an object: the members of the ledger's, then `forwarding` and `rules`, which are null
-/// if the tap has just gone.
-std::string tap_object(const identity::Tap& tap, const TapStates& states);
+/// A connected tap as an object: the members of the ledger's, then
+///   "forwarding":true,"rules":2,
+///   "standing":"forwarding","profile":"edge","generation":7,"following":true,"release":"1.2.0",
+///   "reported":"2026-01-02T03:04:05.678Z","interfaces":[...],"sensors":[...],"counts":{...},
+///   "lost":{"kernel_ring":0}
+/// The last four and their members are those of the tap's report; see shared/registry/messages.h.
+/// What follows "standing" is null without a report, and "forwarding" and "rules" are null if the
+/// tap has just gone. `known` is null if nothing more is known of it.
+std::string tap_object(const identity::Tap& tap, const inventory::Tap* known);
+/// The same for a tap that has gone lately: "ip" holds its last addresses, "from" and "to" say how
+/// long it was connected, and "forwarding" and "rules" are null.
+std::string gone_tap_object(const inventory::Tap& tap);
 
 /// A line: {"address","at","state":"held|uncertain|unknown","holder","last","next"}. The last three
 /// are tenures or null.

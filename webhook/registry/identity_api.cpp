@@ -13,6 +13,8 @@
 #include "shared/async/tuple.h"
 #include "shared/telemetry/log.h"
 #include "webhook/identity/identity_text.h"
+#include "webhook/registry/identity_answers.h"
+#include "webhook/registry/wall_clock.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -38,15 +40,27 @@ constexpr const char* kTooManyLists = "too many lists are under way: try again";
 /// A client's clock may be ahead of this one.
 constexpr std::chrono::milliseconds kMostAhead{60'000};
 
-identity::Time wall_clock() {
-  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
 /// Lets others have the thread after each piece: a fast reader of a long list never waits.
 asio::awaitable<bool> deliver(Session& session, std::string piece) {
   const bool taken = co_await session.write_piece(std::move(piece));
   if (taken) co_await asio::post(session.executor(), asio::use_awaitable);
   co_return taken;
+}
+
+/// Entries of the inventory do not outlive a wait, so a list keeps the names of those that have
+/// gone.
+std::vector<identity::Pod> gone_pods(const inventory::Inventory& inventory) {
+  std::vector<identity::Pod> pods;
+  for (const auto& [name, tap] : inventory.taps()) {
+    if (tap.ended) pods.push_back(tap.pod);
+  }
+  return pods;
+}
+
+/// Empty if the tap has been forgotten meanwhile, or has come back.
+std::string gone_object(const inventory::Inventory& inventory, const identity::Pod& pod) {
+  const inventory::Tap* const known = inventory.find_pod(pod);
+  return known != nullptr && known->ended ? gone_tap_object(*known) : std::string();
 }
 
 struct Refusal {
@@ -115,13 +129,13 @@ class IdentityApi::Slot {
 };
 
 IdentityApi::IdentityApi(ApiQueue& queue, const identity::Ledger& ledger,
-                         std::function<TapStates()> states, IdentityApiConfig config,
+                         const inventory::Inventory& inventory, IdentityApiConfig config,
                          telemetry::MetricsRegistry& metrics)
-    : config_(config),
+    : config_(std::move(config)),
       ledger_(ledger),
-      states_(std::move(states)),
+      inventory_(inventory),
       metrics_(metrics),
-      guard_(queue, config.guard) {
+      guard_(queue, config_.guard) {
   for (const char* kind : {"stream", "list"}) metrics_.gauge(kOpen, {{"kind", kind}}).Set(0);
   metrics_.counter(kCut);
 }
@@ -152,7 +166,8 @@ asio::awaitable<void> IdentityApi::serve(std::shared_ptr<Session> session,
   }
   const IdentityTarget target = identity_target_of(sent);
   if (target.route == IdentityTarget::Route::kNone) {
-    co_await refuse(*session, 404, "there are /v1/taps, /v1/identities and what is below them");
+    co_await refuse(*session, 404,
+                    "there are /v1/taps, /v1/identities, what is below them, and /v1/coverage");
     co_return;
   }
   if (session->request().method() != "GET") {
@@ -203,6 +218,8 @@ asio::awaitable<void> IdentityApi::give(Session& session, Limit& limit,
       return give_taps(session, limit);
     case IdentityTarget::Route::kStream:
       return give_stream(session, limit, query.after);
+    case IdentityTarget::Route::kCoverage:
+      return give_coverage(session);
     default:
       break;
   }
@@ -210,17 +227,23 @@ asio::awaitable<void> IdentityApi::give(Session& session, Limit& limit,
 }
 
 asio::awaitable<void> IdentityApi::give_tap(Session& session, const IdentityTarget& target) {
-  const auto taps = ledger_.taps_of(target.name_space, target.pod);
-  if (taps.empty()) {
-    co_await refuse(session, 404, "no tap of this pod is connected to this replica");
-    co_return;
-  }
-  const TapStates states = states_();
   http::HttpAnswer answer;
   answer.content_type = kJson;
-  for (const identity::Tap& tap : taps) {
-    answer.body += answer.body.empty() ? "{\"taps\":[" : ",";
-    answer.body += tap_object(tap, states);
+  const auto append = [&body = answer.body](const std::string& object) {
+    body += body.empty() ? "{\"taps\":[" : ",";
+    body += object;
+  };
+  for (const identity::Tap& tap : ledger_.taps_of(target.name_space, target.pod))
+    append(tap_object(tap, inventory_.find_pod(*tap.pod)));
+  const auto [first, last] = inventory_.taps().equal_range({target.name_space, target.pod});
+  for (auto known = first; known != last; ++known) {
+    if (known->second.ended) append(gone_tap_object(known->second));
+  }
+  if (answer.body.empty()) {
+    co_await refuse(session, 404,
+                    "no tap of this pod is connected to this replica, or was within the last "
+                    "minutes");
+    co_return;
   }
   answer.body += "]}\n";
   co_await finish(session, std::move(answer));
@@ -234,12 +257,16 @@ asio::awaitable<void> IdentityApi::give_taps(Session& session, Limit& limit) {
   }
   limit.set(config_.list);
   const auto taps = ledger_.taps();
-  const TapStates states = states_();
+  const auto gone = gone_pods(inventory_);
   bool taken = co_await begin(session, kJson);
   std::string piece = "{\"taps\":[";
-  for (std::size_t i = 0; taken && i < taps.size(); ++i) {
-    if (i > 0) piece += ",";
-    piece += tap_object(taps[i], states);
+  const char* separator = "";
+  for (std::size_t i = 0; taken && i < taps.size() + gone.size(); ++i) {
+    const std::string object = i < taps.size()
+                                   ? tap_object(taps[i], inventory_.find_pod(*taps[i].pod))
+                                   : gone_object(inventory_, gone[i - taps.size()]);
+    if (object.empty()) continue;
+    piece += std::exchange(separator, ",") + object;
     if (piece.size() < kPieceBytes) continue;
     taken = co_await deliver(session, std::exchange(piece, std::string()));
   }
@@ -249,8 +276,23 @@ asio::awaitable<void> IdentityApi::give_taps(Session& session, Limit& limit) {
   if (taken) co_await session.end_body();
 }
 
+asio::awaitable<void> IdentityApi::give_coverage(Session& session) {
+  if (!config_.coverage) {
+    co_await refuse(session, 404, "coverage is off: see the option --coverage");
+    co_return;
+  }
+  http::HttpAnswer answer;
+  answer.content_type = kJson;
+  answer.body = config_.coverage();
+  if (answer.body.empty()) {
+    co_await refuse(session, 503, "the pods are not known yet, or not any more: try again");
+    co_return;
+  }
+  co_await finish(session, std::move(answer));
+}
+
 asio::awaitable<void> IdentityApi::give_answer(Session& session, IdentityQuery query) {
-  const identity::Time now = wall_clock();
+  const identity::Time now = wall_time();
   const identity::Time at = query.at.value_or(now);
   if (at > now + kMostAhead) {
     co_await refuse(session, 400, "at is in the future: it is now " + identity::to_text(now));

@@ -1,5 +1,6 @@
-// Gives the ledger of identities out to those who may ask: answers the plain HTTP requests on the
-// registry's port. identity_request.h has the routes.
+// Gives the ledger of identities and the inventory of taps out to those who may ask: answers the
+// plain HTTP requests on the registry's port. identity_request.h has the routes, and
+// identity_answers.h what is answered.
 //
 // The lines of a stream are JSON objects:
 //   {"position":"EPOCH-NUMBER", and the members of a tenure}   a change (identity/ledger.h)
@@ -27,9 +28,9 @@
 #include "shared/telemetry/log_throttle.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/identity/ledger.h"
+#include "webhook/inventory/inventory.h"
 #include "webhook/registry/api_guard.h"
 #include "webhook/registry/api_queue.h"
-#include "webhook/registry/identity_answers.h"
 #include "webhook/registry/identity_request.h"
 #include "webhook/registry/session.h"
 
@@ -49,15 +50,17 @@ struct IdentityApiConfig {
   std::chrono::milliseconds stream{1'800'000};
   /// How often a stream looks for changes, which it sends together.
   std::chrono::milliseconds pace{200};
+  /// What /v1/coverage answers: a JSON text, or an empty one while nothing is known. None: 404.
+  std::function<std::string()> coverage{};
 };
 
 /// Use it on the registry's thread.
 class IdentityApi {
  public:
-  /// Calls `states` for the taps' states when an answer needs them. The references must outlive
-  /// this object, and this object the coroutines of serve().
-  IdentityApi(ApiQueue& queue, const identity::Ledger& ledger, std::function<TapStates()> states,
-              IdentityApiConfig config, telemetry::MetricsRegistry& metrics);
+  /// The references must outlive this object, and this object the coroutines of serve().
+  IdentityApi(ApiQueue& queue, const identity::Ledger& ledger,
+              const inventory::Inventory& inventory, IdentityApiConfig config,
+              telemetry::MetricsRegistry& metrics);
 
   /// Answers the request that `session` has read, and ends the connection. Calls `admitted` when
   /// the requester may have the answer: from then on, this object limits the time.
@@ -73,6 +76,7 @@ class IdentityApi {
                                     IdentityQuery query);
   boost::asio::awaitable<void> give_tap(Session& session, const IdentityTarget& target);
   boost::asio::awaitable<void> give_taps(Session& session, Limit& limit);
+  boost::asio::awaitable<void> give_coverage(Session& session);
   boost::asio::awaitable<void> give_answer(Session& session, IdentityQuery query);
   boost::asio::awaitable<void> give_list(Session& session, Limit& limit);
   boost::asio::awaitable<void> give_stream(Session& session, Limit& limit,
@@ -93,7 +97,7 @@ class IdentityApi {
 
   const IdentityApiConfig config_;
   const identity::Ledger& ledger_;
-  const std::function<TapStates()> states_;
+  const inventory::Inventory& inventory_;
   telemetry::MetricsRegistry& metrics_;
   telemetry::LogThrottle faults_{5, std::chrono::minutes(1)};
   ApiGuard guard_;

@@ -98,6 +98,8 @@ IdentityTarget identity_target_of(std::string_view target) {
     found.route = Route::kIdentities;
   } else if (found.path == "/v1/identities/stream") {
     found.route = Route::kStream;
+  } else if (found.path == "/v1/coverage") {
+    found.route = Route::kCoverage;
   } else if (found.path.starts_with(kTapPrefix)) {
     find_pod(std::string_view(found.path).substr(kTapPrefix.size()), found);
   }

@@ -1,10 +1,11 @@
 // What a plain HTTP request to the registry asks of the ledger of identities. Pure.
 //
-//   /v1/taps                                  every connected tap
+//   /v1/taps                                  every connected tap, and those that have gone lately
 //   /v1/taps/NAMESPACE/POD                    the taps of one pod
 //   /v1/identities?address=ADDRESS[&at=TIME]  who held an address
 //   /v1/identities                            every tenure that is known
 //   /v1/identities/stream[?after=POSITION]    changes as they come
+//   /v1/coverage                              which selected pods have no tap, and why
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,7 @@ namespace sidetap::webhook::registry {
 inline constexpr std::size_t kMostTargetBytes = 2'048;
 
 struct IdentityTarget {
-  enum class Route { kNone, kTaps, kTap, kIdentities, kStream };
+  enum class Route { kNone, kTaps, kTap, kIdentities, kStream, kCoverage };
   Route route = Route::kNone;
   std::string path{};               ///< As sent, without the query: what the API server judges.
   std::string query{};              ///< As sent, without "?".

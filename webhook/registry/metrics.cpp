@@ -1,5 +1,9 @@
 #include "webhook/registry/metrics.h"
 
+#include <string>
+
+#include <prometheus/counter.h>
+
 #include "shared/telemetry/log.h"
 
 namespace sidetap::webhook::registry {
@@ -10,6 +14,12 @@ using telemetry::MetricType;
 
 const MetricSpec kTaps{"sidetap_registry_taps", MetricType::kGauge,
                        "Registered taps by state: forwarding or idle."};
+const MetricSpec kStanding{"sidetap_registry_taps_by_standing", MetricType::kGauge,
+                           "Taps by what they do: forwarding, paused or no-sensor; gone without a "
+                           "word or ended in order within the last minutes."};
+const MetricSpec kNotFollowing{
+    "sidetap_registry_taps_not_following", MetricType::kGauge,
+    "Connected taps that take orders and do not apply the settings that they were told."};
 const MetricSpec kAddresses{"sidetap_registry_addresses", MetricType::kGauge,
                             "Addresses of forwarding taps, as published."};
 const MetricSpec kVersion{"sidetap_registry_version", MetricType::kGauge,
@@ -35,6 +45,10 @@ const MetricSpec kLeftOut{"sidetap_registry_left_out", MetricType::kGauge,
 
 }  // namespace
 
+void count_refused(telemetry::MetricsRegistry& metrics, const char* reason) {
+  metrics.counter(kRefused, {{"reason", reason}}).Increment();
+}
+
 void Figures::expose(telemetry::MetricsRegistry& metrics, bool services) const {
   const auto number = [](const auto& value) {
     return [&value] { return static_cast<double>(value.load()); };
@@ -43,6 +57,11 @@ void Figures::expose(telemetry::MetricsRegistry& metrics, bool services) const {
   metrics.expose(kTaps, {{"state", "idle"}}, [this] {
     return static_cast<double>(registered_.load()) - static_cast<double>(forwarding_.load());
   });
+  for (std::size_t i = 0; i < standing_.size(); ++i) {
+    const auto name = inventory::name_of(static_cast<inventory::Standing>(i));
+    metrics.expose(kStanding, {{"standing", std::string(name)}}, number(standing_[i]));
+  }
+  metrics.expose(kNotFollowing, {}, number(not_following_));
   metrics.expose(kAddresses, {}, number(listed_));
   metrics.expose(kVersion, {}, number(version_));
   metrics.expose(kConnections, {}, number(connections_));
@@ -74,6 +93,17 @@ void Figures::count(const TapSet& taps, std::uint64_t version) {
   version_ = version;
   taps_.count(taps.published().size(), taps.left_out());
   older_.count(taps.older().size(), taps.older_left_out());
+}
+
+void Figures::count(const inventory::Inventory& taps) {
+  std::array<std::size_t, inventory::kStandings> standing{};
+  std::size_t not_following = 0;
+  for (const auto& [name, tap] : taps.taps()) {
+    ++standing[static_cast<std::size_t>(tap.standing())];
+    if (!tap.ended && !tap.follows()) ++not_following;
+  }
+  for (std::size_t i = 0; i < standing.size(); ++i) standing_[i] = standing[i];
+  not_following_ = not_following;
 }
 
 void Figures::count(const ServiceTable& table) {

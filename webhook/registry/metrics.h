@@ -1,10 +1,12 @@
 // Metrics of the registry's server.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
 #include "shared/telemetry/metrics.h"
+#include "webhook/inventory/inventory.h"
 #include "webhook/registry/service_table.h"
 #include "webhook/registry/tap_set.h"
 
@@ -19,6 +21,9 @@ inline const telemetry::MetricSpec kRefused{"sidetap_registry_refused_total",
 inline const telemetry::MetricSpec kUnproven{
     "sidetap_registry_unproven_addresses_total", telemetry::MetricType::kCounter,
     "Addresses left out because the tap did not prove that it has them."};
+inline const telemetry::MetricSpec kReportsDropped{
+    "sidetap_registry_reports_dropped_total", telemetry::MetricType::kCounter,
+    "Reports not taken because their tap sent more than two within a second."};
 inline const telemetry::MetricSpec kDelay{"sidetap_registry_propagation_seconds",
                                           telemetry::MetricType::kHistogram,
                                           "From a tap's word to its publication.",
@@ -33,6 +38,10 @@ inline const telemetry::MetricSpec kCheckWait{"sidetap_registry_check_wait_secon
                                               "Time that such a question waited for its turn.",
                                               {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
 
+/// Counts a registration that is refused, or a connection that is ended for what it says. `reason`
+/// is one of few.
+void count_refused(telemetry::MetricsRegistry& metrics, const char* reason);
+
 /// Values for scrapes, which come from another thread.
 class Figures {
  public:
@@ -40,6 +49,7 @@ class Figures {
   void expose(telemetry::MetricsRegistry& metrics, bool services) const;
   void count(const TapSet& taps, std::uint64_t version);
   void count(const ServiceTable& table);
+  void count(const inventory::Inventory& taps);
   void count_ca(bool announced) { announced_ = announced; }
   void count_connections(std::size_t open) { connections_ = open; }
 
@@ -59,6 +69,8 @@ class Figures {
   std::atomic<std::size_t> forwarding_{0}, registered_{0}, listed_{0}, connections_{0};
   std::atomic<std::uint64_t> version_{0};
   std::atomic<bool> announced_{false};
+  std::array<std::atomic<std::size_t>, inventory::kStandings> standing_{};
+  std::atomic<std::size_t> not_following_{0};
   std::atomic<std::size_t> tapped_{0}, untapped_{0}, mixed_{0}, none_{0};
   std::atomic<std::size_t> endpoints_{0}, hidden_{0}, overflowing_{0};
   List taps_{"taps"}, older_{"older"}, services_{"services"}, nodes_{"nodes"};

@@ -1,5 +1,5 @@
 // The registry's server: accepts the WebSockets of taps, collects their states, and publishes
-// changes to them.
+// changes to them. Tells each tap the settings of its profile, and takes its reports.
 //
 // Everything runs on a thread of its own, apart from the admission reviews. A tap receives a new
 // version when its connection is ready. A slow tap gets a snapshot instead of the changes that it
@@ -20,9 +20,12 @@
 #include "shared/result.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/identity/ledger.h"
+#include "webhook/profiles/profiles.h"
 #include "webhook/registry/identities.h"
 #include "webhook/registry/identity_api.h"
 #include "webhook/registry/service_watch.h"
+#include "webhook/registry/settings_round.h"
+#include "webhook/registry/view.h"
 
 namespace sidetap::webhook::registry {
 
@@ -51,6 +54,7 @@ struct ServerConfig {
   std::chrono::milliseconds gather{20};   ///< From a change to its publication, if `pace` allows.
   /// Wait before the API server is asked again about an unproved address. Doubles each time.
   std::chrono::milliseconds proof_wait{1'000};
+  SettingsPace settings_pace{};
 };
 
 class Server {
@@ -67,7 +71,12 @@ class Server {
   /// not verify the certificate in `tls` is not sent: call it again when the certificate has
   /// changed, even with the same bundle. Any thread.
   void set_ca(std::string bundle);
+  /// From now on, taps that take orders are told the settings of these profiles, all of them within
+  /// about a second. Never null. Any thread.
+  void set_profiles(std::shared_ptr<const profiles::Profiles> known);
   /// Calls `use` on the registry's thread, which waits for it. Not after stop(). Any thread.
+  void with_view(std::function<void(const View&)> use);
+  /// The same with the ledger alone.
   void with_ledger(std::function<void(const identity::Ledger&)> use);
   /// Ends every connection and the thread.
   void stop();

@@ -253,4 +253,13 @@ ServiceTable::Counts ServiceTable::counts() const {
   return counts;
 }
 
+void ServiceTable::each(const std::function<void(const Listed&)>& visit) const {
+  for (const auto& [name, service] : services_) {
+    for (const Backends& backends : service.families) {
+      if (backends.vips.empty()) continue;
+      visit({name, backends.v6, backends.counted(), backends.tapped});
+    }
+  }
+}
+
 }  // namespace sidetap::webhook::registry

@@ -24,6 +24,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <unordered_set>
@@ -113,6 +114,15 @@ class ServiceTable {
     std::size_t tapped = 0, untapped = 0, mixed = 0, none = 0;
   };
   Counts counts() const;
+  /// The backends of one Service and address family.
+  struct Listed {
+    const ObjectName& name;
+    bool v6 = false;
+    std::size_t backends = 0;  ///< Those that count.
+    std::size_t tapped = 0;    ///< Of them.
+  };
+  /// Calls `visit` for each Service with a cluster IP, by name, once for each of its families.
+  void each(const std::function<void(const Listed&)>& visit) const;
   std::size_t endpoints() const { return endpoints_; }
   /// Whether there is more than the limits allow. Services over the limit are not published. While
   /// slices are over the limit, no Service is.

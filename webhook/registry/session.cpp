@@ -102,13 +102,23 @@ asio::awaitable<std::optional<std::string>> Session::read() {
 
 void Session::subscribe(std::shared_ptr<const News> news) {
   news_ = std::move(news);
-  tell(news_);
+  wake();
 }
 
 void Session::tell(std::shared_ptr<const News> news) {
   if (!news_) return;
   news_ = std::move(news);
-  if (!open_ || refused_ || std::exchange(writing_, true)) return;
+  wake();
+}
+
+void Session::set_settings(std::shared_ptr<const std::string> text) {
+  if (settings_ == text) return;
+  settings_ = std::move(text);
+  wake();
+}
+
+void Session::wake() {
+  if (!news_ || !open_ || refused_ || std::exchange(writing_, true)) return;
   tasks_.spawn("registry-write", write(), [self = shared_from_this()](const Result<void>& outcome) {
     if (outcome) return;
     // A tap that misses changes must not rely on what it knows. It connects again.
@@ -120,7 +130,7 @@ void Session::tell(std::shared_ptr<const News> news) {
 
 void Session::resync() {
   told_.reset();
-  tell(news_);
+  wake();
 }
 
 std::shared_ptr<const std::string> Session::next_text() {
@@ -128,6 +138,11 @@ std::shared_ptr<const std::string> Session::next_text() {
   if (news_->ca && told_ca_ != news_->ca) {
     told_ca_ = news_->ca;
     return news_->ca;
+  }
+  if (told_settings_ != settings_) {
+    const bool differ = !told_settings_ || *told_settings_ != *settings_;
+    told_settings_ = settings_;
+    if (differ) return settings_;
   }
   if (told_ == news_->version) return nullptr;
   const bool next = news_->change && told_ == news_->change_from;

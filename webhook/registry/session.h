@@ -51,6 +51,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void subscribe(std::shared_ptr<const News> news);
   /// Sends a new version. Does nothing before subscribe().
   void tell(std::shared_ptr<const News> news);
+  /// Sends these settings (a message, never null), unless they are what was sent last. Of several
+  /// that a slow tap has not taken, only the newest is sent. Before subscribe(), they wait for it.
+  void set_settings(std::shared_ptr<const std::string> text);
   /// Makes the next message a snapshot.
   void resync();
   /// Sends the reason and ends the connection. A second call during that cuts it at once.
@@ -64,6 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   boost::asio::awaitable<void> write();
   void watch();
+  void wake();
   std::shared_ptr<const std::string> next_text();
 
   async::TaskGroup& tasks_;
@@ -77,6 +81,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<const News> news_;
   std::optional<std::uint64_t> told_;
   std::shared_ptr<const std::string> told_ca_;
+  std::shared_ptr<const std::string> settings_, told_settings_;
   boost::asio::steady_timer written_;  ///< Cancelled when a write ends.
   bool writing_ = false;
   bool refused_ = false;

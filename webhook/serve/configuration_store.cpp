@@ -62,7 +62,7 @@ Result<void> ConfigurationStore::put_in_place(std::optional<std::string> text) {
         Error{path_.empty() ? made.error().text : path_ + ": " + made.error().text});
   }
   const std::lock_guard lock(mutex_);
-  current_ = std::make_shared<const ReviewFunction>(std::move(*made));
+  current_ = std::make_shared<const InForce>(std::move(*made));
   in_place_ = std::move(text);
   registry_ca_in_place_ = std::move(registry_ca);
   last_failure_.clear();
@@ -107,12 +107,17 @@ std::string ConfigurationStore::registry_ca() const {
 }
 
 admission::Answer ConfigurationStore::review(std::string_view review, Route route) const {
-  std::shared_ptr<const ReviewFunction> function;
+  std::shared_ptr<const InForce> current;
   {
     const std::lock_guard lock(mutex_);
-    function = current_;
+    current = current_;
   }
-  return (*function)(review, route);
+  return current->review(review, route);
+}
+
+std::shared_ptr<const profiles::Profiles> ConfigurationStore::profiles() const {
+  const std::lock_guard lock(mutex_);
+  return current_ ? current_->profiles : nullptr;
 }
 
 }  // namespace sidetap::webhook

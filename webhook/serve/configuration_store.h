@@ -1,5 +1,5 @@
-// Holds the current review function, which is built from the configuration file and replaced when
-// the file changes.
+// Holds the current review function and profiles, which are built from the configuration file and
+// replaced when the file changes.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,8 @@ class ConfigurationStore {
   ConfigurationStore(std::string path, ReviewFactory factory,
                      std::function<Result<void>(const std::string& ca)> verifies);
 
-  /// Reads the file and makes its function current. If that fails, logs and counts the failure and
-  /// keeps the current function. Does nothing if the file has not changed.
+  /// Reads the file and makes its function and profiles current. If that fails, logs and counts the
+  /// failure and keeps the current function. Does nothing if the file has not changed.
   Result<void> reload();
   /// Sets the CA (PEM) with which new taps verify the registry, and rebuilds the current function,
   /// if any. Keeps the current CA if the text holds no certificate, or if the text would replace a
@@ -35,6 +35,8 @@ class ConfigurationStore {
   Result<void> reload_registry_ca(const std::string& path);
 
   admission::Answer review(std::string_view review, Route route) const;
+  /// What taps are told; null before the first configuration.
+  std::shared_ptr<const profiles::Profiles> profiles() const;
   /// 1 for the first configuration, incremented with each replacement.
   std::uint64_t generation() const { return generation_; }
   std::uint64_t failures() const { return failures_; }
@@ -52,7 +54,7 @@ class ConfigurationStore {
   const ReviewFactory factory_;
   const std::function<Result<void>(const std::string&)> verifies_;
   mutable std::mutex mutex_;
-  std::shared_ptr<const ReviewFunction> current_;
+  std::shared_ptr<const InForce> current_;
   std::optional<std::string> in_place_;
   std::string registry_ca_;
   std::string registry_ca_in_place_;

@@ -15,7 +15,7 @@ using configuration::Configuration;
 ReviewFactory review_factory(std::string own_namespace, bool ca_to_come) {
   return [own_namespace = std::move(own_namespace), ca_to_come](
              const std::optional<std::string>& text,
-             const std::string& registry_ca) -> Result<ReviewFunction> {
+             const std::string& registry_ca) -> Result<InForce> {
     auto configuration = std::make_shared<Configuration>();
     if (text) {
       auto parsed = configuration::parse_configuration(*text, "configuration");
@@ -36,9 +36,12 @@ ReviewFactory review_factory(std::string own_namespace, bool ca_to_come) {
     if (own.empty()) own = own_namespace;
     auto at_baseline = std::make_shared<Configuration>(*configuration);
     at_baseline->sidecar = configuration::at_baseline(std::move(at_baseline->sidecar));
-    return ReviewFunction([configuration, at_baseline](std::string_view review, Route route) {
+    InForce made;
+    made.profiles = std::make_shared<const profiles::Profiles>(*configuration);
+    made.review = [configuration, at_baseline](std::string_view review, Route route) {
       return admission::admit(review, route.entry, route.baseline ? *at_baseline : *configuration);
-    });
+    };
+    return made;
   };
 }
 

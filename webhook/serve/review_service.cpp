@@ -68,16 +68,21 @@ HttpAnswer refuse(unsigned status, std::string text) {
 
 /// The route of a request's path.
 std::optional<Route> route_of(std::string_view path) {
+  using admission::Entry;
   constexpr std::string_view kBaseline = "/baseline";
+  constexpr std::string_view kInject = "/inject/";
   Route route;
   route.baseline = path.ends_with(kBaseline);
   if (route.baseline) path.remove_suffix(kBaseline.size());
-  if (path == "/inject/namespace") {
-    route.entry = admission::Entry::kNamespace;
-  } else if (path != "/inject/pod") {
-    return std::nullopt;
+  if (!path.starts_with(kInject)) return std::nullopt;
+  path.remove_prefix(kInject.size());
+  for (const Entry entry :
+       {Entry::kNamespace, Entry::kPod, Entry::kEphemeral, Entry::kEphemeralDisabled}) {
+    if (path != admission::entry_name(entry)) continue;
+    route.entry = entry;
+    return route;
   }
-  return route;
+  return std::nullopt;
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -115,10 +120,9 @@ class ReviewService::Reviews {
   }
 
  private:
-  static constexpr std::size_t kEntryCount = 3;
   telemetry::MetricsRegistry& metrics_;
   std::array<std::atomic<prometheus::Counter*>,
-             kEntryCount * admission::kActionCount * admission::kReasonCount>
+             admission::kEntryCount * admission::kActionCount * admission::kReasonCount>
       counters_{};
 };
 
@@ -148,7 +152,9 @@ HttpAnswer ReviewService::dispatch(const HttpRequest& request) {
   // API servers add "?timeout=3s".
   const auto route = route_of(request.target.substr(0, request.target.find('?')));
   if (!route) {
-    return refuse(404, "there are /inject/namespace and /inject/pod, each also with /baseline");
+    return refuse(404,
+                  "there are /inject/namespace, /inject/pod, /inject/ephemeral and "
+                  "/inject/ephemeral-disabled, each also with /baseline");
   }
   if (request.method != boost::beast::http::verb::post) {
     HttpAnswer answer = refuse(405, "only POST");

@@ -2,7 +2,9 @@
 // about a review is made elsewhere.
 //
 //   POST /inject/namespace, /inject/pod   an AdmissionReview in, an AdmissionReview out
-//   POST /inject/namespace/baseline, /inject/pod/baseline
+//   POST /inject/ephemeral, /inject/ephemeral-disabled   the same for a container that is added to
+//                                                        a pod that runs
+//   each of them also with /baseline
 //
 // The path says which entry of the MutatingWebhookConfiguration calls, and how the entry was
 // rendered: with "/baseline", it includes namespaces at that Pod Security level. An API server may

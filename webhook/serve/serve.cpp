@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -22,8 +23,10 @@
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/certificates/keeper.h"
+#include "webhook/page/page_server.h"
 #include "webhook/registry/server.h"
 #include "webhook/serve/configuration_store.h"
+#include "webhook/serve/observers.h"
 
 namespace sidetap::webhook {
 namespace {
@@ -34,6 +37,9 @@ using telemetry::MetricType;
 
 const MetricSpec kGeneration{"sidetap_webhook_config_generation", MetricType::kGauge,
                              "Configurations loaded, including the first one."};
+const MetricSpec kTold{"sidetap_configuration_generation", MetricType::kGauge,
+                       "The generation that the configuration in force gives itself. Taps follow "
+                       "the greatest one that a replica tells them."};
 const MetricSpec kConfigFailures{"sidetap_webhook_config_reload_failures_total",
                                  MetricType::kCounter,
                                  "Configurations and CAs of the registry refused; what was before "
@@ -45,8 +51,8 @@ const MetricSpec kReady{
 const MetricSpec kDraining{"sidetap_webhook_draining", MetricType::kGauge,
                            "1 from the signal to end until the end."};
 
-/// Descriptors for the log, the watches and the status server.
-constexpr rlim_t kOtherFiles = 64;
+/// Descriptors for the log, the watches, the status server and the page.
+constexpr rlim_t kOtherFiles = 96;
 /// More connections than the API servers of a large cluster open, at up to 25 each.
 constexpr std::size_t kFewConnections = 500;
 constexpr auto kTrimPeriod = std::chrono::seconds(2);
@@ -87,8 +93,7 @@ class Webhook {
       : options_(options),
         configuration_(options.configuration, factory,
                        [this](const std::string& ca) { return verifies_registry(ca); }),
-        service_([this](std::string_view review,
-                        Route route) { return configuration_.review(review, route); },
+        service_([this](std::string_view review, Route route) { return answer(review, route); },
                  metrics_) {}
 
   int run() {
@@ -105,7 +110,14 @@ class Webhook {
   }
 
  private:
+  admission::Answer answer(std::string_view review, Route route) {
+    admission::Answer made = configuration_.review(review, route);
+    observers_.reviewed(made);
+    return made;
+  }
+
   Result<void> start() {
+    if (auto started = start_observers(); !started) return started;
     if (options_.self_managed.enabled) {
       // The server starts when the first certificate arrives.
       if (auto started = start_keeper(); !started) return started;
@@ -134,6 +146,10 @@ class Webhook {
     expose_server(metrics_, server_->counters(), tls_);
     metrics_.expose(kGeneration, {},
                     [this] { return static_cast<double>(configuration_.generation()); });
+    metrics_.expose(kTold, {}, [this] {
+      const auto profiles = configuration_.profiles();
+      return profiles ? static_cast<double>(profiles->generation()) : 0.0;
+    });
     metrics_.expose(kConfigFailures, {},
                     [this] { return static_cast<double>(configuration_.failures()); });
     metrics_.expose(kReady, {}, [this] { return ready() ? 1.0 : 0.0; });
@@ -142,6 +158,17 @@ class Webhook {
     if (!port) return port.error();
     telemetry::info("serving admission reviews", {{"port", *port}, {"threads", options_.threads}});
     return start_registry(allowed.taps);
+  }
+
+  /// Call it before the first review.
+  Result<void> start_observers() {
+    return observers_.start(options_.observers, options_.self_managed.service_account,
+                            {.judge =
+                                 [this](std::string_view review) {
+                                   return configuration_.review(
+                                       review, Route{.entry = admission::Entry::kNamespace});
+                                 },
+                             .generation = [this] { return configuration_.generation(); }});
   }
 
   /// Call it after the first certificate. A separate server that does not check client
@@ -156,6 +183,7 @@ class Webhook {
     config.identity.keep = std::chrono::milliseconds(options_.registry.identity_keep_ms);
     config.identity.most_tenures = options_.registry.identity_entries;
     config.identity_api.enabled = options_.registry.identity_api;
+    config.identity_api.coverage = observers_.coverage_text();
     if (options_.registry.tokens || options_.registry.services) {
       auto credentials = kube::in_cluster_credentials(config::process_environment,
                                                       options_.self_managed.service_account);
@@ -170,10 +198,27 @@ class Webhook {
     }
     registry_ = std::make_unique<registry::Server>(std::move(config), registry_tls_, metrics_);
     tell_registry_ca();
+    tell_profiles();
     auto port = registry_->start();
     if (!port) return port.error();
     telemetry::info("serving the registry of taps", {{"port", *port}});
+    if (options_.observers.tap_events) observers_.watch(*registry_);
+    if (options_.page_listen) start_page();
     return {};
+  }
+
+  /// Call it when the registry runs. Pods need the webhook, whether anybody can look at it or not.
+  void start_page() {
+    page::PageConfig config;
+    config.listen = *options_.page_listen;
+    config.with_view = [this](auto use) { registry_->with_view(std::move(use)); };
+    if (const auto store = observers_.coverage_store())
+      config.coverage = [store] { return store->latest(); };
+    page_ = std::make_unique<page::PageServer>(std::move(config), &metrics_);
+    if (const auto port = page_->start())
+      telemetry::info("serving the page", {{"port", *port}});
+    else
+      telemetry::warn("the page is not served", {{"reason", port.error().text}});
   }
 
   /// Taps, running or future, must not get a CA that would lock them out.
@@ -193,6 +238,11 @@ class Webhook {
   void tell_registry_ca() {
     if (!registry_) return;
     if (auto ca = configuration_.registry_ca(); !ca.empty()) registry_->set_ca(std::move(ca));
+  }
+  /// New pods get their profiles with their configuration, and running taps from the registry.
+  void tell_profiles() {
+    if (!registry_) return;
+    if (auto known = configuration_.profiles()) registry_->set_profiles(std::move(known));
   }
 
   Result<void> start_keeper() {
@@ -260,6 +310,7 @@ class Webhook {
       reload_tls();
       static_cast<void>(reload_registry_ca());
       static_cast<void>(configuration_.reload());
+      tell_profiles();
     };
     watch_ = std::make_unique<http::FileWatch>(context_.get_executor(), std::move(files), changed,
                                                http::FileWatchTiming{}, &metrics_);
@@ -284,7 +335,7 @@ class Webhook {
   void trim_memory() {
     trim_timer_.expires_after(kTrimPeriod);
     trim_timer_.async_wait([this](const boost::system::error_code& error) {
-      if (error) return;
+      if (error || draining_) return;
       ::malloc_trim(0);
       trim_memory();
     });
@@ -305,6 +356,8 @@ class Webhook {
     signals_.cancel();
     tasks_.cancel();
     if (server_) server_->stop();
+    page_.reset();  // it asks the registry
+    observers_.stop();
     registry_.reset();
     trim_timer_.cancel();
     watch_.reset();
@@ -322,11 +375,13 @@ class Webhook {
   asio::steady_timer drain_timer_{context_};
   asio::steady_timer trim_timer_{context_};
   async::TaskGroup tasks_{context_.get_executor(), &metrics_};
+  Observers observers_{context_.get_executor(), metrics_};
   bool draining_ = false;
   int exit_code_ = 0;
   std::optional<http::TlsMaterial> managed_;
   std::unique_ptr<certificates::Keeper> keeper_;
   std::unique_ptr<registry::Server> registry_;
+  std::unique_ptr<page::PageServer> page_;
   std::unique_ptr<http::HttpsServer> server_;
   std::unique_ptr<http::FileWatch> watch_;
   std::unique_ptr<http::StatusServer> status_;

@@ -2,6 +2,8 @@
 
 #include <iostream>
 
+#include "webhook/coverage/label_selector.h"
+
 namespace sidetap::webhook {
 namespace {
 
@@ -19,6 +21,14 @@ void declare_addresses(config::OptionSet& options, ServeOptions& into) {
        .value = "[HOST]:PORT",
        .help = "where to serve /healthz, /readyz and /metrics over HTTP; none: nowhere"},
       config::optional_listen_address(), into.status_listen);
+  options.add<std::optional<net::HostPort>>(
+      {.flag = "--page-listen",
+       .env = "SIDETAP_PAGE_LISTEN",
+       .value = "[HOST]:PORT",
+       .help =
+           "where to show the taps of the registry as a page over HTTP, without a log-in: use a "
+           "loopback address and kubectl port-forward; none: nowhere"},
+      config::optional_listen_address(), into.page_listen);
 }
 
 void declare_tls(config::OptionSet& options, ServeOptions& into) {
@@ -130,6 +140,42 @@ void declare_identity(config::OptionSet& options, RegistryOptions& into) {
       config::number<std::size_t>(1'000, 10'000'000, "entries"), into.identity_entries);
 }
 
+void declare_observers(config::OptionSet& options, ObserverOptions& into) {
+  options.add<bool>(
+      {.flag = "--coverage",
+       .env = "SIDETAP_COVERAGE",
+       .value = "WHETHER",
+       .fallback = "off",
+       .help = "on: follow pods and namespaces through the API server, and tell by metrics and at "
+               "/v1/coverage which selected pods have no tap, and why"},
+      config::on_off(), into.coverage);
+  options.add<coverage::LabelSelector>(
+      {.flag = "--coverage-selector",
+       .env = "SIDETAP_COVERAGE_SELECTOR",
+       .value = "SELECTOR",
+       .fallback = "kubernetes.io/metadata.name notin (kube-system,kube-public,kube-node-lease)",
+       .help = "with --coverage on, the namespaces about whose pods the webhook is asked, as a "
+               "label selector; what the label sidetap.io/inject says comes on top of it"},
+      config::Parser<coverage::LabelSelector>(coverage::parse_label_selector),
+      into.coverage_selector);
+  options.add<bool>(
+      {.flag = "--events",
+       .env = "SIDETAP_EVENTS",
+       .value = "WHETHER",
+       .fallback = "off",
+       .help = "on: create an Event on the owner of a pod that is not injected although somebody "
+               "asks for it, or is injected otherwise than its annotations say"},
+      config::on_off(), into.events);
+  options.add<bool>(
+      {.flag = "--tap-events",
+       .env = "SIDETAP_TAP_EVENTS",
+       .value = "WHETHER",
+       .fallback = "off",
+       .help = "with --registry-auth token, on: create an Event on a pod whose tap has had no "
+               "sensor for a minute, and when it has one again"},
+      config::on_off(), into.tap_events);
+}
+
 void declare_limits(config::OptionSet& options, ServeOptions& into) {
   options.add<unsigned>({.flag = "--threads",
                          .env = "SIDETAP_THREADS",
@@ -176,6 +222,17 @@ void declare_log(config::OptionSet& options, ServeOptions& into) {
                                    config::word(telemetry::log_level_words()), into.log_level);
 }
 
+/// Options that depend on each other.
+Result<void> check(const ServeOptions& options) {
+  if (!options.self_managed.enabled && (options.tls.certificate.empty() || options.tls.key.empty()))
+    return Error{"--tls-cert and --tls-key are required, unless --certs is self-managed"};
+  if (options.registry.listen) return {};
+  if (options.page_listen) return Error{"--page-listen: goes with --registry-listen"};
+  if (options.observers.tap_events)
+    return Error{"--tap-events: goes with --registry-listen, which taps report to"};
+  return {};
+}
+
 }  // namespace
 
 void declare(config::OptionSet& options, ServeOptions& into) {
@@ -191,6 +248,7 @@ void declare(config::OptionSet& options, ServeOptions& into) {
       config::readable_file(), into.configuration);
   declare_registry(options, into.registry);
   declare_identity(options, into.registry);
+  declare_observers(options, into.observers);
   declare_limits(options, into);
   declare_log(options, into);
 }
@@ -202,10 +260,9 @@ config::ParseResult parse_serve_options(std::span<const char* const> arguments,
                             "Answers the admission reviews of API servers over HTTPS.");
   declare(options, into);
   const auto result = options.parse(arguments, environment);
-  if (result == config::ParseResult::kRun && !into.self_managed.enabled &&
-      (into.tls.certificate.empty() || into.tls.key.empty())) {
-    std::cerr << "sidetap-webhook serve: --tls-cert and --tls-key are required, unless --certs is "
-                 "self-managed\n";
+  if (result != config::ParseResult::kRun) return result;
+  if (const auto checked = check(into); !checked) {
+    std::cerr << "sidetap-webhook serve: " << checked.error().text << '\n';
     return config::ParseResult::kError;
   }
   return result;

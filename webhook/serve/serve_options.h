@@ -12,6 +12,7 @@
 #include "shared/net/host_port.h"
 #include "shared/telemetry/log.h"
 #include "webhook/certificates/options.h"
+#include "webhook/configuration/configuration.h"
 
 namespace sidetap::webhook {
 
@@ -29,12 +30,22 @@ struct RegistryOptions {
   bool identity_api = true;  ///< With tokens, gives identities out to those who may ask.
 };
 
+/// What the webhook looks at besides reviews and taps, and whom it tells.
+struct ObserverOptions {
+  bool coverage = false;  ///< Follows pods and namespaces.
+  configuration::LabelSelector coverage_selector;
+  bool events = false;
+  bool tap_events = false;
+};
+
 struct ServeOptions {
   net::HostPort listen;
   std::optional<net::HostPort> status_listen;
+  std::optional<net::HostPort> page_listen;
   http::TlsFiles tls;  ///< Certificate and key are empty when self-managed.
   certificates::SelfManagedOptions self_managed;
   RegistryOptions registry;
+  ObserverOptions observers;
   std::string configuration;  ///< Empty: built-in defaults.
   unsigned threads = 2;
   std::uint32_t drain_seconds = 0;

@@ -77,6 +77,22 @@ TEST(Review, TellsTheLogWhoseItIs) {
   EXPECT_EQ(admit_json(review_of(pod)).owner, "ReplicaSet/web-7d4b9");
 }
 
+TEST(Review, NamesTheControllerOnlyIfThereIsSomethingToTellIt) {
+  Json pod = plain_pod();
+  pod["metadata"]["ownerReferences"] = Json::parse(
+      R"([{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-7d4b9","uid":"u-1","controller":true}])");
+  EXPECT_FALSE(admit_json(review_of(pod)).controller);
+  pod["spec"]["hostNetwork"] = true;
+  const auto controller = admit_json(review_of(pod)).controller;
+  ASSERT_TRUE(controller);
+  EXPECT_EQ(controller->api_version, "apps/v1");
+  EXPECT_EQ(controller->kind, "ReplicaSet");
+  EXPECT_EQ(controller->name, "web-7d4b9");
+  EXPECT_EQ(controller->uid, "u-1");
+  pod["metadata"]["ownerReferences"][0]["controller"] = false;
+  EXPECT_FALSE(admit_json(review_of(pod)).controller);
+}
+
 TEST(Review, OfAnotherOperationOrKindIsAllowedUnchanged) {
   const auto changed = [](const char* pointer, const Json& value) {
     Json review = review_of(plain_pod());

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -33,7 +34,8 @@ void expect_refused(const std::string& text, const std::string& place,
 }
 
 constexpr const char* kEveryKey = R"(
-sensor: {address: [a, "b:7"], port: 2005, mode: balance}
+generation: 18446744073709551615
+sensor: {address: [a, "b:7"], port: 2005, mode: balance, secretName: sensor.login}
 subnets: {pods: [10.244.0.0/16, "fd00::/56"], services: 10.96.0.0/12}
 sidecar:
   name: packet-tap
@@ -44,6 +46,12 @@ sidecar:
   capabilities: runtimeDefault
   resources: {requests: {cpu: 5m, memory: 20Mi}, limits: {cpu: 1, memory: 128Mi}}
   snaplen: 128
+  output: vxlan
+  filter: not port 9100
+  flowSampling: 4
+  maxRate: 100M
+  maxPacketRate: 5000
+  paused: true
   interface: eth0,net1
   bufferSize: 4M
   dataMtu: 1400
@@ -56,6 +64,9 @@ sidecar:
   env: {FLUSH_INTERVAL: 20ms, MAX_PACKET_RATE: 5}
   container: {workingDir: /}
   overrides: [sensor, image]
+  registryControl: [sensors, pause]
+profiles:
+  edge: {namespaces: [shop]}
 injection:
   serverVersion: "1.30"
   ownNamespace: tap
@@ -91,6 +102,12 @@ TEST(ConfigurationFile, SetsEveryKey) {
   EXPECT_EQ(sidecar.limits.cpu, "1");
   EXPECT_EQ(sidecar.limits.memory, "128Mi");
   EXPECT_EQ(taps[tap::kSnaplen], "128");
+  EXPECT_EQ(taps[tap::kOutput], "vxlan");
+  EXPECT_EQ(taps[tap::kFilter], "not port 9100");
+  EXPECT_EQ(taps[tap::kFlowSampling], "4");
+  EXPECT_EQ(taps[tap::kMaxRate], "100M");
+  EXPECT_EQ(taps[tap::kMaxPacketRate], "5000");
+  EXPECT_EQ(taps[tap::kPaused], "on");
   EXPECT_EQ(taps[tap::kInterface], "eth0,net1");
   EXPECT_EQ(taps[tap::kBufferSize], "4M");
   EXPECT_EQ(taps[tap::kDataMtu], "1400");
@@ -105,6 +122,10 @@ TEST(ConfigurationFile, SetsEveryKey) {
   EXPECT_THAT(sidecar.fields, ElementsAre(Pair("workingDir", "\"/\"")));
   EXPECT_EQ(sidecar.overrides.count(), 2U);
   EXPECT_TRUE(sidecar.overrides.test(static_cast<std::size_t>(Override::kImage)));
+  EXPECT_EQ(to_string(sidecar.controls), "sensors,pause");
+  EXPECT_EQ(configuration.generation, std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(configuration.sensor_secret, "sensor.login");
+  EXPECT_TRUE(configuration.profiles.contains("edge"));
   const Injection& injection = configuration.injection;
   EXPECT_EQ(injection.server_version, (Version{1, 30}));
   EXPECT_EQ(injection.own_namespace, "tap");
@@ -128,6 +149,8 @@ TEST(ConfigurationFile, KeepsTheDefaultsOfWhatItDoesNotSay) {
     EXPECT_EQ(configuration.sidecar.limits.cpu, defaults.sidecar.limits.cpu);
     EXPECT_EQ(configuration.taps[tap::kStatusPort], defaults.taps[tap::kStatusPort]);
     EXPECT_EQ(configuration.sidecar.overrides, default_overrides());
+    EXPECT_TRUE(configuration.sidecar.controls.all());
+    EXPECT_EQ(configuration.generation, 0U);
     EXPECT_TRUE(configuration.registry.token);
   }
 }
@@ -191,6 +214,71 @@ TEST(ConfigurationFile, RefusesValuesOutOfBounds) {
                  "600");
   expect_refused("sidecar: {native: always}\ninjection: {serverVersion: '1.28'}", "sidecar.native",
                  "before 1.29");
+}
+
+TEST(ConfigurationFile, ReadsWhoBeginsTls) {
+  EXPECT_EQ(read("generation: 1").taps[tap::kSensorTls], "off");
+  EXPECT_EQ(read("sensor: {tls: off}").taps[tap::kSensorTls], "off") << "in YAML, it is false";
+  EXPECT_EQ(read("sensor: {tls: 'off'}").taps[tap::kSensorTls], "off");
+  EXPECT_EQ(read("sensor: {tls: client}").taps[tap::kSensorTls], "client");
+  EXPECT_EQ(read("sensor: {tls: rpcaps, secretName: login}").taps[tap::kSensorTls], "rpcaps");
+  EXPECT_EQ(read("sensor: {tls: rpcaps}\nsidecar: {env: {SENSOR_TLS_CERT: /tap.crt}}")
+                .taps[tap::kSensorTls],
+            "rpcaps");
+  expect_refused("sensor: {tls: on}", "sensor.tls: true", "a text");
+  expect_refused("sensor: {tls: server}", "sensor.tls", "off, rpcaps, client");
+}
+
+TEST(ConfigurationFile, RefusesTlsWithWhichATapWouldEnd) {
+  expect_refused("sensor: {tls: rpcaps}", "sensor.secretName", "tls.crt");
+  expect_refused("sensor: {tls: client}\nsidecar: {output: vxlan}", "sidecar.output", "sensor.tls");
+  expect_refused(
+      "sensor: {address: a, tls: client}\n"
+      "profiles: {edge: {sensor: {address: b}, sidecar: {output: vxlan}}}",
+      "profiles.edge.sidecar.output", "sensor.tls");
+  expect_refused(
+      "sensor: {tls: rpcaps, secretName: login}\n"
+      "profiles: {edge: {sensor: {secretName: ''}}}",
+      "profiles.edge.sensor.secretName", "tls.crt");
+}
+
+TEST(ConfigurationFile, RefusesWhatNarrowsATapOutOfBounds) {
+  expect_refused("generation: -1", "generation", "0 to 18446744073709551615");
+  expect_refused("sensor: {secretName: A}", "sensor.secretName", "a Kubernetes name");
+  expect_refused("sidecar: {output: file}", "sidecar.output", "rpcap, vxlan, pcap");
+  expect_refused("sidecar: {output: pcap}", "sidecar.output", "PCAP_DIR");
+  expect_refused("sensor: {mode: failover}\nsidecar: {output: vxlan}", "sidecar.output",
+                 "do not answer");
+  expect_refused("sidecar: {filter: 'port port'}", "sidecar.filter", "");
+  expect_refused("sidecar: {filter: '" + std::string(8193, ' ') + "'}", "sidecar.filter", "8192");
+  expect_refused("sidecar: {flowSampling: 0}", "sidecar.flowSampling", "1 to 65535");
+  expect_refused("sidecar: {maxRate: fast}", "sidecar.maxRate", "100M");
+  expect_refused("sidecar: {maxPacketRate: 1000000001}", "sidecar.maxPacketRate", "1000000000");
+  expect_refused("sidecar: {paused: 'on'}", "sidecar.paused", "true, false");
+}
+
+TEST(ConfigurationFile, GivesReceiversOfVxlanTheirPort) {
+  const auto sensors = [](const std::string& more) {
+    return read("sensor: {address: [a, 'b:7']" + more).taps[tap::kSensor];
+  };
+  EXPECT_EQ(sensors("}"), "a:2003,b:7");
+  EXPECT_EQ(sensors("}\nsidecar: {output: vxlan}"), "a:4789,b:7");
+  EXPECT_EQ(sensors(", port: 9}\nsidecar: {output: vxlan}"), "a:9,b:7");
+}
+
+TEST(ConfigurationFile, BoundsWhatTheRegistryMayChange) {
+  const auto controls = [](const std::string& text) {
+    return to_string(read("sidecar: {registryControl: " + text + "}").sidecar.controls);
+  };
+  for (const char* all :
+       {"on", "true", "'on'", "[sensors, filter, sampling, snaplen, rate, pause]"})
+    EXPECT_EQ(controls(all), "on") << all;
+  for (const char* none : {"off", "'off'"}) EXPECT_EQ(controls(none), "off") << none;
+  EXPECT_EQ(controls("[pause, filter, pause]"), "filter,pause");
+  EXPECT_EQ(controls("'rate, snaplen'"), "snaplen,rate");
+  for (const char* text : {"[]", "''", "[filters]", "'filter,,rate'", "[on]", "7"})
+    expect_refused("sidecar: {registryControl: " + std::string(text) + "}",
+                   "sidecar.registryControl", "");
 }
 
 TEST(ConfigurationFile, RefusesAmountsThatTheApiServerCannotDecode) {

@@ -1,5 +1,8 @@
 #include "webhook/configuration/section.h"
 
+#include <cstdint>
+#include <limits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -90,6 +93,18 @@ TEST(Section, NamesFilePathValueAndWhatIsAccepted) {
   EXPECT_EQ(fault_of(R"({"a":{}})", [&](Section& section) { section.section_list("a"); }),
             "c.yaml: a: {}: accepted: a list of mappings");
   EXPECT_EQ(fault_of("7", [](Section&) {}), "c.yaml: 7: accepted: a mapping of keys to values");
+}
+
+TEST(Section, ReadsNumbersOfAnySize) {
+  std::uint64_t number = 0;
+  const auto read = [&](Section& section) {
+    section.number("a", number, 1, std::numeric_limits<std::uint64_t>::max());
+  };
+  EXPECT_EQ(fault_of(R"({"a":18446744073709551615})", read), "");
+  EXPECT_EQ(number, std::numeric_limits<std::uint64_t>::max());
+  for (const char* value : {"0", "-1", "-9223372036854775808", "18446744073709551616", "1.0"})
+    EXPECT_THAT(fault_of(std::string(R"({"a":)") + value + "}", read),
+                testing::HasSubstr("a number from 1 to 18446744073709551615"));
 }
 
 TEST(Section, NamesThePathOfWhatIsNested) {

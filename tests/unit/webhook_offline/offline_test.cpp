@@ -126,6 +126,24 @@ TEST_F(Offline, ExplainSaysWhichRuleAndWhatElseToSet) {
   EXPECT_THAT(out_, Not(HasSubstr("attention")));
 }
 
+TEST_F(Offline, ExplainNamesTheProfileAndWhoChoseIt) {
+  write("config.yaml",
+        "sensor: {address: 10.10.10.10}\n"
+        "profiles: {edge: {namespaces: [shop]}, lab: {}}\n");
+  const auto explained = [&](const std::string& metadata) {
+    EXPECT_EQ(run(explain_command, "kind: Pod\nmetadata: {name: a, " + metadata +
+                                       "}\nspec: {containers: [{name: a}]}\n"),
+              0)
+        << err_;
+    return out_;
+  };
+  EXPECT_THAT(explained("namespace: shop"),
+              HasSubstr("  profile: edge (profiles.edge.namespaces)"));
+  EXPECT_THAT(explained("namespace: shop, annotations: {sidetap.io/profile: lab}"),
+              HasSubstr("  profile: lab (annotation sidetap.io/profile)"));
+  EXPECT_THAT(explained("namespace: other"), Not(HasSubstr("profile")));
+}
+
 TEST_F(Offline, ExplainMissesSubnetsOnlyWhereNothingStandsForThem) {
   const auto explained = [&](const std::string& more) {
     write("config.yaml",

@@ -1,6 +1,7 @@
 // Who may ask the registry for identities, what is answered, and how streams go on.
 #include "webhook/registry/identity_api.h"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -132,6 +133,26 @@ TEST_F(IdentityApiServer, ItCanBeTurnedOff) {
   EXPECT_THAT(get("/v1/taps"), StartsWith("HTTP/1.1 404 "));
 }
 
+TEST_F(IdentityApiServer, WithoutCoverageItIsSaidHowToTurnItOn) {
+  serve_with_tokens();
+  EXPECT_THAT(get("/v1/coverage"), AllOf(StartsWith("HTTP/1.1 404 "), HasSubstr("--coverage")));
+}
+
+TEST_F(IdentityApiServer, CoverageIsGuardedAsTheRestIs) {
+  std::atomic<bool> known{false};
+  ServerConfig config;
+  config.identity_api.coverage = [&known] {
+    return known ? std::string("{\"tapped\":7}\n") : std::string();
+  };
+  serve_with_tokens(std::move(config));
+  EXPECT_THAT(get("/v1/coverage", ""), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(get("/v1/coverage", "stranger"), StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(get("/v1/coverage"), StartsWith("HTTP/1.1 503 "));
+  known = true;
+  EXPECT_THAT(get("/v1/coverage"), AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("{\"tapped\":7}")));
+  EXPECT_THAT(get("/v1/coverage?x=y"), StartsWith("HTTP/1.1 400 "));
+}
+
 TEST_F(IdentityApiServer, ListsTapsAndFindsOne) {
   serve_with_tokens();
   EXPECT_THAT(get("/v1/taps"), HasSubstr(R"({"taps":[]})"));
@@ -140,9 +161,45 @@ TEST_F(IdentityApiServer, ListsTapsAndFindsOne) {
     EXPECT_THAT(get(path),
                 AllOf(HasSubstr("Content-Type: application/json\r\n"),
                       HasSubstr(R"({"taps":[{"ip":["127.0.0.1"],"namespace":"shop","pod":"web-1")"),
-                      HasSubstr(R"("uid":"u-1")"), HasSubstr(R"("forwarding":true,"rules":)")));
+                      HasSubstr(R"("uid":"u-1")"), HasSubstr(R"("forwarding":true,"rules":)"),
+                      HasSubstr(R"("standing":"forwarding")")));
   }
   EXPECT_THAT(get("/v1/taps/shop/web-2"), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(IdentityApiServer, ATapThatHasGoneIsListedForAWhile) {
+  serve_with_tokens();
+  end(forwarding_tap());
+  for (const char* path : {"/v1/taps", "/v1/taps/shop/web-1"}) {
+    EXPECT_THAT(get(path),
+                AllOf(HasSubstr(R"({"taps":[{"ip":["127.0.0.1"],"namespace":"shop","pod":"web-1")"),
+                      HasSubstr(R"(,"to":"2)"),
+                      HasSubstr(R"("forwarding":null,"rules":null,"standing":"gone")")));
+  }
+}
+
+TEST_F(IdentityApiServer, SaysWhatATapHasReported) {
+  serve_with_tokens();
+  const auto client = asking("good");
+  EXPECT_THAT(client->read_answer(), StartsWith("HTTP/1.1 101 "));
+  client->send(frame(R"({"type":"hello","version":1,"addresses":[],"forwarding":false})"));
+  EXPECT_TRUE(shows("sidetap_registry_taps{state=\"idle\"} 1"));
+  EXPECT_THAT(get("/v1/taps"),
+              HasSubstr(R"("standing":"no-sensor","profile":null,"generation":null,)"
+                        R"("following":null,"release":null,"reported":null,"interfaces":null,)"
+                        R"("sensors":null,"counts":null,"lost":null})"));
+  client->send(frame(kReport) +
+               frame(R"({"type":"state","addresses":["127.0.0.1"],"forwarding":true})"));
+  EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
+  EXPECT_THAT(
+      get("/v1/taps/shop/web-1"),
+      AllOf(HasSubstr(R"("standing":"forwarding","profile":"edge","generation":7,)"
+                      R"("following":true,"release":"1.2.0","reported":"2)"),
+            HasSubstr(R"("interfaces":[{"name":"eth0","capturing":true}],)"
+                      R"("sensors":[{"sensor":"192.0.2.9:2003","state":"ready","reason":"busy"}],)"
+                      R"("counts":{"seen":9,"seen_bytes":900,"owned":5,"owned_bytes":500,)"
+                      R"("forwarded":4,"forwarded_bytes":440,"filtered":1},)"
+                      R"("lost":{"kernel_ring":3}})")));
 }
 
 TEST_F(IdentityApiServer, SaysWhoHoldsAnAddressAndWhenItIsNotSure) {
@@ -268,8 +325,7 @@ class IdentityApiAlone : public IdentityApiServer {
                      identity::Time(std::chrono::hours(1)));
     }
     queue_.emplace(context_.get_executor(), *credentials_, ApiQueueConfig{}, metrics_);
-    identity_api_.emplace(
-        *queue_, ledger_, [] { return TapStates(); }, config, metrics_);
+    identity_api_.emplace(*queue_, ledger_, inventory_, config, metrics_);
     auto listening = http::listen(context_.get_executor(), {"127.0.0.1", 0});
     acceptor_.emplace(std::move(listening.value()));
     port_ = acceptor_->local_endpoint().port();
@@ -292,6 +348,7 @@ class IdentityApiAlone : public IdentityApiServer {
   asio::io_context context_;
   async::TaskGroup tasks_{context_.get_executor(), nullptr};
   identity::Ledger ledger_{identity::LedgerConfig{}};
+  inventory::Inventory inventory_;
   std::optional<ApiQueue> queue_;
   std::optional<IdentityApi> identity_api_;
   std::optional<asio::ip::tcp::acceptor> acceptor_;

@@ -29,10 +29,11 @@ TEST(IdentityRequest, KnowsItsRoutesInOneSpelling) {
   EXPECT_EQ(identity_target_of("/v1/identities").route, Asked::kIdentities);
   EXPECT_EQ(identity_target_of("/v1/identities?address=10.0.0.1").route, Asked::kIdentities);
   EXPECT_EQ(identity_target_of("/v1/identities/stream").route, Asked::kStream);
+  EXPECT_EQ(identity_target_of("/v1/coverage").route, Asked::kCoverage);
   for (const char* target :
-       {"", "/", "*", "/v1/taps/", "/v1/taps/shop", "/v1/taps/shop/", "/v1/taps//web-1", "/v1/Taps",
-        "/v1/taps/shop/web-1/", "/v1/taps/shop/%77eb-1", "/v1/taps/../identities",
-        "/v1/identities/", "http://x/v1/taps", "/v1/taps#x"}) {
+       {"", "/v1/coverage/", "/", "*", "/v1/taps/", "/v1/taps/shop", "/v1/taps/shop/",
+        "/v1/taps//web-1", "/v1/Taps", "/v1/taps/shop/web-1/", "/v1/taps/shop/%77eb-1",
+        "/v1/taps/../identities", "/v1/identities/", "http://x/v1/taps", "/v1/taps#x"}) {
     EXPECT_EQ(identity_target_of(target).route, Asked::kNone) << target;
   }
 }

@@ -247,11 +247,24 @@ class RegistryServer : public testing::Test {
 
   milliseconds silence_{6'000};  // of taps
   bool ends_last_ = false;       // likewise
-  /// A masked frame of at most 125 bytes of text, the mask being zeros.
+  /// A masked frame of less than 64 KiB of text, the mask being zeros.
   static std::string frame(const std::string& text) {
-    return std::string("\x81") + static_cast<char>(0x80 | text.size()) + std::string(4, '\0') +
-           text;
+    std::string head = "\x81";
+    if (text.size() < 126) {
+      head += static_cast<char>(0x80 | text.size());
+    } else {
+      head += static_cast<char>(0x80 | 126);
+      head += static_cast<char>(text.size() >> 8);
+      head += static_cast<char>(text.size() & 0xff);
+    }
+    return head + std::string(4, '\0') + text;
   }
+  static constexpr const char* kReport =
+      R"({"type":"report","release":"1.2.0","profile":"edge","generation":7,"following":true,)"
+      R"("interfaces":[{"name":"eth0","capturing":true}],)"
+      R"("sensors":[{"sensor":"192.0.2.9:2003","state":"ready","reason":"busy"}],)"
+      R"("counts":{"seen":9,"seen_bytes":900,"owned":5,"owned_bytes":500,"forwarded":4,)"
+      R"("forwarded_bytes":440,"filtered":1},"lost":{"kernel_ring":3}})";
 
   testing_support::KeyPair ca_ = testing_support::make_ca("CA");
   testing_support::KeyPair leaf_ = testing_support::make_leaf(ca_, {"IP:127.0.0.1"});

@@ -125,5 +125,18 @@ TEST_F(ServiceTableTest, OfTooManyEndpointsNoneIsTakenForTapped) {
   EXPECT_THAT(small.services(), IsEmpty());
 }
 
+TEST_F(ServiceTableTest, EachServiceWithAnAddressIsListedWithItsBackends) {
+  tap({pod(1)});
+  serve("shop/web", 1, {pod(1), pod(2)});
+  serve("shop/cart", 2, {pod(1)});
+  table_.set(ServiceFacts{.name = "shop/headless"});
+  std::vector<std::string> listed;
+  table_.each([&listed](const ServiceTable::Listed& service) {
+    listed.push_back(service.name + " " + std::to_string(service.tapped) + " of " +
+                     std::to_string(service.backends) + (service.v6 ? " v6" : ""));
+  });
+  EXPECT_EQ(listed, (std::vector<std::string>{"shop/cart 1 of 1", "shop/web 1 of 2"}));
+}
+
 }  // namespace
 }  // namespace sidetap::webhook::registry

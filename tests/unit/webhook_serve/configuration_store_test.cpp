@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/certificates.h"
+#include "webhook/configuration/configuration.h"
 
 namespace sidetap::webhook {
 namespace {
@@ -17,15 +18,20 @@ class ConfigurationStoreTest : public testing::Test {
   ConfigurationStore store(const std::string& path) {
     return {path,
             [this](const std::optional<std::string>& text,
-                   const std::string& registry_ca) -> Result<ReviewFunction> {
+                   const std::string& registry_ca) -> Result<InForce> {
               ++made_;
               const std::string name = text.value_or("defaults") + registry_ca;
               if (name.starts_with("bad")) return Error{"it is bad"};
-              return ReviewFunction([name](std::string_view, Route) {
+              configuration::Configuration told;
+              told.generation = name.size();
+              InForce made;
+              made.profiles = std::make_shared<const profiles::Profiles>(told);
+              made.review = [name](std::string_view, Route) {
                 admission::Answer outcome;
                 outcome.body = name;
                 return outcome;
-              });
+              };
+              return made;
             },
             [this](const std::string& ca) -> Result<void> {
               if (ca.find(signs_) != ca.npos) return {};
@@ -59,6 +65,20 @@ TEST_F(ConfigurationStoreTest, AChangedFileTakesThePlaceOfTheOld) {
   ASSERT_TRUE(configuration.reload());
   EXPECT_EQ(answer(configuration), "two");
   EXPECT_EQ(configuration.generation(), 2u);
+}
+
+TEST_F(ConfigurationStoreTest, ProfilesComeIntoForceWithTheirFile) {
+  auto configuration = store(folder_.write("config", "one"));
+  EXPECT_EQ(configuration.profiles(), nullptr);
+  ASSERT_TRUE(configuration.reload());
+  const auto first = configuration.profiles();
+  EXPECT_EQ(first->generation(), 3u);
+  folder_.write("config", "bad");
+  ASSERT_FALSE(configuration.reload());
+  EXPECT_EQ(configuration.profiles(), first);
+  folder_.write("config", "three");
+  ASSERT_TRUE(configuration.reload());
+  EXPECT_EQ(configuration.profiles()->generation(), 5u);
 }
 
 TEST_F(ConfigurationStoreTest, ABadFileLeavesTheOldInForceAndIsOneFault) {

@@ -43,6 +43,11 @@ TEST_F(ReviewServiceTest, EachPathIsARuleOfTheConfiguration) {
   EXPECT_EQ(body_seen_, "a review");
   EXPECT_EQ(ask(verb::post, "/inject/pod?timeout=3s").status, 200u);
   EXPECT_EQ(called_, (Route{admission::Entry::kPod, false}));
+  EXPECT_EQ(ask(verb::post, "/inject/ephemeral?timeout=3s").status, 200u);
+  EXPECT_EQ(called_, (Route{admission::Entry::kEphemeral, false}));
+  EXPECT_EQ(ask(verb::post, "/inject/ephemeral-disabled/baseline").status, 200u);
+  EXPECT_EQ(called_, (Route{admission::Entry::kEphemeralDisabled, true}));
+  EXPECT_EQ(ask(verb::post, "/inject/disabled").status, 404u);
 }
 
 TEST_F(ReviewServiceTest, ThePathSaysWhichLevelTheEntryLetsThrough) {

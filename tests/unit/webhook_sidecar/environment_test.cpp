@@ -87,7 +87,7 @@ TEST(Environment, OfTheDefaultsIsAccepted) {
   ASSERT_EQ(options.sessions.sensors.size(), 1U);
   EXPECT_EQ(options.sessions.sensors[0].address.to_string(), "10.10.10.10:2003");
   EXPECT_EQ(options.sessions.mode, session::SensorMode::kReplicate);
-  EXPECT_EQ(options.sessions.snaplen, 262'144U);
+  EXPECT_EQ(options.narrowing.snaplen, 262'144U);
   EXPECT_EQ(options.sessions.data_mtu, 0U);
   EXPECT_EQ(options.pod_name, "web-1");
   EXPECT_EQ(options.pod_namespace, "shop");
@@ -163,13 +163,15 @@ sidecar:
   bufferSize: 4M
   backlog: 8M
   dataMtu: 1400
+  maxRate: 100M
+  maxPacketRate: 5
   tappedPeers: [10.0.0.0/8]
   serviceView: always
   untappedServices: [10.96.7.0/24]
   statusPort: 16000
   logLevel: debug
   logFormat: text
-  env: {FLUSH_INTERVAL: 20ms, MAX_PACKET_RATE: 5, CHECKSUMS: "off"}
+  env: {FLUSH_INTERVAL: 20ms, CHECKSUMS: "off"}
 injection: {serverVersion: v1.36.0}
 )");
   ASSERT_EQ(options.sessions.sensors.size(), 2U);
@@ -179,7 +181,7 @@ injection: {serverVersion: v1.36.0}
   EXPECT_EQ(net::to_string(options.ownership.pod_subnets), "10.244.0.0/16,fd00::/56");
   EXPECT_EQ(net::to_string(options.ownership.service_subnets), "10.96.0.0/12");
   EXPECT_EQ(net::to_string(options.ownership.untapped_services), "10.96.7.0/24");
-  EXPECT_EQ(options.sessions.snaplen, 128U);
+  EXPECT_EQ(options.narrowing.snaplen, 128U);
   EXPECT_THAT(options.interfaces, ElementsAre("eth0", "net1"));
   EXPECT_EQ(options.buffer_size, 4U << 20);
   EXPECT_EQ(options.backlog, std::uint64_t{8} << 20);
@@ -190,7 +192,8 @@ injection: {serverVersion: v1.36.0}
   EXPECT_EQ(options.log_level, telemetry::LogLevel::kDebug);
   EXPECT_EQ(options.log_format, telemetry::LogFormat::kText);
   EXPECT_EQ(options.flush_interval_ms, 20);
-  EXPECT_EQ(options.rate_limit.packets_per_second, 5U);
+  EXPECT_EQ(options.narrowing.rate_limit.bits_per_second, 100'000'000U);
+  EXPECT_EQ(options.narrowing.rate_limit.packets_per_second, 5U);
   EXPECT_FALSE(options.fidelity.checksums);
 }
 
@@ -203,6 +206,8 @@ std::string with(const tap::Setting& setting, const std::string& value) {
       file[std::string(setting.key.substr(0, dot))][std::string(setting.key.substr(dot + 1))];
   if (setting.form == tap::Form::kNumber)
     at = std::stoull(value);
+  else if (setting.form == tap::Form::kSwitch && (value == "on" || value == "off"))
+    at = value == "on";
   else
     at = value;
   return file.dump();
@@ -226,6 +231,9 @@ Samples samples_of(const tap::Setting& setting) {
       for (const std::string_view word : net::Items(setting.words)) samples.good.emplace_back(word);
       samples.bad = {"None of the words"};
       break;
+    case tap::Form::kSwitch:
+      samples = {{"on", "off"}, {"yes", "true"}};
+      break;
     case tap::Form::kText:
     case tap::Form::kTexts:
     case tap::Form::kPrefixes:
@@ -240,6 +248,12 @@ Samples samples_of(const tap::Setting& setting) {
     samples = {{"all", "none", "10.0.0.0/8,!10.1.0.0/16"}, {"some", "!"}};
   if (&setting == &tap::kInterface)
     samples = {{"eth0", "eth0,net1"}, {"a/b", "a b", "sixteen-letters-x", "a,,b"}};
+  if (&setting == &tap::kFilter)
+    samples = {{"not port 9100", "tcp and (host fd00::1 or net 10.0.0.0/8)"},
+               {"port port", "tcp ("}};
+  if (&setting == &tap::kMaxRate) samples = {{"0", "64K", "100M", "2G"}, {"fast", "-1", "1.5M"}};
+  if (&setting == &tap::kOutput) samples.good = {"rpcap", "vxlan"};    // pcap needs a folder
+  if (&setting == &tap::kSensorTls) samples.good = {"off", "client"};  // rpcaps needs a certificate
   if (&setting == &tap::kSensor) samples = {{"a", "[fd00::1]:7,b"}, {"a b", "a:0", "http://a"}};
   return samples;
 }
@@ -292,6 +306,26 @@ TEST(Environment, OfEachSettingIsReadByTheTapAsTheTableSays) {
   }
 }
 
+TEST(Environment, LeadsReceiversOfVxlanAndFilesToTheirPlace) {
+  const std::string receiver = std::string(kLeast) + "sidecar: {output: vxlan}\n";
+  const RunOptions vxlan = options_of(pod(), receiver);
+  EXPECT_EQ(vxlan.output.kind, OutputKind::kVxlan);
+  ASSERT_EQ(vxlan.output.vxlan.receivers.size(), 1U);
+  EXPECT_EQ(vxlan.output.vxlan.receivers[0].to_string(), "10.10.10.10:4789");
+  const RunOptions files = options_of(
+      pod(), std::string(kLeast) + "sidecar: {output: pcap, env: {PCAP_DIR: /captures}}\n");
+  EXPECT_EQ(files.output.kind, OutputKind::kPcap);
+}
+
+TEST(Environment, LeadsToTheSecretForSensors) {
+  const RunOptions options = options_of(pod(),
+                                        "sensor: {address: a, tls: rpcaps, secretName: "
+                                        "login}\ninjection: {serverVersion: v1.36.0}\n");
+  EXPECT_EQ(options.sessions.secret_folder, "/var/run/secrets/sidetap/sensor");
+  EXPECT_EQ(options.sessions.tls.role, session::TlsRole::kServer);
+  EXPECT_TRUE(options_of(pod(), std::string(kLeast)).sessions.secret_folder.empty());
+}
+
 TEST(Environment, LeadsToTheRegistry) {
   const std::string registry = std::string(kLeast) + R"(
 registry:
@@ -312,6 +346,37 @@ registry:
   EXPECT_FALSE(options_of(pod(), registry + "sidecar: {native: never}\n").registry.native_sidecar);
 }
 
+/// The container that the webhook makes of one that is added to a running pod.
+Json ephemeral_tap_of(const PodBuilder& before, const Configuration& configuration) {
+  Json review = before.review();
+  Json& request = review["request"];
+  request["operation"] = "UPDATE";
+  request["subResource"] = "ephemeralcontainers";
+  request["oldObject"] = request["object"];
+  request["object"]["spec"]["ephemeralContainers"] = Json::parse(R"([{"name":"sidetap"}])");
+  const admission::Answer answer =
+      admission::admit(review.dump(), admission::Entry::kEphemeral, configuration);
+  return request["object"].patch(Json::parse(answer.patch))["spec"]["ephemeralContainers"][0];
+}
+
+TEST(Environment, OfATapInARunningPodIsAcceptedAndBringsNoToken) {
+  const std::string registry = std::string(kLeast) + R"(
+registry:
+  address: sidetap-registry.sidetap.svc
+  ca: |
+    -----BEGIN CERTIFICATE-----
+    MIIB
+    -----END CERTIFICATE-----
+)";
+  const RunOptions options = options_of(ephemeral_tap_of(pod(), read(registry)));
+  EXPECT_EQ(options.registry.token_file, tap::kTokenFromOrders);
+  EXPECT_TRUE(options.stdin_orders);
+  EXPECT_FALSE(options.registry.native_sidecar);
+  const RunOptions alone = options_of(ephemeral_tap_of(pod(), read(std::string(kLeast))));
+  EXPECT_EQ(alone.registry.token_file, "");
+  EXPECT_TRUE(alone.stdin_orders);
+}
+
 TEST(Environment, CarriesEveryOverride) {
   const RunOptions options = options_of(pod()
                                             .annotation("sidetap.io/sensor", "192.0.2.1,b:7")
@@ -323,7 +388,7 @@ TEST(Environment, CarriesEveryOverride) {
   ASSERT_EQ(options.sessions.sensors.size(), 2U);
   EXPECT_EQ(options.sessions.sensors[0].address.to_string(), "192.0.2.1:2003");
   EXPECT_EQ(options.sessions.sensors[1].address.to_string(), "b:7");
-  EXPECT_EQ(options.sessions.snaplen, 96U);
+  EXPECT_EQ(options.narrowing.snaplen, 96U);
   EXPECT_THAT(options.interfaces, ElementsAre("net1"));
   EXPECT_EQ(options.log_level, telemetry::LogLevel::kError);
 }

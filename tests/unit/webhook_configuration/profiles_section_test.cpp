@@ -1,0 +1,171 @@
+// Profiles in the configuration file.
+#include <map>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "webhook/configuration/configuration_file.h"
+
+namespace sidetap::configuration {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Configuration with_profiles(const std::string& text) {
+  auto configuration = parse_configuration(text, "c.yaml");
+  EXPECT_TRUE(configuration) << configuration.error().text;
+  return configuration ? *configuration : Configuration();
+}
+
+/// The values that the profile "edge" sets, by key.
+std::map<std::string, std::string> edge_of(const std::string& text) {
+  std::map<std::string, std::string> values;
+  const Configuration configuration = with_profiles(text);
+  const auto found = configuration.profiles.find("edge");
+  EXPECT_NE(found, configuration.profiles.end());
+  if (found == configuration.profiles.end()) return values;
+  for (const auto& [setting, value] : found->second.values)
+    values[std::string(setting->key)] = value;
+  return values;
+}
+
+void refuses_profiles(const std::string& text, const std::string& place,
+                      const std::string& accepted) {
+  const auto configuration = parse_configuration(text, "c.yaml");
+  ASSERT_FALSE(configuration) << text;
+  const std::string& line = configuration.error().text;
+  EXPECT_THAT(line, AllOf(HasSubstr("c.yaml: " + place), HasSubstr(accepted)));
+  EXPECT_EQ(line.find('\n'), line.npos) << line;
+}
+
+TEST(ProfilesSection, SetsEveryKeyOfAProfile) {
+  const std::string text = R"(
+sensor: {address: a, mode: balance, secretName: login}
+profiles:
+  edge:
+    namespaces: [shop, web]
+    sensor: {address: [b, "c:7"], port: 2005, mode: failover, secretName: other}
+    sidecar: {output: rpcap, filter: port 80, flowSampling: 4, snaplen: 96, maxRate: 1M,
+              maxPacketRate: 7, paused: on}
+  empty: {}
+  deleted:
+)";
+  using Values = std::map<std::string, std::string>;
+  EXPECT_EQ(edge_of(text), (Values{{"sensor.address", "b:2005,c:7"},
+                                   {"sensor.mode", "failover"},
+                                   {"sidecar.filter", "port 80"},
+                                   {"sidecar.flowSampling", "4"},
+                                   {"sidecar.maxPacketRate", "7"},
+                                   {"sidecar.maxRate", "1M"},
+                                   {"sidecar.output", "rpcap"},
+                                   {"sidecar.paused", "on"},
+                                   {"sidecar.snaplen", "96"}}));
+  const Configuration configuration = with_profiles(text);
+  EXPECT_EQ(configuration.taps[tap::kSensor], "a:2003");
+  ASSERT_EQ(configuration.profiles.size(), 2U) << "null removes a profile, as helm does";
+  const Profile& edge = configuration.profiles.at("edge");
+  EXPECT_THAT(edge.namespaces, ElementsAre("shop", "web"));
+  EXPECT_EQ(edge.sensor_secret, "other");
+  EXPECT_THAT(configuration.profiles.at("empty").values, IsEmpty());
+  EXPECT_FALSE(configuration.profiles.at("empty").sensor_secret);
+}
+
+TEST(ProfilesSection, GivesSensorsThePortOfTheirKind) {
+  const auto sensors = [](const std::string& all, const std::string& profile) {
+    return edge_of("sensor: {address: a" + all + "}\nprofiles: {edge: {" + profile + "}}")
+        .at("sensor.address");
+  };
+  EXPECT_EQ(sensors("", "sensor: {address: b}"), "b:2003");
+  EXPECT_EQ(sensors(", port: 9", "sensor: {address: b}"), "b:9");
+  EXPECT_EQ(sensors(", port: 9", "sensor: {address: b, port: 8}"), "b:8");
+  EXPECT_EQ(sensors(", port: 9", "sensor: {address: b}, sidecar: {output: vxlan}"), "b:4789");
+}
+
+TEST(ProfilesSection, HoldsOnlyWhatTheRegistryMayChange) {
+  refuses_profiles("profiles: {edge: {registry: {}}}", "profiles.edge.registry: unknown key",
+                   "namespaces, sensor, sidecar");
+  refuses_profiles("profiles: {edge: {sidecar: {interface: eth0}}}",
+                   "profiles.edge.sidecar.interface: unknown key", "snaplen, output, filter");
+  refuses_profiles("profiles: {edge: {sensor: {tls: client}}}",
+                   "profiles.edge.sensor.tls: unknown key", "address, mode, secretName");
+  refuses_profiles("profiles: {edge: {sensor: {adress: a}}}",
+                   "profiles.edge.sensor.adress: unknown key", "port, address, mode, secretName");
+}
+
+TEST(ProfilesSection, RefusesWhatItCannotMean) {
+  refuses_profiles("profiles: [edge]", "profiles", "a mapping");
+  refuses_profiles("profiles: {edge: on}", "profiles.edge: true", "a mapping");
+  refuses_profiles("profiles: {Edge: {}}", "profiles.Edge", "lower-case");
+  refuses_profiles("profiles: {a.b: {}}", "profiles.a.b", "lower-case");
+  refuses_profiles("profiles: {edge: {namespaces: shop}}", "profiles.edge.namespaces", "a list");
+  refuses_profiles("profiles: {edge: {namespaces: [a.b]}}", "profiles.edge.namespaces",
+                   "the name of a namespace");
+  refuses_profiles("profiles: {edge: {namespaces: [a]}, lab: {namespaces: [b, a]}}",
+                   "profiles.lab.namespaces: a", "edge");
+  refuses_profiles("profiles: {edge: {sidecar: {snaplen: 1}}}", "profiles.edge.sidecar.snaplen",
+                   "64 to 262144");
+  refuses_profiles("profiles: {edge: {sidecar: {paused: 1}}}", "profiles.edge.sidecar.paused",
+                   "true, false");
+  refuses_profiles("profiles: {edge: {sensor: {secretName: '-'}}}",
+                   "profiles.edge.sensor.secretName", "a Kubernetes name");
+  refuses_profiles("profiles: {edge: {sensor: {address: ''}}}", "profiles.edge.sensor.address",
+                   "sidecar.paused");
+  refuses_profiles("sensor: {address: a}\nprofiles: {edge: {sensor: {port: 9}}}",
+                   "profiles.edge.sensor.port: 9", "beside an address");
+}
+
+TEST(ProfilesSection, RefusesAnOutputWithoutASensorForIt) {
+  refuses_profiles("profiles: {edge: {sidecar: {output: rpcap}}}",
+                   "profiles.edge.sidecar.output: rpcap", "sensor.address");
+  refuses_profiles("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: vxlan}}}",
+                   "profiles.edge.sidecar.output: vxlan", "sensor.address");
+  refuses_profiles(
+      "sensor: {address: a, mode: failover}\n"
+      "profiles: {edge: {sensor: {address: b}, sidecar: {output: vxlan}}}",
+      "profiles.edge.sidecar.output: vxlan", "do not answer");
+  refuses_profiles("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: pcap}}}",
+                   "profiles.edge.sidecar.output: pcap", "PCAP_DIR");
+  EXPECT_EQ(edge_of("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: rpcap}}}").size(),
+            1U);
+}
+
+TEST(ProfilesSection, IsBounded) {
+  std::string text = "profiles:\n";
+  for (std::size_t i = 0; i < kMostProfiles; ++i) text += "  p" + std::to_string(i) + ": {}\n";
+  EXPECT_EQ(with_profiles(text).profiles.size(), kMostProfiles);
+  refuses_profiles(text + "  one-more: {}\n", "profiles", "at most 64 profiles");
+
+  std::string names = "profiles: {edge: {namespaces: [n0";
+  for (std::size_t i = 1; i < kMostProfileNamespaces; ++i) names += ",n" + std::to_string(i);
+  EXPECT_TRUE(parse_configuration(names + "]}}", "c.yaml"));
+  refuses_profiles(names + ",one-more]}}", "profiles", "at most 4096 namespaces");
+}
+
+TEST(ProfileOf, IsTheOneThatThePodAsksForElseThatOfItsNamespace) {
+  Configuration configuration = with_profiles(
+      "sensor: {address: a}\nprofiles: {edge: {namespaces: [shop]}, lab: {sidecar: {snaplen: "
+      "96}}}");
+  const auto name = [&](std::string_view name_space, std::string_view asked) {
+    return std::string(profile_name_of(configuration, name_space, asked));
+  };
+  EXPECT_EQ(name("shop", ""), "edge");
+  EXPECT_EQ(name("shop", "lab"), "lab");
+  EXPECT_EQ(name("other", "lab"), "lab");
+  EXPECT_EQ(name("shop", "nobody"), "edge");
+  EXPECT_EQ(name("other", ""), "");
+  EXPECT_EQ(profile_of(configuration, "other", "nobody"), nullptr);
+  const Profile* const lab = profile_of(configuration, "shop", "lab");
+  ASSERT_NE(lab, nullptr);
+  EXPECT_EQ(value_of(tap::kSnaplen, lab, configuration), "96");
+  EXPECT_EQ(value_of(tap::kSensor, lab, configuration), "a:2003");
+  EXPECT_EQ(value_of(tap::kSnaplen, nullptr, configuration), "262144");
+  configuration.sidecar.overrides.reset();
+  EXPECT_EQ(name("shop", "lab"), "edge") << "pods may not choose";
+}
+
+}  // namespace
+}  // namespace sidetap::configuration
