@@ -167,6 +167,9 @@ class ApiServer(JsonServer):
     # Admission.
 
     def matches(self, entry, namespace, pod):
+        """For the creation of the pod."""
+        if entry["rules"][0]["operations"] != ["CREATE"]:
+            return False
         labels = {"kubernetes.io/metadata.name": namespace, **self.namespaces[namespace]}
         if not rendering.selector_matches(entry["namespaceSelector"], labels):
             return False

@@ -77,11 +77,14 @@ class Commands(unittest.TestCase):
                 words = shlex.split(command.split(" | ")[0].split(" <")[0])
                 if words[0] not in programs:
                     continue
+                if words[1] == "sidetap":
+                    self.check_plugin(page, words[2:])
+                    continue
                 # Flags before the subcommand are of the program; the help of the subcommand lists both kinds.
                 rest = [word for word in words[1:] if not word.startswith("-")]
                 if words[1] == "-n":
                     rest = rest[1:]
-                depth = 3 if rest[:2] == ["create", "service"] else 2 if rest[0] in ("rollout", "auth", "create") else 1
+                depth = 3 if rest[0] == "create" and rest[1] in ("service", "secret") else 2 if rest[0] in ("rollout", "auth", "create") else 1
                 status, known, errors = answer(programs[words[0]], *rest[:depth], "--help")
                 known += answer(programs[words[0]], "options")[1]
                 with self.subTest(page=page.name, command=command):
@@ -89,6 +92,18 @@ class Commands(unittest.TestCase):
                     for word in words:
                         if flag := re.match(r"(--[a-z-]+)", word):
                             self.assertIn(flag.group(1), known)
+
+    def check_plugin(self, page, words):
+        """Of `kubectl sidetap`."""
+        plugin = ROOT / "deploy/kubectl/kubectl-sidetap"
+        status, known, errors = answer(plugin, words[0], "--help")
+        known += answer(plugin, "--help")[1]
+        with self.subTest(page=page.name, command=f"kubectl sidetap {' '.join(words)}"):
+            self.assertEqual(status, 0, errors)
+            self.assertIn(f"\n  {words[0]} ", known)
+            for word in words:
+                if flag := re.match(r"(--[a-z-]+)", word):
+                    self.assertIn(flag.group(1), known)
 
     def test_scripts_are_there_and_know_the_flags(self):
         for page in PAGES:
@@ -128,12 +143,15 @@ class Names(unittest.TestCase):
         schema = json.loads((CHART / "values.schema.json").read_text())
         known = set(values_table.leaves(schema, schema))
         known |= {leaf.rsplit(".", end)[0] for leaf in known for end in range(1, leaf.count(".") + 1)}
+        of_profile = set(values_table.leaves(schema["$defs"]["profile"], schema, "profiles.NAME."))
+        known |= of_profile | {leaf.rsplit(".", 1)[0] for leaf in of_profile} | {"profiles.NAME"}
         known |= {f"sidecar.resources.{kind}{what}" for kind in ("limits", "requests") for what in ("", ".cpu", ".memory")}
         container_fields = Models(rendering.tools()["MODELS"]).fields("V1Container")
         tops = {leaf.split(".")[0] for leaf in known}
         for page in PAGES:
             for name in re.findall(r"(?<![\w./-])([a-z][A-Za-z]+(?:\.[a-zA-Z]+)+)(?![\w./-])", page.read_text()):
-                # Variables of the tap: free names.
+                # Free names: of profiles, and of variables of the tap.
+                name = re.sub(r"^profiles\.[A-Za-z]+", "profiles.NAME", name)
                 name = re.sub(r"^sidecar\.env\.[A-Z_]+$", "sidecar.env", name)
                 # Fields of the tap's container, as Kubernetes names them.
                 if name.removeprefix("sidecar.container.") in container_fields:

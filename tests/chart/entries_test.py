@@ -53,6 +53,40 @@ class Entries(Questions, unittest.TestCase):
                         ("None", 3, "Ignore", "Equivalent", "IfNeeded", ["v1"]))
                     self.assertEqual(entry["clientConfig"]["service"]["path"], f"/inject/{name}")
 
+    def test_a_tap_that_is_added_to_a_running_pod_is_asked_about_and_nothing_else(self):
+        entries = self.entries_for("pods/ephemeralcontainers")
+        self.assertEqual(set(entries), {"ephemeral", "ephemeral-disabled"})
+        expression = entries["ephemeral"]["matchConditions"][0]["expression"]
+        self.assertEqual(entries["ephemeral-disabled"]["matchConditions"][0]["expression"], expression)
+
+        def pod(*names):
+            spec = {"containers": [{"name": "web"}]}
+            return {"spec": spec | ({"ephemeralContainers": [{"name": name} for name in names]} if names else {})}
+        changes = [(pod(), pod("sidetap")), (pod("sidetap"), pod("sidetap", "sidetap-2")),
+                   (pod("debugger-1"), pod("debugger-1", "sidetap")),
+                   (pod(), pod("debugger-1")), (pod("sidetap"), pod("sidetap", "debugger-1")), (pod("sidetap"), pod("sidetap")),
+                   (pod(), pod("sidetap-debug")), (pod(), pod("sidetap-")), (pod(), pod("my-sidetap")), (pod(), pod())]
+        got = rendering.evaluate([{"expression": expression, "variables": {"oldObject": before, "object": after}}
+                                  for before, after in changes])
+        self.assertEqual(got, [True] * 3 + [False] * 7)
+
+    def test_who_declines_a_tap_for_running_pods_is_told_so(self):
+        entries = self.entries_for("pods/ephemeralcontainers")
+        for label, wanted in ((None, "ephemeral"), ("enabled", "ephemeral"), ("other", "ephemeral"), ("disabled", "ephemeral-disabled")):
+            labels = self.namespace(label, "kube-system")["metadata"]["labels"]
+            called = [name for name, entry in entries.items() if rendering.selector_matches(entry["namespaceSelector"], labels)]
+            self.assertEqual(called, [wanted])
+
+    def test_how_the_entries_for_running_pods_call(self):
+        for version in VERSIONS:
+            for name, entry in self.entries_for("pods/ephemeralcontainers", version).items():
+                with self.subTest(version=version, entry=name):
+                    self.assertEqual(entry["rules"][0]["operations"], ["UPDATE"])
+                    self.assertEqual(entry["clientConfig"]["service"]["path"], f"/inject/{name}")
+                    # Without conditions, every container that somebody debugs with depends on it.
+                    self.assertEqual(entry["failurePolicy"], "Fail" if minor(version) >= 28 else "Ignore")
+        self.assertEqual(self.entries_for("pods/ephemeralcontainers", "1.36", "--set", "injection.runningPods=false"), {})
+
     def test_the_policy_warns_of_untapped_pods_only(self):
         docs = documents(template(*REQUIRED, "--set", "injection.excludedPods.app=sensor"))
         policy = of_kind(docs, "ValidatingAdmissionPolicy")[0]

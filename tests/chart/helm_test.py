@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 import unittest
 
+import yaml
+
 import rendering
 from helm_server import HelmServer
 from rendering import CHART, NAMESPACE, REQUIRED
@@ -51,6 +53,10 @@ class Cluster:
                          "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux", **(labels or {})}}})
 
 
+def generation_of(pod_template):
+    return yaml.safe_load(pod_template["metadata"]["annotations"][CONFIGURATION])["generation"]
+
+
 class Configuration(unittest.TestCase):
     """It is part of the pod template: no pod is without it, no pod has another one than its template says."""
 
@@ -62,6 +68,7 @@ class Configuration(unittest.TestCase):
         after = cluster.deployment()["template"]
         annotations = after["metadata"]["annotations"]
         self.assertIn("snaplen: 1000", annotations[CONFIGURATION])
+        self.assertEqual((generation_of(before), generation_of(after)), (1, 2), "taps follow the newer one")
         changed = copy.deepcopy(after)
         changed["metadata"]["annotations"][CONFIGURATION] = before["metadata"]["annotations"][CONFIGURATION]
         self.assertEqual(changed, before, "nothing else has changed")
@@ -75,6 +82,15 @@ class Configuration(unittest.TestCase):
         cluster.upgrade()
         self.assertEqual(cluster.deployment()["template"], before)
 
+    def test_what_follows_a_rollback_is_newer_than_all_before(self):
+        cluster = Cluster(self)
+        cluster.install()
+        cluster.upgrade("--set", "sensor.address=10.10.10.11")
+        cluster.helm("rollback", "sidetap", "1")
+        self.assertEqual(generation_of(cluster.deployment()["template"]), 1)
+        cluster.upgrade("--set", "sensor.address=10.10.10.12")
+        self.assertEqual(generation_of(cluster.deployment()["template"]), 4)
+
     def test_the_way_back_from_a_field_of_the_container(self):
         """As compatibility.md says it."""
         cluster = Cluster(self)
@@ -86,7 +102,11 @@ class Configuration(unittest.TestCase):
         cluster.upgrade("--set-json", forth)
         self.assertIn("startupProbe", cluster.deployment()["template"]["metadata"]["annotations"][CONFIGURATION])
         cluster.upgrade("--set", back)
-        self.assertEqual(cluster.deployment()["template"], before)
+        after = cluster.deployment()["template"]
+        self.assertEqual(generation_of(after), 3)
+        annotations = after["metadata"]["annotations"]
+        annotations[CONFIGURATION] = annotations[CONFIGURATION].replace("generation: 3\n", "generation: 1\n")
+        self.assertEqual(after, before)
 
     def test_the_image_of_the_taps_is_pulled_by_the_pods_that_hand_it_out(self):
         cluster = Cluster(self)

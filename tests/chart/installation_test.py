@@ -84,7 +84,7 @@ class Installation:
         """The Deployment's arguments on this machine: own ports, files where they are here."""
         ports, local = {}, []
         for argument in arguments:
-            if match := re.match(r"(--[a-z-]*listen)=:\d+$", argument):
+            if match := re.match(r"(--[a-z-]*listen)=(?:127\.0\.0\.1)?:\d+$", argument):
                 ports[match.group(1)] = free_port()
                 argument = f"{match.group(1)}=127.0.0.1:{ports[match.group(1)]}"
             for mounted, here in files.items():

@@ -132,6 +132,8 @@ class Rights(unittest.TestCase):
     UNNAMED = {("tokenreviews", "create"), ("subjectaccessreviews", "create")}
     OF_WATCHES = set(itertools.product(("services", "endpointslices", "nodes"), ("list", "watch")))
     OF_PROOF = {("pods", "get")}
+    OF_COVERAGE = set(itertools.product(("pods", "namespaces"), ("list", "watch")))
+    OF_EVENTS = {("events", "create")}
 
     def test_rules_name_what_they_allow(self):
         for label, docs in rendering.renderings():
@@ -148,12 +150,14 @@ class Rights(unittest.TestCase):
                             granted = set(itertools.product(rule["resources"], rule["verbs"]))
                             # Its subnets say that a pod has one address.
                             proof = set() if "cert-manager" in label else self.OF_PROOF
-                            self.assertLessEqual(granted, self.UNNAMED | self.OF_WATCHES | proof)
+                            coverage = self.OF_COVERAGE if "everything" in label else set()
+                            self.assertLessEqual(granted, self.UNNAMED | self.OF_WATCHES | self.OF_EVENTS | proof | coverage)
 
     def test_pods_are_read_only_where_a_connection_may_not_prove_their_addresses(self):
         def reads(*arguments):
             docs = documents(template(*REQUIRED, *arguments))
-            return any("pods" in rule.get("resources", []) for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
+            return any("pods" in rule.get("resources", []) and "get" in rule["verbs"]
+                       for role in of_kind(docs, "ClusterRole") for rule in role["rules"])
         single, dual = SUBNETS[:2], ["--set", "subnets.pods={10.244.0.0/16,fd00::/56}"]
         self.assertFalse(reads(*single))
         # Without the subnets, pods may have two addresses.
@@ -186,7 +190,7 @@ class Rights(unittest.TestCase):
         self.assertEqual(granted("registry.services=false"), (set(), set(), True))
         self.assertEqual(granted("registry.enabled=false")[:2], (set(), set()))
         # They alone are a reason for the token.
-        needless = ("registry.auth=none", "certificates.mode=existingSecret")
+        needless = ("registry.auth=none", "certificates.mode=existingSecret", "events.enabled=false")
         self.assertEqual(granted(*needless), (services | nodes, both, True))
         self.assertEqual(granted(*needless, "registry.services=false"), (set(), set(), False))
 
@@ -205,10 +209,58 @@ class Rights(unittest.TestCase):
     def test_the_role_of_readers_has_every_route_and_is_bound_by_nobody_but_you(self):
         docs = documents(template(*REQUIRED))
         role, = [role for role in of_kind(docs, "ClusterRole") if role["metadata"]["name"] == "sidetap-identities-reader"]
-        self.assertEqual(role["rules"], [{"nonResourceURLs": ["/v1/taps", "/v1/taps/*", "/v1/identities", "/v1/identities/*"],
+        self.assertEqual(role["rules"], [{"nonResourceURLs": ["/v1/taps", "/v1/taps/*", "/v1/identities", "/v1/identities/*",
+                                                               "/v1/coverage"],
                                           "verbs": ["get"]}])
         self.assertNotIn("sidetap-identities-reader",
                          [binding["roleRef"]["name"] for binding in of_kind(docs, "ClusterRoleBinding")])
+
+    def test_pods_and_namespaces_are_watched_and_events_written_only_where_that_is_on(self):
+        def granted(*settings):
+            docs = documents(template(*REQUIRED, *SUBNETS, *[part for setting in settings for part in ("--set", setting)]))
+            rules = {(group, resource, verb) for role in of_kind(docs, "ClusterRole") for rule in role["rules"]
+                     for group, resource, verb in itertools.product(rule.get("apiGroups", []), rule.get("resources", []), rule["verbs"])}
+            spec = pod_spec(docs)
+            asked = [word for word in spec["containers"][0]["args"] if re.match("--(coverage|events|tap-events)=", word)]
+            watched = {(resource, verb) for _, resource, verb in rules} & self.OF_COVERAGE
+            written = {rule for rule in rules if rule[1] == "events"}
+            return watched, written, asked, spec["automountServiceAccountToken"]
+        create = {("", "events", "create")}
+        self.assertEqual(granted(), (set(), create, ["--events=on"], True))
+        self.assertEqual(granted("events.enabled=false", "events.taps=true"), (set(), set(), ["--events=off"], True))
+        self.assertEqual(granted("events.taps=true")[1:3], (create, ["--events=on", "--tap-events=on"]))
+        self.assertEqual(granted("events.taps=true", "registry.auth=none")[2], ["--events=on"])
+        self.assertEqual(granted("coverage.enabled=true", "events.enabled=false")[:3],
+                         (self.OF_COVERAGE, set(), ["--coverage=on", "--events=off"]))
+        # It looks where the API server asks the webhook.
+        docs = documents(template(*REQUIRED, "--set", "coverage.enabled=true,injection.excludedNamespaces={monitoring}"))
+        selector, = [word for word in pod_spec(docs)["containers"][0]["args"] if word.startswith("--coverage-selector=")]
+        wanted = [f"{part['key']} notin ({','.join(part['values'])})"
+                  for part in of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"][0]["namespaceSelector"]["matchExpressions"]
+                  if part["operator"] == "NotIn"]
+        self.assertEqual(selector, f"--coverage-selector={','.join(wanted)}")
+        self.assertIn("monitoring", selector)
+        # Each is a reason for the token.
+        needless = ("registry.enabled=false", "certificates.mode=existingSecret", "events.enabled=false")
+        self.assertFalse(granted(*needless)[3])
+        self.assertTrue(granted(*needless, "coverage.enabled=true")[3])
+        self.assertTrue(granted(*needless[:2])[3])
+
+    def test_the_page_is_on_loopback_behind_no_service_and_no_hole(self):
+        def page(*settings):
+            docs = documents(template(*REQUIRED, *SUBNETS, *[part for setting in settings for part in ("--set", setting)]))
+            return docs, [word for word in pod_spec(docs)["containers"][0]["args"] if word.startswith("--page-listen")]
+        docs, arguments = page("networkPolicy.enabled=true")
+        self.assertEqual(arguments, ["--page-listen=127.0.0.1:8446"])
+        policy, = of_kind(docs, "NetworkPolicy")
+        allowed = [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]]
+        served = [port["targetPort"] for service in of_kind(docs, "Service") for port in service["spec"]["ports"]]
+        self.assertFalse({8446, "page"} & {*allowed, *served})
+        self.assertEqual(page("page.port=9000")[1], ["--page-listen=127.0.0.1:9000"])
+        for settings in (["page.enabled=false"], ["registry.enabled=false"], ["webhook.hostNetwork=true", "webhook.port=10260"]):
+            self.assertEqual(page(*settings)[1], [], settings)
+        # Its port is nobody's then.
+        page("page.enabled=false", "page.port=8444")
 
     def test_files_of_identities_are_of_one_pod_each(self):
         spec = pod_spec(documents(template(*REQUIRED, "--set", "identities.volume.persistentVolumeClaim.claimName=shared")))
@@ -238,7 +290,7 @@ class Rights(unittest.TestCase):
         self.assertEqual(named, {("secrets", secret), ("mutatingwebhookconfigurations", configuration)})
 
     def test_without_need_no_token_is_mounted(self):
-        arguments = [*SUBNETS, "--set", "certificates.mode=existingSecret", "--set", "registry.enabled=false"]
+        arguments = [*SUBNETS, "--set", "certificates.mode=existingSecret,registry.enabled=false,events.enabled=false"]
         docs = documents(template(*REQUIRED, *arguments))
         self.assertFalse(pod_spec(docs)["automountServiceAccountToken"])
         roles = [r for r in of_kind(docs, "Role") + of_kind(docs, "ClusterRole")

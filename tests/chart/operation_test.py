@@ -152,6 +152,14 @@ class TapsImage(unittest.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assertIn("FLUSH_INTERVAL", result.stderr)
 
+    def test_an_output_that_lacks_something_ends_the_rollout(self):
+        files = ["--set", "sidecar.output=pcap"]
+        result = self.run_it(documents(template(*REQUIRED, *files, "--set", "sidecar.env.PCAP_DIR=/tmp")))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        result = self.run_it(documents(template(*REQUIRED, *files, "--set", "sidecar.env.PCAP_DIR=")))
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("pcap", result.stderr)
+
     def test_what_only_the_tapped_pod_knows_is_not_judged(self):
         for setting in ('sidecar.container={"envFrom":[{"secretRef":{"name":"x"}}]}', 'sidecar.container={"args":["run","--max-rate=1M"]}',
                         'sidecar.env={"FLUSH_INTERVAL":"$(SET_ELSEWHERE)"}'):
@@ -172,6 +180,21 @@ class Notes(unittest.TestCase):
                         f"helm test sidetap -n {NAMESPACE}", "kubectl label namespace NAMESPACE sidetap.io/inject=enabled",
                         "kubectl -n NAMESPACE wait --for=condition=Ready pod --field-selector="):
             self.assertIn(command, notes)
+
+    def test_the_way_to_the_page_is_said_where_there_is_one(self):
+        command = f"kubectl -n {NAMESPACE} port-forward deployment/sidetap-webhook "
+        self.assertIn(f"{command}8446\n", self.notes())
+        self.assertIn("http://localhost:9000/", self.notes("--set", "page.port=9000"))
+        self.assertNotIn("port-forward", self.notes("--set", "page.enabled=false"))
+        notes = self.notes("--set", "webhook.hostNetwork=true,webhook.port=10260")
+        self.assertNotIn("port-forward", notes)
+        self.assertIn("The page is off", notes)
+
+    def test_what_the_registry_may_change_is_said(self):
+        self.assertIn("may change in running taps: on\n", self.notes())
+        notes = self.notes("--set", "sidecar.registryControl=pause,profiles.edge.sidecar.paused=true")
+        self.assertIn("may change in running taps: pause; profiles edge\n", notes)
+        self.assertIn("of new taps only (no registry)\n", self.notes(*SUBNETS, "--set", "registry.enabled=false"))
 
     def test_a_missing_certificate_is_said(self):
         self.assertNotIn("install.sh", self.notes())

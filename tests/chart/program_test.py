@@ -68,9 +68,29 @@ spec:
             "PODNET": "10.244.0.0/16,fd00:10:244::/56", "SVCNET": "10.96.0.0/12,fd00:10:96::/112",
             "SNAPLEN": "2048", "INTERFACE": "eth0", "BUFFER_SIZE": "4M", "DATA_MTU": "1450",
             "SERVICE_VIEW": "always", "UNTAPPED_SERVICES": "10.96.7.0/24", "LOG_LEVEL": "debug", "LOG_FORMAT": "text",
+            "OUTPUT": "vxlan", "FILTER": "not port 9100", "FLOW_SAMPLING": "4", "MAX_RATE": "100M",
+            "MAX_PACKET_RATE": "50000", "PAUSED": "on", "REGISTRY_CONTROL": "sensors,pause",
             "FLUSH_INTERVAL": "20ms", "STATUS_LISTEN": ":16020",
             "REGISTRY": f"tap-eu-sidetap-registry.{NAMESPACE}.svc:9444"}
         self.assertEqual({name: env.get(name) for name in expected}, expected)
+
+    def test_the_port_of_sensors_that_name_none_goes_with_the_output(self):
+        for settings, port in (([], 2003), (["sidecar.output=vxlan"], 4789), (["sidecar.output=vxlan", "sensor.port=9"], 9)):
+            arguments = [part for setting in settings for part in ("--set", setting)]
+            env = {variable["name"]: variable.get("value") for variable in self.tap(documents(template(*REQUIRED, *arguments)))["env"]}
+            self.assertEqual(env["SENSOR"], f"10.10.10.10:{port}")
+
+    def test_a_profile_reaches_the_pods_of_its_namespaces_and_those_that_ask_for_it(self):
+        case = [case for case in rendering.cases() if case.name == "everything"][0]
+        docs = documents(case.render("1.36"))
+        of_profile = {"SENSOR": "sensor.example.com:2003", "SENSOR_MODE": "failover", "SNAPLEN": "262144"}
+        for pod, chosen in ((self.POD.replace("shop", "front"), True), (self.POD, False),
+                            (self.POD.replace("labels:", "annotations: {sidetap.io/profile: edge}, labels:"), True)):
+            spec = self.inject(docs, pod)["spec"]
+            tap, = [c for c in spec["containers"] + spec.get("initContainers", []) if c["name"] == "sidetap"]
+            env = {variable["name"]: variable.get("value") for variable in tap["env"]}
+            self.assertEqual({name: env.get(name) for name in of_profile} == of_profile, chosen)
+            self.assertEqual(env.get("FILTER"), None if chosen else "not port 9100")
 
     def test_a_tap_has_no_variable_of_a_value_that_is_not_given(self):
         env = {variable["name"]: variable.get("value") for variable in self.tap(documents(template(*REQUIRED)))["env"]}
@@ -95,8 +115,11 @@ spec:
         for setting in ("sidecar.snaplen=64", "sidecar.snaplen=262144", "sidecar.dataMtu=65535", "sidecar.tappedPeers=all",
                         "sidecar.tappedPeers=10.244.0.0/16\\,!10.244.1.1/32", "sidecar.bufferSize=1G",
                         "sidecar.native=never", "sidecar.serviceView=never", "sensor.port=65535", "sidecar.statusPort=1",
-                        "sensor.mode=failover", "registry.auth=none",
-                        "sidecar.overrides={sensor,snaplen,cpu-limit,memory-limit,interface,log-level,native,image}"):
+                        "sensor.mode=failover", "registry.auth=none", "sensor.secretName=sensor-login", "sidecar.filter=not port 9100",
+                        "sidecar.flowSampling=65535", "sidecar.maxPacketRate=1000000000", "sidecar.paused=true",
+                        "sidecar.registryControl=sensors\\,filter\\,sampling\\,snaplen\\,rate\\,pause", "sidecar.registryControl=off",
+                        "profiles.edge.sidecar.filter=tcp", "profiles.edge.sensor.secretName=edge-login",
+                        "sidecar.overrides={sensor,snaplen,cpu-limit,memory-limit,interface,log-level,native,profile,image}"):
             with self.subTest(setting):
                 self.tap(documents(template(*REQUIRED, *SUBNETS, "--set", setting)))
         self.tap(documents(template(*REQUIRED, "--set-json", "sidecar.overrides=[]")))

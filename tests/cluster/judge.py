@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Looks for marked messages in a sensor's capture files: each exactly once, and under no Service's address.
+"""Looks for marked messages in sensors' capture files, in a folder and those beneath it: each exactly once, and under no
+Service's address.
 
   judge.py FOLDER [HIDDEN-CIDR...] <MARKERS
 
@@ -48,7 +49,7 @@ def addresses(frame):
 def survey(folder, wanted, hidden):
     """How often each wanted marker came, and which came under a hidden address."""
     seen, wrong_view = {}, set()
-    for path in sorted(folder.glob("*.pcap")):
+    for path in sorted(folder.rglob("*.pcap")):
         for frame in frames(path):
             for match in MARKER.findall(frame):
                 marker = match.decode()

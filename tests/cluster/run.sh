@@ -9,11 +9,13 @@ Usage: tests/cluster/run.sh --registry REGISTRY [OPTION...]
 
 Installs sidetap into the cluster of the current kubectl context, with the sensor's address alone, makes marked traffic
 between pods, through Services, NodePorts and a partly tapped Service, and checks that a sensor gets every packet exactly
-once, without exception, that a Job with a tap finishes, and that upgrade, rollback, rotation and removal leave nothing
-behind and miss no admission and no message. Needs kubectl, helm and these images, which the nodes must be
+once, without exception, that a Job with a tap finishes, that upgrade, rollback, rotation and removal leave nothing
+behind and miss no admission and no message, that running taps follow another sensor without losing or doubling one,
+that the registry knows which pod had an address while pods come and go, that the page shows it, and that kubectl sidetap
+shows packets, taps running pods without a restart and gives them back. Needs kubectl, helm and these images, which the nodes must be
 able to pull: REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and REGISTRY/sidetap-testbed:TAG
-(deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the namespaces sidetap-e2e and
-sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
+(deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the namespaces sidetap-e2e,
+sidetap-e2e-running and sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
 
   --registry REGISTRY    where the images are; "" for images that the nodes have already
   --tag TAG              their tag                                (default: the chart's version)
@@ -70,6 +72,7 @@ testbed=${registry:+$registry/}sidetap-testbed:$tag
 work=$(mktemp -d)
 failures=0
 load_pids=()
+sensor=sensor
 release=sidetap
 webhook=sidetap-webhook
 secret=sidetap-self-managed-tls
@@ -80,7 +83,8 @@ clean_up() {
   rm -f "$work/load"
   [ "${#load_pids[@]}" -eq 0 ] || kill "${load_pids[@]}" 2>/dev/null || true
   if [ "$keep" = no ]; then
-    kubectl delete namespace sidetap-e2e sidetap-e2e-sensor --ignore-not-found --wait=false >/dev/null 2>&1 || true
+    kubectl delete namespace sidetap-e2e sidetap-e2e-running sidetap-e2e-sensor --ignore-not-found --wait=false >/dev/null 2>&1 || true
+    kubectl delete clusterrolebinding sidetap-e2e-reader --ignore-not-found >/dev/null 2>&1 || true
     helm uninstall "$release" --namespace "$namespace" >/dev/null 2>&1 || true
     kubectl delete namespace "$namespace" --ignore-not-found --wait=false >/dev/null 2>&1 || true
   fi
@@ -143,8 +147,10 @@ metrics_of() { kubectl get --raw "/api/v1/namespaces/sidetap-e2e/pods/$1:15920/p
 forwards() { metrics_of "$1" | grep -E '^sidetap_captures(\{[^}]*\})? [1-9]' >/dev/null; }
 ip_of() { kubectl get pod "$1" --namespace "${2:-sidetap-e2e}" -o 'jsonpath={.status.podIP}'; }
 servers() { kubectl get pods --namespace sidetap-e2e --selector app=server -o 'jsonpath={.items[*].metadata.name}'; }
+# The old ones of a rollout have gone.
+two_servers() { [ "$(servers | wc -w)" -eq "$(kubectl get deployment server --namespace sidetap-e2e -o 'jsonpath={.spec.replicas}')" ]; }
 fill_in() { sed -e "s#@IMAGE@#$testbed#g" -e "s#@PULL_POLICY@#$pull_policy#g" "$here/$1"; }
-sensor_listens() { kubectl logs sensor --namespace sidetap-e2e-sensor | grep listening >/dev/null; }
+sensor_listens() { kubectl logs "$1" --namespace sidetap-e2e-sensor | grep listening >/dev/null; }
 
 # ask POD FLOW KIND HOST PORT: marked messages from a pod; their markers are kept for the judge.
 ask() {
@@ -185,9 +191,114 @@ judge_pods_view() { judge $(tr ',' ' ' <<<"$services"); }
 install() {
   helm "$1" "$release" "$chart" --namespace "$namespace" "${@:2}" \
     --set "image.registry=$registry" --set-string "image.tag=$tag" --set "image.pullPolicy=$pull_policy" \
-    --set "sensor.address=$(ip_of sensor sidetap-e2e-sensor)" \
+    --set "sensor.address=$(ip_of "$sensor" sidetap-e2e-sensor)" \
     --set "certificates.mode=$certificates" --set tests.namespace=sidetap-e2e-sensor \
     "${settings[@]}"
+}
+
+# gather: what the second sensor has goes to the first, where the judge looks at both.
+gather() {
+  sleep 10
+  kubectl exec second --namespace sidetap-e2e-sensor -- tar -cf - -C /captures . |
+    kubectl exec --stdin sensor --namespace sidetap-e2e-sensor -- \
+      sh -c 'mkdir -p /captures/second && tar -xf - -C /captures/second'
+}
+judge_both() { gather && judge_pods_view; }
+# judge_second: each message once at the second sensor.
+judge_second() {
+  kubectl exec --stdin second --namespace sidetap-e2e-sensor -- \
+    python3 /usr/local/bin/judge.py /captures <"$work/markers" >"$work/verdict"
+}
+
+# tapped_pods: which pods there are, and how often their containers have begun anew.
+tapped_pods() {
+  local restarts='{.status.initContainerStatuses[*].restartCount} {.status.containerStatuses[*].restartCount}'
+  kubectl get pods --namespace sidetap-e2e -o "jsonpath={range .items[*]}{.metadata.uid} $restarts{\"\\n\"}{end}"
+}
+no_pod_was_restarted() { [ "$(tapped_pods)" = "$pods_before" ]; }
+
+# may_read: the pod of the sensor asks the registry with a token of this account.
+may_read() {
+  kubectl create serviceaccount reader --namespace sidetap-e2e-sensor &&
+    kubectl create clusterrolebinding sidetap-e2e-reader --clusterrole="$release-identities-reader" \
+      --serviceaccount=sidetap-e2e-sensor:reader
+}
+# ask_registry COMMAND...: what registry.py says; standard input are its records.
+ask_registry() {
+  local token authority
+  token=$(kubectl create token reader --namespace sidetap-e2e-sensor) || return 1
+  authority=$(kubectl get secret "$secret" --namespace "$namespace" -o 'jsonpath={.data.ca\.crt}') || return 1
+  { printf '%s\n%s\n' "$token" "$authority" && cat; } |
+    kubectl exec --stdin sensor --namespace sidetap-e2e-sensor -- \
+      python3 /usr/local/bin/registry.py "$release-registry.$namespace.svc:8444" "$@"
+}
+taps_are_at() { ask_registry taps sidetap-e2e "$(ip_of "$1" sidetap-e2e-sensor):2003" </dev/null; }
+identities_are_right() { ask_registry identities <"$work/identities"; }
+
+# note_identities: which pod has which address, by kubectl, at a time of the cluster's own clock.
+note_identities() {
+  local now
+  # The tap has had the time to prove it, and times are whole seconds.
+  sleep 5
+  now=$(kubectl exec sensor --namespace sidetap-e2e-sensor -- date -u +%Y-%m-%dT%H:%M:%SZ) || return 1
+  kubectl get pods --namespace sidetap-e2e --selector app=server -o \
+    'jsonpath={range .items[*]}{.status.podIP} {.metadata.namespace}/{.metadata.name} {.metadata.uid}{"\n"}{end}' |
+    sed "s/^/$now /" >>"$work/identities"
+}
+# new_servers: every server is another pod, perhaps at the address of one that was there before.
+new_servers() {
+  local pod
+  kubectl rollout restart deployment/server --namespace sidetap-e2e &&
+    kubectl rollout status deployment/server --namespace sidetap-e2e --timeout=180s &&
+    eventually 60 two_servers || return 1
+  for pod in $(servers); do eventually 60 forwards "$pod" || return 1; done
+  note_identities
+}
+
+# page PATH: what the webhook's page answers, through the API server.
+page() {
+  local port
+  port=$(sed -n 's/^Forwarding from 127\.0\.0\.1:\([0-9]*\) .*/\1/p' "$work/forward" | sed -n 1p)
+  [ -n "$port" ] || return 1
+  exec 3<>"/dev/tcp/127.0.0.1/$port" || return 1
+  printf 'GET %s HTTP/1.1\r\nHost: localhost:%s\r\nConnection: close\r\n\r\n' "$1" "$port" >&3
+  cat <&3
+  exec 3>&-
+}
+page_says() { page "$1" | grep -F "$2" >/dev/null; }
+
+# As an operator calls it. The test of this script sets KUBECTL_SIDETAP.
+plugin=("${KUBECTL_SIDETAP:-$here/../../deploy/kubectl/kubectl-sidetap}" --system-namespace "$namespace")
+# status_shows COUNT NAMESPACE EXPRESSION: so many lines of it.
+status_shows() {
+  { "${plugin[@]}" status -n "$2" || true; } >"$work/status"
+  cat "$work/status"
+  [ "$(grep -cE "$3" "$work/status")" -eq "$1" ]
+}
+# running_pods [FIELDS]: a line for each of those that run before their taps.
+running_pods() {
+  local fields=${1:-'{.metadata.uid} {.status.containerStatuses[*].restartCount}'}
+  kubectl get pods --namespace sidetap-e2e-running --selector app=running -o "jsonpath={range .items[*]}$fields{\"\\n\"}{end}"
+}
+no_running_pod_was_restarted() { [ "$(running_pods)" = "$running_before" ]; }
+# ask_running POD FLOW: messages from a pod to each of them.
+ask_running() {
+  local address
+  for address in $(running_pods '{.status.podIP}'); do ask "$1" "$2" tcp "$address" 8000 || return 1; done
+}
+# dump_shows_a_request: what a dump writes has a message in it three seconds after that was sent.
+dump_shows_a_request() {
+  local dumping marker shown=0
+  "${plugin[@]}" dump client -n sidetap-e2e -w "$work/dump.pcapng" --time 30s tcp port 50051 &
+  dumping=$!
+  sleep 5
+  : >"$work/markers"
+  ask client "client -> server (TCP), dumped" tcp "$server_ip" 50051
+  marker=$(grep -o '<[0-9a-f]*>' "$work/markers" | sed -n 1p)
+  eventually 3 grep -aqF "$marker" "$work/dump.pcapng" || shown=1
+  kill "$dumping" 2>/dev/null || true
+  wait "$dumping" 2>/dev/null || true
+  return "$shown"
 }
 
 # As the install guide says it.
@@ -305,8 +416,9 @@ fill_in workloads.yaml >"$work/workloads.yaml"
 # The namespaces and the sensor first: the workloads must find the webhook.
 must "its namespaces" kubectl create namespace sidetap-e2e-sensor
 must "it is made" kubectl apply -f "$work/workloads.yaml" --selector app=sensor
-must "it runs" kubectl wait --for=condition=Ready pod/sensor --namespace sidetap-e2e-sensor --timeout=180s
-must "it listens" eventually 60 sensor_listens
+must "it and a second one run" \
+  kubectl wait --for=condition=Ready pod/sensor pod/second --namespace sidetap-e2e-sensor --timeout=180s
+for pod in sensor second; do must "$pod listens" eventually 60 sensor_listens "$pod"; done
 
 stage "installation"
 must "the chart is installed" install install --create-namespace
@@ -401,6 +513,72 @@ check "traffic after all that" ask client "client -> Service (TCP), afterwards" 
 check "is seen once" judge_pods_view
 sed 's/^/      /' "$work/verdict"
 
+stage "another sensor: running taps follow, no pod is restarted, no message is lost or doubled"
+check "an account may ask the registry" may_read
+check "the registry sees the taps at the sensor" eventually 30 taps_are_at sensor
+pods_before=$(tapped_pods)
+start_load
+sensor=second
+check "upgrade" install upgrade --reset-values
+check "rolled out" rollout
+check "every tap is at the second sensor" eventually 120 taps_are_at second
+sleep 5
+stop_load
+check "every pod of the meantime got its tap" none_missed
+check "no pod was restarted" no_pod_was_restarted
+check "every message of the meantime is seen once, by one of the sensors" judge_both
+sed 's/^/      /' "$work/verdict"
+: >"$work/markers"
+check "traffic after that" ask client "client -> server (TCP), at the second sensor" tcp "$server_ip" 50051
+check "is seen once there" judge_second
+sed 's/^/      /' "$work/verdict"
+
+stage "the page, through port-forward"
+kubectl port-forward "deployment/$webhook" --namespace "$namespace" :8446 >"$work/forward" 2>&1 &
+load_pids=($!)
+check "it answers" eventually 30 page_says / "<title>sidetap</title>"
+check "it shows the second sensor" eventually 30 page_says /api/overview "$(ip_of second sidetap-e2e-sensor):2003"
+check "it shows the client's tap" page_says /api/taps/sidetap-e2e/client '"standing":"forwarding"'
+kill "${load_pids[@]}" 2>/dev/null || true
+load_pids=()
+
+stage "kubectl sidetap: packets now, and taps for pods that run already"
+check "status shows the client's tap" status_shows 1 sidetap-e2e ' client +yes +forwarding'
+check "a dump shows a request within seconds" dump_shows_a_request
+fill_in running.yaml >"$work/running.yaml"
+check "three pods without a tap are made" kubectl apply -f "$work/running.yaml"
+check "they run" kubectl rollout status deployment/running --namespace sidetap-e2e-running --timeout=180s
+running_before=$(running_pods)
+: >"$work/load"
+over_and_over ask_running opted-out "opted-out -> running, meanwhile" >/dev/null 2>&1 &
+load_pids=($!)
+check "they are tapped under traffic" "${plugin[@]}" tap deployment/running -n sidetap-e2e-running --for 15m
+check "status shows their taps" eventually 30 status_shows 3 sidetap-e2e-running ' sidetap +forwarding'
+stop_load
+: >"$work/markers"
+check "opted-out pod -> running pods" ask_running opted-out "opted-out -> running (TCP)"
+check "client -> running pods" ask_running client "client -> running (TCP)"
+check "the sensor has each message once" judge_second
+sed 's/^/      /' "$work/verdict"
+check "they are given back" "${plugin[@]}" untap deployment/running -n sidetap-e2e-running
+check "no pod was restarted" no_running_pod_was_restarted
+sleep 5
+: >"$work/markers"
+check "client -> running pods, afterwards" ask_running client "client -> running (TCP), afterwards"
+check "the client's tap forwards each message once" judge_second
+sed 's/^/      /' "$work/verdict"
+
+stage "pods come and go under traffic: the registry knows which one had an address"
+: >"$work/identities"
+: >"$work/load"
+over_and_over ask client "client -> Service (TCP), meanwhile" tcp server 80 >/dev/null 2>&1 &
+load_pids=($!)
+check "who is there is noted" note_identities
+for round in 1 2 3 4; do check "other servers, $round" new_servers; done
+stop_load
+check "every address was the pod's that kubectl named" identities_are_right
+sed 's/^/      /' "$work/output"
+
 if [ "$keep" = no ]; then
   stage "removal"
   authority=$(kubectl get secret "$secret" --namespace "$namespace" -o 'jsonpath={.data.ca\.crt}')
@@ -410,7 +588,7 @@ if [ "$keep" = no ]; then
   check "the CA is kept" test "$(kubectl get secret "$secret" --namespace "$namespace" -o 'jsonpath={.data.ca\.crt}')" = "$authority"
   check "pods are made as before, without taps" trial
   check "the tapped workloads still run" kubectl wait --for=condition=Ready pod/client --namespace sidetap-e2e --timeout=30s
-  check "its namespaces are removed" kubectl delete namespace sidetap-e2e sidetap-e2e-sensor "$namespace" --timeout=180s
+  check "its namespaces are removed" kubectl delete namespace sidetap-e2e sidetap-e2e-running sidetap-e2e-sensor "$namespace" --timeout=180s
 fi
 
 echo

@@ -8,11 +8,13 @@ trap 'rm -rf "$work"' EXIT
 . "$here/../../support/expect.sh"
 
 mkdir "$work/bin"
-for program in kubectl helm; do cp "$here/fake_cluster.sh" "$work/bin/$program"; done
+for program in kubectl helm kubectl-sidetap; do cp "$here/fake_cluster.sh" "$work/bin/$program"; done
 printf '#!/bin/sh\nexec /bin/sleep 0.05\n' >"$work/bin/sleep"
+cp "$here/fake_page.py" "$work/bin/"
 chmod +x "$work/bin"/*
 
 export FAKE_CLUSTER="$work/cluster" CLUSTER_TESTS="$cluster" JUDGE_PATIENCE=0 RUN_PATIENCE=2
+export KUBECTL_SIDETAP="$work/bin/kubectl-sidetap"
 
 new_cluster() {
   rm -rf "$work/cluster"
@@ -40,9 +42,11 @@ for address in 172.18.0.2 172.18.0.3; do
   says "client -> NodePort at $address (UDP)" || fail_line "with the NodePort at $address"
 done
 says "server -> partly tapped Service (TCP)" || fail_line "with the partly tapped Service"
+says "client -> server (TCP), at the second sensor" || fail_line "with what the second sensor has"
 expect 1 "one value installs" grep -E -- "--set (subnets|registry)\." "$work/cluster/calls"
 expect 0 "nothing of it stays" grep -q "helm uninstall" "$work/cluster/calls"
-for fault in lost admission left-over job api-token alone late-configuration broken-image lost-ca; do
+for fault in lost admission left-over job api-token alone late-configuration broken-image lost-ca \
+  not-moved restarted identity page dump not-tapped; do
   expect 1 "fault \"$fault\" is found" on_a_cluster "$fault"
 done
 expect 1 "a failed helm test is found" on_a_cluster helm-test
@@ -51,6 +55,7 @@ expect 0 "the judge takes a good flow" judged none
 for fault in lost doubled wrong-view; do
   expect 1 "the judge finds what is $fault" judged "$fault"
 done
+expect 0 "what the registry says is compared" /usr/bin/python3 -B "$here/registry_test.py" "$cluster"
 expect 1 "a client without a tap is found" on_a_cluster untapped
 says "FAIL  the client has a tap" || fail_line "and named"
 expect 2 "no registry is wrong use" "$cluster/run.sh"

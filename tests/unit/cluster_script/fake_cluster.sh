@@ -3,7 +3,8 @@
 # begun a thousand times.
 #
 # FAKE_CLUSTER names its folder. The file "fault" in it names what goes wrong: lost, doubled, wrong-view, untapped,
-# admission, left-over, job, disconnected, api-token, helm-test, alone, late-configuration, broken-image, lost-ca.
+# admission, left-over, job, disconnected, api-token, helm-test, alone, late-configuration, broken-image, lost-ca,
+# not-moved, restarted, identity, page, dump, not-tapped.
 set -euf
 
 state=$FAKE_CLUSTER
@@ -41,6 +42,7 @@ octal() {
 ip_of() {
   case "$1" in
     sensor) echo 10.244.9.9 ;;
+    second) echo 10.244.9.10 ;;
     client) echo 10.244.1.1 ;;
     opted-out) echo 10.244.1.2 ;;
     server-a) echo 10.244.1.3 ;;
@@ -50,8 +52,13 @@ ip_of() {
 # message FLOW PEER COUNT: prints the markers of COUNT messages from the client, and appends a frame for each to the
 # sensor's capture, as taps would forward them.
 message() {
-  capture=$state/captures/10.244.1.1-1.pcap
-  [ -d "$state/captures" ] || mkdir "$state/captures"
+  captures=$state/captures
+  case "$fault,$release" in
+    not-moved,*) ;;
+    *sensor.address=10.244.9.10*) captures=$state/second ;;
+  esac
+  capture=$captures/10.244.1.1-1.pcap
+  [ -d "$captures" ] || mkdir -p "$captures"
   [ -e "$capture" ] ||
     printf '\324\303\262\241\002\000\004\000\000\000\000\000\000\000\000\000\377\377\000\000\001\000\000\000' >"$capture"
   octal 10.244.1.1
@@ -125,6 +132,12 @@ get() {
       [ "$fault" != alone ] || alone=1
       printf 'sidetap_captures{interface="eth0"} %s\nsidetap_registry_alone_total %s\n' "$connected" "$alone" ;;
     *--raw*) ;;
+    *restartCount*)
+      digits=0
+      [ "$fault" != restarted ] || random_digits
+      echo "uid-a $digits" ;;
+    *app=running*podIP*) printf '10.244.1.4\n10.244.1.5\n10.244.1.6\n' ;;
+    *metadata.uid*) echo '10.244.1.3 sidetap-e2e/server-a uid-a' ;;
     'get nodes '*) printf '172.18.0.2 172.18.0.3' ;;
     'get servicecidrs '*) printf 10.96.0.0/12 ;;
     *volumeMounts*)
@@ -168,12 +181,29 @@ kubectl() {
     'exec '*traffic.py*)
       shift $(($# - 5))
       ask "$@" ;;
+    'exec '*registry.py*)
+      while read -r _; do :; done
+      case "$fault,$line" in
+        identity,*identities*) echo '10.244.1.3: another pod'; exit 1 ;;
+        not-moved,*10.244.9.10*) echo 'client is at another sensor'; exit 1 ;;
+      esac ;;
+    *'date -u'*) echo 2026-01-02T14:05:00Z ;;
+    'exec second '*tar*) [ ! -d "$state/second" ] || exec tar -cf - -C "$state/second" . ;;
+    'exec '*tar*)
+      mkdir -p "$state/captures/second"
+      tar -xf - -C "$state/captures/second" 2>/dev/null || true ;;
+    'exec --stdin second '*)
+      exec /usr/bin/python3 -S "$CLUSTER_TESTS/judge.py" "$state/second" ;;
+    'port-forward '*)
+      # What the page answers, as far as it is asked for.
+      [ "$fault" != page ] || exit 1
+      exec /usr/bin/python3 "${0%/*}/fake_page.py" '<title>sidetap</title> 10.244.9.10:2003 "standing":"forwarding"' ;;
     'exec '*)
       while [ "$1" != /captures ]; do shift; done
       shift
       exec /usr/bin/python3 -S "$CLUSTER_TESTS/judge.py" "$state/captures" "$@" ;;
     'logs sidetap-test '*) echo 'Allow TCP 10250 from the control plane' ;;
-    'logs sensor '*) echo 'listening 0.0.0.0:2003' ;;
+    'logs sensor '*|'logs second '*) echo 'listening 0.0.0.0:2003' ;;
     'logs '*) message 'Job -> Service' "$(ip_of server-a)" 3 ;;
     'wait '*job/batch*)
       [ "$fault" != job ] || { echo 'error: timed out waiting for the condition on jobs/batch' >&2; exit 1; } ;;
@@ -181,7 +211,25 @@ kubectl() {
   esac
 }
 
-if [ "$program" = kubectl ]; then
+# What a dump has written after a while is what the second sensor has by then.
+sidetap() {
+  case "$fault,$line" in
+    dump,*' dump '*) exit 0 ;;
+    not-tapped,*' tap '*) echo 'kubectl sidetap: sidetap-e2e-running/running-a: you lack rights' >&2; exit 1 ;;
+    *' status -n sidetap-e2e') echo 'sidetap-e2e  client  yes  forwarding' ;;
+    *' status '*) for pod in a b c; do echo "sidetap-e2e-running  running-$pod  sidetap  forwarding"; done ;;
+    *' dump '*)
+      while [ "$1" != -w ]; do shift; done
+      while :; do
+        cat "$state/second/10.244.1.1-1.pcap" >"$2" 2>/dev/null || true
+        sleep 1
+      done ;;
+  esac
+}
+
+if [ "$program" = kubectl-sidetap ]; then
+  sidetap "$@"
+elif [ "$program" = kubectl ]; then
   kubectl "$@"
 else
   case "$1" in

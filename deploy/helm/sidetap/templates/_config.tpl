@@ -2,10 +2,37 @@
      downward API) and of no object of its own. So it changes together with the pods: a rollout that has ended means that it is in
      force, pods of the old template keep the old one however often they restart, and a rollback brings both back. */}}
 {{- define "sidetap.configuration" -}}
+generation: {{ include "sidetap.generation" . }}
+{{ include "sidetap.settings" . }}
+{{- end -}}
+
+{{/* While replicas differ, as in a rollout, taps follow the one with the greater generation. It is the release's revision, or, if
+     nothing else has changed, that of the Deployment in the cluster: the same values make no new pods. */}}
+{{- define "sidetap.generation" -}}
+{{- $generation := toString .Release.Revision -}}
+{{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace (include "sidetap.webhook" .) | default dict -}}
+{{- $current := dig "spec" "template" "metadata" "annotations" "sidetap.io/configuration" "" $deployment -}}
+{{- $first := index (splitList "\n" $current) 0 -}}
+{{- $same := eq (trim (trimPrefix $first $current)) (trim (include "sidetap.settings" .)) -}}
+{{- if and $same (regexMatch "^generation: [1-9][0-9]*$" $first) -}}
+{{- $generation = trimPrefix "generation: " $first -}}
+{{- end -}}
+{{- $generation -}}
+{{- end -}}
+
+{{/* All of the configuration but its generation. */}}
+{{- define "sidetap.settings" -}}
 sensor:
   address: {{ .Values.sensor.address | quote }}
-  port: {{ int .Values.sensor.port }}
+  {{- /* The webhook knows the port that goes with each output. */}}
+  {{- with .Values.sensor.port }}
+  port: {{ int . }}
+  {{- end }}
   mode: {{ .Values.sensor.mode | quote }}
+  tls: {{ .Values.sensor.tls | quote }}
+  {{- with .Values.sensor.secretName }}
+  secretName: {{ . | quote }}
+  {{- end }}
 {{- /* Only what is given: a tap has no variable with nothing in it. */}}
 {{- if or .Values.subnets.pods .Values.subnets.services }}
 subnets:
@@ -25,9 +52,13 @@ sidecar:
   resources:
     {{- toYaml .Values.sidecar.resources | nindent 4 }}
   {{- include "sidetap.tapSettings" . | nindent 2 }}
+  registryControl: {{ .Values.sidecar.registryControl | quote }}
   env: {{ toJson .Values.sidecar.env }}
   container: {{ toJson .Values.sidecar.container }}
   overrides: {{ toJson .Values.sidecar.overrides }}
+{{- with include "sidetap.profiles" . | fromJson }}
+profiles: {{ toJson . }}
+{{- end }}
 injection:
   serverVersion: {{ .Capabilities.KubeVersion.Version | quote }}
   ownNamespace: {{ .Release.Namespace | quote }}
@@ -42,6 +73,27 @@ registry:
   auth: {{ .Values.registry.auth | quote }}
 {{- end }}
 {{ end -}}
+
+{{/* The profiles as JSON, without what has nothing beneath it: that counts as not given. */}}
+{{- define "sidetap.profiles" -}}
+{{- $profiles := dict -}}
+{{- range $name, $profile := .Values.profiles -}}
+{{- $kept := dict -}}
+{{- range $key, $part := $profile -}}
+{{- if kindIs "map" $part -}}
+{{- $given := dict -}}
+{{- range $setting, $value := $part -}}
+{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $given $setting $value -}}{{- end -}}
+{{- end -}}
+{{- if $given -}}{{- $_ := set $kept $key $given -}}{{- end -}}
+{{- else if not (kindIs "invalid" $part) -}}
+{{- $_ := set $kept $key $part -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $profiles $name $kept -}}
+{{- end -}}
+{{- toJson $profiles -}}
+{{- end -}}
 
 {{/* The command line of the webhook, a JSON list. */}}
 {{- define "sidetap.webhookArgs" -}}
@@ -70,6 +122,10 @@ registry:
 {{- if .Values.identities.volume -}}{{- $args = append $args "--identity-dir=/var/lib/sidetap-identities" -}}{{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if include "sidetap.servesPage" . -}}{{- $args = append $args (printf "--page-listen=127.0.0.1:%d" (int .Values.page.port)) -}}{{- end -}}
+{{- if .Values.coverage.enabled -}}{{- $args = concat $args (list "--coverage=on" (printf "--coverage-selector=%s" (include "sidetap.coverageSelector" .))) -}}{{- end -}}
+{{- $args = append $args (printf "--events=%s" (ternary "on" "off" .Values.events.enabled)) -}}
+{{- if include "sidetap.writesTapEvents" . -}}{{- $args = append $args "--tap-events=on" -}}{{- end -}}
 {{- $args = concat $args (list (printf "--threads=%d" (int .Values.webhook.threads)) (printf "--drain-seconds=%d" (int .Values.webhook.drainSeconds))
       (printf "--log-level=%s" .Values.webhook.logLevel) (printf "--log-format=%s" .Values.webhook.logFormat)) -}}
 {{- toJson (concat $args .Values.webhook.extraArgs) -}}

@@ -1,8 +1,10 @@
 {{/* Written by tests/chart/values_table.py from values.yaml. */}}
 {{- define "sidetap.defaults" -}}
 "sensor.address": ""
-"sensor.port": 2003
+"sensor.port": null
 "sensor.mode": "replicate"
+"sensor.tls": "off"
+"sensor.secretName": ""
 "subnets.pods": []
 "subnets.services": []
 "image.registry": ""
@@ -17,6 +19,13 @@
 "sidecar.native": "auto"
 "sidecar.capabilities": "explicit"
 "sidecar.snaplen": 262144
+"sidecar.output": "rpcap"
+"sidecar.filter": ""
+"sidecar.flowSampling": 1
+"sidecar.maxRate": "0"
+"sidecar.maxPacketRate": 0
+"sidecar.paused": false
+"sidecar.registryControl": "on"
 "sidecar.interface": ""
 "sidecar.bufferSize": ""
 "sidecar.backlog": ""
@@ -30,10 +39,12 @@
 "sidecar.env": {}
 "sidecar.container": {}
 "sidecar.resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "96Mi"}}
-"sidecar.overrides": ["sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "native"]
+"sidecar.overrides": ["sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "native", "profile"]
+"profiles": {}
 "injection.excludedNamespaces": []
 "injection.excludedPods": {}
 "injection.forceJobs": false
+"injection.runningPods": true
 "webhook.replicas": 2
 "webhook.failurePolicy": "Ignore"
 "webhook.timeoutSeconds": 3
@@ -69,6 +80,11 @@
 "identities.keep": "24h"
 "identities.entries": 200000
 "identities.volume": {}
+"page.enabled": true
+"page.port": 8446
+"coverage.enabled": false
+"events.enabled": true
+"events.taps": false
 "rbac.create": true
 "serviceAccount.create": true
 "serviceAccount.name": ""

@@ -52,9 +52,19 @@
 {{- if and (include "sidetap.knowsIdentities" .) .Values.identities.enabled -}}yes{{- end -}}
 {{- end -}}
 
-{{/* The webhook asks the API for its certificates, for token reviews, and for what the registry watches. */}}
+{{/* What the page shows is the registry's. On the network of a node, every process of the node would reach it. */}}
+{{- define "sidetap.servesPage" -}}
+{{- if and .Values.page.enabled .Values.registry.enabled (not .Values.webhook.hostNetwork) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Events about taps are events, and only the registry with its tokens knows whose tap it is. */}}
+{{- define "sidetap.writesTapEvents" -}}
+{{- if and .Values.events.enabled .Values.events.taps (include "sidetap.knowsIdentities" .) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The webhook asks the API for its certificates, for token reviews, for what it watches, and to write events. */}}
 {{- define "sidetap.asksApi" -}}
-{{- if or (eq .Values.certificates.mode "selfManaged") (include "sidetap.watchesServices" .) (and .Values.registry.enabled (eq .Values.registry.auth "token")) -}}yes{{- end -}}
+{{- if or .Values.coverage.enabled .Values.events.enabled (eq .Values.certificates.mode "selfManaged") (include "sidetap.watchesServices" .) (and .Values.registry.enabled (eq .Values.registry.auth "token")) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* May the registry look at pods? A connection proves its source: one address of dual-stack pods, and none where traffic to a node
@@ -129,6 +139,14 @@ annotations:
 {{/* Levels of Pod Security at which the API server would refuse a pod for its tap. */}}
 {{- define "sidetap.refusingLevels" -}}
 {{- toYaml (ternary (list "restricted") (list "restricted" "baseline") (eq (include "sidetap.passesBaseline" .) "yes")) -}}
+{{- end -}}
+
+{{/* Namespaces whose pods may have taps, as a label selector: that of the webhook's entries without what it says of the label that
+     asks for injection. */}}
+{{- define "sidetap.coverageSelector" -}}
+{{- $excluded := include "sidetap.excludedNamespaces" . | fromYamlArray | join "," -}}
+{{- $levels := include "sidetap.refusingLevels" . | fromYamlArray | join "," -}}
+{{- printf "kubernetes.io/metadata.name notin (%s),pod-security.kubernetes.io/enforce notin (%s)" $excluded $levels -}}
 {{- end -}}
 
 {{/* include "sidetap.pullSecrets" (list NAME...): the field of a pod, or nothing. */}}

@@ -1,6 +1,12 @@
 {{/* Written by tests/options/texts.py from shared/tap/settings.h: settings of taps, as the webhook reads them. */}}
 {{- define "sidetap.tapSettings" -}}
 snaplen: {{ int .Values.sidecar.snaplen }}
+output: {{ .Values.sidecar.output | quote }}
+filter: {{ .Values.sidecar.filter | quote }}
+flowSampling: {{ int .Values.sidecar.flowSampling }}
+maxRate: {{ .Values.sidecar.maxRate | quote }}
+maxPacketRate: {{ int .Values.sidecar.maxPacketRate }}
+paused: {{ .Values.sidecar.paused }}
 interface: {{ .Values.sidecar.interface | quote }}
 bufferSize: {{ .Values.sidecar.bufferSize | quote }}
 backlog: {{ .Values.sidecar.backlog | quote }}

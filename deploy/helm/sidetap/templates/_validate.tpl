@@ -52,6 +52,8 @@
 {{- $label := "[a-z0-9]([a-z0-9-]*[a-z0-9])?" -}}
 {{- $object := printf "%s(\\.%s)*" $label $label -}}
 {{- $objectName := "a name of lower case letters, digits, '-' and '.'" -}}
+{{- $rate := "0|[1-9][0-9]*[KMG]?" -}}
+{{- $rateForm := "bits per second, for example 100M, or 0" -}}
 {{- $digest := "sha256: and 64 hexadecimal digits" -}}
 {{- $v := .Values -}}
 {{- $checks := list
@@ -65,6 +67,9 @@
   (list "sidecar.bufferSize" $v.sidecar.bufferSize "([1-9][0-9]*([KMG]i?)?)?" "a size in bytes, for example 4M")
   (list "sidecar.backlog" $v.sidecar.backlog "(0|[1-9][0-9]*([KMG]i?)?)?" "a size in bytes, for example 16M, or 0")
   (list "sidecar.tappedPeers" $v.sidecar.tappedPeers "all|none|!?[0-9a-fA-F/]*[:.][0-9a-fA-F:./]*(,!?[0-9a-fA-F/]*[:.][0-9a-fA-F:./]*)*" "all, none or subnets, separated by commas")
+  (list "sensor.secretName" $v.sensor.secretName (printf "(%s)?" $object) $objectName)
+  (list "sidecar.maxRate" $v.sidecar.maxRate $rate $rateForm)
+  (list "sidecar.registryControl" $v.sidecar.registryControl "on|off|(sensors|filter|sampling|snaplen|rate|pause)(,(sensors|filter|sampling|snaplen|rate|pause))*" "on, off, or some of sensors, filter, sampling, snaplen, rate and pause, separated by commas")
   (list "certificates.certManager.duration" $v.certificates.certManager.duration "([0-9]+(h|m|s))+" "a duration, for example 2160h")
   (list "certificates.certManager.renewBefore" $v.certificates.certManager.renewBefore "([0-9]+(h|m|s))+" "a duration, for example 720h")
   (list "certificates.existingSecret.name" $v.certificates.existingSecret.name (printf "(%s)?" $object) $objectName)
@@ -95,23 +100,37 @@
 {{- range $name, $_ := $v.sidecar.env -}}
 {{- $checks = append $checks (list "sidecar.env" $name "[A-Z_][A-Z0-9_]*" "names of variables in upper case") -}}
 {{- end -}}
+{{- $lists := dict "sensor.address" $v.sensor.address -}}
+{{- range $name, $profile := include "sidetap.profiles" . | fromJson -}}
+{{- $path := printf "profiles.%s" $name -}}
+{{- $sensor := $profile.sensor | default dict -}}
+{{- $lists = set $lists (printf "%s.sensor.address" $path) ($sensor.address | default "") -}}
+{{- $checks = append $checks (list "profiles" $name (printf "(%s){1,63}" $label) "names of lower case letters, digits and '-'") -}}
+{{- $checks = append $checks (list (printf "%s.sensor.secretName" $path) ($sensor.secretName | default "") (printf "(%s)?" $object) $objectName) -}}
+{{- $checks = append $checks (list (printf "%s.sidecar.maxRate" $path) (($profile.sidecar | default dict).maxRate | default "0") $rate $rateForm) -}}
+{{- range $index, $item := $profile.namespaces -}}
+{{- $checks = append $checks (list (printf "%s.namespaces[%d]" $path $index) $item $label "a name of lower case letters, digits and '-'") -}}
+{{- end -}}
+{{- end -}}
 {{- $faults := list -}}
 {{- range $checks -}}
 {{- if not (regexMatch (printf "^(%s)$" (index . 2)) (index . 1)) -}}
 {{- $faults = append $faults (printf "%s is %q; accepted: %s." (index . 0) (index . 1) (index . 3)) -}}
 {{- end -}}
 {{- end -}}
-{{- $sensors := ternary (splitList "," $v.sensor.address) list (ne $v.sensor.address "") -}}
-{{- if gt (len $sensors) 10 -}}{{- $faults = append $faults (printf "sensor.address names %d sensors; accepted: up to 10." (len $sensors)) -}}{{- end -}}
 {{- /* As the programs read it: what consists of numbers, octal and hexadecimal ones too, and dots is an IPv4 address or wrong. */ -}}
 {{- $any := "[A-Za-z0-9_-]{1,63}" -}}
 {{- $noNumber := "([A-Za-z_-]|[1-9][0-9]*[A-Za-z_-]|0[0-9]+[A-Za-z_-]|0[A-WYZa-wyz_-]|0[xX][A-Za-z0-9_-]*[G-Zg-z_-])[A-Za-z0-9_-]*" -}}
 {{- $name := printf "(%s\\.)*%s(\\.%s)*\\.?" $any $noNumber $any -}}
 {{- $six := "[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*" -}}
 {{- $port := "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?" -}}
+{{- range $path, $addresses := $lists -}}
+{{- $sensors := ternary (splitList "," $addresses) list (ne $addresses "") -}}
+{{- if gt (len $sensors) 10 -}}{{- $faults = append $faults (printf "%s names %d sensors; accepted: up to 10." $path (len $sensors)) -}}{{- end -}}
 {{- range $sensors -}}
 {{- if or (not (regexMatch (printf "^((%s|%s|\\[%s\\])%s|%s)$" $four $name $six $port $six) .)) (regexMatch "[^.:]{64}" .) -}}
-{{- $faults = append $faults (printf "sensor.address names %q; accepted: HOST or HOST:PORT, without https:// and the like, IPv6 with a port in brackets; several separated by commas." .) -}}
+{{- $faults = append $faults (printf "%s names %q; accepted: HOST or HOST:PORT, without https:// and the like, IPv6 with a port in brackets; several separated by commas." $path .) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $faults -}}
@@ -131,14 +150,33 @@
 {{- end -}}
 {{- $ports := list (int .Values.webhook.port) (int .Values.webhook.statusPort) -}}
 {{- if .Values.registry.enabled -}}{{- $ports = append $ports (int .Values.registry.port) -}}{{- end -}}
+{{- if include "sidetap.servesPage" . -}}{{- $ports = append $ports (int .Values.page.port) -}}{{- end -}}
 {{- if ne (len $ports) (len (uniq $ports)) -}}
-{{- $faults = append $faults "webhook.port, webhook.statusPort and registry.port must differ." -}}
+{{- $faults = append $faults "webhook.port, webhook.statusPort, registry.port and page.port must differ." -}}
 {{- end -}}
 {{- if and (eq .Values.certificates.mode "certManager") (not (.Capabilities.APIVersions.Has "cert-manager.io/v1")) -}}
 {{- $faults = append $faults "certificates.mode is certManager, but the server has no cert-manager.io/v1. Install cert-manager first, or leave certificates.mode at selfManaged.\n    Without a server (helm template): --api-versions cert-manager.io/v1" -}}
 {{- end -}}
 {{- if and .Values.identities.volume (not (include "sidetap.knowsIdentities" .)) -}}
 {{- $faults = append $faults "identities.volume is set, but without the registry and its tokens nothing is known of identities. Leave registry.enabled at true and registry.auth at token, or identities.volume empty." -}}
+{{- end -}}
+{{- $outputs := dict "sidecar.output" .Values.sidecar.output -}}
+{{- $owners := dict -}}
+{{- range $name, $profile := include "sidetap.profiles" . | fromJson -}}
+{{- $outputs = set $outputs (printf "profiles.%s.sidecar.output" $name) (($profile.sidecar | default dict).output | default "rpcap") -}}
+{{- range $profile.namespaces -}}
+{{- if ne (get $owners . | default $name) $name -}}
+{{- $faults = append $faults (printf "profiles.%s.namespaces names %s, and so does profiles.%s: a namespace is in one profile at most." $name . (get $owners .)) -}}
+{{- end -}}
+{{- $_ := set $owners . $name -}}
+{{- end -}}
+{{- end -}}
+{{- if not (hasKey .Values.sidecar.env "PCAP_DIR") -}}
+{{- range $path, $output := $outputs -}}
+{{- if eq $output "pcap" -}}
+{{- $faults = append $faults (printf "%s is pcap, but taps have no folder for the files. Set sidecar.env.PCAP_DIR." $path) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $bytes := len (include "sidetap.configuration" .) -}}
 {{- if gt $bytes 200000 -}}
