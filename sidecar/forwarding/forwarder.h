@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -43,8 +44,9 @@ struct ForwarderCounts {
 /// One thread, but for counts() and output().counts().
 class Forwarder {
  public:
+  /// `snaplen`: bytes of each packet that the sensor asks for; nothing: all.
   Forwarder(std::unique_ptr<Output> output, SensorFilter filter, rpcap::Sampling sampling,
-            std::uint32_t snaplen);
+            std::optional<std::uint32_t> snaplen);
 
   bool wants_all() const { return filter_.passes_all(); }
   /// Whether the sensor's filter accepts this packet as it was on the wire. Counts packets that it
@@ -80,6 +82,8 @@ class Forwarder {
   }
 
   void set_filter(SensorFilter filter) { filter_ = std::move(filter); }
+  /// Forwards at most this many bytes of each packet, whatever the sensor asks for.
+  void bound_snaplen(std::uint32_t most) { snaplen_ = std::min(asked_snaplen_, most); }
   Output& output() { return *output_; }
   const Output& output() const { return *output_; }
   const ForwarderCounts& counts() const { return counts_; }
@@ -90,6 +94,7 @@ class Forwarder {
   std::unique_ptr<Output> output_;
   SensorFilter filter_;
   rpcap::Sampling sampling_;
+  const std::uint32_t asked_snaplen_;
   std::uint32_t snaplen_;
   std::uint32_t number_ = 0;
   std::uint32_t sampling_count_ = 0;

@@ -145,9 +145,8 @@ Result<std::uint64_t> CaptureLoop::start(session::CaptureOrder order, Done begun
   }
   auto filter = forwarding::SensorFilter::make(order.filter);
   if (!filter) return filter.error();
-  const std::uint32_t snaplen = std::min(order.snaplen, impl_->config().snaplen);
   return impl_->add({.forwarder = std::make_shared<Forwarder>(
-                         make_output(order), std::move(*filter), order.sampling, snaplen),
+                         make_output(order), std::move(*filter), order.sampling, order.snaplen),
                      .key = order.sensor,
                      .stage = order.stage,
                      .client = order.client},
@@ -158,7 +157,7 @@ std::uint64_t CaptureLoop::start_output(std::unique_ptr<forwarding::Output> outp
                                         const std::string& key, std::uint64_t stage, Done begun) {
   return impl_->add(
       {.forwarder = std::make_shared<Forwarder>(std::move(output), forwarding::SensorFilter(),
-                                                rpcap::Sampling(), impl_->config().snaplen),
+                                                rpcap::Sampling(), std::nullopt),
        .key = key,
        .stage = stage},
       std::move(begun));

@@ -34,8 +34,6 @@ struct CaptureLoopConfig {
   ownership::EngineConfig engine;
   /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
   std::vector<net::Cidr> unowned_peers;
-  /// Bytes of each packet that a capture can ask for at most. See also Narrowing::snaplen.
-  std::uint32_t snaplen = 262'144;
   capture::CaptureMethod method = capture::CaptureMethod::kAuto;
   std::size_t buffer_bytes = 4U << 20;
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.

@@ -61,6 +61,7 @@ void Pipeline::add(std::shared_ptr<forwarding::Forwarder> forwarder, const std::
                    Part part) {
   if (part == Part::kTaker && takers_.empty() && config_.peers_stand_in)
     held_until_ = now_ + kPeersUnknown;
+  forwarder->bound_snaplen(config_.narrowing.snaplen);
   (part == Part::kTaker ? takers_ : copies_).push_back({std::move(forwarder), hash_of(key), key});
   had_taker_ = had_taker_ || part == Part::kTaker;
   wanting_.reserve(takers_.size() + copies_.size());
@@ -171,6 +172,9 @@ void Pipeline::set_narrowing(const Narrowing& narrowing, std::uint32_t captured_
     limiter_ = forwarding::RateLimiter(narrowing.rate_limit);
   config_.narrowing = narrowing;
   config_.captured_bytes = captured_bytes;
+  for (const auto* targets : {&takers_, &copies_}) {
+    for (const Target& target : *targets) target.forwarder->bound_snaplen(narrowing.snaplen);
+  }
 }
 
 bool Pipeline::within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
@@ -307,18 +311,11 @@ void Pipeline::forward(const capture::CapturedPacket& packet, const capture::Pac
              config_.fidelity.segment != fidelity::SegmentMode::kOff) {
     ledger_.unsplit.add();  // a tunnel's, whose headers are the inner packet's to repeat
   }
-  const fidelity::WirePacket wire = within_snaplen(restorer_.next());
+  const fidelity::WirePacket wire = restorer_.next();
   for (forwarding::Forwarder* forwarder : wanting) {
     if (forwarder->samples(packet))
       forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
   }
-}
-
-fidelity::WirePacket Pipeline::within_snaplen(fidelity::WirePacket wire) const {
-  const std::size_t most = config_.narrowing.snaplen;
-  wire.head = wire.head.first(std::min(wire.head.size(), most));
-  wire.body = wire.body.first(std::min(wire.body.size(), most - wire.head.size()));
-  return wire;
 }
 
 void Pipeline::forward_segments(const capture::CapturedPacket& packet, std::uint32_t count,
@@ -345,7 +342,6 @@ void Pipeline::forward_segments(const capture::CapturedPacket& packet, std::uint
       }
       wire = restorer_.next();
     }
-    wire = within_snaplen(wire);
     for (forwarding::Forwarder* forwarder : taking_)
       forwarder->forward(packet, wire.head, wire.body, wire.length, flow);
   }

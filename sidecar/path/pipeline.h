@@ -156,7 +156,6 @@ class Pipeline final : public capture::PacketHandler {
   /// Counts what it leaves out.
   bool is_left_out(const capture::CapturedPacket& packet, const capture::PacketView& view,
                    std::uint64_t flow);
-  fidelity::WirePacket within_snaplen(fidelity::WirePacket wire) const;
   bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
                    std::uint64_t flow);
   void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
