@@ -7,16 +7,10 @@
 #include <pcap/pcap.h>
 
 #include "shared/net/ip_address.h"
+#include "shared/tap/libpcap_program.h"
 #include "shared/tap/settings.h"
 
 namespace sidetap::tap {
-
-// One shape: a program is run where it lies.
-static_assert(sizeof(rpcap::BpfInstruction) == sizeof(bpf_insn));
-static_assert(offsetof(rpcap::BpfInstruction, code) == offsetof(bpf_insn, code));
-static_assert(offsetof(rpcap::BpfInstruction, jt) == offsetof(bpf_insn, jt));
-static_assert(offsetof(rpcap::BpfInstruction, jf) == offsetof(bpf_insn, jf));
-static_assert(offsetof(rpcap::BpfInstruction, k) == offsetof(bpf_insn, k));
 
 namespace {
 
@@ -163,8 +157,7 @@ Result<std::vector<rpcap::BpfInstruction>> compile_filter(std::string_view text,
 bool filter_accepts(std::span<const rpcap::BpfInstruction> program,
                     std::span<const std::byte> bytes, std::uint32_t length) {
   if (program.empty()) return true;
-  return bpf_filter(reinterpret_cast<const bpf_insn*>(program.data()),
-                    reinterpret_cast<const u_char*>(bytes.data()), length,
+  return bpf_filter(as_libpcap(program), reinterpret_cast<const u_char*>(bytes.data()), length,
                     static_cast<u_int>(bytes.size())) != 0;
 }
 

@@ -1,19 +1,16 @@
 #include "sidecar/forwarding/forwarder.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
 #include <pcap/pcap.h>
 
-namespace sidetap::forwarding {
+#include "shared/tap/filter_expression.h"
+#include "shared/tap/libpcap_program.h"
 
-// One shape: the program is run where it lies, without a copy in libpcap's own type.
-static_assert(sizeof(rpcap::BpfInstruction) == sizeof(bpf_insn));
-static_assert(offsetof(rpcap::BpfInstruction, code) == offsetof(bpf_insn, code));
-static_assert(offsetof(rpcap::BpfInstruction, jt) == offsetof(bpf_insn, jt));
-static_assert(offsetof(rpcap::BpfInstruction, jf) == offsetof(bpf_insn, jf));
-static_assert(offsetof(rpcap::BpfInstruction, k) == offsetof(bpf_insn, k));
+namespace sidetap::forwarding {
 
 namespace {
 
@@ -86,24 +83,22 @@ Result<SensorFilter> SensorFilter::make(std::span<const rpcap::BpfInstruction> p
                  " are accepted"};
   filter.program_.assign(program.begin(), program.end());
   if (!is_harmless(program) ||
-      bpf_validate(reinterpret_cast<const bpf_insn*>(filter.program_.data()),
-                   static_cast<int>(filter.program_.size())) == 0)
+      bpf_validate(tap::as_libpcap(filter.program_), static_cast<int>(filter.program_.size())) == 0)
     return Error{"the sensor's filter is no valid BPF program"};
   return filter;
 }
 
 bool SensorFilter::accepts(std::span<const std::byte> bytes, std::uint32_t length) const {
-  return bpf_filter(reinterpret_cast<const bpf_insn*>(program_.data()),
-                    reinterpret_cast<const u_char*>(bytes.data()), length,
-                    static_cast<u_int>(bytes.size())) != 0;
+  return tap::filter_accepts(program_, bytes, length);
 }
 
 Forwarder::Forwarder(std::unique_ptr<Output> output, SensorFilter filter, rpcap::Sampling sampling,
-                     std::uint32_t snaplen)
+                     std::optional<std::uint32_t> snaplen)
     : output_(std::move(output)),
       filter_(std::move(filter)),
       sampling_(sampling),
-      snaplen_(snaplen) {}
+      asked_snaplen_(snaplen.value_or(std::numeric_limits<std::uint32_t>::max())),
+      snaplen_(asked_snaplen_) {}
 
 bool Forwarder::takes_sample(const capture::CapturedPacket& packet) {
   switch (sampling_.method) {
