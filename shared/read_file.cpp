@@ -33,4 +33,10 @@ Result<std::string> read_file(const std::string& path) {
   }
 }
 
+Result<std::string> read_value(const std::string& path) {
+  auto text = read_file(path);
+  while (text && !text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  return text;
+}
+
 }  // namespace sidetap

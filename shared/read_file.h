@@ -11,4 +11,8 @@ namespace sidetap {
 /// missing disk; here that is an Error that names the file and the system's reason.
 Result<std::string> read_file(const std::string& path);
 
+/// The same for a file that holds one value, without the line ends behind it: editors and
+/// `kubectl create secret --from-file` add one that is not part of the value.
+Result<std::string> read_value(const std::string& path);
+
 }  // namespace sidetap

@@ -18,12 +18,12 @@
 
 #include "shared/net/interfaces.h"
 #include "shared/net/unique_fd.h"
+#include "shared/tap/assigned.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/commands/dump_capture.h"
 #include "sidecar/commands/dump_options.h"
 #include "sidecar/commands/dump_stream.h"
 #include "sidecar/commands/tap_connections.h"
-#include "sidecar/forwarding/vxlan_output.h"
 #include "sidecar/privilege/privilege.h"
 #include "sidecar/system/port_marks.h"
 #include "sidecar/tap/interface_choice.h"
@@ -58,7 +58,7 @@ std::vector<TapConnections::Place> places_of(const DumpOptions& options) {
   };
   for (const session::Sensor& sensor : options.sensors) {
     add(sensor.address.host, sensor.address.port);
-    if (sensor.default_port) add(sensor.address.host, forwarding::kVxlanPort);
+    if (sensor.default_port) add(sensor.address.host, tap::kVxlanPort);
   }
   add(options.registry.host, options.registry.port);
   return places;

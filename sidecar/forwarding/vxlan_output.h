@@ -16,7 +16,6 @@
 
 namespace sidetap::forwarding {
 
-inline constexpr std::uint16_t kVxlanPort = 4789;
 inline constexpr std::size_t kVxlanHeaderSize = 8;
 
 enum class Oversize : std::uint8_t {

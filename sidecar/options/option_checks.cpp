@@ -1,23 +1,12 @@
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "shared/net/distinct.h"
+#include "shared/read_file.h"
 #include "shared/tap/assigned.h"
 #include "sidecar/options/options.h"
 
 namespace sidetap {
 namespace {
-
-Result<std::string> read_password(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  // Editors and `kubectl create secret --from-file` add a line end that is not part of the
-  // password.
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  if (!stream && !stream.eof()) return Error{"cannot read " + file};
-  return text;
-}
 
 Result<void> check_passive(RunOptions& options) {
   auto& passive = options.sessions.passive;
@@ -57,7 +46,7 @@ Result<void> check_output(RunOptions& options) {
     return Error{
         "--sensor-mode failover: does not go with --output vxlan, whose receivers do not answer"};
   for (session::Sensor& sensor : sessions.sensors) {
-    if (sensor.default_port) sensor.address.port = forwarding::kVxlanPort;
+    if (sensor.default_port) sensor.address.port = tap::kVxlanPort;
   }
   return {};
 }
@@ -75,7 +64,7 @@ void take_receivers(const session::SessionsConfig& sessions, VxlanOptions& into)
 Result<void> check(RunOptions& options) {
   if (auto checked = check_values(options); !checked) return checked;
   if (options.password_file.empty()) return {};
-  auto password = read_password(options.password_file);
+  auto password = read_value(options.password_file);
   if (!password) return Error{"--password-file: " + password.error().text};
   options.sessions.password = std::move(*password);
   return {};

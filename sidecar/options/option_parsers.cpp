@@ -7,7 +7,7 @@ namespace sidetap {
 
 config::Parser<std::vector<session::Sensor>> sensor_list() {
   return [parse = config::host_port_list(tap::kSensorPort, 10),
-          other = config::host_port_list(forwarding::kVxlanPort, 10)](
+          other = config::host_port_list(tap::kVxlanPort, 10)](
              std::string_view text) -> Result<std::vector<session::Sensor>> {
     auto addresses = parse(text);
     if (!addresses) return addresses.error();

@@ -1,10 +1,9 @@
 #include "sidecar/options/registry_options.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "shared/net/text.h"
+#include "shared/read_file.h"
 #include "shared/tap/assigned.h"
 #include "shared/tap/settings.h"
 
@@ -24,9 +23,8 @@ config::Parser<std::optional<net::HostPort>> registry_address() {
 config::Parser<std::string> pem_text_or_file() {
   return [](std::string_view text) -> Result<std::string> {
     if (text.find("-----BEGIN") != text.npos) return std::string(text);
-    std::ifstream file{std::string(text), std::ios::binary};
-    std::string pem{std::istreambuf_iterator<char>(file), {}};
-    if (!file && pem.empty()) return Error{"PEM text, or a file that holds it and can be read"};
+    auto pem = read_file(std::string(text));
+    if (!pem) return Error{"PEM text, or a file that holds it and can be read"};
     return pem;
   };
 }

@@ -32,13 +32,7 @@ class SecretFolder {
   Error lacks(const char* name, const std::string& needed_for) const {
     return {path_of(name) + " is missing, which " + needed_for + " needs; add it to the Secret"};
   }
-  /// Editors and `kubectl create secret --from-file` add a line end that is not part of the value.
-  Result<std::string> read_line(const char* name) const {
-    auto text = read_file(path_of(name));
-    while (text && !text->empty() && (text->back() == '\n' || text->back() == '\r'))
-      text->pop_back();
-    return text;
-  }
+  Result<std::string> value_of(const char* name) const { return read_value(path_of(name)); }
 
  private:
   std::string path_;
@@ -66,7 +60,7 @@ Result<void> complete_tls(const SecretFolder& secret, TlsSettings& tls) {
 Result<void> complete_user(const SecretFolder& secret, const std::optional<std::string>& password,
                            Access& access) {
   if (access.user.empty() && secret.has(kSecretUser)) {
-    auto user = secret.read_line(kSecretUser);
+    auto user = secret.value_of(kSecretUser);
     if (!user) return user.error();
     // It would mean that everybody is let in.
     if (user->empty()) return Error{secret.path_of(kSecretUser) + " is empty"};
@@ -76,7 +70,7 @@ Result<void> complete_user(const SecretFolder& secret, const std::optional<std::
   if (access.user.empty() && has_password) return secret.lacks(kSecretUser, "the password");
   if (access.user.empty() || password) return {};
   if (!has_password) return secret.lacks(kSecretPassword, "the user name");
-  auto read = secret.read_line(kSecretPassword);
+  auto read = secret.value_of(kSecretPassword);
   if (!read) return read.error();
   access.password = std::move(*read);
   return {};
