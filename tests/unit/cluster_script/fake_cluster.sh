@@ -191,6 +191,7 @@ kubectl() {
     'exec second '*tar*) [ ! -d "$state/second" ] || exec tar -cf - -C "$state/second" . ;;
     'exec '*tar*)
       mkdir -p "$state/captures/second"
+      # Nothing comes where the second sensor has no captures; the judge then misses them.
       tar -xf - -C "$state/captures/second" 2>/dev/null || true ;;
     'exec --stdin second '*)
       exec /usr/bin/python3 -S "$CLUSTER_TESTS/judge.py" "$state/second" ;;
@@ -221,6 +222,7 @@ sidetap() {
     *' dump '*)
       while [ "$1" != -w ]; do shift; done
       while :; do
+        # Not there before the first packet.
         cat "$state/second/10.244.1.1-1.pcap" >"$2" 2>/dev/null || true
         sleep 1
       done ;;

@@ -10,28 +10,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "tests/unit/webhook_configuration/configuration_text.h"
+
 namespace sidetap::configuration {
 namespace {
 
-using testing::AllOf;
+using test::expect_refused;
+using test::read;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
-
-Configuration read(const std::string& text) {
-  auto configuration = parse_configuration(text, "c.yaml");
-  EXPECT_TRUE(configuration) << configuration.error().text;
-  return configuration ? *configuration : Configuration();
-}
-
-void expect_refused(const std::string& text, const std::string& place,
-                    const std::string& accepted) {
-  const auto configuration = parse_configuration(text, "c.yaml");
-  ASSERT_FALSE(configuration) << text;
-  const std::string& line = configuration.error().text;
-  EXPECT_THAT(line, AllOf(HasSubstr("c.yaml: " + place), HasSubstr(accepted)));
-  EXPECT_EQ(line.find('\n'), line.npos) << line;
-}
 
 constexpr const char* kEveryKey = R"(
 generation: 18446744073709551615

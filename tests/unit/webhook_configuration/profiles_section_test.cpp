@@ -5,41 +5,26 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "webhook/configuration/configuration_file.h"
+#include "tests/unit/webhook_configuration/configuration_text.h"
 
 namespace sidetap::configuration {
 namespace {
 
-using testing::AllOf;
+using test::expect_refused;
+using test::read;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
-
-Configuration with_profiles(const std::string& text) {
-  auto configuration = parse_configuration(text, "c.yaml");
-  EXPECT_TRUE(configuration) << configuration.error().text;
-  return configuration ? *configuration : Configuration();
-}
 
 /// The values that the profile "edge" sets, by key.
 std::map<std::string, std::string> edge_of(const std::string& text) {
   std::map<std::string, std::string> values;
-  const Configuration configuration = with_profiles(text);
+  const Configuration configuration = read(text);
   const auto found = configuration.profiles.find("edge");
   EXPECT_NE(found, configuration.profiles.end());
   if (found == configuration.profiles.end()) return values;
   for (const auto& [setting, value] : found->second.values)
     values[std::string(setting->key)] = value;
   return values;
-}
-
-void refuses_profiles(const std::string& text, const std::string& place,
-                      const std::string& accepted) {
-  const auto configuration = parse_configuration(text, "c.yaml");
-  ASSERT_FALSE(configuration) << text;
-  const std::string& line = configuration.error().text;
-  EXPECT_THAT(line, AllOf(HasSubstr("c.yaml: " + place), HasSubstr(accepted)));
-  EXPECT_EQ(line.find('\n'), line.npos) << line;
 }
 
 TEST(ProfilesSection, SetsEveryKeyOfAProfile) {
@@ -64,7 +49,7 @@ profiles:
                                    {"sidecar.output", "rpcap"},
                                    {"sidecar.paused", "on"},
                                    {"sidecar.snaplen", "96"}}));
-  const Configuration configuration = with_profiles(text);
+  const Configuration configuration = read(text);
   EXPECT_EQ(configuration.taps[tap::kSensor], "a:2003");
   ASSERT_EQ(configuration.profiles.size(), 2U) << "null removes a profile, as helm does";
   const Profile& edge = configuration.profiles.at("edge");
@@ -86,49 +71,49 @@ TEST(ProfilesSection, GivesSensorsThePortOfTheirKind) {
 }
 
 TEST(ProfilesSection, HoldsOnlyWhatTheRegistryMayChange) {
-  refuses_profiles("profiles: {edge: {registry: {}}}", "profiles.edge.registry: unknown key",
-                   "namespaces, sensor, sidecar");
-  refuses_profiles("profiles: {edge: {sidecar: {interface: eth0}}}",
-                   "profiles.edge.sidecar.interface: unknown key", "snaplen, output, filter");
-  refuses_profiles("profiles: {edge: {sensor: {tls: client}}}",
-                   "profiles.edge.sensor.tls: unknown key", "address, mode, secretName");
-  refuses_profiles("profiles: {edge: {sensor: {adress: a}}}",
-                   "profiles.edge.sensor.adress: unknown key", "port, address, mode, secretName");
+  expect_refused("profiles: {edge: {registry: {}}}", "profiles.edge.registry: unknown key",
+                 "namespaces, sensor, sidecar");
+  expect_refused("profiles: {edge: {sidecar: {interface: eth0}}}",
+                 "profiles.edge.sidecar.interface: unknown key", "snaplen, output, filter");
+  expect_refused("profiles: {edge: {sensor: {tls: client}}}",
+                 "profiles.edge.sensor.tls: unknown key", "address, mode, secretName");
+  expect_refused("profiles: {edge: {sensor: {adress: a}}}",
+                 "profiles.edge.sensor.adress: unknown key", "port, address, mode, secretName");
 }
 
 TEST(ProfilesSection, RefusesWhatItCannotMean) {
-  refuses_profiles("profiles: [edge]", "profiles", "a mapping");
-  refuses_profiles("profiles: {edge: on}", "profiles.edge: true", "a mapping");
-  refuses_profiles("profiles: {Edge: {}}", "profiles.Edge", "lower-case");
-  refuses_profiles("profiles: {a.b: {}}", "profiles.a.b", "lower-case");
-  refuses_profiles("profiles: {edge: {namespaces: shop}}", "profiles.edge.namespaces", "a list");
-  refuses_profiles("profiles: {edge: {namespaces: [a.b]}}", "profiles.edge.namespaces",
-                   "the name of a namespace");
-  refuses_profiles("profiles: {edge: {namespaces: [a]}, lab: {namespaces: [b, a]}}",
-                   "profiles.lab.namespaces: a", "edge");
-  refuses_profiles("profiles: {edge: {sidecar: {snaplen: 1}}}", "profiles.edge.sidecar.snaplen",
-                   "64 to 262144");
-  refuses_profiles("profiles: {edge: {sidecar: {paused: 1}}}", "profiles.edge.sidecar.paused",
-                   "true, false");
-  refuses_profiles("profiles: {edge: {sensor: {secretName: '-'}}}",
-                   "profiles.edge.sensor.secretName", "a Kubernetes name");
-  refuses_profiles("profiles: {edge: {sensor: {address: ''}}}", "profiles.edge.sensor.address",
-                   "sidecar.paused");
-  refuses_profiles("sensor: {address: a}\nprofiles: {edge: {sensor: {port: 9}}}",
-                   "profiles.edge.sensor.port: 9", "beside an address");
+  expect_refused("profiles: [edge]", "profiles", "a mapping");
+  expect_refused("profiles: {edge: on}", "profiles.edge: true", "a mapping");
+  expect_refused("profiles: {Edge: {}}", "profiles.Edge", "lower-case");
+  expect_refused("profiles: {a.b: {}}", "profiles.a.b", "lower-case");
+  expect_refused("profiles: {edge: {namespaces: shop}}", "profiles.edge.namespaces", "a list");
+  expect_refused("profiles: {edge: {namespaces: [a.b]}}", "profiles.edge.namespaces",
+                 "the name of a namespace");
+  expect_refused("profiles: {edge: {namespaces: [a]}, lab: {namespaces: [b, a]}}",
+                 "profiles.lab.namespaces: a", "edge");
+  expect_refused("profiles: {edge: {sidecar: {snaplen: 1}}}", "profiles.edge.sidecar.snaplen",
+                 "64 to 262144");
+  expect_refused("profiles: {edge: {sidecar: {paused: 1}}}", "profiles.edge.sidecar.paused",
+                 "true, false");
+  expect_refused("profiles: {edge: {sensor: {secretName: '-'}}}", "profiles.edge.sensor.secretName",
+                 "a Kubernetes name");
+  expect_refused("profiles: {edge: {sensor: {address: ''}}}", "profiles.edge.sensor.address",
+                 "sidecar.paused");
+  expect_refused("sensor: {address: a}\nprofiles: {edge: {sensor: {port: 9}}}",
+                 "profiles.edge.sensor.port: 9", "beside an address");
 }
 
 TEST(ProfilesSection, RefusesAnOutputWithoutASensorForIt) {
-  refuses_profiles("profiles: {edge: {sidecar: {output: rpcap}}}",
-                   "profiles.edge.sidecar.output: rpcap", "sensor.address");
-  refuses_profiles("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: vxlan}}}",
-                   "profiles.edge.sidecar.output: vxlan", "sensor.address");
-  refuses_profiles(
+  expect_refused("profiles: {edge: {sidecar: {output: rpcap}}}",
+                 "profiles.edge.sidecar.output: rpcap", "sensor.address");
+  expect_refused("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: vxlan}}}",
+                 "profiles.edge.sidecar.output: vxlan", "sensor.address");
+  expect_refused(
       "sensor: {address: a, mode: failover}\n"
       "profiles: {edge: {sensor: {address: b}, sidecar: {output: vxlan}}}",
       "profiles.edge.sidecar.output: vxlan", "do not answer");
-  refuses_profiles("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: pcap}}}",
-                   "profiles.edge.sidecar.output: pcap", "PCAP_DIR");
+  expect_refused("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: pcap}}}",
+                 "profiles.edge.sidecar.output: pcap", "PCAP_DIR");
   EXPECT_EQ(edge_of("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: rpcap}}}").size(),
             1U);
 }
@@ -136,17 +121,17 @@ TEST(ProfilesSection, RefusesAnOutputWithoutASensorForIt) {
 TEST(ProfilesSection, IsBounded) {
   std::string text = "profiles:\n";
   for (std::size_t i = 0; i < kMostProfiles; ++i) text += "  p" + std::to_string(i) + ": {}\n";
-  EXPECT_EQ(with_profiles(text).profiles.size(), kMostProfiles);
-  refuses_profiles(text + "  one-more: {}\n", "profiles", "at most 64 profiles");
+  EXPECT_EQ(read(text).profiles.size(), kMostProfiles);
+  expect_refused(text + "  one-more: {}\n", "profiles", "at most 64 profiles");
 
   std::string names = "profiles: {edge: {namespaces: [n0";
   for (std::size_t i = 1; i < kMostProfileNamespaces; ++i) names += ",n" + std::to_string(i);
   EXPECT_TRUE(parse_configuration(names + "]}}", "c.yaml"));
-  refuses_profiles(names + ",one-more]}}", "profiles", "at most 4096 namespaces");
+  expect_refused(names + ",one-more]}}", "profiles", "at most 4096 namespaces");
 }
 
 TEST(ProfileOf, IsTheOneThatThePodAsksForElseThatOfItsNamespace) {
-  Configuration configuration = with_profiles(
+  Configuration configuration = read(
       "sensor: {address: a}\nprofiles: {edge: {namespaces: [shop]}, lab: {sidecar: {snaplen: "
       "96}}}");
   const auto name = [&](std::string_view name_space, std::string_view asked) {

@@ -326,8 +326,7 @@ TEST(Environment, LeadsToTheSecretForSensors) {
   EXPECT_TRUE(options_of(pod(), std::string(kLeast)).sessions.secret_folder.empty());
 }
 
-TEST(Environment, LeadsToTheRegistry) {
-  const std::string registry = std::string(kLeast) + R"(
+constexpr const char* kRegistrySection = R"(
 registry:
   address: sidetap-registry.sidetap.svc
   ca: |
@@ -335,6 +334,9 @@ registry:
     MIIB
     -----END CERTIFICATE-----
 )";
+
+TEST(Environment, LeadsToTheRegistry) {
+  const std::string registry = std::string(kLeast) + kRegistrySection;
   const Json tap = tap_of(pod(), read(registry));
   const RunOptions options = options_of(tap);
   EXPECT_EQ(options.registry.address.value().to_string(), "sidetap-registry.sidetap.svc:8444");
@@ -360,14 +362,7 @@ Json ephemeral_tap_of(const PodBuilder& before, const Configuration& configurati
 }
 
 TEST(Environment, OfATapInARunningPodIsAcceptedAndBringsNoToken) {
-  const std::string registry = std::string(kLeast) + R"(
-registry:
-  address: sidetap-registry.sidetap.svc
-  ca: |
-    -----BEGIN CERTIFICATE-----
-    MIIB
-    -----END CERTIFICATE-----
-)";
+  const std::string registry = std::string(kLeast) + kRegistrySection;
   const RunOptions options = options_of(ephemeral_tap_of(pod(), read(registry)));
   EXPECT_EQ(options.registry.token_file, tap::kTokenFromOrders);
   EXPECT_TRUE(options.stdin_orders);
