@@ -271,6 +271,7 @@ page_says() { page "$1" | grep -F "$2" >/dev/null; }
 plugin=("${KUBECTL_SIDETAP:-$here/../../deploy/kubectl/kubectl-sidetap}" --system-namespace "$namespace")
 # status_shows COUNT NAMESPACE EXPRESSION: so many lines of it.
 status_shows() {
+  # It exits 1 where anything needs attention; here only its lines count.
   { "${plugin[@]}" status -n "$2" || true; } >"$work/status"
   cat "$work/status"
   [ "$(grep -cE "$3" "$work/status")" -eq "$1" ]
@@ -296,6 +297,7 @@ dump_shows_a_request() {
   ask client "client -> server (TCP), dumped" tcp "$server_ip" 50051
   marker=$(grep -o '<[0-9a-f]*>' "$work/markers" | sed -n 1p)
   eventually 3 grep -aqF "$marker" "$work/dump.pcapng" || shown=1
+  # It may have ended by itself, at its bound of time.
   kill "$dumping" 2>/dev/null || true
   wait "$dumping" 2>/dev/null || true
   return "$shown"
@@ -539,6 +541,7 @@ load_pids=($!)
 check "it answers" eventually 30 page_says / "<title>sidetap</title>"
 check "it shows the second sensor" eventually 30 page_says /api/overview "$(ip_of second sidetap-e2e-sensor):2003"
 check "it shows the client's tap" page_says /api/taps/sidetap-e2e/client '"standing":"forwarding"'
+# It ends by itself when the pod goes; what it answered has been checked.
 kill "${load_pids[@]}" 2>/dev/null || true
 load_pids=()
 
