@@ -9,6 +9,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/net/host_port.h"
+
 namespace sidetap {
 namespace {
 
@@ -59,9 +61,9 @@ bool is_icmp(const PacketView& view) {
 bool has_ports(const PacketView& view) { return view.depth == Depth::kTransport && !is_icmp(view); }
 
 std::string end_text(net::IpAddress address, bool with_port, std::uint16_t port) {
-  const std::string text = address.to_string();
+  std::string text = address.to_string();
   if (!with_port) return text;
-  return (address.is_v4() ? text : "[" + text + "]") + ":" + std::to_string(port);
+  return net::HostPort{std::move(text), port}.to_string();
 }
 
 /// "10.0.0.2:40000 > 10.0.0.1:443 tcp SYN"; for other packets than IP, their EtherType.

@@ -11,6 +11,7 @@
 
 #include "shared/async/task_group.h"
 #include "shared/async/waiting.h"
+#include "shared/net/text.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/tap/interface_path.h"
 
@@ -55,10 +56,7 @@ bool has_taker(const Delivery& delivery) {
 }
 
 std::string names_of(const RunOptions& options) {
-  std::string names;
-  for (const std::string& sensor : receivers_of(options).sensors)
-    names += (names.empty() ? "" : ",") + sensor;
-  return names;
+  return net::joined(receivers_of(options).sensors);
 }
 
 }  // namespace
