@@ -19,12 +19,8 @@ std::string_view control_of(std::string_view variable) {
 }
 
 bool same_sensors(const RunOptions& a, const RunOptions& b) {
-  const auto same = [](const session::Sensor& x, const session::Sensor& y) {
-    return x.address == y.address && x.ipv6_family == y.ipv6_family;
-  };
   return a.output.kind == b.output.kind && a.sessions.mode == b.sessions.mode &&
-         std::equal(a.sessions.sensors.begin(), a.sessions.sensors.end(),
-                    b.sessions.sensors.begin(), b.sessions.sensors.end(), same);
+         a.sessions.sensors == b.sessions.sensors;
 }
 
 }  // namespace

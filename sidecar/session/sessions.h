@@ -41,6 +41,10 @@ struct Sensor {
   net::HostPort address{};
   bool default_port = false;  ///< No port was given.
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
+  /// Where the default port is spelled out, it is the same sensor.
+  friend bool operator==(const Sensor& a, const Sensor& b) {
+    return a.address == b.address && a.ipv6_family == b.ipv6_family;
+  }
 };
 
 /// Settings for clients that connect to the tap (libpcap's rpcap://).

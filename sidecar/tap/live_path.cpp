@@ -26,18 +26,11 @@ constexpr std::chrono::milliseconds kLastSegments{5'000};
 // Longer than a delivery takes to stop.
 constexpr std::chrono::milliseconds kEndLimit{5'000};
 
-/// Where the default port is spelled out, it is the same sensor.
-bool are_same(const std::vector<session::Sensor>& a, const std::vector<session::Sensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
-    return one.address == other.address && one.ipv6_family == other.ipv6_family;
-  });
-}
-
 bool deliver_alike(const RunOptions& a, const RunOptions& b) {
   if (a.output.kind != b.output.kind) return false;
   switch (a.output.kind) {
     case OutputKind::kRpcap:
-      return are_same(a.sessions.sensors, b.sessions.sensors) && a.sessions.mode == b.sessions.mode;
+      return a.sessions.sensors == b.sessions.sensors && a.sessions.mode == b.sessions.mode;
     case OutputKind::kVxlan:
       return a.output.vxlan.receivers == b.output.vxlan.receivers &&
              a.output.vxlan.every_receiver == b.output.vxlan.every_receiver;
