@@ -197,9 +197,9 @@ Part PacketLoop::part_of(const CaptureRegister::Capture& capture) const {
 }
 
 void PacketLoop::advance(std::uint64_t stage, const Receivers& receivers) {
-  for (std::size_t i = 0; i < config_.pipeline.expected.size(); ++i)
-    captures_.add_missed(config_.pipeline.expected[i], pipeline_.missed(i));
-  config_.pipeline.expected = receivers.expected();
+  const std::vector<std::string>& former_expected = pipeline_.expected_keys();
+  for (std::size_t i = 0; i < former_expected.size(); ++i)
+    captures_.add_missed(former_expected[i], pipeline_.missed(i));
   captures_.count_also(receivers.sensors);
   pipeline_.flush();
   pipeline_.set_receivers(receivers);
@@ -288,8 +288,9 @@ rpcap::Stats PacketLoop::stats(std::uint64_t id) {
 
 LoopCounts PacketLoop::counts() {
   LoopCounts counts{captures_.totals()};
-  for (std::size_t i = 0; i < config_.pipeline.expected.size(); ++i) {
-    if (SensorCounts* const sensor = counts.find(config_.pipeline.expected[i]))
+  const std::vector<std::string>& expected = pipeline_.expected_keys();
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (SensorCounts* const sensor = counts.find(expected[i]))
       sensor->missed += pipeline_.missed(i);
   }
   counts.source = slot_.counts();

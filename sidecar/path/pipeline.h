@@ -134,6 +134,9 @@ class Pipeline final : public capture::PacketHandler {
   void set_narrowing(const Narrowing& narrowing, std::uint32_t captured_bytes);
   const Narrowing& narrowing() const { return config_.narrowing; }
   const Ledger& ledger() const { return ledger_; }
+  /// Keys of the captures of which each is to get every packet, as of the last set_receivers(). The
+  /// packet path alone.
+  const std::vector<std::string>& expected_keys() const { return config_.expected; }
   /// Packets that went by while the expected capture `index` did not run.
   std::uint64_t missed(std::size_t index) const { return expected_[index].missed.value(); }
 
