@@ -52,7 +52,7 @@ void declare_dump_capture(config::OptionSet& options, DumpOptions& into) {
                               .value = "BYTES",
                               .fallback = "262144",
                               .help = "bytes kept of each packet"},
-                             config::number<std::uint32_t>(64, 262'144, "bytes"), into.snaplen);
+                             tap::number<std::uint32_t>(tap::kSnaplen), into.snaplen);
   options.add_switch({.flag = "--raw",
                       .help = "packets as the kernel has them: neither checksums nor segments are "
                               "what they were on the wire"},
@@ -65,17 +65,13 @@ void declare_dump_capture(config::OptionSet& options, DumpOptions& into) {
                               .value = "BYTES",
                               .fallback = "4M",
                               .help = "size of the capture ring of each interface"},
-                             config::byte_size(512U << 10, 1U << 30), into.ring_bytes);
-  options.add<capture::CaptureMethod>(
-      {.flag = "--capture",
-       .env = "CAPTURE",
-       .value = "METHOD",
-       .fallback = "auto",
-       .help = "auto, ring or libpcap, as of run"},
-      config::word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
-                                            {"ring", capture::CaptureMethod::kRing},
-                                            {"libpcap", capture::CaptureMethod::kLibpcap}}),
-      into.capture_method);
+                             tap::size(tap::kBufferSize), into.ring_bytes);
+  options.add<capture::CaptureMethod>({.flag = "--capture",
+                                       .env = "CAPTURE",
+                                       .value = "METHOD",
+                                       .fallback = "auto",
+                                       .help = "auto, ring or libpcap, as of run"},
+                                      capture_method(), into.capture_method);
   options.add<bool>(
       {.flag = "--sandbox",
        .env = "SANDBOX",

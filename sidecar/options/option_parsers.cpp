@@ -25,6 +25,12 @@ config::Parser<forwarding::CaptureFormat> capture_format() {
       {{"pcap", forwarding::CaptureFormat::kPcap}, {"pcapng", forwarding::CaptureFormat::kPcapng}});
 }
 
+config::Parser<capture::CaptureMethod> capture_method() {
+  return config::word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
+                                               {"ring", capture::CaptureMethod::kRing},
+                                               {"libpcap", capture::CaptureMethod::kLibpcap}});
+}
+
 config::Parser<std::optional<session::PassiveSettings>> passive_listen() {
   return [parse = config::listen_address(session::kPassivePort)](
              std::string_view text) -> Result<std::optional<session::PassiveSettings>> {

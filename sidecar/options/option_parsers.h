@@ -10,6 +10,7 @@
 #include "shared/config/options.h"
 #include "shared/net/host_port.h"
 #include "shared/net/text.h"
+#include "sidecar/capture/packet_source.h"
 #include "sidecar/forwarding/capture_format.h"
 #include "sidecar/session/sessions.h"
 
@@ -35,6 +36,7 @@ config::Parser<std::vector<T>> word_list(std::vector<std::pair<std::string, T>> 
 config::Parser<std::vector<session::Sensor>> sensor_list();
 
 config::Parser<forwarding::CaptureFormat> capture_format();
+config::Parser<capture::CaptureMethod> capture_method();
 
 config::Parser<std::optional<session::PassiveSettings>> passive_listen();
 

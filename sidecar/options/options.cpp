@@ -213,10 +213,7 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
            "how packets are read; ring: from an AF_PACKET ring, with the sizes of segments as the "
            "kernel knows them (Ethernet, Linux 6.2 or newer); libpcap: through libpcap; auto: the "
            "ring where it can be used"},
-      config::word<capture::CaptureMethod>({{"auto", capture::CaptureMethod::kAuto},
-                                            {"ring", capture::CaptureMethod::kRing},
-                                            {"libpcap", capture::CaptureMethod::kLibpcap}}),
-      into.capture_method);
+      capture_method(), into.capture_method);
   options.add<std::uint64_t>(tap::kBufferSize.option, tap::size(tap::kBufferSize),
                              into.buffer_size);
   options.add<std::optional<std::uint64_t>>(tap::kBacklog.option, backlog_size(), into.backlog);
