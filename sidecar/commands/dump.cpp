@@ -24,6 +24,7 @@
 #include "sidecar/commands/dump_options.h"
 #include "sidecar/commands/dump_stream.h"
 #include "sidecar/commands/tap_connections.h"
+#include "sidecar/forwarding/wall_clock.h"
 #include "sidecar/privilege/privilege.h"
 #include "sidecar/system/port_marks.h"
 #include "sidecar/tap/interface_choice.h"
@@ -204,10 +205,7 @@ void Dump::finish() {
   for (const auto& capture : captures_) capture->finish();
   std::vector<forwarding::InterfaceTotals> totals;
   for (const auto& capture : captures_) totals.push_back(capture->totals());
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  stream_.end(
-      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()),
-      totals);
+  stream_.end(forwarding::wall_clock_ns(), totals);
 }
 
 std::string Dump::summary() {

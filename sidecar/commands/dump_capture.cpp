@@ -10,6 +10,7 @@
 
 #include "shared/tap/filter_expression.h"
 #include "sidecar/capture/link_facts.h"
+#include "sidecar/forwarding/wall_clock.h"
 #include "sidecar/packet/filter_front.h"
 #include "sidecar/packet/kernel_filter.h"
 #include "sidecar/system/kernel_sockets.h"
@@ -23,12 +24,6 @@ constexpr std::chrono::milliseconds kLastPackets{100};
 
 std::uint64_t stamp_of(const capture::CapturedPacket& packet) {
   return packet.seconds * 1'000'000'000ULL + packet.nanoseconds;
-}
-
-std::uint64_t now_as_stamp() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
 }
 
 /// The link layer that the interface most likely has, for the filter with which it is opened.
@@ -111,7 +106,7 @@ Result<void> DumpCapture::open() {
   return source_->link_type() == link ? Result<void>() : renew_filter();
 }
 
-void DumpCapture::start() { start_ = now_as_stamp(); }
+void DumpCapture::start() { start_ = forwarding::wall_clock_ns(); }
 
 Result<void> DumpCapture::renew_filter() {
   const auto filter = filter_for(source_->link_type());

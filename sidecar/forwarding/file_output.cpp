@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "shared/net/unique_fd.h"
+#include "sidecar/forwarding/wall_clock.h"
 
 namespace sidetap::forwarding {
 namespace {
@@ -20,12 +21,6 @@ constexpr std::size_t kBufferBytes = 64 * 1024;
 // What a disk must hold to count as not full any more: what fails for want of one more buffer would
 // else come and go.
 constexpr std::size_t kBuffersOfRoom = 4;
-
-std::uint64_t wall_clock_ns() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
 
 class FileOutput final : public Output {
   using Clock = std::chrono::steady_clock;
