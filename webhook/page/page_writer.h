@@ -2,19 +2,16 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <concepts>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "webhook/inventory/inventory.h"
 #include "webhook/json/text.h"
+#include "webhook/page/survey.h"
 
 namespace sidetap::webhook::page {
 
@@ -28,7 +25,7 @@ class PageWriter : public json::JsonWriter {
     return *this;
   }
   PageWriter& rate(double value) {
-    number(std::isfinite(value) ? std::llround(std::clamp(value, 0.0, 1e15)) : 0);
+    number(whole_rate(value));
     return *this;
   }
   PageWriter& time(const std::optional<inventory::Time>& at) {

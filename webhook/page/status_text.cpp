@@ -1,7 +1,5 @@
 #include "webhook/page/status_text.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <utility>
@@ -40,10 +38,7 @@ bool is_in(const StatusScope& scope, std::string_view name_space, std::string_vi
 
 std::string_view yes_or_no(bool value) { return value ? "yes" : "no"; }
 
-std::string rate_text(double rate) {
-  constexpr double kMost = 1e15;
-  return std::to_string(std::isfinite(rate) ? std::llround(std::clamp(rate, 0.0, kMost)) : 0);
-}
+std::string rate_text(double rate) { return std::to_string(whole_rate(rate)); }
 
 std::string sensors_text(const Tap& tap) {
   std::string text;
@@ -55,24 +50,14 @@ std::string sensors_text(const Tap& tap) {
   return text;
 }
 
-std::string issues_text(const Issues& issues) {
-  std::string text;
-  for (std::size_t i = 0; i < issues.size(); ++i) {
-    if (!issues.test(i)) continue;
-    if (!text.empty()) text += ' ';
-    text += name_of(static_cast<Issue>(i));
-  }
-  return text;
-}
-
 void add_tap(StatusLines& lines, const Tap& tap, std::uint64_t generation, inventory::Time now) {
-  const inventory::Rates rates = tap.ended ? inventory::Rates{} : tap.rates();
+  const inventory::Rates rates = tap.rates();
   const std::string_view profile = tap.report ? std::string_view(tap.report->profile) : "";
   const std::string_view release = tap.report ? std::string_view(tap.report->release) : "";
   lines.add("tap",
             {tap.pod.name_space, tap.pod.name, tap.pod.node, inventory::name_of(tap.standing()),
              sensors_text(tap), rate_text(rates.seen_packets), rate_text(rates.forwarded_packets),
-             std::to_string(tap.recently_lost()), issues_text(issues_of(tap, generation, now)),
+             std::to_string(tap.recently_lost()), words_of(issues_of(tap, generation, now)),
              profile, release});
 }
 

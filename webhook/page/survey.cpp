@@ -1,6 +1,7 @@
 #include "webhook/page/survey.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sidetap::webhook::page {
 namespace {
@@ -80,6 +81,20 @@ Issues issues_of(const Tap& tap, std::uint64_t generation, inventory::Time now) 
   // Generation 0: it takes no orders, or has none yet.
   set(Issue::kBehind, report.following && report.generation != 0 && report.generation < generation);
   return issues;
+}
+
+std::string words_of(const Issues& issues) {
+  std::string words;
+  for (std::size_t i = 0; i < issues.size(); ++i) {
+    if (!issues.test(i)) continue;
+    if (!words.empty()) words += ' ';
+    words += name_of(static_cast<Issue>(i));
+  }
+  return words;
+}
+
+std::int64_t whole_rate(double rate) {
+  return std::isfinite(rate) ? std::llround(std::clamp(rate, 0.0, 1e15)) : 0;
 }
 
 Survey survey_of(const registry::View& view, inventory::Time now, std::string_view name_space) {

@@ -17,7 +17,6 @@
 
 namespace sidetap::webhook::page {
 
-inline constexpr std::size_t kStandingCount = 5;
 /// Sensors beyond these are counted and not named.
 inline constexpr std::size_t kMostSensors = 1'000;
 /// A connected tap that has reported before, and now not for so long, is silent.
@@ -42,6 +41,11 @@ std::string_view name_of(Issue issue);
 using Issues = std::bitset<kIssueCount>;
 /// All but kGone are issues of connected taps only. `generation` is that of the profiles in force.
 Issues issues_of(const inventory::Tap& tap, std::uint64_t generation, inventory::Time now);
+/// Their names, separated by blanks.
+std::string words_of(const Issues& issues);
+
+/// A rate as it is shown: a whole number, and 0 for what is none.
+std::int64_t whole_rate(double rate);
 
 /// Taps that have something in common: how many, and the first of them as "NAMESPACE/POD".
 struct Named {
@@ -60,7 +64,7 @@ struct SensorTotals {
 /// Rates and sensors are those of connected taps.
 struct Survey {
   std::size_t taps = 0;
-  std::array<std::size_t, kStandingCount> by_standing{};
+  std::array<std::size_t, inventory::kStandings> by_standing{};
   inventory::Rates rates{};
   /// Since the start of each tap that is still known.
   std::map<std::string, std::uint64_t, std::less<>> lost{};

@@ -28,19 +28,9 @@ std::string sessions_of(const Tap& tap) {
   return text;
 }
 
-std::string words_of(const Issues& issues) {
-  std::string words;
-  for (std::size_t i = 0; i < issues.size(); ++i) {
-    if (!issues.test(i)) continue;
-    if (!words.empty()) words += ' ';
-    words += name_of(static_cast<Issue>(i));
-  }
-  return words;
-}
-
 /// In the order of kTapColumns.
 void write_row(PageWriter& json, const Tap& tap, std::uint64_t generation, inventory::Time now) {
-  const inventory::Rates rates = tap.ended ? inventory::Rates{} : tap.rates();
+  const inventory::Rates rates = tap.rates();
   const Report none{};
   const Report& report = tap.report ? *tap.report : none;
   json.begin_array().string(tap.pod.name_space).string(tap.pod.name).string(tap.pod.node);
@@ -125,7 +115,7 @@ std::optional<std::string> tap_json(const registry::View& view,
   json.count("rules", tap->rules).time("since", tap->since);
   json.time("reported", tap->reported).time("ended", tap->ended);
   if (tap->report) write_report(json, *tap->report);
-  json.rates(tap->ended ? inventory::Rates{} : tap->rates());
+  json.rates(tap->rates());
   json.count("recently_lost", tap->recently_lost());
   write_history(json, *tap);
   json.end_object();
