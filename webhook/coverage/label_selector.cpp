@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shared/json_members.h"
+#include "shared/net/text.h"
 
 namespace sidetap::webhook::coverage {
 namespace {
@@ -21,12 +22,7 @@ constexpr std::string_view kNameCharacters =
 constexpr std::size_t kMostKeyBytes = 317;
 constexpr std::size_t kMostValueBytes = 63;
 
-std::string_view without_blanks(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t";
-  const auto begin = text.find_first_not_of(kBlanks);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
+constexpr std::string_view kBlanks = " \t";
 
 bool is_key(std::string_view text) {
   const auto slash = text.find('/');
@@ -51,12 +47,12 @@ std::string_view take_item(std::string_view& rest) {
   }
   const auto item = rest.substr(0, end);
   rest = end < rest.size() ? rest.substr(end + 1) : std::string_view();
-  return without_blanks(item);
+  return net::trimmed(item, kBlanks);
 }
 
 std::optional<LabelCondition> condition(std::string_view key, Operator op,
                                         std::vector<std::string> values) {
-  key = without_blanks(key);
+  key = net::trimmed(key, kBlanks);
   if (!is_key(key)) return std::nullopt;
   return LabelCondition{std::string(key), op, std::move(values)};
 }
@@ -64,8 +60,8 @@ std::optional<LabelCondition> condition(std::string_view key, Operator op,
 /// "KEY in (VALUE,...)" or "KEY notin (VALUE,...)".
 std::optional<LabelCondition> set_condition(std::string_view text) {
   const auto open = text.find('(');
-  const auto head = without_blanks(text.substr(0, open));
-  const auto blank = head.find_last_of(" \t");
+  const auto head = net::trimmed(text.substr(0, open), kBlanks);
+  const auto blank = head.find_last_of(kBlanks);
   if (open == text.npos || blank == head.npos) return std::nullopt;
   const auto word = head.substr(blank + 1);
   if (word != "in" && word != "notin") return std::nullopt;
@@ -73,7 +69,7 @@ std::optional<LabelCondition> set_condition(std::string_view text) {
   std::vector<std::string> values;
   do {
     const auto comma = list.find(',');
-    const auto value = without_blanks(list.substr(0, comma));
+    const auto value = net::trimmed(list.substr(0, comma), kBlanks);
     if (!is_value(value)) return std::nullopt;
     values.emplace_back(value);
     list = comma == list.npos ? std::string_view() : list.substr(comma + 1);
@@ -95,7 +91,7 @@ std::optional<LabelCondition> condition_of(std::string_view text) {
   } else if (value.starts_with('=')) {
     value.remove_prefix(1);
   }
-  value = without_blanks(value);
+  value = net::trimmed(value, kBlanks);
   if (!is_value(value)) return std::nullopt;
   return condition(key, unequal ? Operator::kNotIn : Operator::kIn, {std::string(value)});
 }
@@ -122,7 +118,7 @@ bool meets(const LabelCondition& one, const nlohmann::json& labels) {
 
 Result<LabelSelector> parse_label_selector(std::string_view text) {
   LabelSelector selector;
-  std::string_view rest = without_blanks(text);
+  std::string_view rest = net::trimmed(text, kBlanks);
   while (!rest.empty()) {
     auto one = condition_of(take_item(rest));
     if (!one) return Error{"a label selector, such as a=b,c in (d,e),!f"};
