@@ -60,7 +60,7 @@ ALLOWED = {
                          "shared/result.h"],
     "webhook/inventory": ["webhook/inventory", "webhook/identity/ledger.h", "shared/net", "shared/registry"],
     "webhook/page": ["webhook/page", "webhook/coverage/summary.h", "webhook/inventory/inventory.h", "webhook/json/text.h",
-                     "webhook/registry/view.h", "shared/"],
+                     "webhook/registry/view.h", "webhook/registry/wall_clock.h", "shared/"],
     "webhook/registry": ["webhook/registry", "webhook/identity", "webhook/inventory", "webhook/profiles/profiles.h",
                          "shared/"],
     "webhook/selftest": ["webhook/selftest", "shared/"],

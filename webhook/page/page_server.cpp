@@ -16,6 +16,7 @@
 #include "webhook/page/page_json.h"
 #include "webhook/page/status_text.h"
 #include "webhook/page/view_cache.h"
+#include "webhook/registry/wall_clock.h"
 
 namespace sidetap::webhook::page {
 namespace {
@@ -39,10 +40,6 @@ constexpr std::string_view kSecurityHeaders =
     "X-Content-Type-Options: nosniff\r\n"
     "Referrer-Policy: no-referrer\r\n"
     "Cross-Origin-Resource-Policy: same-origin\r\n";
-
-inventory::Time wall_clock() {
-  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
 
 PlainAnswer guarded(PlainAnswer answer) {
   answer.headers.append(kSecurityHeaders);
@@ -163,11 +160,11 @@ struct PageServer::Impl {
     using registry::View;
     if (path == "/api/overview") {
       return [summary = coverage_now()](const View& view) {
-        return std::optional(overview_json(view, summary.get(), wall_clock()));
+        return std::optional(overview_json(view, summary.get(), registry::wall_time()));
       };
     }
     if (path == "/api/taps") {
-      return [](const View& view) { return std::optional(taps_json(view, wall_clock())); };
+      return [](const View& view) { return std::optional(taps_json(view, registry::wall_time())); };
     }
     if (path == "/api/services") {
       return [](const View& view) { return std::optional(services_json(view)); };
@@ -179,15 +176,16 @@ struct PageServer::Impl {
     if (!path.starts_with(kTapPath)) return std::nullopt;
     auto name = name_in(path.substr(kTapPath.size()));
     if (!name) return std::nullopt;
-    return
-        [name = std::move(*name)](const View& view) { return tap_json(view, name, wall_clock()); };
+    return [name = std::move(*name)](const View& view) {
+      return tap_json(view, name, registry::wall_time());
+    };
   }
 
   std::optional<ViewCache::Make> make_of_status(std::string_view rest) const {
     auto scope = scope_in(rest);
     if (!scope) return std::nullopt;
     return [scope = std::move(*scope), summary = coverage_now()](const registry::View& view) {
-      return std::optional(status_text(view, summary.get(), scope, wall_clock()));
+      return std::optional(status_text(view, summary.get(), scope, registry::wall_time()));
     };
   }
 

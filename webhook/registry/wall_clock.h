@@ -1,4 +1,4 @@
-// The time that the ledger and the inventory are told.
+// The time that the ledger, the inventory and those who look at them are told.
 #pragma once
 
 #include <chrono>

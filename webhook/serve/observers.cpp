@@ -9,6 +9,7 @@
 #include "webhook/events/review_event.h"
 #include "webhook/inventory/inventory.h"
 #include "webhook/registry/view.h"
+#include "webhook/registry/wall_clock.h"
 
 namespace sidetap::webhook {
 namespace {
@@ -78,9 +79,7 @@ void Observers::look() {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || registry_ == nullptr) return;
     registry_->with_view([this](const registry::View& view) {
-      const auto now =
-          std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-      monitor_.look(conditions_of(view.inventory), now,
+      monitor_.look(conditions_of(view.inventory), registry::wall_time(),
                     [this](events::Event event) { return sender_->offer(std::move(event)); });
     });
     look();
