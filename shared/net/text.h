@@ -1,9 +1,10 @@
-// Splits and parses text: whole numbers and comma-separated lists. Flags, variables, configuration
-// and files of the kernel all follow these rules.
+// Splits and parses text: whole numbers, comma-separated lists, percent-encoded parts of a URL.
+// Flags, variables, configuration and files of the kernel all follow these rules.
 #pragma once
 
 #include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -29,6 +30,24 @@ template <typename T>
 std::optional<T> whole_number(std::string_view text, int base = 10) {
   const auto value = take_number<T>(text, base);
   return text.empty() ? value : std::nullopt;
+}
+
+/// What percent-encoded text stands for (RFC 3986). Nothing if an escape is incomplete, or stands
+/// for a control character.
+inline std::optional<std::string> percent_decoded(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      plain += text[i];
+      continue;
+    }
+    const auto digits = text.substr(i + 1, 2);
+    const auto value = whole_number<std::uint8_t>(digits, 16);
+    if (digits.size() != 2 || !value || *value < 0x20 || *value == 0x7f) return std::nullopt;
+    plain += static_cast<char>(*value);
+    i += 2;
+  }
+  return plain;
 }
 
 /// `text` without the characters `ends` at both ends.

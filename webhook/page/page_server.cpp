@@ -12,6 +12,7 @@
 
 #include "shared/http/plain_server.h"
 #include "shared/net/ip_address.h"
+#include "shared/net/text.h"
 #include "webhook/page/assets.h"
 #include "webhook/page/page_json.h"
 #include "webhook/page/status_text.h"
@@ -66,37 +67,12 @@ PlainAnswer asset_answer(const Asset& asset, std::string_view known) {
   return answer;
 }
 
-std::optional<unsigned> hex_digit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
-  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
-  return std::nullopt;
-}
-
-/// Nothing: it is not percent-encoded text.
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string decoded;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      decoded += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    const auto high = hex_digit(text[i + 1]);
-    const auto low = hex_digit(text[i + 2]);
-    if (!high || !low) return std::nullopt;
-    decoded += static_cast<char>(*high << 4 | *low);
-    i += 2;
-  }
-  return decoded;
-}
-
 /// "NAMESPACE/POD", each percent-encoded.
 std::optional<inventory::Inventory::Name> name_in(std::string_view text) {
   const auto slash = text.find('/');
   if (slash == std::string_view::npos) return std::nullopt;
-  auto name_space = percent_decoded(text.substr(0, slash));
-  auto pod = percent_decoded(text.substr(slash + 1));
+  auto name_space = net::percent_decoded(text.substr(0, slash));
+  auto pod = net::percent_decoded(text.substr(slash + 1));
   if (!name_space || !pod) return std::nullopt;
   return inventory::Inventory::Name{std::move(*name_space), std::move(*pod)};
 }
@@ -107,7 +83,7 @@ std::optional<StatusScope> scope_in(std::string_view text) {
   if (text.front() != '/' || text.size() < 2) return std::nullopt;
   text.remove_prefix(1);
   if (text.find('/') == std::string_view::npos) {
-    auto name_space = percent_decoded(text);
+    auto name_space = net::percent_decoded(text);
     if (!name_space) return std::nullopt;
     return StatusScope{std::move(*name_space), {}};
   }

@@ -32,23 +32,6 @@ void find_pod(std::string_view rest, IdentityTarget& target) {
   target.route = Route::kTap;
 }
 
-/// Nothing if an escape is incomplete, or stands for a control character.
-std::optional<std::string> decoded(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      plain += text[i];
-      continue;
-    }
-    const auto digits = text.substr(i + 1, 2);
-    const auto value = net::whole_number<std::uint8_t>(digits, 16);
-    if (digits.size() != 2 || !value || *value < 0x20 || *value == 0x7f) return std::nullopt;
-    plain += static_cast<char>(*value);
-    i += 2;
-  }
-  return plain;
-}
-
 Result<identity::Position> position_of(std::string_view text) {
   const auto dash = text.find('-');
   if (dash != text.npos) {
@@ -115,7 +98,8 @@ Result<IdentityQuery> identity_query_of(const IdentityTarget& target) {
     rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
     const auto equals = item.find('=');
     const auto name = item.substr(0, equals);
-    const auto value = decoded(equals == item.npos ? std::string_view() : item.substr(equals + 1));
+    const auto value =
+        net::percent_decoded(equals == item.npos ? std::string_view() : item.substr(equals + 1));
     if (!value || value->size() > kMostValueBytes) {
       return Error{"a parameter is too long or badly percent-encoded"};
     }

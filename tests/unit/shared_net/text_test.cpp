@@ -57,6 +57,13 @@ TEST(WholeNumber, IsAllOfTheText) {
     EXPECT_EQ(whole_number<std::uint16_t>(text), std::nullopt) << text;
 }
 
+TEST(PercentEncodedText, IsDecodedUnlessAnEscapeIsIncompleteOrAControlCharacter) {
+  EXPECT_EQ(percent_decoded("sho%70/a+b%2F%c3%A4"), "shop/a+b/\xc3\xa4");
+  EXPECT_EQ(percent_decoded(""), "");
+  for (const char* text : {"%", "a%4", "%zz", "%4z", "%-1", "%00", "%1f", "%7F"})
+    EXPECT_EQ(percent_decoded(text), std::nullopt) << text;
+}
+
 TEST(TakenNumber, LeavesTheRest) {
   std::string_view text = "64K";
   EXPECT_EQ(take_number<unsigned>(text), 64U);
