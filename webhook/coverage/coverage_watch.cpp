@@ -191,7 +191,7 @@ struct CoverageWatch::Impl {
           .Set(static_cast<double>(summary->by_cause.at(i)));
     }
     if (!summary->complete && !std::exchange(told_incomplete, true)) {
-      telemetry::warn("coverage: there are more pods than are looked at",
+      telemetry::warn("coverage: there are more pods than the webhook looks at",
                       {{"most", CoverageTable::kMostPods}});
     }
     store->put(summary);

@@ -17,10 +17,9 @@ constexpr std::array<CauseWords, kCauseCount> kCauseWords = {{
     {"declined", "The webhook declines it: the detail says why."},
     {"older", "It is older than the label of its namespace: restart its owner."},
     {"missed",
-     "The webhook was not asked about it, or did not answer: restart its owner, and see whether "
-     "the "
-     "webhook is well."},
-    {"bare", "No owner would replace it: delete it, and create it anew."},
+     "The webhook was not asked about it, or did not answer: restart its owner, and check the "
+     "webhook."},
+    {"bare", "No owner would replace it: delete it, and create it again."},
     {"job", "A Job that runs is not restarted: wait for its end."},
 }};
 

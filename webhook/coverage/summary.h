@@ -40,7 +40,7 @@ struct Summary {
   /// By namespace and name, at most kMostListed.
   std::vector<Untapped> listed{};
   static constexpr std::size_t kMostListed = 1'000;
-  bool complete = true;  ///< False: there are more pods than are looked at.
+  bool complete = true;  ///< False: there are more pods than the webhook looks at.
 };
 /// One JSON object without the end of its line:
 ///   {"tapped","untapped","complete","causes":{CAUSE:number},

@@ -22,8 +22,8 @@ const telemetry::MetricSpec kSent{"sidetap_events_sent_total", telemetry::Metric
 const telemetry::MetricSpec kDropped{
     "sidetap_events_dropped_total", telemetry::MetricType::kCounter,
     "Kubernetes Events that were not sent, by reason: duplicate (also by another replica), "
-    "too-soon "
-    "and full keep the API server from being flooded; refused and unreachable are its failures."};
+    "too-soon and full keep the API server from being flooded; refused and unreachable are its "
+    "failures."};
 
 constexpr unsigned kConflict = 409;
 

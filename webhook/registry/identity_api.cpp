@@ -241,7 +241,7 @@ asio::awaitable<void> IdentityApi::give_tap(Session& session, const IdentityTarg
   }
   if (answer.body.empty()) {
     co_await refuse(session, 404,
-                    "no tap of this pod is connected to this replica, or was within the last "
+                    "no tap of this pod is connected to this replica, and none was in the last "
                     "minutes");
     co_return;
   }

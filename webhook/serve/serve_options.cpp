@@ -154,8 +154,8 @@ void declare_observers(config::OptionSet& options, ObserverOptions& into) {
        .env = "SIDETAP_COVERAGE_SELECTOR",
        .value = "SELECTOR",
        .fallback = "kubernetes.io/metadata.name notin (kube-system,kube-public,kube-node-lease)",
-       .help = "with --coverage on, the namespaces about whose pods the webhook is asked, as a "
-               "label selector; what the label sidetap.io/inject says comes on top of it"},
+       .help = "with --coverage on, a label selector for the namespaces whose pods the webhook is "
+               "asked about; the label sidetap.io/inject narrows it further"},
       config::Parser<coverage::LabelSelector>(coverage::parse_label_selector),
       into.coverage_selector);
   options.add<bool>(

@@ -45,7 +45,7 @@ function samplesOf(history) {
 
 export function tap(root, route) {
   const [namespace, pod] = route.rest;
-  const missing = el("p", {class: "warning", hidden: true}, "There is no such tap. It ended more than 15 minutes ago, or it never was.");
+  const missing = el("p", {class: "warning", hidden: true}, "There is no such tap. It ended more than 15 minutes ago, or it never existed.");
   const facts = definitions("facts");
   const sensors = table("Sensors", [
     {head: "Sensor", of: row => row.sensor},
