@@ -32,7 +32,7 @@ struct Event {
   /// Tells an event from an earlier one of the same subject, reason and message. Without it, the
   /// API server keeps one of them until that expires, which is an hour by default.
   std::string occurrence{};
-  Time at{};
+  Time at{};  ///< When it is queued to be sent.
 };
 
 /// Whether the API server can take the event: every part of the subject is there, the namespace is

@@ -10,8 +10,8 @@ constexpr std::size_t kMostReason = 300;
 /// this much of the time.
 constexpr std::chrono::minutes kSameOccurrence{10};
 
-/// `outage`: since when the tap has no sensor.
-Event event_of_tap(const TapCondition& tap, bool has_sensor, Time outage, Time now) {
+/// `outage`: since when the tap has no sensor. Without a time.
+Event event_of_tap(const TapCondition& tap, bool has_sensor, Time outage) {
   Event event;
   event.subject = {.api_version = "v1",
                    .kind = "Pod",
@@ -27,7 +27,6 @@ Event event_of_tap(const TapCondition& tap, bool has_sensor, Time outage, Time n
   if (!has_sensor && !tap.reason.empty())
     event.message += " " + pods::shortened(tap.reason, kMostReason);
   event.occurrence = std::to_string(outage.time_since_epoch() / kSameOccurrence);
-  event.at = now;
   return event;
 }
 
@@ -59,7 +58,7 @@ bool TapMonitor::tell(const TapCondition& tap, Watched& watched, Time now, const
   const bool due =
       tap.without_sensor ? !watched.told && now - watched.since >= config_.patience : watched.told;
   if (!due || now < watched.not_before) return true;
-  const Outcome outcome = offer(event_of_tap(tap, !tap.without_sensor, watched.since, now));
+  const Outcome outcome = offer(event_of_tap(tap, !tap.without_sensor, watched.since));
   if (!is_taken(outcome)) {
     watched.not_before = now + config_.again;
     return outcome != Outcome::kFull;
