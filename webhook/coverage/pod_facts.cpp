@@ -9,6 +9,7 @@
 #include "shared/tap/assigned.h"
 #include "webhook/identity/identity_text.h"
 #include "webhook/pods/keys.h"
+#include "webhook/pods/warning.h"
 
 namespace sidetap::webhook::coverage {
 namespace {
@@ -135,7 +136,7 @@ std::string review_of(const json& metadata, const json& spec) {
 std::string reason_in(const admission::Answer& answer) {
   if (answer.warnings.empty()) return std::string(admission::reason_text(answer.reason));
   std::string_view text = answer.warnings.front();
-  for (const std::string_view prefix : {"sidetap: ", "not injected: "})
+  for (const std::string_view prefix : {pods::kWarningPrefix, std::string_view("not injected: ")})
     if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
   return std::string(text);
 }

@@ -12,10 +12,10 @@ constexpr std::size_t kMostMessage = 1'000;
 
 /// The warnings in one line, without what each of them begins with.
 std::string message_of(const admission::Answer& answer) {
-  constexpr std::string_view kPrefix = "sidetap: ";
   std::string message;
   for (std::string_view warning : answer.warnings) {
-    if (warning.starts_with(kPrefix)) warning.remove_prefix(kPrefix.size());
+    if (warning.starts_with(pods::kWarningPrefix))
+      warning.remove_prefix(pods::kWarningPrefix.size());
     if (!message.empty()) message += "; ";
     message += warning;
   }

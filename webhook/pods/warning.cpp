@@ -21,7 +21,7 @@ std::string shortened(std::string_view text, std::size_t limit) {
 }
 
 std::string warning(std::string_view text) {
-  const std::string whole = shortened("sidetap: " + std::string(text), kMaxWarning);
+  const std::string whole = shortened(std::string(kWarningPrefix).append(text), kMaxWarning);
   std::string clean;
   clean.reserve(whole.size());
   for (std::size_t i = 0; i < whole.size(); ++i) {
