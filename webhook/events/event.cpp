@@ -1,6 +1,5 @@
 #include "webhook/events/event.h"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 

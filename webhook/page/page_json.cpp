@@ -1,7 +1,6 @@
 #include "webhook/page/page_json.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <map>
 #include <utility>
 #include <vector>

@@ -20,7 +20,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "webhook/coverage/summary.h"
 #include "webhook/inventory/inventory.h"

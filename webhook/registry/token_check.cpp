@@ -1,6 +1,5 @@
 #include "webhook/registry/token_check.h"
 
-#include <chrono>
 #include <utility>
 
 #include "shared/registry/messages.h"

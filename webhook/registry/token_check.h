@@ -1,6 +1,7 @@
 // Who a connection is, by the token of its upgrade request.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 
