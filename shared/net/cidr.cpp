@@ -250,8 +250,13 @@ bool CidrSet::contains(IpAddress address) const {
 }
 
 bool CidrSet::has_family(bool v4) const {
-  return std::any_of(ranges_.begin(), ranges_.end(),
-                     [v4](const Range& range) { return range.first.is_v4() == v4; });
+  if (ranges_.empty()) return false;
+  // In ascending order, all IPv4 addresses stand together.
+  if (!v4) return !ranges_.front().first.is_v4() || !ranges_.back().first.is_v4();
+  const auto after =
+      std::lower_bound(ranges_.begin(), ranges_.end(), IpAddress::v4(0),
+                       [](const Range& range, IpAddress a) { return range.first < a; });
+  return after != ranges_.end() && after->first.is_v4();
 }
 
 std::vector<Cidr> CidrSet::prefixes() const {
