@@ -78,7 +78,7 @@ endif()
 
 # sidetap_combined(NAME n): with CMAKE_UNITY_BUILD, n files of the target at a time are compiled as one, so that the
 # templates that they share are instantiated and optimised once. Names in unnamed namespaces must therefore be unique
-# within a target. n keeps the compiler below 500 MB.
+# within a target. n bounds the memory of the compiler.
 function(sidetap_combined name n)
   set_target_properties(${name} PROPERTIES UNITY_BUILD_MODE BATCH UNITY_BUILD_BATCH_SIZE ${n})
 endfunction()
@@ -109,9 +109,9 @@ if(SIDETAP_SANITIZE MATCHES "thread")
 endif()
 
 # sidetap_test(NAME [NETWORK] [OWN_PROCESSES] SOURCES a_test.cpp... LINK lib... [THREADS a_test.cpp...] [LABELS l...]): a
-# GoogleTest program, one ctest entry per test; with a sanitizer, under which a process takes long to start, one for all.
+# GoogleTest program, one ctest entry for all of its tests: the start of a process takes longer than most tests.
 # NETWORK: its sources wait on the network.
-# OWN_PROCESSES: its tests change their process, so that they never share one.
+# OWN_PROCESSES: its tests change or measure their process, so that they never share one, and each has an entry.
 # THREADS: those of the sources in which several threads meet. They are what ThreadSanitizer builds and runs of the program.
 # The label "sanitize" puts it into the other sanitizers' run.
 function(sidetap_test name)
@@ -126,10 +126,10 @@ function(sidetap_test name)
   target_link_libraries(${name} PRIVATE sidetap_options sidetap_test_options ${ARG_LINK} GTest::gmock GTest::gtest_main)
   if(ARG_NETWORK)
     target_precompile_headers(${name} REUSE_FROM sidetap_pch_network_test)
-    sidetap_combined(${name} 2)
+    sidetap_combined(${name} 4)
   else()
     target_precompile_headers(${name} REUSE_FROM sidetap_pch_test)
-    sidetap_combined(${name} 4)
+    sidetap_combined(${name} 8)
   endif()
   target_compile_definitions(${name} PRIVATE SIDETAP_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     SIDETAP_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
@@ -138,10 +138,13 @@ function(sidetap_test name)
   endif()
   # One label per test, because gtest_discover_tests does not pass on lists. ctest -L matches a part of it.
   string(JOIN "_" label unit ${ARG_LABELS})
-  if(SIDETAP_SANITIZE AND NOT ARG_OWN_PROCESSES)
-    # Brief: the last lines of what it prints are those that tell what failed.
-    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  if(NOT ARG_OWN_PROCESSES)
+    add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS ${label})
+    if(ARG_NETWORK)
+      # Its waits add up; they are to pass beside what computes.
+      set_tests_properties(${name} PROPERTIES COST 40)
+    endif()
   else()
     include(GoogleTest)
     gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60

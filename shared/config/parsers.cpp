@@ -149,8 +149,9 @@ Parser<net::HostPort> listen_address(std::uint16_t default_port) {
                default_port == 0 ? "[HOST]:PORT" : "HOST[:PORT] or :PORT");
 }
 
-Parser<std::optional<net::HostPort>> optional_listen_address() {
-  return [parse = listen_address()](std::string_view text) -> Result<std::optional<net::HostPort>> {
+Parser<std::optional<net::HostPort>> optional_listen_address(std::uint16_t default_port) {
+  return [parse = listen_address(default_port)](
+             std::string_view text) -> Result<std::optional<net::HostPort>> {
     auto value = parse(text);
     if (!value) return value.error();
     return std::optional(std::move(*value));

@@ -54,7 +54,7 @@ Parser<net::HostPort> host_port(std::uint16_t default_port = 0);
 /// An address to listen on. Without a host, it means every address.
 Parser<net::HostPort> listen_address(std::uint16_t default_port = 0);
 /// The same, for an option without a default.
-Parser<std::optional<net::HostPort>> optional_listen_address();
+Parser<std::optional<net::HostPort>> optional_listen_address(std::uint16_t default_port = 0);
 /// Addresses to connect to, in the order written. Repetitions are kept.
 Parser<std::vector<net::HostPort>> host_port_list(std::uint16_t default_port, std::size_t most);
 /// At most 256 names of network interfaces, separated by commas. Repetitions are dropped.

@@ -21,9 +21,11 @@
 //    "interfaces":[{"name":"eth0","capturing":true}],
 //    "sensors":[{"sensor":"192.0.2.9:2003","state":"capturing","reason":""}],
 //    "counts":{"seen":9,"seen_bytes":900,"owned":5,"owned_bytes":500,"forwarded":5,
-//              "forwarded_bytes":540,"filtered":0},"lost":{"kernel-ring":0,"no-session":0}}
+//              "forwarded_bytes":540,"filtered":0},"lost":{"kernel-ring":0,"no-session":0},
+//    "mesh":{"kind":"istio","read":9,"legs":8,"covered":5}}
 //       After hello, every kReportInterval, and at most once a second when something but a count
-//       changes. See Report. Counts are totals since the tap's start.
+//       changes. See Report. Counts are totals since the tap's start. "mesh" is absent unless the
+//       plaintext of a service mesh is wanted.
 //
 // The registry sends, after it has received hello:
 //   {"type":"snapshot","version":7,"taps":["10.1.2.3","10.1.2.4"],"older":["10.1.2.4"],
@@ -61,6 +63,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -163,7 +166,7 @@ struct InterfaceReport {
 struct SensorReport {
   std::string sensor{};  ///< "HOST:PORT", as configured.
   /// "waiting", "dialling", "authenticating", "ready", "opened" or "capturing", as in the metric
-  /// sidetap_sessions; "capturing" also for VXLAN.
+  /// sidetap_sessions; "capturing" also for VXLAN and PCAP-over-IP.
   std::string state{};
   std::string reason{};  ///< Why there is no session, as in the log; empty if there is one.
   friend bool operator==(const SensorReport&, const SensorReport&) = default;
@@ -176,6 +179,15 @@ struct ReportedCounts {
   std::uint64_t forwarded = 0, forwarded_bytes = 0;
   std::uint64_t filtered = 0;  ///< By sensors' filters, sampling and pause: wanted by nobody.
   friend bool operator==(const ReportedCounts&, const ReportedCounts&) = default;
+};
+/// The plaintext of a service mesh, by a tap that is told to forward it. Packets since its start.
+struct MeshReport {
+  /// "istio", "ambient", "linkerd", "envoy", or "none": no proxy listens in the pod now.
+  std::string kind{};
+  std::uint64_t read = 0;  ///< Of the loopback interface, that reached the tap.
+  std::uint64_t legs = 0;  ///< Those of them that are plaintext to forward. `owned` has them too.
+  std::uint64_t covered = 0;  ///< Ciphertext that was left out instead.
+  friend bool operator==(const MeshReport&, const MeshReport&) = default;
 };
 /// What a tap does now.
 struct Report {
@@ -191,6 +203,7 @@ struct Report {
   /// Packets that were owned, or would have been, and did not reach a sensor, by cause, as in the
   /// metric sidetap_packets_dropped_total.
   std::map<std::string, std::uint64_t> lost{};
+  std::optional<MeshReport> mesh{};  ///< Nothing: the tap forwards no plaintext of a mesh.
   friend bool operator==(const Report&, const Report&) = default;
 };
 struct Resync {

@@ -26,6 +26,14 @@ constexpr std::array kCountMembers{CountMember{"seen", &ReportedCounts::seen},
                                    CountMember{"forwarded_bytes", &ReportedCounts::forwarded_bytes},
                                    CountMember{"filtered", &ReportedCounts::filtered}};
 
+struct MeshMember {
+  const char* key;
+  std::uint64_t MeshReport::*member;
+};
+constexpr std::array kMeshMembers{MeshMember{"read", &MeshReport::read},
+                                  MeshMember{"legs", &MeshReport::legs},
+                                  MeshMember{"covered", &MeshReport::covered}};
+
 /// Bytes of the texts in a report.
 struct TextLimits {
   std::size_t reason;  ///< Of SensorReport::reason.
@@ -36,10 +44,11 @@ constexpr std::array kTextLimits{
     TextLimits{kMostReportedText, kMostReportedText}, TextLimits{96, kMostReportedText},
     TextLimits{24, kMostReportedText}, TextLimits{16, 64}, TextLimits{16, 16}};
 static_assert(kMostEscapedByte * 16 *
-                          (2 + kMostReportedInterfaces + 3 * kMostReportedSensors +
+                          (3 + kMostReportedInterfaces + 3 * kMostReportedSensors +
                            kMostReportedCauses) +
                       32 * kMostReportedInterfaces + 40 * kMostReportedSensors +
-                      24 * kMostReportedCauses + 40 * kCountMembers.size() + 512 <=
+                      24 * kMostReportedCauses + 40 * (kCountMembers.size() + kMeshMembers.size()) +
+                      512 <=
                   kMostTapMessageBytes,
               "a report fits");
 
@@ -73,15 +82,22 @@ json report_json(const Report& report, const TextLimits& limits) {
     // Two causes could begin alike, so they are not cut.
     if (cause.size() <= limits.other) lost[cause] = count;
   }
-  return {{"type", "report"},
-          {"release", shortened_string(report.release, limits.other)},
-          {"profile", shortened_string(report.profile, limits.other)},
-          {"generation", report.generation},
-          {"following", report.following},
-          {"interfaces", std::move(interfaces)},
-          {"sensors", sensors_json(report.sensors, limits)},
-          {"counts", std::move(counts)},
-          {"lost", std::move(lost)}};
+  json whole = {{"type", "report"},
+                {"release", shortened_string(report.release, limits.other)},
+                {"profile", shortened_string(report.profile, limits.other)},
+                {"generation", report.generation},
+                {"following", report.following},
+                {"interfaces", std::move(interfaces)},
+                {"sensors", sensors_json(report.sensors, limits)},
+                {"counts", std::move(counts)},
+                {"lost", std::move(lost)}};
+  if (report.mesh) {
+    json mesh = json::object();
+    mesh["kind"] = shortened_string(report.mesh->kind, limits.other);
+    for (const auto& [key, member] : kMeshMembers) mesh[key] = *report.mesh.*member;
+    whole["mesh"] = std::move(mesh);
+  }
+  return whole;
 }
 
 std::string dumped(const json& tree) {
@@ -217,6 +233,12 @@ Result<Report> read_report(std::string_view text) {
     reader.require(of.good());
   }
   if (const json* const lost = reader.object_of("lost")) read_lost(*lost, reader, report);
+  if (const json* const mesh = reader.object_of("mesh")) {
+    ObjectReader of(*mesh);
+    of.read("kind", report.mesh.emplace().kind);
+    for (const auto& [key, member] : kMeshMembers) of.read(key, *report.mesh.*member);
+    reader.require(of.good());
+  }
   if (!reader.good()) return Error{"a member of the report is of the wrong kind"};
   return report;
 }

@@ -89,7 +89,7 @@ bool UdpstrUnpacker::read_packets(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     if (bytes.size() < kPacketHeaderSize) return false;
     const PacketHeader header = decode_packet_header(bytes.first<kPacketHeaderSize>());
-    if (header.captured > kMaxPacketBytes || header.captured > header.length) return false;
+    if (header.captured > most_ || header.captured > header.length) return false;
     bytes = bytes.subspan(kPacketHeaderSize);
     if (bytes.size() < header.captured) {
       header_ = header;

@@ -31,12 +31,25 @@ class UdpstrUnpacker {
   /// The packet's bytes are valid only during the call.
   using Deliver = std::function<void(const PacketHeader&, std::span<const std::byte>)>;
 
-  explicit UdpstrUnpacker(Deliver deliver) : deliver_(std::move(deliver)) {}
+  /// `most`: bytes of a packet; one that claims to be larger is malformed.
+  explicit UdpstrUnpacker(Deliver deliver, std::uint32_t most = kMaxPacketBytes)
+      : deliver_(std::move(deliver)), most_(most) {}
 
   /// Takes one whole datagram, including its header. After a gap, unpacking resumes at the first
   /// packet header that begins in a datagram.
   void add(std::span<const std::byte> datagram);
   const UdpstrCounts& counts() const { return counts_; }
+  /// Memory for a packet that is not complete, in bytes. Never more than about twice a packet.
+  std::size_t held() const { return partial_.capacity(); }
+  /// Frees this memory if no packet needs it.
+  void trim() {
+    if (!in_packet_) std::vector<std::byte>().swap(partial_);
+  }
+  /// Gives up the packet that is not complete, and frees its memory.
+  void give_up_packet() {
+    lose_sync();
+    trim();
+  }
 
  private:
   void lose_sync();
@@ -45,6 +58,7 @@ class UdpstrUnpacker {
   bool read_packets(std::span<const std::byte> bytes);
 
   Deliver deliver_;
+  std::uint32_t most_;
   UdpstrCounts counts_;
   std::optional<std::uint32_t> expected_;
   bool in_sync_ = false;

@@ -97,9 +97,18 @@ inline constexpr config::OptionSpec kRegistryControl = {
         "what the registry may change while the tap runs: sensors, filter, sampling, snaplen, "
         "rate, pause; on: all of them"};
 
+inline constexpr config::OptionSpec kMeshKind = {
+    .flag = "--mesh-kind",
+    .env = "MESH_KIND",
+    .value = "KIND",
+    .fallback = "auto",
+    .help =
+        "the pod's mesh: istio (sidecar), ambient, linkerd, or envoy (Consul, Kuma); auto: by "
+        "the ports that its proxy listens on"};
+
 inline constexpr std::array kAssigned = {
-    &kPodName,       &kPodNamespace, &kNodeName,          &kPodIps,
-    &kRegistry,      &kRegistryCa,   &kRegistryTokenFile, &kStdinOrders,
-    &kNativeSidecar, &kProfile,      &kRegistryControl,   &kSensorSecretDir};
+    &kPodName,         &kPodNamespace,      &kNodeName,    &kPodIps,        &kRegistry,
+    &kRegistryCa,      &kRegistryTokenFile, &kStdinOrders, &kNativeSidecar, &kProfile,
+    &kRegistryControl, &kSensorSecretDir,   &kMeshKind};
 
 }  // namespace sidetap::tap

@@ -82,14 +82,18 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .form = Form::kTexts,
      .control = "sensors"},
     {.key = "sensor.mode",
-     .option = {.flag = "--sensor-mode",
-                .env = "SENSOR_MODE",
-                .value = "MODE",
-                .fallback = "replicate",
-                .help = "replicate: every sensor gets every packet; failover: the first that works "
-                        "gets every packet; balance: each flow goes to one sensor"},
+     .option =
+         {.flag = "--sensor-mode",
+          .env = "SENSOR_MODE",
+          .value = "MODE",
+          .fallback = "replicate",
+          .help =
+              "replicate: every sensor gets every packet; failover: the first that works "
+              "gets every packet; balance: each flow goes to one sensor; hash: each tap goes to "
+              "one of all addresses of the names, the first that answers in an order of "
+              "its own (collectors)"},
      .form = Form::kWord,
-     .words = "replicate,failover,balance",
+     .words = "replicate,failover,balance,hash",
      .initial = "replicate",
      .implied = "replicate",
      .control = "sensors"},
@@ -98,12 +102,15 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "SENSOR_TLS",
                 .value = "ROLE",
                 .fallback = "off",
-                .help = "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as "
-                        "libpcap does; client: the tap begins it"},
+                .help =
+                    "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as "
+                    "libpcap does; client: the tap begins it; registry: the same with the CA "
+                    "of the registry, which signs collectors' certificates, and no other proof"},
      .form = Form::kWord,
-     .words = "off,rpcaps,client",
+     .words = "off,rpcaps,client,registry",
      .initial = "off",
-     .implied = "off"},
+     .implied = "off",
+     .control = "sensors"},
     {.key = "subnets.pods",
      .option = {.flag = "--pod-subnets",
                 .env = "PODNET",
@@ -177,10 +184,13 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "OUTPUT",
                 .value = "KIND",
                 .fallback = "rpcap",
-                .help = "rpcap: sessions with sensors; vxlan: packets in VXLAN to the sensors' "
-                        "addresses, for receivers without RPCAP; pcap: files in --pcap-dir"},
+                .help =
+                    "rpcap: sessions with sensors; vxlan: packets in VXLAN to the sensors' "
+                    "addresses, for receivers without RPCAP; pcap: files in --pcap-dir; "
+                    "pcap-over-ip: capture streams over TCP, for Arkime and Wireshark; interface: "
+                    "frames into --output-interface"},
      .form = Form::kWord,
-     .words = "rpcap,vxlan,pcap",
+     .words = "rpcap,vxlan,pcap,pcap-over-ip,interface",
      .initial = "rpcap",
      .implied = "rpcap",
      .control = "sensors"},
@@ -240,6 +250,18 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .initial = "off",
      .implied = "off",
      .control = "pause"},
+    {.key = "sidecar.mesh",
+     .option = {.flag = "--mesh",
+                .env = "MESH",
+                .value = "off|both|plaintext",
+                .fallback = "off",
+                .help = "in a pod of a service mesh: both: forward also what passes between the "
+                        "mesh's proxy and the application, in the clear; plaintext: and leave out "
+                        "the ciphertext of it; needs TLS towards the sensor"},
+     .form = Form::kWord,
+     .words = "off,both,plaintext",
+     .initial = "off",
+     .implied = "off"},
     {.key = "sidecar.bufferSize",
      .option = {.flag = "--buffer-size",
                 .env = "BUFFER_SIZE",
@@ -323,12 +345,23 @@ inline constexpr const Setting& kFlowSampling = setting_of("FLOW_SAMPLING");
 inline constexpr const Setting& kMaxRate = setting_of("MAX_RATE");
 inline constexpr const Setting& kMaxPacketRate = setting_of("MAX_PACKET_RATE");
 inline constexpr const Setting& kPaused = setting_of("PAUSED");
+inline constexpr const Setting& kMesh = setting_of("MESH");
 inline constexpr const Setting& kBufferSize = setting_of("BUFFER_SIZE");
 inline constexpr const Setting& kBacklog = setting_of("BACKLOG");
 inline constexpr const Setting& kDataMtu = setting_of("DATA_MTU");
 inline constexpr const Setting& kStatusPort = setting_of("STATUS_LISTEN");
 inline constexpr const Setting& kLogLevel = setting_of("LOG_LEVEL");
 inline constexpr const Setting& kLogFormat = setting_of("LOG_FORMAT");
+
+/// Whether this word of kOutput sends packets out of the pod.
+constexpr bool leaves_pod(std::string_view output) {
+  return output != "pcap" && output != "interface";
+}
+
+/// Whether packets go to those whom kSensor names.
+constexpr bool goes_to_sensors(std::string_view output) {
+  return output == "rpcap" || output == "vxlan";
+}
 
 /// Returns the value to keep; the Error says what is accepted. Not for the sensors.
 Result<std::string> check(const Setting& setting, std::string_view text);

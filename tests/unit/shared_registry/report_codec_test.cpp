@@ -1,4 +1,5 @@
 // What a tap says of itself: the orders that it takes, and its reports.
+#include <optional>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -44,7 +45,8 @@ const Report kEverything{
                .forwarded = 4,
                .forwarded_bytes = 440,
                .filtered = 1},
-    .lost = {{"kernel_ring", 0}, {"no_session", ~std::uint64_t{0}}}};
+    .lost = {{"kernel_ring", 0}, {"no_session", ~std::uint64_t{0}}},
+    .mesh = MeshReport{.kind = "istio", .read = 9, .legs = 8, .covered = ~std::uint64_t{0}}};
 
 TEST(Orders, ComeWithTheHelloOfATapThatTakesThem) {
   const Hello hello{.state = {{ip("10.1.2.3")}, false},
@@ -100,6 +102,14 @@ TEST(Reports, ComeBackAsTheyWere) {
   EXPECT_EQ(told_and_read(Report{}), Report{});
 }
 
+TEST(Reports, OfATapWithoutAMeshDoNotNameOne) {
+  EXPECT_EQ(encode(Report{}).find("mesh"), std::string::npos);
+  EXPECT_EQ(report_of("").mesh, std::nullopt);
+  EXPECT_EQ(report_of(R"(,"mesh":{})").mesh, MeshReport{});
+  EXPECT_EQ(report_of(R"(,"mesh":{"kind":"none","legs":7,"new":[]})").mesh,
+            (MeshReport{.kind = "none", .legs = 7}));
+}
+
 TEST(Reports, MayLackMembersAndHaveOthers) {
   EXPECT_EQ(report_of(""), Report{});
   EXPECT_EQ(report_of(R"(,"mood":[{"a":{}}],"counts":{"seen":1,"new":"x"})").counts.seen, 1U);
@@ -135,6 +145,8 @@ Report full_report(const std::string& text) {
                       &report.counts.forwarded_bytes, &report.counts.filtered}) {
     *count = ~std::uint64_t{0};
   }
+  constexpr std::uint64_t kMost = ~std::uint64_t{0};
+  report.mesh = MeshReport{.kind = text, .read = kMost, .legs = kMost, .covered = kMost};
   for (int i = 10; i < 99; ++i) report.lost[std::to_string(i) + text] = ~std::uint64_t{0};
   return report;
 }
@@ -186,7 +198,8 @@ INSTANTIATE_TEST_SUITE_P(
                     R"("interfaces":[{"capturing":"yes"}])", R"("sensors":"a")",
                     R"("sensors":[{"reason":[]}])", R"("counts":[])", R"("counts":{"seen":-1})",
                     R"("counts":{"filtered":1e30})", R"("lost":[])", R"("lost":{"a":-1})",
-                    R"("lost":{"a":18446744073709551616})", R"("lost":{"a":{}})"));
+                    R"("lost":{"a":18446744073709551616})", R"("lost":{"a":{}})",
+                    R"("mesh":"istio")", R"("mesh":{"kind":7})", R"("mesh":{"legs":-1})"));
 
 }  // namespace
 }  // namespace sidetap::registry

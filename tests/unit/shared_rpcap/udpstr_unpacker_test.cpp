@@ -155,6 +155,27 @@ TEST(UdpstrUnpacker, RefusesAFirstHeaderThatDoesNotFit) {
   }
 }
 
+TEST(UdpstrUnpacker, HoldsMemoryOnlyForPacketsThatAreAllowed) {
+  unsigned whole = 0;
+  UdpstrUnpacker unpacker([&](const PacketHeader&, std::span<const std::byte>) { ++whole; }, 5'000);
+  for (const Bytes& datagram : packed(1, 5'001, 1472)) unpacker.add(datagram);
+  EXPECT_EQ(whole, 0U);
+  EXPECT_EQ(unpacker.held(), 0U);
+  EXPECT_GT(unpacker.counts().malformed, 0U);
+
+  UdpstrUnpacker other([&](const PacketHeader&, std::span<const std::byte>) { ++whole; }, 5'000);
+  const auto datagrams = packed(1, 5'000, 1472);
+  for (std::size_t i = 0; i + 1 < datagrams.size(); ++i) other.add(datagrams[i]);
+  EXPECT_GT(other.held(), 0U);
+  other.trim();
+  EXPECT_GT(other.held(), 0U) << "the packet still needs it";
+  other.give_up_packet();
+  EXPECT_EQ(other.held(), 0U);
+  EXPECT_EQ(other.counts().broken_packets, 1U);
+  other.add(datagrams.back());
+  EXPECT_EQ(whole, 0U);
+}
+
 TEST(UdpstrUnpacker, SurvivesNoise) {
   std::mt19937 random(3);
   UdpstrUnpacker unpacker([](const PacketHeader&, std::span<const std::byte>) {});
