@@ -38,6 +38,8 @@ LinkFacts read_answer(std::span<const std::byte> payload) {
   facts.hardware_type = link.ifi_type;
   net::for_each_attribute(
       net::after<ifinfomsg>(payload), [&](unsigned type, std::span<const std::byte> value) {
+        if (type == IFLA_MTU) facts.mtu = net::read_kernel_value<std::uint32_t>(value);
+        if (type == IFLA_LINK) facts.leads_to_another = true;
         if (type == IFLA_GSO_MAX_SIZE || type == IFLA_GRO_MAX_SIZE || type == kGsoIpv4MaxSize ||
             type == kGroIpv4MaxSize)
           facts.longest_packet =

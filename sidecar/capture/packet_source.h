@@ -59,6 +59,7 @@ struct DeviceConfig {
   std::size_t buffer_bytes = 4U << 20;  ///< Of the ring shared with the kernel.
   std::size_t longest_packet = 0;       ///< Bytes; more than the interface says that it has.
   unsigned block_timeout_ms = 5;        ///< A block that is not full is handed over after this.
+  bool immediate = false;               ///< libpcap only: each packet is handed over at once.
   /// In force before the ring captures its first packet; libpcap gets it as soon as it captures.
   std::span<const BpfInstruction> filter;
   LinkType filter_link = LinkType::kEthernet;  ///< On another link layer the filter is left out.

@@ -115,6 +115,7 @@ Result<PcapHandle> activate(const DeviceConfig& config) {
   pcap_set_snaplen(handle.get(), static_cast<int>(config.snaplen));
   pcap_set_promisc(handle.get(), 0);
   pcap_set_timeout(handle.get(), static_cast<int>(config.block_timeout_ms));
+  if (config.immediate) pcap_set_immediate_mode(handle.get(), 1);
   pcap_set_buffer_size(handle.get(), static_cast<int>(config.buffer_bytes));
   // Positive answers are warnings; what they warn of (no promiscuous mode) is not asked for.
   const int status = pcap_activate(handle.get());

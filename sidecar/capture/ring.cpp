@@ -217,6 +217,7 @@ void Ring::deliver(std::byte* packet, PacketHandler& handler) {
         static_cast<std::uint16_t>(captured_packet.offload.checksum_start + kVlanTag);
   }
   captured_packet.bytes = {bytes, captured};
+  captured_packet.writable = {bytes, captured};
   handler.on_packet(captured_packet);
 }
 

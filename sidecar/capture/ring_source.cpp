@@ -227,7 +227,9 @@ Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config, cons
   const auto failed = [&](const Error& error) {
     return Error{"cannot capture on " + name + ": " + error.text};
   };
-  if (facts.hardware_type != ARPHRD_ETHER) return failed({"it is not Ethernet"});
+  // The loopback interface has headers of Ethernet, with addresses of zero.
+  if (facts.hardware_type != ARPHRD_ETHER && facts.hardware_type != ARPHRD_LOOPBACK)
+    return failed({"it is not Ethernet"});
 
   RingConfig ring;
   ring.interface_index = facts.index;

@@ -17,9 +17,9 @@ namespace sidetap::capture {
 /// datagrams that await segmentation (UDP GSO) instead of describing them.
 bool ring_is_right_for(const LinkFacts& facts);
 
-/// Ethernet links only. SCTP goes through a small second ring, since no kernel can describe its
-/// packets that await segmentation. Takes two sockets of `spares`, and the source gives them back.
-/// Errors name the interface and, where it is missing, NET_RAW.
+/// Ethernet links and the loopback interface only. SCTP goes through a small second ring, since no
+/// kernel can describe its packets that await segmentation. Takes two sockets of `spares`, and the
+/// source gives them back. Errors name the interface and, where it is missing, NET_RAW.
 Result<std::unique_ptr<PacketSource>> open_ring(const DeviceConfig& config, const LinkFacts& facts,
                                                 std::shared_ptr<SpareSockets> spares);
 

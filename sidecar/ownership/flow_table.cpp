@@ -5,18 +5,13 @@
 #include <new>
 #include <type_traits>
 
+#include "sidecar/packet/fold_product.h"
+
 namespace sidetap::ownership {
 namespace {
 
 constexpr std::uint64_t kEveryByte = 0x0101010101010101ULL;
 constexpr std::uint64_t kEveryTopBit = 0x8080808080808080ULL;
-
-/// Combines both halves of the full product.
-std::uint64_t fold_product(std::uint64_t a, std::uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
 
 /// Uses calloc, so that unused pages are never touched. A set of zeros is free.
 template <typename T>

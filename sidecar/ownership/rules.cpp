@@ -41,6 +41,9 @@ constexpr std::array<RuleInfo, kRuleCount> kRules{{
     {"fragment", "as the first fragment of the same datagram"},
     {"sender", "truncated or malformed: its sender owns"},
     {"client-owned", "the server is an endpoint of a partly tapped Service: the client's tap owns"},
+    {"mesh-leg", "the plaintext between the mesh's proxy and the application"},
+    {"mesh-covered", "ciphertext of the mesh, whose plaintext is forwarded instead"},
+    {"loopback", "of the loopback interface, and no leg of the mesh"},
 }};
 
 }  // namespace

@@ -34,8 +34,11 @@ enum class Rule : std::uint8_t {
   kFragment,           ///< Decided as the datagram's first fragment.
   kSender,             ///< Truncated or malformed: the sender's tap.
   kClientOwned,        ///< The server is an endpoint of a partly tapped Service: the client's tap.
+  kMeshLeg,            ///< Plaintext between a mesh's proxy and the application, of the loopback.
+  kMeshCovered,        ///< A mesh's ciphertext, whose plaintext is forwarded instead.
+  kLoopback,           ///< Of the loopback interface, and no leg of a mesh.
 };
-inline constexpr unsigned kRuleCount = static_cast<unsigned>(Rule::kClientOwned) + 1;
+inline constexpr unsigned kRuleCount = static_cast<unsigned>(Rule::kLoopback) + 1;
 
 /// "peer-untapped" and the like; a static string.
 std::string_view rule_name(Rule rule);

@@ -22,11 +22,14 @@ struct Offload {
 
 struct CapturedPacket {
   std::span<const std::byte> bytes;  ///< As captured; valid during the call.
-  std::uint32_t length = 0;          ///< Bytes on the wire, at least bytes.size().
-  std::uint32_t seconds = 0;         ///< Since 1970.
+  /// The same bytes, if nobody but the handler reads them after the call. Empty: they must stay.
+  std::span<std::byte> writable{};
+  std::uint32_t length = 0;   ///< Bytes on the wire, at least bytes.size().
+  std::uint32_t seconds = 0;  ///< Since 1970.
   std::uint32_t nanoseconds = 0;
   Direction direction = Direction::kUnknown;  ///< If the source knows it.
   Offload offload;
+  std::uint32_t origin = 0;  ///< The number of the tap that has forwarded it; 0: this one.
 };
 
 class PacketHandler {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -10,24 +9,12 @@
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
-#include <linux/sock_diag.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "shared/net/netlink.h"
 #include "shared/net/text.h"
 
 namespace sidetap {
-namespace {
-
-constexpr std::uint32_t kListenState = 1U << 10;  // TCP_LISTEN of linux/tcp_states.h
-
-Error system_error(const char* what) {
-  return {std::string("listening sockets: ") + what + ": " + std::strerror(errno)};
-}
-
-}  // namespace
 
 bool KernelListeningSockets::is_listening(net::IpAddress local, std::uint16_t port) {
   if (std::chrono::steady_clock::now() >= keep_until_) {
@@ -42,45 +29,12 @@ bool KernelListeningSockets::is_listening(net::IpAddress local, std::uint16_t po
 Result<void> KernelListeningSockets::refresh() {
   const auto start = std::chrono::steady_clock::now();
   std::vector<Listener> fresh;
-  Result<void> done;
-  for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {
-    done = dump(family, fresh);
-    if (!done) break;
-  }
-  if (done) {
-    listeners_ = std::move(fresh);
-  } else {
-    socket_.reset();  // a late answer must not be taken for the next one's
-  }
+  const auto done = diag_.listening(
+      [&fresh](std::span<const std::byte> message) { read_answer(message, fresh); });
+  if (done) listeners_ = std::move(fresh);
   const auto end = std::chrono::steady_clock::now();
   const std::chrono::steady_clock::duration longest = std::chrono::seconds(1);
   keep_until_ = end + std::min(longest, (end - start) * share_);
-  return done;
-}
-
-Result<void> KernelListeningSockets::dump(std::uint8_t family, std::vector<Listener>& into) {
-  if (!socket_) {
-    socket_.reset(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-    if (!socket_) return system_error("socket");
-    const timeval patience{0, 100'000};
-    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  }
-  struct {
-    nlmsghdr header;
-    inet_diag_req_v2 request;
-  } ask{};
-  ask.header.nlmsg_len = sizeof ask;
-  ask.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-  ask.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  ask.header.nlmsg_seq = ++sequence_;
-  ask.request.sdiag_family = family;
-  ask.request.sdiag_protocol = IPPROTO_TCP;
-  ask.request.idiag_states = kListenState;
-  // INET_DIAG_SKV6ONLY comes with every IPv6 answer, asked for or not.
-  auto done = net::dump(socket_.get(), std::as_bytes(std::span(&ask, 1)),
-                        [&](unsigned type, std::span<const std::byte> payload) {
-                          if (type == SOCK_DIAG_BY_FAMILY) read_answer(payload, into);
-                        });
   if (!done) return Error{"listening sockets: " + done.error().text};
   return {};
 }

@@ -8,18 +8,17 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/net/unique_fd.h"
 #include "shared/result.h"
 #include "sidecar/ownership/listening_sockets.h"
 #include "sidecar/ownership/server_rules.h"
+#include "sidecar/system/sock_diag.h"
 
 namespace sidetap {
 
-/// LISTEN sockets through NETLINK_SOCK_DIAG, which needs no privilege in the own namespace. An
-/// answer is cached for `share` times as long as the query took, but at most one second. A burst of
-/// flows first seen midway thus takes at most one part in `share` of the thread's time. If the
-/// kernel does not answer, the last answer stays valid (initially: nothing listens). For one
-/// thread.
+/// LISTEN sockets of the own namespace. An answer is cached for `share` times as long as the query
+/// took, but at most one second. A burst of flows first seen midway thus takes at most one part in
+/// `share` of the thread's time. If the kernel does not answer, the last answer stays valid
+/// (initially: nothing listens). For one thread.
 class KernelListeningSockets final : public ownership::ListeningSockets {
  public:
   explicit KernelListeningSockets(unsigned share = 50) : share_(share) {}
@@ -35,13 +34,11 @@ class KernelListeningSockets final : public ownership::ListeningSockets {
     bool every_v4 = false;
     bool every_v6 = false;
   };
-  Result<void> dump(std::uint8_t family, std::vector<Listener>& into);
   static void read_answer(std::span<const std::byte> payload, std::vector<Listener>& into);
 
   unsigned share_;
   std::chrono::steady_clock::time_point keep_until_{};
-  net::UniqueFd socket_;
-  std::uint32_t sequence_ = 0;
+  SockDiag diag_;
   std::vector<Listener> listeners_;
 };
 

@@ -168,7 +168,7 @@ TEST_F(RingSource, AnInterfaceMayGoDownAndComeBackButNotVanish) {
   EXPECT_THAT(source->read(keeper, 10).error().text, testing::HasSubstr("the interface has gone"));
 }
 
-TEST_F(RingSource, OnlyEthernetIsRead) {
+TEST_F(RingSource, OnlyEthernetIsReadAndTheLoopbackIfAskedFor) {
   EXPECT_FALSE(ring_is_right_for({.index = 1, .hardware_type = 772}));  // ARPHRD_LOOPBACK
   ASSERT_TRUE(run("ip link set lo up"));
   DeviceConfig config;
@@ -176,7 +176,9 @@ TEST_F(RingSource, OnlyEthernetIsRead) {
   const auto device = make_system_device();
   EXPECT_TRUE(device->open(config));
   config.method = CaptureMethod::kRing;
-  const auto source = device->open(config);
+  EXPECT_TRUE(device->open(config));
+  const auto source = open_ring(config, {.index = 1, .hardware_type = 0xfffe},
+                                std::make_shared<SpareSockets>());  // ARPHRD_NONE
   ASSERT_FALSE(source);
   EXPECT_THAT(source.error().text, testing::HasSubstr("it is not Ethernet"));
 }

@@ -12,9 +12,24 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/sanitizer.h"
 #include "tests/unit/sidecar_ownership/pod.h"
 
 namespace sidetap::ownership {
+
+/// Seeds of a model in which taps know no facts about Services.
+inline std::vector<unsigned> seeds_without_facts() {
+  if (testing_support::kFewRounds) return {1U};
+  return {1U, 2U, 3U, 20251U};
+}
+
+/// The same, and some with facts.
+inline std::vector<unsigned> seeds_of_models() {
+  std::vector<unsigned> all = seeds_without_facts();
+  all.push_back(100'001U);
+  if (!testing_support::kFewRounds) all.insert(all.end(), {100'002U, 100'003U});
+  return all;
+}
 
 class Model : public testing::TestWithParam<unsigned> {
  protected:

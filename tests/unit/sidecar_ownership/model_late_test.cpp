@@ -109,8 +109,7 @@ TEST_P(LateModel, PeersThatChangeBetweenStampAndReadChangeNothing) {
   EXPECT_GT(changes_in_backlog, 100U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, LateModel,
-                         testing::Values(1U, 2U, 3U, 20251U, 100'001U, 100'002U, 100'003U));
+INSTANTIATE_TEST_SUITE_P(Seeds, LateModel, testing::ValuesIn(seeds_of_models()));
 
 }  // namespace
 }  // namespace sidetap::ownership

@@ -271,9 +271,8 @@ TEST_P(ServiceModel, PartlyTappedServiceIsExactInTheClientsView) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, ServiceModel, testing::Values(1U, 2U, 3U, 20251U));
-INSTANTIATE_TEST_SUITE_P(Seeds, Model,
-                         testing::Values(1U, 2U, 3U, 20251U, 100'001U, 100'002U, 100'003U));
+INSTANTIATE_TEST_SUITE_P(Seeds, ServiceModel, testing::ValuesIn(seeds_without_facts()));
+INSTANTIATE_TEST_SUITE_P(Seeds, Model, testing::ValuesIn(seeds_of_models()));
 
 }  // namespace
 }  // namespace sidetap::ownership
