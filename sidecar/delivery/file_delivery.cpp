@@ -1,6 +1,7 @@
 #include "sidecar/delivery/file_delivery.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -33,10 +34,12 @@ struct FileDelivery::Impl : std::enable_shared_from_this<Impl> {
              .prefix = labels.prefix,
              .file_bytes = options.file_bytes,
              .files = options.files,
+             .file_age = std::chrono::milliseconds(options.file_age_ms),
              .heading = {.format = options.format,
                          .link_type = static_cast<std::uint16_t>(loop.link_type()),
                          .interfaces = {labels.label},
-                         .names = labels.names}},
+                         .names = labels.names},
+             .identities = labels.identities},
             [weak = weak_from_this(), on = executor](const std::string& reason) {
               tell(weak, on, reason);
             },

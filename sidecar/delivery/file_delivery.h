@@ -10,6 +10,7 @@
 
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/delivery/output_options.h"
+#include "sidecar/forwarding/tap_identities.h"
 #include "sidecar/path/capture_loop.h"
 
 namespace sidetap {
@@ -19,6 +20,8 @@ struct FileLabels {
   std::string prefix{};  ///< Of the files' names.
   forwarding::InterfaceLabel label{};
   std::vector<forwarding::NamedAddress> names{};
+  /// Of a collector: the pods of its packets, which pcapng names in place of the above. Else null.
+  std::shared_ptr<const forwarding::TapIdentities> identities{};
 };
 
 class FileDelivery final : public Delivery {

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include <boost/asio/post.hpp>
+
 #include "shared/async/answer.h"
 #include "shared/async/resolve.h"
 #include "shared/async/task_group.h"
@@ -66,11 +68,12 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     std::string reported;
   };
 
-  Impl(asio::any_io_executor the_executor, VxlanOptions the_options, IsOwnAddress the_own_address,
-       CaptureLoop& the_loop, std::uint64_t the_stage, Exclude the_exclude,
-       telemetry::MetricsRegistry* metrics)
+  Impl(asio::any_io_executor the_executor, VxlanOptions the_options,
+       PacketNamespaces the_namespaces, IsOwnAddress the_own_address, CaptureLoop& the_loop,
+       std::uint64_t the_stage, Exclude the_exclude, telemetry::MetricsRegistry* metrics)
       : executor(std::move(the_executor)),
         options(std::move(the_options)),
+        namespaces(std::move(the_namespaces)),
         is_own_address(std::move(the_own_address)),
         loop(the_loop),
         stage(the_stage),
@@ -161,11 +164,12 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     const async::Arrival stopped(executor);
     const std::uint64_t capture = loop.start_output(
         forwarding::make_vxlan_output(std::move(lanes->sockets),
-                                      {.vni = options.vni,
+                                      {.vni = usual_vni(),
                                        .datagram_size = datagram,
                                        .oversize = options.oversize,
                                        .link = static_cast<capture::LinkType>(loop.link_type()),
-                                       .handover = options.handover}),
+                                       .handover = options.handover,
+                                       .vni_of = vni_by_origin()}),
         receiver.name, stage, begun.callback());
     const auto before = std::exchange(receiver.capture, capture);
     if (before) loop.stop(*before, stopped.callback());
@@ -178,7 +182,33 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     receiver.reported.clear();
     telemetry::info(
         "forwarding by VXLAN",
-        {{"sensor", receiver.name}, {"address", peer.address().to_string()}, {"vni", options.vni}});
+        {{"sensor", receiver.name}, {"address", peer.address().to_string()}, {"vni", usual_vni()}});
+    if (is_of_own_namespace() && namespaces.table)
+      namespaces.table->note(namespaces.own, usual_vni());
+  }
+
+  bool is_of_own_namespace() const {
+    return options.vni.by_namespace && !namespaces.of_taps &&
+           forwarding::is_namespace(namespaces.own);
+  }
+
+  /// Of all packets, or of those of a collector whose namespace is not known.
+  std::uint32_t usual_vni() const {
+    return namespaces.of_taps ? options.vni.otherwise : options.vni.of(namespaces.own);
+  }
+
+  /// For VxlanConfig::vni_of. Null: all packets have the usual one.
+  std::function<std::uint32_t(std::uint32_t)> vni_by_origin() const {
+    if (!options.vni.by_namespace || !namespaces.of_taps) return nullptr;
+    return [on = executor, rule = options.vni, taps = namespaces.of_taps,
+            table = namespaces.table](std::uint32_t origin) {
+      const auto identity = taps->find(origin);
+      std::string name = identity ? identity->pod_namespace() : std::string();
+      const std::uint32_t vni = rule.of(name);
+      if (table && forwarding::is_namespace(name))
+        asio::post(on, [table, name = std::move(name), vni] { table->note(name, vni); });
+      return vni;
+    };
   }
 
   void end(Receiver& receiver) {
@@ -231,6 +261,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
 
   asio::any_io_executor executor;
   const VxlanOptions options;
+  const PacketNamespaces namespaces;
   const IsOwnAddress is_own_address;
   CaptureLoop& loop;
   const std::uint64_t stage;
@@ -242,9 +273,10 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
 };
 
 VxlanDelivery::VxlanDelivery(asio::any_io_executor executor, VxlanOptions options,
-                             IsOwnAddress is_own_address, CaptureLoop& loop, std::uint64_t stage,
-                             Exclude exclude, telemetry::MetricsRegistry* metrics)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options),
+                             PacketNamespaces namespaces, IsOwnAddress is_own_address,
+                             CaptureLoop& loop, std::uint64_t stage, Exclude exclude,
+                             telemetry::MetricsRegistry* metrics)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(namespaces),
                                    std::move(is_own_address), loop, stage, std::move(exclude),
                                    metrics)) {}
 VxlanDelivery::~VxlanDelivery() = default;

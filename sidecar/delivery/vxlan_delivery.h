@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,6 +13,8 @@
 #include "shared/net/ip_address.h"
 #include "sidecar/delivery/delivery.h"
 #include "sidecar/delivery/output_options.h"
+#include "sidecar/delivery/vni_table.h"
+#include "sidecar/forwarding/tap_identities.h"
 #include "sidecar/path/capture_loop.h"
 
 namespace sidetap::telemetry {
@@ -23,6 +26,15 @@ namespace sidetap {
 /// Source ports per receiver. They spread the load over as many of the receiver's queues.
 inline constexpr std::size_t kVxlanLanes = 8;
 
+/// Where packets' namespaces come from, for VxlanOptions::vni, and where it is told which VNI each
+/// has.
+struct PacketNamespaces {
+  std::string own{};  ///< Of this pod; empty: unknown.
+  /// Of a collector, whose packets are not its own. Null: all are of this pod.
+  std::shared_ptr<const forwarding::TapIdentities> of_taps{};
+  std::shared_ptr<VniTable> table{};  ///< Null: it is not told.
+};
+
 class VxlanDelivery final : public Delivery {
  public:
   /// The same as session::SessionsConfig::is_own_address.
@@ -30,8 +42,8 @@ class VxlanDelivery final : public Delivery {
 
   /// `loop` and `metrics` must outlive this object; `metrics` may be null.
   VxlanDelivery(boost::asio::any_io_executor executor, VxlanOptions options,
-                IsOwnAddress is_own_address, CaptureLoop& loop, std::uint64_t stage,
-                Exclude exclude, telemetry::MetricsRegistry* metrics);
+                PacketNamespaces namespaces, IsOwnAddress is_own_address, CaptureLoop& loop,
+                std::uint64_t stage, Exclude exclude, telemetry::MetricsRegistry* metrics);
   ~VxlanDelivery() override;
 
   /// Never fails: a receiver that cannot be resolved yet is looked up again.

@@ -32,6 +32,7 @@ struct Backlog::Record {
   std::uint32_t length;
   std::uint32_t seconds;
   std::uint32_t nanoseconds;
+  std::uint32_t origin;
   capture::Offload offload;
   bool alone;
 };
@@ -78,6 +79,7 @@ bool Backlog::keep(const capture::CapturedPacket& packet, bool alone) {
                       packet.length,
                       packet.seconds,
                       packet.nanoseconds,
+                      packet.origin,
                       packet.offload,
                       alone};
   std::memcpy(chunk.memory + chunk.end, &record, sizeof record);
@@ -99,6 +101,7 @@ Backlog::Kept Backlog::oldest() const {
   kept.packet.seconds = record.seconds;
   kept.packet.nanoseconds = record.nanoseconds;
   kept.packet.offload = record.offload;
+  kept.packet.origin = record.origin;
   kept.alone = record.alone;
   return kept;
 }

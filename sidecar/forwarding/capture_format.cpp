@@ -70,6 +70,15 @@ std::vector<std::byte> beginning_of(const CaptureHeading& heading) {
   return bytes;
 }
 
+std::vector<std::byte> addition_to(const CaptureHeading& heading, const InterfaceLabel* interface,
+                                   std::span<const NamedAddress> names) {
+  std::vector<std::byte> bytes;
+  const PcapngWriter writer(heading.link_type, heading.snaplen);
+  if (interface != nullptr) writer.add_interface(bytes, interface->name, interface->description);
+  PcapngWriter::add_names(bytes, names);
+  return bytes;
+}
+
 RecordFrame frame_of(CaptureFormat format, const PacketRecord& packet) {
   if (format == CaptureFormat::kPcapng) return PcapngWriter::frame(packet);
   const PcapRecordHeader header{packet.seconds, packet.nanoseconds / 1000, packet.captured,

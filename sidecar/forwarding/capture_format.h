@@ -46,10 +46,15 @@ InterfaceLabel label_of(const PodLabel& pod, std::string_view interface);
 std::vector<NamedAddress> names_of(const PodLabel& pod, std::span<const net::IpAddress> addresses);
 
 std::vector<std::byte> beginning_of(const CaptureHeading& heading);
+/// Blocks of pcapng that may stand anywhere behind the beginning: one more interface, unless it is
+/// null, and names.
+std::vector<std::byte> addition_to(const CaptureHeading& heading, const InterfaceLabel* interface,
+                                   std::span<const NamedAddress> names);
 RecordFrame frame_of(CaptureFormat format, const PacketRecord& packet);
 /// Bytes of the record of a packet of which `captured` bytes are written.
 std::size_t record_size(CaptureFormat format, std::uint32_t captured);
-/// `interfaces` are those of the heading. `time`: of the totals, in nanoseconds since 1970.
+/// `interfaces` are those of the heading and of all additions. `time`: of the totals, in
+/// nanoseconds since 1970.
 std::vector<std::byte> ending_of(CaptureFormat format, std::uint64_t time,
                                  std::span<const InterfaceTotals> interfaces);
 std::size_t ending_size(CaptureFormat format, std::size_t interfaces);

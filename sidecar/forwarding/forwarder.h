@@ -78,7 +78,8 @@ class Forwarder {
                   .head = head,
                   .body = body,
                   .flow = flow,
-                  .nanoseconds = packet.nanoseconds});
+                  .nanoseconds = packet.nanoseconds,
+                  .origin = packet.origin});
   }
 
   void set_filter(SensorFilter filter) { filter_ = std::move(filter); }

@@ -21,6 +21,7 @@ struct OutgoingPacket {
   std::span<const std::byte> body;
   std::uint64_t flow = 0;  ///< The same for both directions of a flow; 0 where nobody asks for it.
   std::uint32_t nanoseconds = 0;  ///< Since `header.seconds`; `header.microseconds` in full.
+  std::uint32_t origin = 0;  ///< As of the captured packet.
 };
 
 /// Why an owned packet was not forwarded.

@@ -45,7 +45,7 @@ struct RecordFrame {
   std::span<const std::byte> tail() const { return std::span(tail_bytes).first(tail_size); }
 };
 
-/// Totals since the capture began.
+/// Of one interface, since the file or stream began.
 struct InterfaceTotals {
   std::uint64_t received = 0;
   std::uint64_t dropped = 0;  ///< Of them.

@@ -1,19 +1,41 @@
 #include "sidecar/forwarding/vxlan_output.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 #include <span>
+#include <unordered_map>
 #include <utility>
 
 #include "sidecar/forwarding/datagram_sender.h"
+#include "sidecar/forwarding/ethernet_frame.h"
 
 namespace sidetap::forwarding {
 namespace {
 
-constexpr std::size_t kEthernetHeader = 14;
-constexpr std::size_t kSllHeader = 16;
-constexpr std::size_t kSll2Header = 20;
+// Of a collector there are not as many taps at a time.
+constexpr std::size_t kMostOrigins = 1U << 17;
+
+/// Remembers what VxlanConfig::vni_of said.
+class VniMemory {
+ public:
+  /// `origin` is not 0.
+  std::uint32_t of(std::uint32_t origin, const VxlanConfig& config) {
+    // A tap sends many packets in one datagram.
+    if (origin == origin_) return vni_;
+    auto found = known_.find(origin);
+    if (found == known_.end()) {
+      if (known_.size() == kMostOrigins) known_.clear();
+      found = known_.emplace(origin, config.vni_of(origin)).first;
+    }
+    origin_ = origin;
+    vni_ = found->second;
+    return vni_;
+  }
+
+ private:
+  std::unordered_map<std::uint32_t, std::uint32_t> known_;
+  std::uint32_t origin_ = 0;  // the last one, whose VNI is vni_
+  std::uint32_t vni_ = 0;
+};
 
 /// One source port: its socket and the batch that is being filled for it.
 class Lane {
@@ -83,41 +105,30 @@ class Lane {
 
 class VxlanOutput final : public Output {
  public:
-  VxlanOutput(std::vector<net::UniqueFd> sockets, VxlanConfig config) : config_(config) {
+  VxlanOutput(std::vector<net::UniqueFd> sockets, VxlanConfig config) : config_(std::move(config)) {
     for (net::UniqueFd& socket : sockets)
-      lanes_.push_back(std::make_unique<Lane>(std::move(socket), counts_, config));
+      lanes_.push_back(std::make_unique<Lane>(std::move(socket), counts_, config_));
     config_.datagram_size = std::min(config_.datagram_size, kBatchBytes);
   }
 
   void add(const OutgoingPacket& packet) override {
-    std::array<std::byte, kEthernetHeader> ethernet;
-    std::span<const std::byte> head = packet.head;
-    std::span<const std::byte> body = packet.body;
-    const bool synthetic = replace_link_header(ethernet, head, body);
-    const std::size_t link = synthetic ? kEthernetHeader : 0;
-    const std::size_t frame = link + head.size() + body.size();
+    const EthernetFrame frame(config_.link, packet);
     const std::size_t room = config_.datagram_size - kVxlanHeaderSize;
-    if (frame > room && config_.oversize == Oversize::kDrop) {
+    if (frame.size() > room && config_.oversize == Oversize::kDrop) {
       counts_.dropped[static_cast<unsigned>(DropCause::kTooLarge)].add();
       return;
     }
     Lane& lane = *lanes_[packet.flow % lanes_.size()];
-    std::size_t left = std::min(frame, room);
-    std::byte* at = lane.reserve(kVxlanHeaderSize + left);
+    const std::size_t kept = std::min(frame.size(), room);
+    std::byte* at = lane.reserve(kVxlanHeaderSize + kept);
     if (lane.is_full()) any_full_ = true;
     if (at == nullptr) {
       counts_.dropped[static_cast<unsigned>(DropCause::kSocketFull)].add();
       return;
     }
-    if (frame > room) counts_.truncated.add();
-    write_header(at);
-    at += kVxlanHeaderSize;
-    for (const auto part : {std::span<const std::byte>(ethernet).first(link), head, body}) {
-      const std::size_t size = std::min(part.size(), left);
-      if (size != 0) std::memcpy(at, part.data(), size);
-      at += size;
-      left -= size;
-    }
+    if (frame.size() > room) counts_.truncated.add();
+    write_header(at, vni_of(packet.origin));
+    frame.copy_to(at + kVxlanHeaderSize, kept);
   }
 
   void flush() override {
@@ -148,44 +159,22 @@ class VxlanOutput final : public Output {
   }
   static bool is_full(const std::unique_ptr<Lane>& lane) { return lane->is_full(); }
 
-  // RFC 7348, section 5: flags with the I bit, reserved, VNI, reserved.
-  void write_header(std::byte* at) const {
-    std::fill_n(at, kVxlanHeaderSize, std::byte{0});
-    at[0] = std::byte{0x08};
-    at[4] = static_cast<std::byte>(config_.vni >> 16);
-    at[5] = static_cast<std::byte>(config_.vni >> 8);
-    at[6] = static_cast<std::byte>(config_.vni);
+  std::uint32_t vni_of(std::uint32_t origin) {
+    if (origin == 0 || !config_.vni_of) return config_.vni;
+    return vnis_.of(origin, config_);
   }
 
-  /// VXLAN carries Ethernet: for other link layers makes a header without addresses. The old one is
-  /// left out.
-  bool replace_link_header(std::array<std::byte, kEthernetHeader>& ethernet,
-                           std::span<const std::byte>& head, std::span<const std::byte>& body) {
-    if (config_.link == capture::LinkType::kEthernet) return false;
-    ethernet.fill(std::byte{0});
-    std::span<const std::byte>& front = head.empty() ? body : head;
-    std::size_t old = 0;
-    std::size_t type_at = 0;
-    if (config_.link == capture::LinkType::kLinuxSll) {
-      old = kSllHeader;
-      type_at = 14;
-    } else if (config_.link == capture::LinkType::kLinuxSll2) {
-      old = kSll2Header;
-      type_at = 0;
-    }
-    if (old != 0 && front.size() >= old) {
-      ethernet[12] = front[type_at];
-      ethernet[13] = front[type_at + 1];
-      front = front.subspan(old);
-    } else if (!front.empty()) {
-      const bool v6 = std::to_integer<unsigned>(front[0]) >> 4 == 6;
-      ethernet[12] = v6 ? std::byte{0x86} : std::byte{0x08};
-      ethernet[13] = v6 ? std::byte{0xdd} : std::byte{0x00};
-    }
-    return true;
+  // RFC 7348, section 5: flags with the I bit, reserved, VNI, reserved.
+  static void write_header(std::byte* at, std::uint32_t vni) {
+    std::fill_n(at, kVxlanHeaderSize, std::byte{0});
+    at[0] = std::byte{0x08};
+    at[4] = static_cast<std::byte>(vni >> 16);
+    at[5] = static_cast<std::byte>(vni >> 8);
+    at[6] = static_cast<std::byte>(vni);
   }
 
   VxlanConfig config_;
+  VniMemory vnis_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   bool any_full_ = false;  // of the lanes: asked for each packet
 };
@@ -193,7 +182,7 @@ class VxlanOutput final : public Output {
 }  // namespace
 
 std::unique_ptr<Output> make_vxlan_output(std::vector<net::UniqueFd> sockets, VxlanConfig config) {
-  return std::make_unique<VxlanOutput>(std::move(sockets), config);
+  return std::make_unique<VxlanOutput>(std::move(sockets), std::move(config));
 }
 
 }  // namespace sidetap::forwarding

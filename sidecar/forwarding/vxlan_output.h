@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -31,6 +32,10 @@ struct VxlanConfig {
   /// Segments spare system calls, but one that sniffs on the way or on the same node gets many
   /// frames as one datagram, of which it reads the first at best.
   Handover handover = Handover::kSingly;
+  /// For packets of a collector's taps, which have an origin (OutgoingPacket::origin): their VNI in
+  /// place of `vni`. Called on the packet path, once for each origin, so it may take a while. Null:
+  /// all packets have `vni`.
+  std::function<std::uint32_t(std::uint32_t origin)> vni_of{};
 };
 
 /// `sockets`: connected, non-blocking, each with another source port. Both directions of a flow

@@ -10,57 +10,12 @@
 
 #include "sidecar/capture/pcapng_reader.h"
 #include "sidecar/forwarding/capture_format.h"
+#include "tests/unit/sidecar_forwarding/pcapng_blocks.h"
 
 namespace sidetap::forwarding {
 namespace {
 
 using testing::ElementsAre;
-
-template <typename T>
-T number_at(std::span<const std::byte> bytes, std::size_t at) {
-  T value{};
-  if (at + sizeof value <= bytes.size()) std::memcpy(&value, bytes.data() + at, sizeof value);
-  return value;
-}
-
-struct WrittenBlock {
-  std::uint32_t type = 0;
-  std::vector<std::byte> body;
-};
-
-/// The blocks of what was written; fails where their lengths do not fit each other.
-std::vector<WrittenBlock> blocks_of(std::span<const std::byte> bytes) {
-  std::vector<WrittenBlock> blocks;
-  while (!bytes.empty()) {
-    const auto length = number_at<std::uint32_t>(bytes, 4);
-    if (length < 12 || length % 4 != 0 || length > bytes.size() ||
-        number_at<std::uint32_t>(bytes, length - 4) != length) {
-      ADD_FAILURE() << "a block of length " << length << ", " << bytes.size() << " bytes are left";
-      break;
-    }
-    const auto body = bytes.subspan(8, length - 12);
-    blocks.push_back({number_at<std::uint32_t>(bytes, 0), {body.begin(), body.end()}});
-    bytes = bytes.subspan(length);
-  }
-  return blocks;
-}
-
-/// Options, or the records of a name resolution block, in order.
-std::vector<std::pair<unsigned, std::string>> options_of(const WrittenBlock& block,
-                                                         std::size_t at) {
-  std::vector<std::pair<unsigned, std::string>> options;
-  while (at + 4 <= block.body.size()) {
-    const auto code = number_at<std::uint16_t>(block.body, at);
-    const std::size_t size = number_at<std::uint16_t>(block.body, at + 2);
-    if (code == 0) return options;
-    const auto value = std::span<const std::byte>(block.body).subspan(at + 4, size);
-    options.emplace_back(code,
-                         std::string(reinterpret_cast<const char*>(value.data()), value.size()));
-    at += 4 + (size + 3) / 4 * 4;
-  }
-  ADD_FAILURE() << "options without an end";
-  return options;
-}
 
 std::vector<std::byte> some_bytes(std::size_t size) {
   std::vector<std::byte> bytes(size);

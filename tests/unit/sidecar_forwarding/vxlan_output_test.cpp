@@ -131,5 +131,49 @@ TEST(VxlanOutput, CutsOrLeavesOutWhatMetTheSmallerPath) {
   }
 }
 
+std::uint32_t vni_in(const std::vector<std::byte>& datagram) {
+  return std::to_integer<std::uint32_t>(datagram[4]) << 16 |
+         std::to_integer<std::uint32_t>(datagram[5]) << 8 |
+         std::to_integer<std::uint32_t>(datagram[6]);
+}
+
+void add_of(Output& output, std::uint32_t origin) {
+  const std::vector<std::byte> bytes(kFrame);
+  output.add({.header = {.captured = kFrame, .length = kFrame},
+              .head = {},
+              .body = bytes,
+              .origin = origin});
+}
+
+/// Also where the kernel gets many of them as one piece.
+TEST(VxlanOutput, EachFrameHasTheVniOfItsOrigin) {
+  for (const Handover handover : {Handover::kSingly, Handover::kSegments}) {
+    Pair pair = udp_pair();
+    auto output = output_to(std::move(pair.tap),
+                            {.vni = 5, .handover = handover, .vni_of = [](std::uint32_t origin) {
+                               return 0x123456U + origin;
+                             }});
+    for (const std::uint32_t origin : {1U, 2U, 2U, 0U, 1U}) add_of(*output, origin);
+    output->flush();
+    std::vector<std::uint32_t> vnis;
+    for (const auto& datagram : receive_all(pair.sensor.get())) {
+      ASSERT_EQ(datagram.size(), kFrame + kVxlanHeaderSize);
+      vnis.push_back(vni_in(datagram));
+    }
+    EXPECT_EQ(vnis, (std::vector<std::uint32_t>{0x123457U, 0x123458U, 0x123458U, 5U, 0x123457U}));
+  }
+}
+
+TEST(VxlanOutput, AsksOnceForTheVniOfAnOrigin) {
+  Pair pair = udp_pair();
+  unsigned asked = 0;
+  auto output = output_to(std::move(pair.tap), {.vni_of = [&asked](std::uint32_t) {
+                            ++asked;
+                            return 1U;
+                          }});
+  for (std::uint32_t i = 0; i < 300; ++i) add_of(*output, 1 + i % 3);
+  EXPECT_EQ(asked, 3U);
+}
+
 }  // namespace
 }  // namespace sidetap::forwarding
