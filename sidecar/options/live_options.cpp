@@ -18,9 +18,18 @@ std::string_view control_of(std::string_view variable) {
   return {};
 }
 
+/// Outputs that need rights that a running tap has given up, and what is said of a change.
+constexpr std::array<std::pair<OutputKind, const char*>, 2> kNeedRights = {
+    {{OutputKind::kPcap,
+      "--output pcap: a running tap cannot change to or from files, because it has given up the "
+      "rights for that; restart the pod"},
+     {OutputKind::kInterface,
+      "--output interface: a running tap cannot change to or from an interface, because it has "
+      "given up the rights for that; restart the pod"}}};
+
 bool same_sensors(const RunOptions& a, const RunOptions& b) {
   return a.output.kind == b.output.kind && a.sessions.mode == b.sessions.mode &&
-         a.sessions.sensors == b.sessions.sensors;
+         a.sessions.tls.role == b.sessions.tls.role && a.sessions.sensors == b.sessions.sensors;
 }
 
 }  // namespace
@@ -46,11 +55,9 @@ Result<RunOptions> options_with(const RunOptions& start, const CommandLine& line
       set.try_parse(line.arguments, with_sensor_aliases(overlaid),
                     [](const config::OptionSpec& spec) { return !control_of(spec.env).empty(); });
   if (!parsed) return parsed.error();
-  const bool files = options.output.kind == OutputKind::kPcap;
-  if (files != (start.output.kind == OutputKind::kPcap))
-    return Error{
-        "--output pcap: a running tap cannot change to or from files, because it has "
-        "given up the rights for that; restart the pod"};
+  for (const auto& [kind, text] : kNeedRights) {
+    if ((options.output.kind == kind) != (start.output.kind == kind)) return Error{text};
+  }
   if (auto checked = check_values(options); !checked) return checked.error();
   return options;
 }

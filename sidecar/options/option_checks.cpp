@@ -1,9 +1,12 @@
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "shared/net/distinct.h"
 #include "shared/read_file.h"
 #include "shared/tap/assigned.h"
 #include "sidecar/options/options.h"
+#include "sidecar/options/stream_options.h"
 
 namespace sidetap {
 namespace {
@@ -22,29 +25,64 @@ Result<void> check_passive(RunOptions& options) {
   return {};
 }
 
+std::string flag_of(OutputKind kind) {
+  switch (kind) {
+    case OutputKind::kVxlan:
+      return "--output vxlan";
+    case OutputKind::kPcap:
+      return "--output pcap";
+    case OutputKind::kPcapOverIp:
+      return "--output pcap-over-ip";
+    case OutputKind::kInterface:
+      return "--output interface";
+    case OutputKind::kRpcap:
+      break;
+  }
+  return "--output rpcap";
+}
+
+/// Packets stay in the pod: nobody is dialled.
+bool stays_in_pod(OutputKind kind) {
+  return kind == OutputKind::kPcap || kind == OutputKind::kInterface;
+}
+
+/// Options of one output need that output, and some outputs need theirs.
+Result<void> check_places(const RunOptions& options) {
+  const OutputOptions& output = options.output;
+  const bool files = output.kind == OutputKind::kPcap;
+  if (!files && !output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+  if (files && output.files.folder.empty()) return Error{"--pcap-dir: required with --output pcap"};
+  const bool interface = output.kind == OutputKind::kInterface;
+  const std::string& name = output.interface.name;
+  if (!interface && !name.empty()) return Error{"--output-interface: goes with --output interface"};
+  if (interface && name.empty())
+    return Error{"--output-interface: required with --output interface"};
+  if (std::find(options.interfaces.begin(), options.interfaces.end(), name) !=
+      options.interfaces.end())
+    return Error{"--output-interface " + name + ": is captured itself, as --interface says"};
+  if (!output.vxlan.vni.configured.empty() && !output.vxlan.vni.by_namespace)
+    return Error{"--vxlan-vnis: goes with --vxlan-vni-by-namespace on"};
+  return {};
+}
+
 /// Options of RPCAP sessions cannot be combined with other outputs.
 Result<void> check_output(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
-  if (options.output.kind == OutputKind::kRpcap) {
-    if (!options.output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
-    return {};
-  }
-  const std::string output =
-      options.output.kind == OutputKind::kVxlan ? "--output vxlan" : "--output pcap";
+  if (auto places = check_places(options); !places) return places;
+  if (options.output.kind == OutputKind::kRpcap) return {};
+  const std::string output = flag_of(options.output.kind);
   if (sessions.passive) return Error{"--passive-listen: does not go with " + output};
   if (!sessions.user.empty() || !options.password_file.empty())
     return Error{"--user: does not go with " + output + ", which proves nothing"};
   if (sessions.tls.role != session::TlsRole::kNone)
     return Error{"--sensor-tls: does not go with " + output};
-  if (options.output.kind == OutputKind::kPcap) {
-    if (options.output.files.folder.empty())
-      return Error{"--pcap-dir: required with --output pcap"};
-    return {};
-  }
-  if (!options.output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+  if (options.output.kind != OutputKind::kVxlan) return {};
   if (sessions.mode == session::SensorMode::kFailover)
     return Error{
         "--sensor-mode failover: does not go with --output vxlan, whose receivers do not answer"};
+  if (sessions.mode == session::SensorMode::kHash)
+    return Error{
+        "--sensor-mode hash: does not go with --output vxlan, whose receivers do not answer"};
   for (session::Sensor& sensor : sessions.sensors) {
     if (sensor.default_port) sensor.address.port = tap::kVxlanPort;
   }
@@ -74,7 +112,10 @@ Result<void> check_values(RunOptions& options) {
   session::SessionsConfig& sessions = options.sessions;
   if (auto output = check_output(options); !output) return output;
   if (auto passive = check_passive(options); !passive) return passive;
-  const bool dials = options.output.kind != OutputKind::kPcap;
+  if (auto streams = check_streams(options.output, options.interfaces.size()); !streams)
+    return streams;
+  const bool dials =
+      options.output.kind == OutputKind::kRpcap || options.output.kind == OutputKind::kVxlan;
   if (dials && sessions.sensors.empty() && !sessions.passive)
     return Error{"--sensor (env SENSOR): required: HOST[:PORT], or several separated by commas"};
   const bool secret = !sessions.secret_folder.empty();  // may hold what the options do not name
@@ -86,8 +127,14 @@ Result<void> check_values(RunOptions& options) {
         "--sensor-tls rpcaps: needs --sensor-tls-cert and --sensor-tls-key, since the tap answers "
         "the sensor's handshake"};
   if (auto registry = check_registry(options.registry); !registry) return registry;
+  if (sessions.tls.role == session::TlsRole::kRegistry && options.registry.ca.empty())
+    return Error{"--sensor-tls registry: needs --registry and --registry-ca, whose CA it takes"};
   if (options.registry.token_file == tap::kTokenFromOrders && !options.stdin_orders)
     return Error{"--registry-token-file -: goes with --stdin-orders on, which brings the token"};
+  const bool encrypted =
+      stays_in_pod(options.output.kind) ||
+      (options.output.kind == OutputKind::kRpcap && sessions.tls.role != session::TlsRole::kNone);
+  if (auto mesh = check_mesh(options.mesh, encrypted); !mesh) return mesh;
   const auto& families = options.ipv6_families;
   if (families.size() != 1 && families.size() != sessions.sensors.size())
     return Error{"--ipv6-family: " + std::to_string(families.size()) +

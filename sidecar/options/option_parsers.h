@@ -12,6 +12,7 @@
 #include "shared/net/text.h"
 #include "sidecar/capture/packet_source.h"
 #include "sidecar/forwarding/capture_format.h"
+#include "sidecar/forwarding/vni_rule.h"
 #include "sidecar/session/sessions.h"
 
 namespace sidetap {
@@ -39,5 +40,11 @@ config::Parser<forwarding::CaptureFormat> capture_format();
 config::Parser<capture::CaptureMethod> capture_method();
 
 config::Parser<std::optional<session::PassiveSettings>> passive_listen();
+
+/// NAMESPACE=NUMBER, each namespace once, at most 1024 of them.
+config::Parser<forwarding::VniByNamespace> vni_list();
+
+/// The name of one network interface.
+config::Parser<std::string> interface_name();
 
 }  // namespace sidetap

@@ -6,6 +6,8 @@
 #include "shared/tap/assigned.h"
 #include "shared/tap/settings.h"
 #include "sidecar/options/option_parsers.h"
+#include "sidecar/options/output_declarations.h"
+#include "sidecar/options/stream_options.h"
 
 namespace sidetap {
 namespace {
@@ -16,14 +18,11 @@ void declare_output(config::OptionSet& options, OutputOptions& into) {
   options.add<OutputKind>(tap::kOutput.option,
                           config::word<OutputKind>({{"rpcap", OutputKind::kRpcap},
                                                     {"vxlan", OutputKind::kVxlan},
-                                                    {"pcap", OutputKind::kPcap}}),
+                                                    {"pcap", OutputKind::kPcap},
+                                                    {"pcap-over-ip", OutputKind::kPcapOverIp},
+                                                    {"interface", OutputKind::kInterface}}),
                           into.kind);
-  options.add<std::uint32_t>({.flag = "--vxlan-vni",
-                              .env = "VXLAN_VNI",
-                              .value = "NUMBER",
-                              .fallback = "0",
-                              .help = "network identifier in the VXLAN header"},
-                             config::number<std::uint32_t>(0, 0xffffff, ""), into.vxlan.vni);
+  declare_vni(options, into.vxlan.vni);
   options.add<forwarding::Oversize>(
       {.flag = "--vxlan-oversize",
        .env = "VXLAN_OVERSIZE",
@@ -60,8 +59,9 @@ void declare_files(config::OptionSet& options, FileOptions& into) {
        .env = "PCAP_FORMAT",
        .value = "pcap|pcapng",
        .fallback = "pcap",
-       .help = "of the files of --output pcap; pcapng: with nanoseconds, the pod's name, and what "
-               "was dropped for want of room"},
+       .help = "of the files of --output pcap and the streams of --output pcap-over-ip; pcapng: "
+               "with nanoseconds, the name of each packet's pod, and what was dropped for want of "
+               "room"},
       capture_format(), into.format);
   options.add<std::uint64_t>({.flag = "--pcap-file-size",
                               .env = "PCAP_FILE_SIZE",
@@ -70,6 +70,13 @@ void declare_files(config::OptionSet& options, FileOptions& into) {
                               .help = "maximum size of a capture file, then the next one "
                                       "follows; accepts K, M and G"},
                              config::byte_size(64U << 10, 1ULL << 40), into.file_bytes);
+  options.add<std::int64_t>({.flag = "--pcap-file-age",
+                             .env = "PCAP_FILE_AGE",
+                             .value = "TIME",
+                             .fallback = "0",
+                             .help = "maximum age of a capture file, then the next one follows "
+                                     "with the next packet; 0: no maximum"},
+                            config::duration_ms(0, 2'592'000'000), into.file_age_ms);
   options.add<std::uint32_t>(
       {.flag = "--pcap-files",
        .env = "PCAP_FILES",
@@ -85,7 +92,8 @@ void declare_sessions(config::OptionSet& options, RunOptions& into) {
       tap::kSensorMode.option,
       config::word<session::SensorMode>({{"replicate", session::SensorMode::kReplicate},
                                          {"failover", session::SensorMode::kFailover},
-                                         {"balance", session::SensorMode::kBalance}}),
+                                         {"balance", session::SensorMode::kBalance},
+                                         {"hash", session::SensorMode::kHash}}),
       sessions.mode);
   options.add<std::string>({.flag = "--user",
                             .env = "SENSOR_USER",
@@ -157,6 +165,8 @@ void declare_sensor(config::OptionSet& options, RunOptions& into) {
                                             into.sessions.sensors);
   declare_output(options, into.output);
   declare_files(options, into.output.files);
+  declare_output_interface(options, into.output.interface);
+  declare_streams(options, into.output.streams);
   declare_sessions(options, into);
   declare_passive(options, into);
 }
@@ -166,7 +176,8 @@ void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
       tap::kSensorTls.option,
       config::word<session::TlsRole>({{"off", session::TlsRole::kNone},
                                       {"rpcaps", session::TlsRole::kServer},
-                                      {"client", session::TlsRole::kClient}}),
+                                      {"client", session::TlsRole::kClient},
+                                      {"registry", session::TlsRole::kRegistry}}),
       tls.role);
   options.add<std::string>({.flag = "--sensor-tls-cert",
                             .env = "SENSOR_TLS_CERT",
@@ -216,6 +227,9 @@ void declare_capture(config::OptionSet& options, RunOptions& into) {
       capture_method(), into.capture_method);
   options.add<std::uint64_t>(tap::kBufferSize.option, tap::size(tap::kBufferSize),
                              into.buffer_size);
+}
+
+void declare_sending(config::OptionSet& options, RunOptions& into) {
   options.add<std::optional<std::uint64_t>>(tap::kBacklog.option, backlog_size(), into.backlog);
   options.add<std::int64_t>({.flag = "--flush-interval",
                              .env = "FLUSH_INTERVAL",
@@ -266,9 +280,12 @@ void declare_pod(config::OptionSet& options, RunOptions& into) {
   options.add<std::string>(tap::kNodeName, config::any_text(), into.node_name);
 }
 
-void declare_process(config::OptionSet& options, RunOptions& into) {
+void declare_status(config::OptionSet& options, RunOptions& into) {
   options.add<std::optional<net::HostPort>>(tap::kStatusPort.option,
                                             config::optional_listen_address(), into.status_listen);
+}
+
+void declare_orders(config::OptionSet& options, RunOptions& into) {
   options.add<bool>(tap::kStdinOrders, config::on_off(), into.stdin_orders);
   options.add<std::int64_t>(
       {.flag = "--run-for",
@@ -277,14 +294,20 @@ void declare_process(config::OptionSet& options, RunOptions& into) {
        .fallback = "0",
        .help = "end in good order after this time; 0: run until told to stop"},
       config::duration_ms(0, 2'592'000'000), into.run_for_ms);
+}
+
+void declare_sandbox(config::OptionSet& options, RunOptions& into) {
   options.add<bool>(
       {.flag = "--sandbox",
        .env = "SANDBOX",
        .value = "on|off",
        .fallback = "on",
        .help = "give up every capability and every system call that is not needed any "
-               "more once the interfaces are open"},
+               "more once everything is open"},
       config::on_off(), into.sandbox);
+}
+
+void declare_log(config::OptionSet& options, RunOptions& into) {
   options.add<telemetry::LogFormat>(tap::kLogFormat.option,
                                     config::word(telemetry::log_format_words()), into.log_format);
   options.add<telemetry::LogLevel>(tap::kLogLevel.option,
@@ -298,11 +321,27 @@ void declare(config::OptionSet& options, RunOptions& into) {
   declare_ownership(options, into.ownership);
   declare_registry(options, into.registry);
   declare_capture(options, into);
+  declare_sending(options, into);
   declare_narrowing(options, into.narrowing);
   declare_fidelity(options, into);
+  declare_mesh(options, into.mesh);
   declare_tls(options, into.sessions.tls);
   declare_pod(options, into);
-  declare_process(options, into);
+  declare_status(options, into);
+  declare_orders(options, into);
+  declare_sandbox(options, into);
+  declare_log(options, into);
+}
+
+void declare_towards_sensors(config::OptionSet& options, RunOptions& into) {
+  declare_sensor(options, into);
+  declare_sending(options, into);
+  declare_narrowing(options, into.narrowing);
+  declare_tls(options, into.sessions.tls);
+  declare_pod(options, into);
+  declare_status(options, into);
+  declare_sandbox(options, into);
+  declare_log(options, into);
 }
 
 config::OptionSet::Environment with_sensor_aliases(config::OptionSet::Environment environment) {

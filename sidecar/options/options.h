@@ -14,6 +14,7 @@
 #include "sidecar/capture/packet_source.h"
 #include "sidecar/delivery/output_options.h"
 #include "sidecar/fidelity/restorer.h"
+#include "sidecar/options/mesh_options.h"
 #include "sidecar/options/ownership_options.h"
 #include "sidecar/options/registry_options.h"
 #include "sidecar/path/narrowing.h"
@@ -41,6 +42,7 @@ struct RunOptions {
   std::int64_t flush_interval_ms = 0;
   fidelity::RestorerConfig fidelity;
   Narrowing narrowing;
+  MeshOptions mesh;
   /// Bytes, of all interfaces together. Nothing: what the memory limit leaves.
   std::optional<std::uint64_t> backlog;
 
@@ -54,6 +56,9 @@ struct RunOptions {
 
 /// Declares the options of `sidetap-sidecar run`; `into` must outlive the set.
 void declare(config::OptionSet& options, RunOptions& into);
+
+/// Declares those of them that a collector has too: what it does towards sensors, and the process.
+void declare_towards_sensors(config::OptionSet& options, RunOptions& into);
 
 /// The environment in which EXTRAHOP_SENSOR_IP and RPCAPD_TARGET_PORT, the variables of the seed
 /// DaemonSet, replace SENSOR if that is not set.

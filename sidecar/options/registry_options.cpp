@@ -8,7 +8,6 @@
 #include "shared/tap/settings.h"
 
 namespace sidetap {
-namespace {
 
 config::Parser<std::optional<net::HostPort>> registry_address() {
   return [parse = config::host_port(tap::kRegistryPort)](
@@ -19,15 +18,20 @@ config::Parser<std::optional<net::HostPort>> registry_address() {
   };
 }
 
-/// The webhook passes the certificates as text; people have them in a file.
+Result<std::string> read_pem(const std::string& text_or_file) {
+  if (text_or_file.find("-----BEGIN") != std::string::npos) return text_or_file;
+  return read_file(text_or_file);
+}
+
 config::Parser<std::string> pem_text_or_file() {
   return [](std::string_view text) -> Result<std::string> {
-    if (text.find("-----BEGIN") != text.npos) return std::string(text);
-    auto pem = read_file(std::string(text));
+    auto pem = read_pem(std::string(text));
     if (!pem) return Error{"PEM text, or a file that holds it and can be read"};
     return pem;
   };
 }
+
+namespace {
 
 /// On, off, or some of tap::kControls.
 config::Parser<std::vector<std::string>> controls() {

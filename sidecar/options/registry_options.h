@@ -13,7 +13,7 @@ namespace sidetap {
 
 struct RegistryOptions {
   std::optional<net::HostPort> address;  ///< Nothing: no registry; --tapped-peers applies.
-  std::string ca;                        ///< PEM text.
+  std::string ca;                        ///< PEM text; a collector's may be a file's name.
   std::string server_name;
   std::string token_file;  ///< tap::kTokenFromOrders: it comes by --stdin-orders.
   std::int64_t grace_ms = 15'000;
@@ -22,6 +22,13 @@ struct RegistryOptions {
   /// What the registry may change while the tap runs, of tap::kControls and in their order.
   std::vector<std::string> control;
 };
+
+/// Of an address of the registry, with its default port.
+config::Parser<std::optional<net::HostPort>> registry_address();
+/// Certificates: `text_or_file` itself if it is PEM, else what is in the file of this name.
+Result<std::string> read_pem(const std::string& text_or_file);
+/// Of certificates: the webhook passes them as text, and people have them in a file.
+config::Parser<std::string> pem_text_or_file();
 
 /// Declares the options; `into` must outlive the set.
 void declare_registry(config::OptionSet& options, RegistryOptions& into);

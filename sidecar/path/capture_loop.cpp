@@ -61,7 +61,7 @@ struct CaptureLoop::Impl {
   /// costs time, not correctness.
   std::optional<Filter> build_filter() {
     const capture::LinkType link = loop.slot().link_type();
-    auto built = facts.build(link);
+    auto built = config().pipeline.collected ? facts.build_for_process(link) : facts.build(link);
     if (built) return Filter{std::move(*built), link};
     telemetry::warn("the kernel's filter cannot be built; the process filters alone",
                     {{"interface", config().interface}, {"reason", built.error().text}});
@@ -101,9 +101,8 @@ CaptureLoop::CaptureLoop(CaptureLoopConfig config, std::unique_ptr<capture::Devi
   // As for Ethernet, which nearly every interface is; of another one only what it says then.
   impl_->renew_filter();
   pipeline.set_stamp_offset(capture::StampOffset::now());
-  (void)slot.look(pipeline);
+  impl_->loop.open();
   if (!is_open()) return;
-  pipeline.set_link_type(slot.link_type());
   if (slot.filter_link() != slot.link_type()) impl_->renew_filter();
 }
 
@@ -116,6 +115,10 @@ void CaptureLoop::run() {
 
 void CaptureLoop::settle(Done done) {
   impl_->commands.post([] {}, std::move(done));
+}
+
+void CaptureLoop::perform(CommandQueue::Task command, Done done) {
+  impl_->commands.post(std::move(command), std::move(done));
 }
 
 void CaptureLoop::hand_over(Done done) {
@@ -191,7 +194,9 @@ void CaptureLoop::stats(std::uint64_t capture, std::function<void(rpcap::Stats)>
 }
 
 rpcap::Interface CaptureLoop::interface() {
-  return describe_interface(impl_->config().interface, impl_->config().description);
+  const CaptureLoopConfig& config = impl_->config();
+  if (config.describe) return config.describe();
+  return describe_interface(config.interface, config.description);
 }
 
 std::int32_t CaptureLoop::link_type() {
@@ -200,6 +205,8 @@ std::int32_t CaptureLoop::link_type() {
 
 void CaptureLoop::set_self(ownership::Self self) {
   impl_->facts.set_self(self);
+  if (impl_->loop.legs() != nullptr)
+    impl_->commands.post([impl = impl_.get(), self] { impl->loop.legs()->set_self(self); });
   impl_->loop.engine().set_self(std::move(self));
   impl_->renew_filter();
 }
@@ -216,7 +223,10 @@ void CaptureLoop::set_narrowing(Narrowing narrowing) {
 }
 
 void CaptureLoop::set_mtu(std::uint32_t mtu) {
-  impl_->commands.post([impl = impl_.get(), mtu] { impl->loop.pipeline().set_mtu(mtu); });
+  impl_->commands.post([impl = impl_.get(), mtu] {
+    impl->loop.pipeline().set_mtu(mtu);
+    if (impl->loop.legs() != nullptr) impl->loop.legs()->set_mtu(mtu);
+  });
 }
 
 void CaptureLoop::expect(std::size_t longest) {

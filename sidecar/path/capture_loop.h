@@ -29,6 +29,9 @@ class CaptureLoop final : public session::CaptureControl {
   void run();
   /// Calls `done` when the thread has performed all earlier requests.
   void settle(Done done);
+  /// Calls `command` on the capture thread between two reads, for what steers its device. `done`
+  /// may be null.
+  void perform(CommandQueue::Task command, Done done);
   /// Sends what waits in the backlog to the captures that run, or to the first that starts, for two
   /// seconds at most.
   void hand_over(Done done);

@@ -80,6 +80,14 @@ Result<std::vector<capture::BpfInstruction>> FilterFacts::build(capture::LinkTyp
   return capture::build_kernel_filter(filter);
 }
 
+Result<std::vector<capture::BpfInstruction>> FilterFacts::build_for_process(
+    capture::LinkType link) const {
+  constexpr capture::BpfInstruction kEverything{.code = 0x06, .jt = 0, .jf = 0, .k = 0xffffffff};
+  auto program = tap::compile_filter(expression_, static_cast<std::uint16_t>(link));
+  if (program && program->empty()) program->push_back(kEverything);
+  return program;
+}
+
 std::optional<std::vector<capture::BpfInstruction>> FilterFacts::build_expression(
     capture::LinkType link) {
   compile(link);

@@ -38,6 +38,9 @@ class FilterFacts {
   Result<std::vector<capture::BpfInstruction>> build(capture::LinkType link);
   /// The same with nothing but the expression, which always fits. Nothing if there is none.
   std::optional<std::vector<capture::BpfInstruction>> build_expression(capture::LinkType link);
+  /// The expression for packets as they are on the wire, to be run in the process. Without an
+  /// expression, a program that accepts everything.
+  Result<std::vector<capture::BpfInstruction>> build_for_process(capture::LinkType link) const;
 
  private:
   void compile(capture::LinkType link);

@@ -13,8 +13,6 @@ using forwarding::Forwarder;
 // Times the blocks of the ring it covers the 50 ms for which a tap stands at its limit of half a
 // CPU, and as much again on a busy node.
 constexpr unsigned kBlockTimeoutMs = 8;
-// With BIG TCP, as far as the kernel lets it be set (GSO_MAX_SIZE, 524,280), and its headers.
-constexpr std::uint32_t kLongestPacket = 540'000;
 // Of the link layer, IP with extension headers, a tunnel or a quoted packet, and ports.
 constexpr std::uint32_t kHeaderBytes = 256;
 // Between two trains of what waits, while nothing else is to be done: see Pacer.
@@ -59,9 +57,47 @@ PacketLoop::PacketLoop(CaptureLoopConfig config, std::unique_ptr<capture::Device
       commands_(commands),
       engine_(config_.engine, *listening_),
       pipeline_(pipeline_config(config_), engine_),
+      handler_(config_.pipeline.collected ? pipeline_.collected() : pipeline_),
       slot_(config_.interface, device_config(config_), std::move(device)),
       captures_(config_.sensors),
-      clients_look_on_(config_.pipeline.keep_without_capture) {}
+      clients_look_on_(config_.pipeline.keep_without_capture) {
+  if (config_.legs) {
+    config_.legs->connect(pipeline_);
+    config_.legs->set_self(config_.engine.self);
+    config_.legs->set_mtu(config_.pipeline.fidelity.mtu);
+    config_.legs->set_filter(config_.pipeline.narrowing.filter);
+  }
+}
+
+capture::PacketHandler& PacketLoop::inlet() {
+  if (config_.legs) return config_.legs->inlet();
+  return handler_;
+}
+
+void PacketLoop::open() {
+  (void)slot_.look(inlet());
+  if (slot_.is_open()) {
+    pipeline_.set_link_type(slot_.link_type());
+    if (config_.legs) config_.legs->set_link_type(slot_.link_type());
+  }
+  if (config_.legs) config_.legs->look();
+}
+
+capture::SourceCounts PacketLoop::source_counts() {
+  capture::SourceCounts counts = slot_.counts();
+  if (config_.legs) {
+    const capture::SourceCounts legs = config_.legs->counts();
+    counts.accepted += legs.accepted;
+    counts.dropped += legs.dropped;
+    counts.dropped_by_interface += legs.dropped_by_interface;
+  }
+  return counts;
+}
+
+void PacketLoop::drain() {
+  slot_.drain(inlet());
+  if (config_.legs) config_.legs->drain();
+}
 
 void PacketLoop::give_up_rights() {
   if (auto give_up = std::exchange(config_.give_up_rights, nullptr)) give_up();
@@ -81,11 +117,12 @@ void PacketLoop::filter_new_link() {
 void PacketLoop::keep_source() {
   using Change = SourceSlot::Change;
   for (;;) {
-    switch (slot_.look(pipeline_)) {
+    switch (slot_.look(inlet())) {
       case Change::kNone:
         return;
       case Change::kOpened:
         pipeline_.set_link_type(slot_.link_type());
+        if (config_.legs) config_.legs->set_link_type(slot_.link_type());
         filter_new_link();
         give_up_rights();
         break;
@@ -107,12 +144,16 @@ std::size_t PacketLoop::read_source() {
     engine_.forget_peers_before(now - config_.longest_backlog);
     pipeline_.set_stamp_offset(capture::StampOffset::now());
   }
-  pipeline_.begin_read(now, slot_.is_filling());
-  return slot_.read(pipeline_, kPacketsPerRead);
+  LegPath* const legs = config_.legs.get();
+  pipeline_.begin_read(now, slot_.is_filling() || (legs != nullptr && legs->is_filling()));
+  // The legs first: they tell which packets of the interface are left out.
+  const std::size_t got = legs != nullptr ? legs->read(kPacketsPerRead, now) : 0;
+  return got + slot_.read(inlet(), kPacketsPerRead);
 }
 
 int PacketLoop::until_next_look() const {
   Clock::time_point next = slot_.next_look();
+  if (config_.legs) next = std::min(next, config_.legs->next_due());
   for (const HandOver& each : hand_overs_) next = std::min(next, each.deadline);
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
       std::max(next - Clock::now(), Clock::duration::zero()));
@@ -123,6 +164,10 @@ void PacketLoop::wait(int timeout_ms) {
   polled_.clear();
   polled_.push_back({commands_.descriptor(), POLLIN, 0});
   if (slot_.is_open()) polled_.push_back({slot_.descriptor(), POLLIN, 0});
+  if (config_.legs) {
+    for (const int each : {config_.legs->descriptor(), config_.legs->openings_descriptor()})
+      if (each >= 0) polled_.push_back({each, POLLIN, 0});
+  }
   blocked_.clear();
   pipeline_.collect_blocked(blocked_);
   for (const int descriptor : blocked_) polled_.push_back({descriptor, POLLOUT, 0});
@@ -140,6 +185,7 @@ void PacketLoop::run() {
       keep_source();
       pipeline_.trim();
     }
+    if (config_.legs && now >= config_.legs->next_look()) config_.legs->look();
     const std::size_t got = read_source();
     if (got == 0) pipeline_.replay();
     if (!hand_overs_.empty()) end_hand_overs(false);
@@ -173,7 +219,9 @@ void PacketLoop::end_hand_overs(bool all) {
                                 [now](const HandOver& each) { return now >= each.deadline; });
   if (!over) return;
   slot_.end_capture();
-  slot_.drain(pipeline_);
+  if (config_.legs) config_.legs->end_capture();
+  drain();
+  if (config_.legs) config_.legs->release(now, true);
   send_what_waits([deadline = Clock::now() + kFinish] { return Clock::now() < deadline; });
   pipeline_.flush();
   for (HandOver& each : hand_overs_)
@@ -182,7 +230,7 @@ void PacketLoop::end_hand_overs(bool all) {
 }
 
 void PacketLoop::add(std::uint64_t id, CaptureRegister::Capture capture) {
-  capture.before = slot_.counts();
+  capture.before = source_counts();
   capture.part = part_of(capture);
   if (is_present(capture)) pipeline_.add(capture.forwarder, capture.key, capture.part);
   captures_.add(id, std::move(capture));
@@ -246,7 +294,7 @@ void PacketLoop::end(std::uint64_t id) {
   if (capture == nullptr) return;
   const std::shared_ptr<Forwarder> forwarder = capture->forwarder;
   const bool present = is_present(*capture);
-  if (present) slot_.drain(pipeline_);
+  if (present) drain();
   forwarding::Output& output = forwarder->output();
   const auto deadline = Clock::now() + kFinish;
   send_what_waits([&] { return present && output.takes_more() && Clock::now() < deadline; });
@@ -268,6 +316,7 @@ void PacketLoop::end(std::uint64_t id) {
 
 void PacketLoop::set_narrowing(const Narrowing& narrowing) {
   pipeline_.set_narrowing(narrowing, captured_bytes(config_.pipeline, narrowing));
+  if (config_.legs) config_.legs->set_filter(narrowing.filter);
 }
 
 rpcap::Stats PacketLoop::stats(std::uint64_t id) {
@@ -277,7 +326,7 @@ rpcap::Stats PacketLoop::stats(std::uint64_t id) {
     return static_cast<std::uint32_t>(count - before);
   };
   const capture::SourceCounts& before = capture->before;
-  const capture::SourceCounts now = slot_.counts();
+  const capture::SourceCounts now = source_counts();
   rpcap::Stats stats;
   stats.received = since(now.accepted, before.accepted);
   stats.dropped_by_interface = since(now.dropped_by_interface, before.dropped_by_interface);
@@ -293,7 +342,11 @@ LoopCounts PacketLoop::counts() {
     if (SensorCounts* const sensor = counts.find(expected[i]))
       sensor->missed += pipeline_.missed(i);
   }
-  counts.source = slot_.counts();
+  counts.source = source_counts();
+  if (config_.legs) {
+    counts.mesh = config_.legs->present_mesh().kind;
+    counts.loopback = config_.legs->counts().accepted;
+  }
   counts.reopened = slot_.reopened();
   counts.flows = engine_.flows();
   for (unsigned phase = 0; phase < ownership::kFlowPhaseCount; ++phase)

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,11 @@
 #include "shared/rpcap/messages.h"
 #include "sidecar/capture/device.h"
 #include "sidecar/capture/packet_source.h"
+#include "sidecar/mesh/mesh_kind.h"
 #include "sidecar/ownership/engine.h"
 #include "sidecar/path/capture_register.h"
 #include "sidecar/path/command_queue.h"
+#include "sidecar/path/leg_path.h"
 #include "sidecar/path/pipeline.h"
 #include "sidecar/path/receivers.h"
 #include "sidecar/path/source_slot.h"
@@ -31,11 +34,16 @@ struct CaptureLoopConfig {
   std::string description;           ///< "NAMESPACE/POD", for the sensor.
   std::vector<std::string> sensors;  ///< Keys of captures that are counted one by one.
   PipelineConfig pipeline;
+  /// Called on the control thread for what sensors are told of the interface. Null: what the system
+  /// knows of it.
+  std::function<rpcap::Interface()> describe;
   ownership::EngineConfig engine;
   /// Peers whose packets are never owned (VIP views that are dropped): left to the kernel's filter.
   std::vector<net::Cidr> unowned_peers;
   capture::CaptureMethod method = capture::CaptureMethod::kAuto;
   std::size_t buffer_bytes = 4U << 20;
+  /// The plaintext of a mesh, which travels in the captures of this interface. Null: none.
+  std::shared_ptr<LegPath> legs;
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
   /// What is read later than that after it passed is decided by what holds then.
   std::chrono::milliseconds longest_backlog{2'000};
@@ -54,9 +62,16 @@ struct CaptureLoopConfig {
 struct LoopCounts : CaptureTotals {
   capture::SourceCounts source{};
   std::uint64_t reopened = 0;  ///< Times that the interface had to be opened anew.
+  /// Of the pod, as of now. Nothing: its plaintext is not wanted.
+  std::optional<mesh::Kind> mesh{};
+  std::uint64_t loopback = 0;  ///< Packets of `source` that are the loopback interface's.
   std::size_t flows = 0;       ///< As of the engine, and those that it gave up.
   std::array<std::uint64_t, ownership::kFlowPhaseCount> flow_evictions{};
 };
+
+/// Bytes, with BIG TCP, as far as the kernel lets it be set (GSO_MAX_SIZE, 524,280), and its
+/// headers.
+inline constexpr std::uint32_t kLongestPacket = 540'000;
 
 /// What is taken from the kernel of each packet, bytes.
 std::uint32_t captured_bytes(const PipelineConfig& config, const Narrowing& narrowing);
@@ -98,6 +113,10 @@ class PacketLoop {
   Pipeline& pipeline() { return pipeline_; }
   SourceSlot& slot() { return slot_; }
   const SourceSlot& slot() const { return slot_; }
+  /// Null: none.
+  LegPath* legs() { return config_.legs.get(); }
+  /// Opens the interface and, where legs of a mesh are wanted, the loopback interface.
+  void open();
   const CaptureLoopConfig& config() const { return config_; }
 
  private:
@@ -106,6 +125,10 @@ class PacketLoop {
     std::function<void()> done;
   };
 
+  /// Takes what the slot reads.
+  capture::PacketHandler& inlet();
+  capture::SourceCounts source_counts();
+  void drain();
   void give_up_rights();
   void keep_source();
   void filter_new_link();
@@ -123,6 +146,7 @@ class PacketLoop {
   CommandQueue& commands_;
   ownership::Engine engine_;
   Pipeline pipeline_;
+  capture::PacketHandler& handler_;  // that of pipeline_ for packets of this source
   SourceSlot slot_;
   CaptureRegister captures_;
   std::uint64_t stage_ = 0;

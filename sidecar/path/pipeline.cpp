@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/fnv1a.h"
 #include "sidecar/packet/flow_sample.h"
+#include "sidecar/path/flow_hash.h"
 
 namespace sidetap {
 namespace {
@@ -12,21 +14,14 @@ namespace {
 constexpr std::chrono::milliseconds kPeersUnknown{1000};
 constexpr std::chrono::seconds kIdle{10};
 
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-  std::uint64_t h = (a ^ b) * 0x9e3779b97f4a7c15ULL;
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93ULL;
-  return h ^ (h >> 32);
-}
-
 std::uint64_t time_us(const capture::CapturedPacket& packet) {
   return packet.seconds * 1'000'000ULL + packet.nanoseconds / 1000;
 }
 
 std::uint64_t hash_of(const std::string& text) {
-  std::uint64_t h = 0xcbf29ce484222325ULL;  // FNV-1a: the same in every tap and every build
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  return h;
+  Fnv1a64 hash;  // the same in every tap and every build
+  hash.add(text);
+  return hash.value();
 }
 
 }  // namespace
@@ -35,17 +30,6 @@ std::uint64_t Ledger::sum(const std::array<telemetry::HotCounter, ownership::kRu
   std::uint64_t total = 0;
   for (const auto& counter : by_rule) total += counter.value();
   return total;
-}
-
-std::uint64_t flow_hash(const capture::PacketView& view) {
-  std::uint64_t source = mix(view.source.high(), view.source.low());
-  std::uint64_t destination = mix(view.destination.high(), view.destination.low());
-  // A later fragment has no ports, so no fragment may count them.
-  if (!view.fragment) {
-    source = mix(source, view.source_port);
-    destination = mix(destination, view.destination_port);
-  }
-  return mix(source + destination, 1);  // a sum is the same in both directions
 }
 
 Pipeline::Pipeline(PipelineConfig config, ownership::Engine& engine)
@@ -118,20 +102,55 @@ void Pipeline::count_each_missed() {
   }
 }
 
-void Pipeline::on_packet(const capture::CapturedPacket& packet) {
+void Pipeline::count_read(const capture::CapturedPacket& packet) {
   ledger_.read.add();
   ledger_.read_bytes.add(packet.length);
+}
+
+void Pipeline::on_packet(const capture::CapturedPacket& packet) {
+  count_read(packet);
   capture::PacketView view = capture::parse_packet(config_.link, packet.bytes);
   if (view.direction == capture::Direction::kUnknown) view.direction = packet.direction;
   const ownership::Decision decision =
       engine_.looks_back() ? engine_.decide(view, stamps_.moment_of(packet)) : engine_.decide(view);
-  const auto rule = static_cast<std::size_t>(decision.rule);
   if (!decision.owned) {
-    ledger_.not_owned[rule].add();
+    ledger_.not_owned[static_cast<std::size_t>(decision.rule)].add();
     return;
   }
-  ledger_.owned[rule].add();
+  take_owned(packet, view, decision.rule);
+}
+
+void Pipeline::on_leg(const capture::CapturedPacket& packet) {
+  count_read(packet);
+  take_owned(packet, capture::parse_packet(config_.link, packet.bytes), ownership::Rule::kMeshLeg);
+}
+
+void Pipeline::leave_out(const capture::CapturedPacket& packet, ownership::Rule rule) {
+  count_read(packet);
+  ledger_.not_owned[static_cast<std::size_t>(rule)].add();
+}
+
+void Pipeline::take_owned(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                          ownership::Rule rule) {
+  ledger_.owned[static_cast<std::size_t>(rule)].add();
   ledger_.owned_bytes.add(packet.length);
+  hand_on(packet, view, rule == ownership::Rule::kMeshLeg);
+}
+
+void Pipeline::on_collected(const capture::CapturedPacket& packet) {
+  count_read(packet);
+  ledger_.collected.add();
+  ledger_.owned_bytes.add(packet.length);
+  if (asks_for_flows() || config_.narrowing.flow_sampling > 1) {
+    hand_on(packet, capture::parse_packet(config_.link, packet.bytes), false);
+  } else {
+    hand_on(packet, unread_, false);
+  }
+}
+
+/// It is owned.
+void Pipeline::hand_on(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                       bool leg) {
   const std::uint64_t flow = flow_of(view);
   if (is_left_out(packet, view, flow)) return;
   pacer_.arrive(packet.bytes.size());
@@ -142,12 +161,11 @@ void Pipeline::on_packet(const capture::CapturedPacket& packet) {
     return;
   }
   if (!copies_.empty()) copy(packet, view, flow);
-  keep_or_take(packet, view, flow);
+  keep_or_take(packet, view, flow, leg);
 }
 
 std::uint64_t Pipeline::flow_of(const capture::PacketView& view) const {
-  const bool asked = config_.narrowing.rate_limit.any() || config_.balance || config_.spread;
-  return asked ? flow_hash(view) : 0;
+  return asks_for_flows() ? flow_hash(view) : 0;
 }
 
 /// Behind the decision on ownership, which must not miss how flows begin: a pause ends some time,
@@ -186,8 +204,8 @@ bool Pipeline::within_rate(const capture::CapturedPacket& packet, const capture:
 
 /// What comes while older packets wait goes behind them, so that every flow stays in order.
 void Pipeline::keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
-                            std::uint64_t flow) {
-  const bool alone = is_alone();
+                            std::uint64_t flow, bool leg) {
+  const bool alone = !leg && is_alone();
   if (alone && engine_.is_left_to_peer(view)) {
     ledger_.left_to_peers.add();
     return;
@@ -306,7 +324,8 @@ void Pipeline::forward(const capture::CapturedPacket& packet, const capture::Pac
     return forward_segments(packet, count, flow, wanting);
   }
   if (packet.bytes.size() < std::min(packet.length, config_.captured_bytes)) {
-    ledger_.cut.add();
+    // What another tap has cut is cut on purpose.
+    if (!config_.collected) ledger_.cut.add();
   } else if (packet.offload.segment_size != 0 &&
              config_.fidelity.segment != fidelity::SegmentMode::kOff) {
     ledger_.unsplit.add();  // a tunnel's, whose headers are the inner packet's to repeat

@@ -37,6 +37,7 @@ struct Ledger {
   telemetry::HotCounter owned_bytes;  ///< Likewise.
   std::array<telemetry::HotCounter, ownership::kRuleCount> owned;
   std::array<telemetry::HotCounter, ownership::kRuleCount> not_owned;
+  telemetry::HotCounter collected;      ///< Owned without a rule, because a tap has forwarded it.
   telemetry::HotCounter paused;         ///< Owned, while forwarding was paused.
   telemetry::HotCounter sampled_flows;  ///< Owned packets of flows that are not in the sample.
   telemetry::HotCounter rate_limited;
@@ -50,7 +51,7 @@ struct Ledger {
   telemetry::HotCounter unsplit;   ///< Taken as they were, though they left in several segments.
   telemetry::HotCounter cut;       ///< Taken without their end: the capture had no room for it.
 
-  std::uint64_t owned_total() const { return sum(owned); }
+  std::uint64_t owned_total() const { return sum(owned) + collected.value(); }
   std::uint64_t not_owned_total() const { return sum(not_owned); }
 
  private:
@@ -58,6 +59,9 @@ struct Ledger {
 };
 
 struct PipelineConfig {
+  /// The source holds what other taps have forwarded: nothing of it is judged or restored, and the
+  /// operator's filter runs in the process. See Pipeline::collected().
+  bool collected = false;
   capture::LinkType link = capture::LinkType::kEthernet;
   bool balance = false;  ///< Each flow to one capture, instead of every packet to every capture.
   bool spread = false;   ///< Outputs spread flows over source ports.
@@ -91,6 +95,14 @@ class Pipeline final : public capture::PacketHandler {
   /// first, and packets wait in the backlog.
   void begin_read(Clock::time_point now, bool filling);
   void on_packet(const capture::CapturedPacket& packet) override;
+  /// Takes packets that other taps have forwarded: each is owned, and is as it was on the wire. A
+  /// handler of its own, so that a tap's packets pay nothing for it.
+  capture::PacketHandler& collected() { return collected_; }
+  /// The same for a packet of a mesh's leg, in the form of a wire: no other tap sees it, so it is
+  /// this tap's without a question.
+  void on_leg(const capture::CapturedPacket& packet);
+  /// Counts a packet that is read and not owned, by a rule that the engine does not know.
+  void leave_out(const capture::CapturedPacket& packet, ownership::Rule rule);
 
   /// `key` names the capture's sensor in balance mode: the same flow stays with it however others
   /// come and go.
@@ -150,10 +162,29 @@ class Pipeline final : public capture::PacketHandler {
     telemetry::HotCounter missed;
     bool runs = false;
   };
+  class Collected final : public capture::PacketHandler {
+   public:
+    explicit Collected(Pipeline& pipeline) : pipeline_(pipeline) {}
+    void on_packet(const capture::CapturedPacket& packet) override {
+      pipeline_.on_collected(packet);
+    }
+
+   private:
+    Pipeline& pipeline_;
+  };
   using Forwarders = std::span<forwarding::Forwarder* const>;
+  void on_collected(const capture::CapturedPacket& packet);
+  void count_read(const capture::CapturedPacket& packet);
+  void take_owned(const capture::CapturedPacket& packet, const capture::PacketView& view,
+                  ownership::Rule rule);
+  /// `leg`: as for keep_or_take().
+  void hand_on(const capture::CapturedPacket& packet, const capture::PacketView& view, bool leg);
   void replay_oldest();
   bool takes_more() const;
   bool is_alone() const;
+  bool asks_for_flows() const {
+    return config_.narrowing.rate_limit.any() || config_.balance || config_.spread;
+  }
   /// flow_hash(), where anybody asks for it; else 0.
   std::uint64_t flow_of(const capture::PacketView& view) const;
   /// Counts what it leaves out.
@@ -161,8 +192,9 @@ class Pipeline final : public capture::PacketHandler {
                    std::uint64_t flow);
   bool within_rate(const capture::CapturedPacket& packet, const capture::PacketView& view,
                    std::uint64_t flow);
+  /// `leg`: no peer's tap forwards it.
   void keep_or_take(const capture::CapturedPacket& packet, const capture::PacketView& view,
-                    std::uint64_t flow);
+                    std::uint64_t flow, bool leg);
   void take(const capture::CapturedPacket& packet, const capture::PacketView& view,
             std::uint64_t flow, bool copies);
   void copy(const capture::CapturedPacket& packet, const capture::PacketView& view,
@@ -207,10 +239,9 @@ class Pipeline final : public capture::PacketHandler {
   bool relied_on_ = false;        // see set_relied_on()
   Clock::time_point held_until_;  // nothing is replayed before, unless the peers are known
   Clock::time_point last_kept_;
+  Collected collected_{*this};
+  const capture::PacketView unread_{};  // of a packet of which nobody asks what it is
   Ledger ledger_;
 };
-
-/// A number that both directions of a flow share; fragments share their host pair's.
-std::uint64_t flow_hash(const capture::PacketView& view);
 
 }  // namespace sidetap

@@ -117,7 +117,7 @@ Result<void> drop_capabilities() {
   return {};
 }
 
-Result<void> enter_sandbox(bool may_write_files) {
+Result<void> enter_sandbox(bool may_write_files, bool may_watch_files) {
   Rules rules;
   for (const char* name : kAllowed) rules.allow(name);
 
@@ -152,6 +152,8 @@ Result<void> enter_sandbox(bool may_write_files) {
     rules.allow("open", masked(1, kChanging, O_RDONLY));
     rules.allow("openat", masked(2, kChanging, O_RDONLY));
   }
+  // Its descriptor exists already.
+  if (may_watch_files) rules.allow("inotify_add_watch");
   return rules.load();
 }
 

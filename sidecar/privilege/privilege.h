@@ -12,7 +12,8 @@ namespace sidetap::privilege {
 Result<void> drop_capabilities();
 
 /// Makes every system call that a running tap does not need fail with EPERM, permanently and in all
-/// threads. Files can be opened only for reading unless `may_write_files`. Needs no capability.
-Result<void> enter_sandbox(bool may_write_files);
+/// threads. Files can be opened only for reading unless `may_write_files`. Changes in folders can
+/// be watched only if `may_watch_files`. Needs no capability.
+Result<void> enter_sandbox(bool may_write_files, bool may_watch_files = false);
 
 }  // namespace sidetap::privilege

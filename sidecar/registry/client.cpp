@@ -343,6 +343,7 @@ Client::Client(asio::any_io_executor executor, ClientConfig config, ClientCallba
     : impl_(std::make_shared<Impl>(std::move(executor), std::move(config), std::move(callbacks),
                                    metrics)) {}
 Client::~Client() = default;
+std::string Client::trusted() const { return impl_->trust.all(); }
 
 Result<void> Client::start() {
   if (auto checked = check_ca(impl_->config.ca); !checked) return checked;

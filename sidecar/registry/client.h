@@ -111,6 +111,8 @@ class Client {
   /// It waits that long if a replica that may list it does not answer. Continue to forward until it
   /// returns.
   boost::asio::awaitable<void> leave(std::chrono::milliseconds limit);
+  /// PEM: the CAs by which it verifies replicas now, all together, each once.
+  std::string trusted() const;
   /// Ends every connection.
   boost::asio::awaitable<void> stop();
 

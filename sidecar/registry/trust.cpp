@@ -23,4 +23,10 @@ std::vector<std::string> Trust::candidates() const {
   return each_once;
 }
 
+std::string Trust::all() const {
+  std::string text;
+  for (const std::string& bundle : candidates()) text.append(bundle).append("\n");
+  return text;
+}
+
 }  // namespace sidetap::registry

@@ -30,6 +30,8 @@ class Trust {
   const std::string& newest() const { return newest_; }
   /// The bundles to try in order, without repetitions: the newest, those that worked, the first.
   std::vector<std::string> candidates() const;
+  /// These together, as one text.
+  std::string all() const;
 
  private:
   const std::string first_;

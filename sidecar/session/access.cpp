@@ -49,7 +49,8 @@ Result<void> complete_tls(const SecretFolder& secret, TlsSettings& tls) {
   fill_in(secret, kSecretCertificate, tls.certificate_file);
   fill_in(secret, kSecretKey, tls.key_file);
   const bool server = tls.role == TlsRole::kServer;
-  if (!server && tls.ca_file.empty()) return secret.lacks(kSecretCa, "--sensor-tls client");
+  if (tls.role == TlsRole::kClient && tls.ca_file.empty())
+    return secret.lacks(kSecretCa, "--sensor-tls client");
   if (tls.certificate_file.empty() && (server || !tls.key_file.empty()))
     return secret.lacks(kSecretCertificate, server ? "--sensor-tls rpcaps" : kSecretKey);
   if (tls.key_file.empty() && !tls.certificate_file.empty())
@@ -81,6 +82,11 @@ Result<void> complete_user(const SecretFolder& secret, const std::optional<std::
 Result<Access> read_access(const SessionsConfig& config) {
   Access access{
       .tls = config.tls, .user = config.user, .password = config.password.value_or(std::string())};
+  if (access.tls.role == TlsRole::kRegistry) {
+    if (config.registry_ca) access.tls.ca_text = config.registry_ca();
+    if (access.tls.ca_text.empty())
+      return Error{"--sensor-tls registry: the tap knows no CA of the registry"};
+  }
   if (config.secret_folder.empty()) return access;
   const SecretFolder secret(config.secret_folder);
   if (secret.is_empty())
@@ -89,6 +95,16 @@ Result<Access> read_access(const SessionsConfig& config) {
   if (auto tls = complete_tls(secret, access.tls); !tls) return tls.error();
   if (auto user = complete_user(secret, config.password, access); !user) return user.error();
   return access;
+}
+
+SessionsConfig proved_by_registry(SessionsConfig config) {
+  if (config.tls.role != TlsRole::kRegistry) return config;
+  config.secret_folder.clear();
+  config.user.clear();
+  config.password.reset();
+  config.tls.ca_file.clear();
+  config.tls.server_name.clear();
+  return config;
 }
 
 }  // namespace sidetap::session

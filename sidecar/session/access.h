@@ -34,6 +34,12 @@ struct Access {
 ///   there,
 /// - there is a user name without a password, or a password without a user name.
 /// The system's CAs count only if the options name them.
+///
+/// With TlsRole::kRegistry, fills in TlsSettings::ca_text. It is an Error if no CA is known.
 Result<Access> read_access(const SessionsConfig& config);
+
+/// `config` for sensors that TlsRole::kRegistry proves: without the Secret, the user, the CA and
+/// the name that the operator has given for other sensors. For another role, `config` as it is.
+SessionsConfig proved_by_registry(SessionsConfig config);
 
 }  // namespace sidetap::session

@@ -204,10 +204,11 @@ LiveSession::Outcome LiveSession::perform(OpenData& action) {
   if (action.listen) {
     opened = listen_for(local_, peer_, exclude);
   } else if (action.datagram) {
-    opened = dial_udp(target, exclude);
+    // By its address the peer knows whose packets they are.
+    opened = dial_udp(target, exclude, local_.address());
   } else {
     auto dialled = co_await dial_tcp(executor_, target, exclude, parts_.config.connect_timeout,
-                                     &parts_.interruption);
+                                     &parts_.interruption, local_.address());
     if (!dialled) co_return Failed{"data connection: " + dialled.error().text};
     data_.emplace(std::move(*dialled));
     co_return DataOpened{0};

@@ -12,6 +12,9 @@ enum class SensorMode : std::uint8_t {
   kReplicate,  ///< Every sensor gets every packet.
   kFailover,   ///< The first working sensor in the list gets every packet.
   kBalance,    ///< Every sensor has a session, and gets a share of the flows.
+  /// Of all addresses of the sensors' names, the first that answers in an order of the tap's own,
+  /// see collector_choice.h. Sessions are then given that one alone.
+  kHash,
 };
 
 enum class SensorState : std::uint8_t {

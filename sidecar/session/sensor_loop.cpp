@@ -149,7 +149,8 @@ asio::awaitable<SensorLoop::Outcome> SensorLoop::talk(async::AsyncFd control, Ac
                      .own_traffic = own_traffic_,
                      .interruption = interruption_,
                      .peer_name = name_,
-                     .peer_host = sensor_.address.host,
+                     .peer_host = sensor_.certificate_host.empty() ? sensor_.address.host
+                                                                   : sensor_.certificate_host,
                      .active = true,
                      .ipv6_family = sensor_.ipv6_family,
                      .udp_format = hub_.config.udp_format,

@@ -41,9 +41,13 @@ struct Sensor {
   net::HostPort address{};
   bool default_port = false;  ///< No port was given.
   rpcap::Ipv6Family ipv6_family = rpcap::Ipv6Family::kLinux;
+  /// The host for which its certificate must be valid, if TlsSettings names none. Empty: that of
+  /// the address.
+  std::string certificate_host{};
   /// Where the default port is spelled out, it is the same sensor.
   friend bool operator==(const Sensor& a, const Sensor& b) {
-    return a.address == b.address && a.ipv6_family == b.ipv6_family;
+    return a.address == b.address && a.ipv6_family == b.ipv6_family &&
+           a.certificate_host == b.certificate_host;
   }
 };
 
@@ -83,6 +87,9 @@ struct SessionsConfig {
   std::function<bool(const net::IpAddress&)> is_own_address{};
 
   TlsSettings tls;
+  /// For TlsRole::kRegistry, the CAs that the registry has told, PEM: asked for each session. Null
+  /// or an empty text: none is known. Called on the executor's thread.
+  std::function<std::string()> registry_ca{};
   async::BackoffBounds backoff;
   std::chrono::milliseconds connect_timeout{5'000};  ///< Per address and per handshake.
   /// In failover, how long a connected sensor that starts no capture keeps the next one waiting.
@@ -112,7 +119,7 @@ class Sessions {
 
   /// Whether peers may leave packets to this tap: only if those packets reach every sensor that
   /// would have received them from the peers. That means all sensors in replicate mode, and one in
-  /// failover and balance mode. Sensors that resolve to the same endpoint count once, and in a
+  /// every other mode. Sensors that resolve to the same endpoint count once, and in a
   /// sensor's own pod nothing is forwarded. Clients do not count: a client that watches a pod for a
   /// while must not divert packets from the sensors. Call it on the executor's thread.
   bool forwarding() const;

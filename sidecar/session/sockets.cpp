@@ -43,14 +43,21 @@ struct Bound {
   std::chrono::milliseconds wait{};  ///< As `exclude` says.
 };
 
-/// A socket that is bound to a port but not to an address, and is excluded from the capture.
-Result<Bound> bound_socket(const Endpoint& peer, int type, const Exclude& exclude) {
+bool bind_to(int fd, const Endpoint& local) {
+  return ::bind(fd, local.data(), static_cast<socklen_t>(local.size())) == 0;
+}
+
+/// A socket that is bound to a port, and to `from` where that can be, and is excluded from the
+/// capture.
+Result<Bound> bound_socket(const Endpoint& peer, const asio::ip::address& from, int type,
+                           const Exclude& exclude) {
   net::UniqueFd fd(::socket(peer.protocol().family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return system_error("socket", errno);
   const bool v4 = peer.address().is_v4();
-  const Endpoint any(v4 ? asio::ip::tcp::v4() : asio::ip::tcp::v6(), 0);
-  if (::bind(fd.get(), any.data(), static_cast<socklen_t>(any.size())) != 0) {
-    return system_error("bind", errno);
+  const bool chosen = !from.is_unspecified() && from.is_v4() == v4;
+  if (!chosen || !bind_to(fd.get(), Endpoint(from, 0))) {
+    const Endpoint any(v4 ? asio::ip::tcp::v4() : asio::ip::tcp::v6(), 0);
+    if (!bind_to(fd.get(), any)) return system_error("bind", errno);
   }
   const auto local = local_endpoint(fd.get());
   if (!local) return local.error();
@@ -140,8 +147,9 @@ void keep_alive(int fd) {
 
 asio::awaitable<Result<async::AsyncFd>> dial_tcp(asio::any_io_executor executor, Endpoint peer,
                                                  const Exclude& exclude, async::Limit limit,
-                                                 async::Interruption* interruption) {
-  auto opened = bound_socket(peer, SOCK_STREAM, exclude);
+                                                 async::Interruption* interruption,
+                                                 asio::ip::address from) {
+  auto opened = bound_socket(peer, from, SOCK_STREAM, exclude);
   if (!opened) co_return opened.error();
   if (opened->wait.count() != 0 &&
       co_await async::sleep(executor, opened->wait, interruption) == async::Wait::kInterrupted)
@@ -161,8 +169,9 @@ asio::awaitable<Result<async::AsyncFd>> dial_tcp(asio::any_io_executor executor,
   co_return std::move(fd);
 }
 
-Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude) {
-  auto bound = bound_socket(peer, SOCK_DGRAM, exclude);
+Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude,
+                               const asio::ip::address& from) {
+  auto bound = bound_socket(peer, from, SOCK_DGRAM, exclude);
   if (!bound) return bound.error();
   net::UniqueFd fd = std::move(bound->fd);
   if (peer.address().is_v4()) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "shared/async/waiting.h"
@@ -48,13 +49,15 @@ Endpoint unmapped(const Endpoint& endpoint);
 net::IpAddress address_of(const Endpoint& endpoint);
 
 /// Connects over TCP with keep-alive, which detects a lost peer within 15 s. Waits before connect()
-/// for as long as `exclude` says; the functions below leave that to the caller.
-boost::asio::awaitable<Result<async::AsyncFd>> dial_tcp(boost::asio::any_io_executor executor,
-                                                        Endpoint peer, const Exclude& exclude,
-                                                        async::Limit limit,
-                                                        async::Interruption* interruption);
-/// A connected UDP socket that never sends fragments.
-Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude);
+/// for as long as `exclude` says; the functions below leave that to the caller. `from`: the own
+/// address; if it is unspecified, of another family or gone, the system chooses one.
+boost::asio::awaitable<Result<async::AsyncFd>> dial_tcp(
+    boost::asio::any_io_executor executor, Endpoint peer, const Exclude& exclude,
+    async::Limit limit, async::Interruption* interruption,
+    boost::asio::ip::address from = boost::asio::ip::address());
+/// A connected UDP socket that never sends fragments. `from` is as of dial_tcp().
+Result<net::UniqueFd> dial_udp(const Endpoint& peer, const Exclude& exclude,
+                               const boost::asio::ip::address& from = boost::asio::ip::address());
 /// Listens for one connection of `peer` on any free port of the address `local`.
 Result<net::UniqueFd> listen_for(const Endpoint& local, const Endpoint& peer,
                                  const Exclude& exclude);

@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 
+#include "shared/http/openssl.h"
 #include "shared/net/ip_address.h"
 
 namespace sidetap::session {
@@ -17,6 +18,18 @@ constexpr unsigned char kHandshakeRecord = 22;
 
 Error wrong_file(const std::string& what, const std::string& file) {
   return Error{what + " " + file + ": " + tls_reason()};
+}
+
+/// The CAs that must have signed the peer's certificate.
+Result<void> trust_text(SSL_CTX& context, const std::string& pem) {
+  const auto authorities = http::read_certificates(pem);
+  if (authorities.empty()) return Error{"TLS: the registry's CA is not a certificate"};
+  X509_STORE* const store = SSL_CTX_get_cert_store(&context);
+  for (const auto& authority : authorities) {
+    if (X509_STORE_add_cert(store, authority.get()) != 1)
+      return Error{"TLS: the registry's CA: " + tls_reason()};
+  }
+  return {};
 }
 
 /// Sets the name that a client sends and verifies.
@@ -72,11 +85,14 @@ Result<std::shared_ptr<SSL_CTX>> make_tls_context(const TlsSettings& settings) {
       return wrong_file("key file", settings.key_file);
     }
   }
-  if (!settings.ca_file.empty()) {
+  if (!settings.ca_text.empty()) {
+    if (auto trusted = trust_text(*context, settings.ca_text); !trusted) return trusted.error();
+  } else if (!settings.ca_file.empty()) {
     if (SSL_CTX_load_verify_file(context.get(), settings.ca_file.c_str()) != 1) {
       return wrong_file("CA file", settings.ca_file);
     }
-  } else if (!server && SSL_CTX_set_default_verify_paths(context.get()) != 1) {
+  } else if (settings.role == TlsRole::kClient &&
+             SSL_CTX_set_default_verify_paths(context.get()) != 1) {
     return Error{"TLS: the system's CAs: " + tls_reason()};
   }
   if (!server || !settings.ca_file.empty()) {

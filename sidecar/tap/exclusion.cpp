@@ -32,16 +32,20 @@ std::size_t most_connections(const RunOptions& options, std::size_t interfaces) 
   constexpr std::size_t kOfStatusAndRegistry = 1 + 4 * (1 + registry::Trust::kMostCandidates);
   constexpr std::size_t kOfSession = 4;
   // Of a delivery that the registry asks for, if it is larger than the present one: four sensors,
-  // or one receiver of VXLAN. Each mark costs the loopback interface a little.
+  // or one receiver of VXLAN; in hash mode, of collectors that were tried lately. Each mark costs
+  // the loopback interface a little.
   constexpr std::size_t kOfNext = 4 * kOfSession;
   constexpr std::size_t kMost = 512;
   const session::SessionsConfig& sessions = options.sessions;
   std::size_t of_delivery = 0;
   if (options.output.kind == OutputKind::kVxlan)
     of_delivery = options.output.vxlan.receivers.size() * 2 * kVxlanLanes;
+  if (options.output.kind == OutputKind::kPcapOverIp)
+    of_delivery = 1 + options.output.streams.receivers.size() * 2;
   if (options.output.kind == OutputKind::kRpcap) of_delivery = sessions.sensors.size() * kOfSession;
   std::size_t count = kOfStatusAndRegistry + interfaces * of_delivery;
-  if (options.registry.address) count += interfaces * std::max(of_delivery, kOfNext);
+  if (options.registry.address || sessions.mode == session::SensorMode::kHash)
+    count += interfaces * std::max(of_delivery, kOfNext);
   if (sessions.passive) count += 1 + kOfSession * sessions.passive->most_sessions;
   return std::min(count, kMost);
 }

@@ -17,7 +17,7 @@
 namespace sidetap {
 
 /// The most connections that a tap has at one time, including those that it has just closed. While
-/// it passes to other sensors, by the registry's word, it has those of both.
+/// it passes to other sensors, by the registry's word or in hash mode, it has those of both.
 std::size_t most_connections(const RunOptions& options, std::size_t interfaces);
 
 /// Use it on the control thread.

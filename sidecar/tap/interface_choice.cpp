@@ -48,6 +48,28 @@ std::vector<std::string> choose_interfaces(const RunOptions& options,
   return holding;
 }
 
+Result<void> check_output_interface(const RunOptions& options,
+                                    const std::vector<std::string>& captured,
+                                    const std::vector<net::Interface>& interfaces) {
+  if (options.output.kind != OutputKind::kInterface) return {};
+  const std::string& name = options.output.interface.name;
+  const unsigned index = ::if_nametoindex(name.c_str());  // also by another name of the device
+  for (const std::string& each : captured) {
+    if (each == name || (index != 0 && index == ::if_nametoindex(each.c_str())))
+      return Error{"--output-interface " + name + ": is captured itself"};
+  }
+  for (const net::Interface& interface : interfaces) {
+    if (interface.index != index) continue;
+    for (const net::InterfaceAddress& each : interface.addresses) {
+      if (!each.address.is_link_local())
+        return Error{"--output-interface " + name + ": has the address " +
+                     each.address.to_string() +
+                     "; name one without, which leads to nobody but the sensor"};
+    }
+  }
+  return {};
+}
+
 const net::Interface* find_interface(const std::vector<net::Interface>& interfaces,
                                      const std::string& name) {
   const auto found = std::find_if(interfaces.begin(), interfaces.end(),

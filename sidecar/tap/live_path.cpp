@@ -30,12 +30,15 @@ bool deliver_alike(const RunOptions& a, const RunOptions& b) {
   if (a.output.kind != b.output.kind) return false;
   switch (a.output.kind) {
     case OutputKind::kRpcap:
-      return a.sessions.sensors == b.sessions.sensors && a.sessions.mode == b.sessions.mode;
+      return a.sessions.sensors == b.sessions.sensors && a.sessions.mode == b.sessions.mode &&
+             a.sessions.tls.role == b.sessions.tls.role;
     case OutputKind::kVxlan:
       return a.output.vxlan.receivers == b.output.vxlan.receivers &&
              a.output.vxlan.every_receiver == b.output.vxlan.every_receiver;
     case OutputKind::kPcap:
-      break;
+    case OutputKind::kPcapOverIp:
+    case OutputKind::kInterface:
+      break;  // the registry changes nothing about them
   }
   return true;
 }

@@ -50,6 +50,8 @@ class PeerFeed {
   /// Call it before start() and at each change.
   void set_own(registry::Own own) { client_.set_own(std::move(own)); }
   void report(const registry::Report& report) { client_.report(report); }
+  /// PEM: the CAs of the registry now.
+  std::string trusted() const { return client_.trusted(); }
   /// Leaves the registry, and waits at most a few seconds until the peers know. They rely on this
   /// tap until it returns.
   boost::asio::awaitable<void> leave();

@@ -24,16 +24,18 @@
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/metrics.h"
 #include "sidecar/capture/device.h"
+#include "sidecar/capture/spare_sockets.h"
+#include "sidecar/delivery/vni_table.h"
 #include "sidecar/path/capture_loop.h"
 #include "sidecar/system/kernel_sockets.h"
 #include "sidecar/system/memory_limit.h"
 #include "sidecar/system/scheduling.h"
 #include "sidecar/tap/backlog_size.h"
+#include "sidecar/tap/chosen_path.h"
 #include "sidecar/tap/exclusion.h"
 #include "sidecar/tap/interface_choice.h"
 #include "sidecar/tap/interface_path.h"
 #include "sidecar/tap/live_control.h"
-#include "sidecar/tap/live_path.h"
 #include "sidecar/tap/longest_packet_watch.h"
 #include "sidecar/tap/order_desk.h"
 #include "sidecar/tap/peer_feed.h"
@@ -64,7 +66,7 @@ class Tap {
     if (auto started = start(); !started) {
       telemetry::error("cannot start", {{"reason", started.error().text}});
       stop_loops();
-      return 1;
+      return exit_code_ == 0 ? 1 : exit_code_;
     }
     release_startup_memory();
     context_.run();
@@ -119,6 +121,7 @@ class Tap {
     if (const std::string doubt = service_view_doubt(options_.ownership); !doubt.empty())
       telemetry::warn("no packet counts as a view of a Service", {{"reason", doubt}});
     const auto names = choose_interfaces(options_, addresses_.interfaces());
+    if (auto output = prepare_output(names); !output) return output;
     exclusion_ = std::make_unique<Exclusion>(context_.get_executor(),
                                              most_connections(options_, names.size()));
     const BacklogSize backlog = backlog_size(options_.backlog, memory_limit(), names.size());
@@ -151,6 +154,17 @@ class Tap {
     return {};
   }
 
+  /// What the output needs of the rights that the tap gives up later.
+  Result<void> prepare_output(const std::vector<std::string>& captured) {
+    if (options_.output.kind != OutputKind::kInterface) return {};
+    if (auto apart = check_output_interface(options_, captured, addresses_.interfaces()); !apart) {
+      exit_code_ = 2;
+      return apart;
+    }
+    packet_sockets_.reserve(captured.size());
+    return {};
+  }
+
   std::vector<CaptureLoop*> loops() const {
     std::vector<CaptureLoop*> loops;
     for (const auto& path : paths_) loops.push_back(&path->loop());
@@ -175,6 +189,8 @@ class Tap {
         stop();
       });
     };
+    // The mesh's plaintext belongs to the pod's own interface, which is the first.
+    if (paths_.empty()) config.legs = make_legs(options_, config);
     auto loop = std::make_unique<CaptureLoop>(std::move(config), capture::make_system_device(),
                                               std::make_unique<KernelListeningSockets>());
     exclusion_->add(*loop);
@@ -183,8 +199,12 @@ class Tap {
     MakeDelivery make = [this, on = loop.get()](const RunOptions& options, std::uint64_t stage) {
       return make_delivery(delivery_parts(options), *on, stage);
     };
-    paths_.push_back(std::make_unique<LivePath>(context_.get_executor(), std::move(loop),
-                                                std::move(make), [this] { tell_registry(); }));
+    ChoiceConfig choice;
+    choice.tap = rank_name(options_);
+    choice.is_own = [this](const net::IpAddress& address) { return addresses_.is_own(address); };
+    paths_.push_back(std::make_unique<ChosenPath>(
+        context_.get_executor(), std::move(loop), std::move(make), [this] { tell_registry(); },
+        std::move(choice)));
   }
 
   /// They get the first interface.
@@ -200,11 +220,17 @@ class Tap {
   }
 
   DeliveryParts delivery_parts(const RunOptions& options) {
-    return {.executor = context_.get_executor(),
-            .options = options,
-            .addresses = addresses_,
-            .exclusion = *exclusion_,
-            .metrics = metrics_};
+    return {
+        .executor = context_.get_executor(),
+        .options = options,
+        .addresses = addresses_,
+        .exclude = [this](const auto& owner,
+                          const auto& endpoints) { return exclusion_->exclude(owner, endpoints); },
+        .metrics = metrics_,
+        .packet_sockets = packet_sockets_,
+        .vnis = vnis_,
+        .registry_ca =
+            [this] { return peer_feed_ ? peer_feed_->trusted() : options_.registry.ca; }};
   }
 
   Result<void> start_status() {
@@ -263,7 +289,7 @@ class Tap {
   std::vector<ReportedPath> reported_paths() const {
     std::vector<ReportedPath> reported;
     for (const auto& each : paths_) {
-      LivePath* const path = each.get();
+      ChosenPath* const path = each.get();
       reported.push_back(
           {.interface =
                [path] {
@@ -337,10 +363,12 @@ class Tap {
                     [this](std::string_view reason, bool failed) { end_by_order(reason, failed); }};
   PodAddresses addresses_{context_.get_executor(), options_.ownership, [this] { tell_registry(); }};
   LongestPacketWatch longest_packet_watch_{context_.get_executor()};
-  std::vector<std::unique_ptr<LivePath>> paths_;
+  std::vector<std::unique_ptr<ChosenPath>> paths_;
   std::unique_ptr<Delivery> clients_;  // that connect to the tap; null: none may
   std::unique_ptr<Exclusion> exclusion_;
   std::unique_ptr<TapMetrics> metrics_view_;
+  capture::SpareSockets packet_sockets_;
+  std::shared_ptr<VniTable> vnis_ = std::make_shared<VniTable>(metrics_);
   std::unique_ptr<http::StatusServer> status_;
   std::unique_ptr<LiveControl> live_control_;
   std::unique_ptr<PeerFeed> peer_feed_;

@@ -34,7 +34,7 @@ void Sandbox::reconsider() {
 }
 
 void Sandbox::close() const {
-  if (auto entered = privilege::enter_sandbox(writes_); !entered)
+  if (auto entered = privilege::enter_sandbox(writes_, watches_); !entered)
     telemetry::warn("running without a sandbox", {{"reason", entered.error().text}});
 }
 

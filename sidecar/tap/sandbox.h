@@ -1,4 +1,4 @@
-// Drops the tap's privileges once its interfaces are open.
+// Drops the privileges of a tap or a collector once its interfaces are open.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,9 @@ namespace sidetap {
 /// Use it on the control thread, except for drop_rights().
 class Sandbox {
  public:
-  /// If not `wanted`, no privileges are dropped.
-  Sandbox(bool wanted, bool may_write_files) : wanted_(wanted), writes_(may_write_files) {}
+  /// If not `wanted`, no privileges are dropped. See privilege::enter_sandbox().
+  Sandbox(bool wanted, bool may_write_files, bool may_watch_files = false)
+      : wanted_(wanted), writes_(may_write_files), watches_(may_watch_files) {}
 
   /// Drops the capabilities of the calling thread, and so of threads that it starts later: each
   /// thread has its own. A capture thread keeps them until its interface is open for the first
@@ -29,6 +30,7 @@ class Sandbox {
 
   bool wanted_;
   bool writes_;
+  bool watches_;
   std::vector<CaptureLoop*> loops_;
   bool entered_ = false;
 };

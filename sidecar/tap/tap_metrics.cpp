@@ -1,5 +1,6 @@
 #include "sidecar/tap/tap_metrics.h"
 
+#include <array>
 #include <set>
 #include <string>
 #include <utility>
@@ -90,6 +91,11 @@ std::uint64_t waiting(const Ledger& ledger) {
 
 std::string_view name_of_cause(unsigned cause) {
   return forwarding::drop_cause_name(static_cast<forwarding::DropCause>(cause));
+}
+
+std::uint64_t by_rule(const std::array<telemetry::HotCounter, ownership::kRuleCount>& counters,
+                      ownership::Rule rule) {
+  return counters[static_cast<std::size_t>(rule)].value();
 }
 
 constexpr std::string_view kDroppedFields[forwarding::kDropCauseCount] = {
@@ -244,6 +250,8 @@ void TapMetrics::log_summary() {
                 {"owned_bytes", ledger.owned_bytes.value()},
                 {"paused", ledger.paused.value()},
                 {"sampled_flows", ledger.sampled_flows.value()},
+                {"mesh_legs", by_rule(ledger.owned, ownership::Rule::kMeshLeg)},
+                {"mesh_covered", by_rule(ledger.not_owned, ownership::Rule::kMeshCovered)},
                 {"copied", row->counts.copies.forwarded},
                 {"dropped_kernel_ring", row->counts.source.dropped},
                 {"dropped_rate_limit", ledger.rate_limited.value()},

@@ -2,12 +2,24 @@
 
 #include <string>
 
+#include "sidecar/mesh/mesh_kind.h"
+#include "sidecar/ownership/rules.h"
+
 namespace sidetap {
 namespace {
 
 /// The tap's own causes, in this order.
 enum OwnCause : std::size_t { kKernelRing, kNoSession, kRateLimit, kOwnCauses };
 static_assert(kOwnCauses + forwarding::kDropCauseCount == kLossCauseCount);
+
+void add_mesh(mesh::Kind kind, std::uint64_t read, const Ledger& ledger, registry::Report& into) {
+  using ownership::Rule;
+  if (!into.mesh) into.mesh.emplace();
+  into.mesh->kind = mesh::kind_name(kind);
+  into.mesh->read += read;
+  into.mesh->legs += ledger.owned[static_cast<std::size_t>(Rule::kMeshLeg)].value();
+  into.mesh->covered += ledger.not_owned[static_cast<std::size_t>(Rule::kMeshCovered)].value();
+}
 
 }  // namespace
 
@@ -47,6 +59,7 @@ void add_totals(const LoopCounts& counts, const Ledger& ledger, registry::Report
   totals.forwarded_bytes += counts.bytes;
   totals.filtered +=
       counts.filtered + counts.sampled + ledger.sampled_flows.value() + ledger.paused.value();
+  if (counts.mesh) add_mesh(*counts.mesh, counts.loopback, ledger, into);
   for (std::size_t cause = 0; cause < kLossCauseCount; ++cause)
     into.lost[std::string(loss_cause_name(cause))] += packets_lost(cause, counts, ledger);
 }

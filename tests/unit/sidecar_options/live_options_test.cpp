@@ -84,6 +84,19 @@ TEST(LiveOptions, WhatTheRegistryDoesNotSayIsAsInTheEnvironment) {
   EXPECT_THAT(changed_controls(started.options(), options), ElementsAre("sensors"));
 }
 
+TEST(LiveOptions, TlsMovesWithTheSensors) {
+  const StartedTap started({{"SENSOR_TLS_CA", "/dev/null"}});
+  const RunOptions options = ordered(started, {{"SENSOR_TLS", "registry"}});
+  EXPECT_EQ(options.sessions.tls.role, session::TlsRole::kRegistry);
+  EXPECT_EQ(options.sessions.tls.ca_file, "/dev/null") << "files stay those of the start";
+  EXPECT_THAT(changed_controls(started.options(), options), ElementsAre("sensors"));
+  const StartedTap encrypted({{"SENSOR_TLS", "registry"}});
+  EXPECT_EQ(ordered(encrypted, {{"SENSOR_TLS", "off"}}).sessions.tls.role, session::TlsRole::kNone);
+  const StartedTap meshed({{"SENSOR_TLS", "registry"}, {"MESH", "both"}});
+  EXPECT_THAT(refusal(meshed, {{"SENSOR_TLS", "off"}}), HasSubstr("in the clear"))
+      << "a mesh's plaintext is never sent unencrypted by an order";
+}
+
 TEST(LiveOptions, OnlyGroupsThatTheOperatorAllowsChange) {
   const StartedTap started({{"REGISTRY_CONTROL", "filter,pause"}});
   EXPECT_THAT(changed_controls(started.options(), ordered(started, kEverything)),
@@ -98,6 +111,15 @@ TEST(LiveOptions, WhatIsFixedAndWhatIsUnknownIsLeftOut) {
       started, {{"LOG_LEVEL", "debug"}, {"SENSOR_USER", "somebody"}, {"SOMETHING_NEWER", "1"}});
   EXPECT_EQ(options.log_level, telemetry::LogLevel::kInfo);
   EXPECT_EQ(options.sessions.user, "");
+}
+
+TEST(LiveOptions, HashIsAModeLikeTheOthers) {
+  const StartedTap started({});
+  const RunOptions options =
+      ordered(started, {{"SENSOR", "collectors.sidetap.svc"}, {"SENSOR_MODE", "hash"}});
+  EXPECT_EQ(options.sessions.mode, session::SensorMode::kHash);
+  EXPECT_THAT(refusal(started, {{"SENSOR_MODE", "hash"}, {"OUTPUT", "vxlan"}}),
+              HasSubstr("--sensor-mode hash"));
 }
 
 TEST(LiveOptions, AFlagWins) {
@@ -115,6 +137,10 @@ TEST(LiveOptions, WhatIsNotAcceptedIsRefusedWithTheReason) {
   EXPECT_THAT(refusal(started, {{"FILTER", "port port"}}), HasSubstr("FILTER"));
   EXPECT_THAT(refusal(started, {{"OUTPUT", "pcap"}}),
               HasSubstr("--output pcap: a running tap cannot"));
+  EXPECT_THAT(refusal(started, {{"OUTPUT", "interface"}}),
+              HasSubstr("--output interface: a running tap cannot"));
+  EXPECT_THAT(refusal(started, {{"OUTPUT", "pcap-over-ip"}}),
+              HasSubstr("needs --pcap-listen or --pcap-connect"));
   EXPECT_THAT(refusal(started, {{"SENSOR", "192.0.2.1"}}), HasSubstr("--ipv6-family: 2 names"));
 }
 

@@ -76,6 +76,20 @@ TEST(CaptureLoop, TheOperatorsFilterHoldsThoughTheTapsOwnConnectionsDoNotFit) {
   EXPECT_EQ(run_bpf(*program, other, kPacketHost), 1'000U);
 }
 
+TEST(CaptureLoop, OfWhatOtherTapsForwardedOnlyTheOperatorsFilterLeavesSomethingOut) {
+  CaptureLoopConfig config;
+  config.pipeline.collected = true;
+  const auto between_others = [](std::uint16_t port) {
+    return packet().from("10.9.0.7").to("10.9.0.8").udp(1, port).ethernet();
+  };
+  const auto everything = program_at_open(config);
+  EXPECT_NE(run_bpf(everything, between_others(53), kPacketOtherHost), 0U);
+  config.pipeline.narrowing.filter = "not port 53";
+  const auto program = program_at_open(config);
+  EXPECT_EQ(run_bpf(program, between_others(53), kPacketHost), 0U);
+  EXPECT_NE(run_bpf(program, between_others(54), kPacketHost), 0U);
+}
+
 TEST(CaptureLoop, AFilterThatALinkLayerDoesNotKnowLeavesNothingOut) {
   FilterFacts facts(ownership::Self(), {}, "ether host 02:00:00:00:00:01", 1'000);
   const auto program = facts.build(capture::LinkType::kRawIp);

@@ -241,6 +241,24 @@ TEST_F(PipelineWithPeers, WhatAPeerHasForwardedMeanwhileIsNotSentAgain) {
   EXPECT_EQ(pipeline.ledger().kept.value(), pipeline.ledger().released.value());
 }
 
+TEST_F(PipelineWithPeers, ALegOfAMeshIsNeverLeftToThem) {
+  Pipeline pipeline = make(known_to_peers());
+  pipeline.begin_read(kBegin, false);
+  set_tapped("10.0.0.2");
+  const Bytes bytes = from_peer(40000);
+  capture::CapturedPacket leg;
+  leg.bytes = bytes;
+  leg.length = static_cast<std::uint32_t>(bytes.size());
+  leg.offload.known = true;
+  pipeline.on_leg(leg);
+  pipeline.know_peers();
+  std::vector<Bytes> got;
+  pipeline.add(forwarder(got), "one");
+  pipeline.replay();
+  EXPECT_EQ(got, (std::vector<Bytes>{bytes}));
+  EXPECT_EQ(pipeline.ledger().left_to_peers.value(), 0U);
+}
+
 TEST_F(PipelineWithPeers, WhilePeersRelyOnItWhatItOwnsIsItsOwnToSend) {
   Pipeline pipeline = make(known_to_peers());
   pipeline.begin_read(kBegin, false);

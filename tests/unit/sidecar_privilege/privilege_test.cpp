@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
@@ -133,6 +134,16 @@ TEST(Sandbox, FilesAreOpenedForReadingOnly) {
 
 TEST(Sandbox, FilesAreWrittenWhereThatIsAllowed) {
   EXPECT_TRUE(sandboxed([] { return open("/dev/null", O_WRONLY | O_CLOEXEC) >= 0; }, true));
+}
+
+TEST(Sandbox, FoldersAreWatchedWhereThatIsAllowed) {
+  for (const bool allowed : {false, true}) {
+    EXPECT_TRUE(in_child([allowed] {
+      const int watch = inotify_init1(IN_CLOEXEC);
+      if (watch < 0 || !enter_sandbox(false, allowed)) return false;
+      return (inotify_add_watch(watch, "/", IN_CREATE) >= 0) == allowed;
+    })) << allowed;
+  }
 }
 
 TEST(Sandbox, ThreadsThatExistAreCovered) {

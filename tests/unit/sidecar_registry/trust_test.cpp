@@ -35,6 +35,14 @@ TEST(Trust, ReplicasInTheMiddleOfARotationDoNotPushEachOtherOut) {
   EXPECT_THAT(trust.candidates(), ElementsAre("new", "old", "first"));
 }
 
+TEST(Trust, AllTogetherAreOneText) {
+  Trust trust("first");
+  trust.worked("first");
+  EXPECT_EQ(trust.all(), "first\n");
+  trust.hear("next");
+  EXPECT_EQ(trust.all(), "next\nfirst\n");
+}
+
 TEST(Trust, KeepsFew) {
   Trust trust("first");
   for (int i = 0; i < 100; ++i) {

@@ -121,6 +121,42 @@ TEST_F(SecretAccess, NeverLetsEverybodyInWhereAUserIsMeant) {
   EXPECT_THAT(fault(named), HasSubstr("/password is missing"));
 }
 
+TEST_F(SecretAccess, AsksTheRegistryForItsCaAtEachSession) {
+  SessionsConfig config;
+  config.tls.role = TlsRole::kRegistry;
+  EXPECT_THAT(fault(config), HasSubstr("no CA of the registry"));
+  std::string told;
+  config.registry_ca = [&] { return told; };
+  EXPECT_THAT(fault(config), HasSubstr("no CA of the registry"))
+      << "the system's CAs are no substitute";
+  for (const char* ca : {"first", "second"}) {
+    told = ca;
+    const auto access = read_access(config);
+    ASSERT_TRUE(access) << access.error().text;
+    EXPECT_EQ(access->tls.ca_text, ca);
+  }
+}
+
+TEST_F(SecretAccess, WhatProvesOtherSensorsDoesNotConcernThoseOfTheRegistry) {
+  put("username");
+  SessionsConfig config = with_secret(TlsRole::kClient);
+  config.user = "me";
+  config.password = "pw";
+  config.tls.ca_file = "/ca.pem";
+  config.tls.server_name = "sensor.example";
+  config.tls.certificate_file = "/tap.pem";
+  EXPECT_EQ(proved_by_registry(config).user, "me") << "these are not of the registry";
+  config.tls.role = TlsRole::kRegistry;
+  config.registry_ca = [] { return std::string("CA"); };
+  const auto access = read_access(proved_by_registry(config));
+  ASSERT_TRUE(access) << access.error().text;
+  EXPECT_EQ(access->user, "");
+  EXPECT_EQ(access->password, "");
+  EXPECT_EQ(access->tls.ca_file, "");
+  EXPECT_EQ(access->tls.server_name, "");
+  EXPECT_EQ(access->tls.certificate_file, "/tap.pem") << "it proves the tap";
+}
+
 TEST_F(SecretAccess, IsReadForEachSession) {
   SessionsConfig config = config_for({sensor_.port()});
   config.secret_folder = folder_.path().string();

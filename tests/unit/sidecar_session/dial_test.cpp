@@ -2,12 +2,25 @@
 #include <atomic>
 #include <cstdint>
 
+#include "sidecar/session/sockets.h"
 #include "tests/unit/sidecar_session/active_fixture.h"
 
 namespace sidetap::session {
 namespace {
 
 using rpcap::MessageType;
+
+TEST(DialUdp, ChoosesAnAddressWhereTheOneAskedForIsGone) {
+  const LocalSocket udp(SOCK_DGRAM);
+  const Endpoint peer(boost::asio::ip::make_address("127.0.0.1"), udp.port());
+  const Exclude exclude = [](const capture::OwnEndpoint&) { return std::chrono::milliseconds(0); };
+  for (const char* gone : {"192.0.2.1", "2001:db8::1"}) {
+    const auto fd = dial_udp(peer, exclude, boost::asio::ip::make_address(gone));
+    ASSERT_TRUE(fd) << gone;
+    ASSERT_EQ(::send(fd->get(), "x", 1, 0), 1) << gone;
+    EXPECT_EQ(udp.receive(), "x");
+  }
+}
 
 TEST_F(ActiveMode, APodThatIsASensorDoesNotForwardToItselfWhileItIs) {
   std::atomic<bool> is_own = true;

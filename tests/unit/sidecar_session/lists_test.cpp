@@ -17,7 +17,7 @@ TEST(SensorList, ReplicateAndBalanceWantEverySensor) {
 
 TEST(SensorList, WantsNoSensorInAPodThatIsOne) {
   for (const SensorMode mode :
-       {SensorMode::kReplicate, SensorMode::kFailover, SensorMode::kBalance}) {
+       {SensorMode::kReplicate, SensorMode::kFailover, SensorMode::kBalance, SensorMode::kHash}) {
     SensorList list(mode, 3);
     list.set(0, SensorState::kForwarding);
     list.set(1, SensorState::kSelf);

@@ -78,6 +78,28 @@ TEST_F(PassiveMode, DialsTheClientForUdp) {
   EXPECT_EQ(udp.receive().substr(28), "by udp");
 }
 
+TEST_F(PassiveMode, SendsItsPacketsFromTheAddressThatTheClientHasDialled) {
+  const LocalSocket udp(SOCK_DGRAM);
+  SessionsConfig config = listening();
+  config.passive->listen.host = "0.0.0.0";
+  ASSERT_TRUE(start(config));
+  sockaddr_in other = loopback(sessions_->passive_port());
+  other.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+  net::UniqueFd fd(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(::connect(fd.get(), generic(other), sizeof other), 0);
+  Wire wire(std::move(fd));
+  open_interface(wire);
+  expect_type(wire.ask(start_request(rpcap::kStartDatagram, udp.port())),
+              MessageType::kStartCaptureReply);
+  control_.send_packet("from here");
+  ASSERT_TRUE(udp.readable(10'000));
+  sockaddr_in from{};
+  socklen_t size = sizeof from;
+  char first = 0;
+  ASSERT_EQ(::recvfrom(udp.get(), &first, 1, 0, reinterpret_cast<sockaddr*>(&from), &size), 1);
+  EXPECT_EQ(from.sin_addr.s_addr, other.sin_addr.s_addr);
+}
+
 TEST_F(PassiveMode, TheCaptureSaysThatItIsAClients) {
   const LocalSocket udp(SOCK_DGRAM);
   ASSERT_TRUE(start(listening()));

@@ -1,4 +1,8 @@
 // TLS on control and TCP data, in both roles.
+#include <atomic>
+#include <memory>
+#include <string>
+
 #include "tests/support/certificates.h"
 #include "tests/unit/sidecar_session/sessions_fixture.h"
 
@@ -142,6 +146,34 @@ TEST_F(TlsSessions, TheTapAsClientRefusesAnotherName) {
   EXPECT_FALSE(wire.begin_tls(context.get(), false));
   EXPECT_FALSE(wire.receive());
   EXPECT_TRUE(ended_with_tls_fault());
+}
+
+TEST_F(TlsSessions, TheRegistrysCasVerifyTheSensorAndFollowItsRotation) {
+  SessionsConfig config = as_client(sensor_.port());
+  config.tls.role = TlsRole::kRegistry;
+  config.tls.ca_file.clear();
+  // The sessions outlive this function and the fixture's members.
+  const auto rotated = std::make_shared<std::atomic<bool>>(false);
+  const std::string another = testing_support::make_ca("another CA").certificate;
+  config.registry_ca = [rotated, another, right = ca_.certificate] {
+    return another + "\n" + (*rotated ? right : std::string());
+  };
+  ASSERT_TRUE(start(config));
+  const auto context = sensor_server("IP:127.0.0.1");
+  {
+    Wire wire(sensor_.accept());
+    EXPECT_FALSE(wire.begin_tls(context.get(), false)) << "of no CA that the tap knows";
+    EXPECT_FALSE(wire.receive());
+    *rotated = true;
+  }
+  // A dial may have begun before.
+  for (int tries = 0; tries < 3; ++tries) {
+    Wire wire(sensor_.accept());
+    if (!wire.begin_tls(context.get(), false)) continue;
+    open_interface(wire);
+    return;
+  }
+  FAIL() << "the new CA is not taken up";
 }
 
 TEST_F(TlsSessions, TheNameToAskForCanBeConfigured) {

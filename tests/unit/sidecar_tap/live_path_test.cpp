@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,44 +12,15 @@
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/eventfd.h>
 
 #include "shared/async/task_group.h"
-#include "shared/net/unique_fd.h"
 #include "sidecar/ownership/listening_sockets.h"
+#include "tests/unit/sidecar_tap/quiet_device.h"
 
 namespace sidetap {
 namespace {
 
 using testing::ElementsAre;
-
-/// Has no packets.
-class QuietSource final : public capture::PacketSource {
- public:
-  capture::LinkType link_type() const override { return capture::LinkType::kEthernet; }
-  int descriptor() const override { return event_.get(); }
-  Result<std::size_t> read(capture::PacketHandler&, std::size_t) override { return 0; }
-  Result<void> set_filter(std::span<const capture::BpfInstruction> program) override {
-    last_program = program.size();
-    return {};
-  }
-  static inline std::size_t last_program = 0;
-  capture::SourceCounts counts() override { return {}; }
-  int bound_index() const override { return 2; }
-
- private:
-  net::UniqueFd event_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-};
-
-class QuietDevice final : public capture::Device {
- public:
-  Result<std::unique_ptr<capture::PacketSource>> open(const capture::DeviceConfig&) override {
-    return std::unique_ptr<capture::PacketSource>(std::make_unique<QuietSource>());
-  }
-  capture::InterfaceNow look(const std::string&, unsigned) override {
-    return {.index = 2, .up = true, .carrier = true};
-  }
-};
 
 /// What became of one delivery, and what it says.
 struct Made {
@@ -251,16 +221,20 @@ TEST_F(LivePathTest, DoesNothingIfItIsAskedForTheSame) {
   EXPECT_EQ(made_.size(), 2U);
 }
 
-TEST_F(LivePathTest, AnotherModeOrOutputIsAnotherDelivery) {
+TEST_F(LivePathTest, AnotherModeEncryptionOrOutputIsAnotherDelivery) {
   start(to({"a", "b"}));
   RunOptions options = to({"a", "b"});
   options.sessions.mode = session::SensorMode::kFailover;
   follow(options);
   EXPECT_EQ(made_.size(), 2U);
+  options.sessions.tls.role = session::TlsRole::kRegistry;
+  follow(options);
+  EXPECT_EQ(made_.size(), 3U);
+  options.sessions.tls.role = session::TlsRole::kNone;
   options.output.kind = OutputKind::kVxlan;
   options.output.vxlan.receivers = {{"a", 4789}};
   follow(options);
-  EXPECT_EQ(made_.size(), 3U);
+  EXPECT_EQ(made_.size(), 4U);
   EXPECT_THAT(path_->loop().sensors(), ElementsAre("a:4789"));
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,8 @@
 
 #include "shared/async/task_group.h"
 #include "shared/telemetry/metrics.h"
+#include "sidecar/mesh/mesh_kind.h"
+#include "sidecar/ownership/rules.h"
 
 namespace sidetap {
 namespace {
@@ -119,6 +122,25 @@ TEST_F(TapReports, SumTheInterfacesAndNameTheCausesAsTheMetricsDo) {
               ElementsAre(Pair("disconnected", 0U), Pair("kernel-ring", 2U), Pair("no-session", 4U),
                           Pair("rate-limit", 12U), Pair("send-error", 0U), Pair("socket-full", 10U),
                           Pair("too-large", 0U)));
+}
+
+TEST_F(TapReports, SayWhichMeshIsThereAndWhatCameOfIt) {
+  const auto index_of = [](ownership::Rule rule) { return static_cast<std::size_t>(rule); };
+  counts_.source.accepted = 20;
+  counts_.mesh = mesh::Kind::kLinkerd;
+  counts_.loopback = 12;
+  ledger_.owned[index_of(ownership::Rule::kMeshLeg)].add(9);
+  ledger_.not_owned[index_of(ownership::Rule::kMeshCovered)].add(5);
+  start({path("eth0")}, kOnlyChanges);
+  ASSERT_TRUE(wait_for_reports(1));
+  EXPECT_EQ(sent_.front().mesh,
+            (registry::MeshReport{.kind = "linkerd", .read = 12, .legs = 9, .covered = 5}));
+}
+
+TEST_F(TapReports, SayNothingOfAMeshThatIsNotWanted) {
+  start({path("eth0")}, kOnlyChanges);
+  ASSERT_TRUE(wait_for_reports(1));
+  EXPECT_EQ(sent_.front().mesh, std::nullopt);
 }
 
 TEST_F(TapReports, ComeAtEachInterval) {
