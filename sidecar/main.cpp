@@ -5,6 +5,7 @@
 
 #include "shared/config/options.h"
 #include "shared/telemetry/log.h"
+#include "sidecar/collector/run_collector.h"
 #include "sidecar/commands/check.h"
 #include "sidecar/commands/dump.h"
 #include "sidecar/commands/explain.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr std::string_view kUsage =
     "Usage: sidetap-sidecar COMMAND [OPTION...]\n"
     "  run      capture this pod's packets and forward those it owns to sensors over RPCAP\n"
+    "  collect  play the sensor to many taps, and forward their packets as one tap\n"
     "  options  check the flags and environment of run; exit 0 or 2\n"
     "  check    ask a running tap whether it is ready (for probes; exit 0 or 1)\n"
     "  explain  show for each packet of a capture file whether it is forwarded, and why\n"
@@ -43,6 +45,21 @@ int run(std::span<const char* const> arguments, bool only_check) {
   return sidetap::run_tap(std::move(options), {arguments, sidetap::config::process_environment});
 }
 
+int collect(std::span<const char* const> arguments) {
+  sidetap::collector::CollectOptions options;
+  switch (sidetap::collector::parse_collect_options(arguments, sidetap::config::process_environment,
+                                                    options)) {
+    case sidetap::config::ParseResult::kHelp:
+      return 0;
+    case sidetap::config::ParseResult::kError:
+      return 2;
+    case sidetap::config::ParseResult::kRun:
+      break;
+  }
+  sidetap::telemetry::init_log(options.sensors.log_format, options.sensors.log_level);
+  return sidetap::collector::run_collector(std::move(options));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -50,6 +67,7 @@ int main(int argc, char** argv) try {
   const std::string_view command = argc > 1 ? arguments[1] : "";
   const auto rest = arguments.subspan(argc > 1 ? 2 : 1);
   if (command == "run") return run(rest, false);
+  if (command == "collect") return collect(rest);
   if (command == "options") return run(rest, true);
   if (command == "check") return sidetap::check_command(rest);
   if (command == "explain") return sidetap::explain_command(rest);
@@ -63,7 +81,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
   std::cerr << "sidetap-sidecar: unknown command '" << command
-            << "'; expected run, options, check, explain, dump or version\n";
+            << "'; expected run, collect, options, check, explain, dump or version\n";
   return 2;
 } catch (const std::exception& e) {
   sidetap::telemetry::error("cannot continue", {{"reason", e.what()}});

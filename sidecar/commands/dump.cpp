@@ -21,6 +21,7 @@
 #include "shared/tap/assigned.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/commands/dump_capture.h"
+#include "sidecar/commands/dump_legs.h"
 #include "sidecar/commands/dump_options.h"
 #include "sidecar/commands/dump_stream.h"
 #include "sidecar/commands/tap_connections.h"
@@ -98,6 +99,7 @@ class Dump {
   bool is_over();
   bool may_wait();
   void look_at_marks();
+  Result<void> open_legs(forwarding::CaptureHeading& heading);
   Result<std::size_t> read_all();
   void wait();
   void finish();
@@ -109,6 +111,7 @@ class Dump {
   TapConnections taps_;
   DumpStream stream_;
   std::optional<PortMarks> marks_;
+  std::unique_ptr<DumpLegs> legs_;  // null: none are wanted
   std::vector<std::unique_ptr<DumpCapture>> captures_;
   std::vector<pollfd> waited_for_;
   Clock::time_point next_look_;
@@ -144,11 +147,25 @@ Result<void> Dump::open() {
       return Error{name + " is not of the link layer of " + captures_.front()->name() +
                    ": dump them one by one"};
   }
+  if (options_.mesh) {
+    if (auto opened = open_legs(heading); !opened) return opened;
+  }
   heading.link_type = static_cast<std::uint16_t>(captures_.front()->link_type());
   heading.names =
       forwarding::names_of(options_.pod, make_self(options_.ownership, interfaces_, {}).addresses);
   for (const auto& capture : captures_) capture->start();
   stream_.begin(heading);
+  return {};
+}
+
+/// Behind the captures, as an interface of its own, in the form of the first of them.
+Result<void> Dump::open_legs(forwarding::CaptureHeading& heading) {
+  DumpCapture& first = *captures_.front();
+  legs_ = std::make_unique<DumpLegs>(options_, first.interface(), interfaces_, first.link_type(),
+                                     static_cast<std::uint32_t>(captures_.size()), stream_);
+  if (auto opened = legs_->open(); !opened) return opened;
+  first.set_legs(*legs_);
+  heading.interfaces.push_back(legs_->label());
   return {};
 }
 
@@ -167,16 +184,21 @@ Result<std::size_t> Dump::read_all() {
     if (!got) return got;
     total += *got;
   }
-  return total;
+  return legs_ ? total + legs_->read() : total;
 }
 
 /// For packets, for the next look at the marks, for the end, or until the reader goes away.
 void Dump::wait() {
   waited_for_.clear();
   for (const auto& capture : captures_) waited_for_.push_back({capture->descriptor(), POLLIN, 0});
+  if (legs_) {
+    waited_for_.push_back({legs_->descriptor(), POLLIN, 0});
+    waited_for_.push_back({legs_->openings_descriptor(), POLLIN, 0});
+  }
   waited_for_.push_back({stream_.descriptor(), 0, 0});
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::min(next_look_, end_) - Clock::now());
+  auto until = std::min(next_look_, end_);
+  if (legs_) until = std::min(until, legs_->next_look());
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
   const int timeout = std::max(static_cast<int>(left.count()) + 1, 0);
   if (::poll(waited_for_.data(), waited_for_.size(), timeout) > 0)
     stream_.note(waited_for_.back().revents);
@@ -186,6 +208,7 @@ Result<void> Dump::run() {
   Result<void> done;
   while (stream_.is_open() && !is_over()) {
     if (Clock::now() >= next_look_) look_at_marks();
+    if (legs_ && Clock::now() >= legs_->next_look()) legs_->look();
     const auto got = read_all();
     if (!got) {
       done = got.error();
@@ -203,14 +226,17 @@ Result<void> Dump::run() {
 
 void Dump::finish() {
   for (const auto& capture : captures_) capture->finish();
+  if (legs_) legs_->finish();
   std::vector<forwarding::InterfaceTotals> totals;
   for (const auto& capture : captures_) totals.push_back(capture->totals());
+  if (legs_) totals.push_back(legs_->totals());
   stream_.end(forwarding::wall_clock_ns(), totals);
 }
 
 std::string Dump::summary() {
   std::uint64_t dropped = 0;
   for (const auto& capture : captures_) dropped += capture->totals().dropped;
+  if (legs_) dropped += legs_->totals().dropped;
   return std::to_string(stream_.packets()) + " packets, " + std::to_string(stream_.bytes()) +
          " bytes, " + std::to_string(dropped) + " dropped by the kernel";
 }

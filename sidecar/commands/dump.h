@@ -8,6 +8,11 @@
 // addresses. It holds a mark too, without a port: then a tap tells of each new connection before it
 // uses it, and for the tap's log, another tap runs in the pod.
 //
+// With --mesh it also shows the plaintext of the pod's service mesh, as an interface of its own:
+// the legs on the loopback interface, in the form in which the tap forwards them, and nothing else
+// of that interface. They go to whoever may execute commands in the pod, who could read them there
+// anyway; so no TLS of the dump's own is asked for.
+//
 // Its own output leaves through a pipe or into a file, so it is no packet of the pod.
 #pragma once
 

@@ -1,6 +1,5 @@
 #include "sidecar/commands/dump_capture.h"
 
-#include <algorithm>
 #include <chrono>
 #include <random>
 #include <utility>
@@ -72,11 +71,10 @@ DumpCapture::DumpCapture(const DumpOptions& options, const net::Interface& inter
                          const TapConnections& taps, DumpStream& stream)
     : options_(options),
       interface_(interface),
-      number_(number),
       taps_(taps),
       stream_(stream),
       device_(capture::make_system_device()),
-      restorer_({.mtu = interface.mtu}) {
+      records_(options, interface.mtu, number, stream) {
   if (!options.owned) return;
   listening_ = std::make_unique<KernelListeningSockets>();
   engine_ = make_dump_engine(options.ownership, all, interface.name, *listening_);
@@ -149,31 +147,12 @@ bool DumpCapture::is_early(const capture::CapturedPacket& packet) {
 
 void DumpCapture::on_packet(const capture::CapturedPacket& packet) {
   if (!stream_.is_open() || is_early(packet)) return;
+  if (legs_ != nullptr) legs_->note_peer(packet);
   capture::PacketView view = capture::parse_packet(link_type(), packet.bytes);
   if (view.direction == capture::Direction::kUnknown) view.direction = packet.direction;
   if (taps_.include(view)) return;
   if (engine_ && !engine_->decide(view).owned) return;
-  if (options_.raw) {
-    write(packet, {}, packet.bytes, packet.length);
-    return;
-  }
-  const std::uint32_t count = restorer_.begin(view, packet);
-  for (std::uint32_t i = 0; i < count && stream_.is_open(); ++i) {
-    const fidelity::WirePacket wire = restorer_.next();
-    write(packet, wire.head, wire.body, wire.length);
-  }
-}
-
-void DumpCapture::write(const capture::CapturedPacket& packet, std::span<const std::byte> head,
-                        std::span<const std::byte> body, std::uint32_t length) {
-  head = head.first(std::min<std::size_t>(head.size(), options_.snaplen));
-  body = body.first(std::min<std::size_t>(body.size(), options_.snaplen - head.size()));
-  stream_.add({.interface = number_,
-               .seconds = packet.seconds,
-               .nanoseconds = packet.nanoseconds,
-               .captured = static_cast<std::uint32_t>(head.size() + body.size()),
-               .length = length},
-              head, body);
+  records_.add(packet, view);
 }
 
 }  // namespace sidetap

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -12,10 +11,11 @@
 #include "shared/result.h"
 #include "sidecar/capture/device.h"
 #include "sidecar/capture/packet_source.h"
+#include "sidecar/commands/dump_legs.h"
 #include "sidecar/commands/dump_options.h"
+#include "sidecar/commands/dump_records.h"
 #include "sidecar/commands/dump_stream.h"
 #include "sidecar/commands/tap_connections.h"
-#include "sidecar/fidelity/restorer.h"
 #include "sidecar/forwarding/capture_format.h"
 #include "sidecar/ownership/engine.h"
 #include "sidecar/ownership/listening_sockets.h"
@@ -56,25 +56,27 @@ class DumpCapture final : public capture::PacketHandler {
   int descriptor() const { return source_->descriptor(); }
   capture::LinkType link_type() const { return source_->link_type(); }
   const std::string& name() const { return interface_.name; }
+  const net::Interface& interface() const { return interface_; }
   /// What the kernel tells.
   forwarding::InterfaceTotals totals();
+
+  /// Legs get the MAC addresses of this interface. `legs` must outlive this object.
+  void set_legs(DumpLegs& legs) { legs_ = &legs; }
 
   void on_packet(const capture::CapturedPacket& packet) override;
 
  private:
   Result<std::vector<capture::BpfInstruction>> filter_for(capture::LinkType link) const;
   bool is_early(const capture::CapturedPacket& packet);
-  void write(const capture::CapturedPacket& packet, std::span<const std::byte> head,
-             std::span<const std::byte> body, std::uint32_t length);
 
   const DumpOptions& options_;
   const net::Interface interface_;
-  const std::uint32_t number_;
   const TapConnections& taps_;
   DumpStream& stream_;
   std::unique_ptr<capture::Device> device_;
   std::unique_ptr<capture::PacketSource> source_;
-  fidelity::Restorer restorer_;
+  DumpRecords records_;
+  DumpLegs* legs_ = nullptr;
   std::unique_ptr<ownership::ListeningSockets> listening_;
   std::unique_ptr<ownership::Engine> engine_;  // null: all packets are wanted
   std::uint64_t read_ = 0;

@@ -61,6 +61,10 @@ void declare_dump_capture(config::OptionSet& options, DumpOptions& into) {
                       .help = "only packets that the pod's tap would forward, as far as its "
                               "environment tells"},
                      into.owned);
+  options.add_switch({.flag = "--mesh",
+                      .help = "also what passes between a service mesh's proxy and the "
+                              "application, in the clear, as an interface of its own"},
+                     into.mesh);
   options.add<std::uint64_t>({.flag = "--buffer-size",
                               .value = "BYTES",
                               .fallback = "4M",
@@ -89,6 +93,10 @@ void declare_dump_pod(config::OptionSet& options, DumpOptions& into) {
   options.add<std::vector<session::Sensor>>(tap::kSensor.option, sensor_list(), into.sensors);
   options.add<net::HostPort>(tap::kRegistry, config::host_port(tap::kRegistryPort), into.registry);
   declare_ownership(options, into.ownership);
+  declare_mesh_rules(options, into.mesh_rules);
+  declare_mesh_client(options, into.mesh_rules);
+  options.add<std::optional<net::HostPort>>(tap::kStatusPort.option,
+                                            config::optional_listen_address(), into.status_listen);
 }
 
 /// Whether the next argument is the value of this one.
@@ -132,6 +140,10 @@ config::ParseResult parse_dump_options(std::span<const char* const> arguments,
   if (const auto compiled = tap::compile_filter(into.expression); !compiled) {
     std::cerr << "sidetap-sidecar dump: the expression \"" << into.expression
               << "\" is not accepted: " << compiled.error().text << '\n';
+    return config::ParseResult::kError;
+  }
+  if (const auto checked = check_mesh_client(into.mesh_rules); !checked) {
+    std::cerr << "sidetap-sidecar dump: " << checked.error().text << '\n';
     return config::ParseResult::kError;
   }
   return parsed;

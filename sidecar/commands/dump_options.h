@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "shared/net/host_port.h"
 #include "sidecar/capture/packet_source.h"
 #include "sidecar/forwarding/capture_format.h"
+#include "sidecar/options/mesh_options.h"
 #include "sidecar/options/ownership_options.h"
 #include "sidecar/session/sessions.h"
 
@@ -30,6 +32,7 @@ struct DumpOptions {
   DumpBounds bounds{};
   std::uint32_t snaplen = 0;
   bool owned = false;  ///< Only packets that the pod's tap would own.
+  bool mesh = false;   ///< Also the plaintext of the pod's service mesh.
   bool raw = false;    ///< Packets as the kernel has them, not as they were on the wire.
   std::uint64_t ring_bytes = 0;
   capture::CaptureMethod capture_method = capture::CaptureMethod::kAuto;
@@ -40,6 +43,8 @@ struct DumpOptions {
   forwarding::PodLabel pod{};
   std::vector<session::Sensor> sensors{};
   net::HostPort registry{};  ///< Without a host: none.
+  MeshOptions mesh_rules{};  ///< Its mode says nothing here.
+  std::optional<net::HostPort> status_listen{};
 };
 
 /// `arguments` are options, then the words of the expression; "--" may stand between them. Prints

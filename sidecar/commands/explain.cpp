@@ -10,6 +10,7 @@
 #include "shared/tap/filter_expression.h"
 #include "shared/tap/settings.h"
 #include "sidecar/capture/capture_file.h"
+#include "sidecar/commands/explain_legs.h"
 #include "sidecar/commands/explain_report.h"
 #include "sidecar/ownership/engine.h"
 
@@ -78,13 +79,15 @@ class ExpressionFilter {
 
 class Explainer {
  public:
-  Explainer(ownership::Engine& engine, std::string filter, ExplainReport& report)
-      : engine_(engine), filter_(std::move(filter)), report_(report) {}
+  /// `legs`: as find_legs() tells; nothing: the capture is not of the loopback interface.
+  Explainer(ownership::Engine& engine, std::optional<std::vector<bool>> legs, std::string filter,
+            ExplainReport& report)
+      : engine_(engine), legs_(std::move(legs)), filter_(std::move(filter)), report_(report) {}
 
   void explain(capture::LinkType link, const CapturedPacket& packet) {
     const auto view = capture::parse_packet(link, packet.bytes);
     const Explanation explanation =
-        filter_.accepts(link, packet) ? Explanation(engine_.decide(view)) : std::nullopt;
+        filter_.accepts(link, packet) ? Explanation(decide(view)) : std::nullopt;
     totals_.count(explanation);
     if (!first_) first_ = time_of(packet);
     report_.packet(totals_.packets, time_of(packet) - *first_, packet, view, explanation);
@@ -94,7 +97,16 @@ class Explainer {
   const ExpressionFilter& filter() const { return filter_; }
 
  private:
+  ownership::Decision decide(const capture::PacketView& view) {
+    using ownership::Rule;
+    if (!legs_) return engine_.decide(view);
+    const std::uint64_t index = totals_.packets;
+    const bool leg = index < legs_->size() && (*legs_)[index];
+    return {leg, leg ? Rule::kMeshLeg : Rule::kLoopback};
+  }
+
   ownership::Engine& engine_;
+  std::optional<std::vector<bool>> legs_;
   ExpressionFilter filter_;
   ExplainReport& report_;
   ExplainTotals totals_;
@@ -149,6 +161,11 @@ void declare(config::OptionSet& options, ExplainOptions& into, std::string& outp
        .required = true},
       file_or_standard_input(), into.file);
   declare_ownership(options, into.ownership);
+  options.add_switch({.flag = "--mesh",
+                      .help = "the capture is of the loopback interface of a pod in a mesh: tell "
+                              "which packets are between its proxy and the application"},
+                     into.loopback);
+  declare_mesh_rules(options, into.mesh);
   options.add<std::string>(tap::kFilter.option, tap::check_filter, into.filter);
   options.add<std::vector<std::uint16_t>>(
       {.flag = "--listening",
@@ -184,16 +201,23 @@ void declare(config::OptionSet& options, ExplainOptions& into, std::string& outp
 }  // namespace
 
 Result<void> explain(const ExplainOptions& options, std::ostream& out) {
+  std::optional<std::vector<bool>> legs;
+  if (options.loopback) {
+    auto found = find_legs(options);
+    if (!found) return found.error();
+    legs = std::move(*found);
+  }
   auto file = capture::open_capture_file(options.file);
   if (!file) return file.error();
   ListedSockets listening(options.listening);
   ownership::Engine engine(engine_config(options), listening);
   const auto report = make_explain_report(options.json, out);
-  Explainer explainer(engine, options.filter, *report);
+  Explainer explainer(engine, std::move(legs), options.filter, *report);
   capture::FilePacket packet;
   auto got = (*file)->next(packet);
   for (; got && *got; got = (*file)->next(packet)) explainer.explain(packet.link, packet.packet);
-  std::vector<std::string> assumed = assumptions(options.ownership);
+  std::vector<std::string> assumed =
+      options.loopback ? leg_assumptions(options) : assumptions(options.ownership);
   const auto& failures = explainer.filter().failures();
   assumed.insert(assumed.end(), failures.begin(), failures.end());
   report->summary(explainer.totals(), assumed);
@@ -218,6 +242,10 @@ int explain_command(std::span<const char* const> arguments) {
   if (into.ownership.pod_ips.empty()) {
     std::cerr << "sidetap-sidecar explain: --pod-ips is required (or environment variable "
                  "POD_IPS)\n";
+    return 2;
+  }
+  if (into.loopback && into.file == "-") {
+    std::cerr << "sidetap-sidecar explain: --mesh reads --pcap twice, so it must be a file\n";
     return 2;
   }
   into.json = output == "json";

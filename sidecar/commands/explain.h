@@ -15,6 +15,7 @@
 
 #include "shared/net/ip_address.h"
 #include "shared/result.h"
+#include "sidecar/options/mesh_options.h"
 #include "sidecar/options/ownership_options.h"
 #include "sidecar/ownership/server_rules.h"
 
@@ -23,12 +24,16 @@ namespace sidetap {
 struct ExplainOptions {
   std::string file;  ///< pcap or pcapng; "-": standard input.
   OwnershipOptions ownership;
+  /// The capture is of the loopback interface of a pod in a mesh. --mesh-kind and --mesh-ports tell
+  /// which; the rules of ownership do not apply.
+  bool loopback = false;
+  MeshOptions mesh;
   std::string filter;  ///< The operator's filter expression, checked.
   // A running tap reads these from its namespace.
   std::array<std::byte, 6> mac{};          ///< All zero: unknown.
   std::vector<net::IpAddress> broadcasts;  ///< Of the pod's own IPv4 subnets.
   std::vector<net::IpAddress> gateways;    ///< Next hops: nodes, which are never tapped.
-  std::vector<std::uint16_t> listening;    ///< TCP ports in LISTEN.
+  std::vector<std::uint16_t> listening;    ///< TCP ports in LISTEN; of the application, in a mesh.
   ownership::PortRange ephemeral;          ///< net.ipv4.ip_local_port_range.
   bool json = false;                       ///< One JSON object per line instead of columns.
 };

@@ -25,6 +25,7 @@ void check(const Report& report) {
   require(report.interfaces.size() <= kMostReportedInterfaces);
   require(report.sensors.size() <= kMostReportedSensors);
   require(report.lost.size() <= kMostReportedCauses);
+  if (report.mesh) require(report.mesh->kind.size() <= kMostReportedText);
   for (const auto& sensor : report.sensors) require(sensor.reason.size() <= kMostReportedText);
 }
 void check(const Resync&) {}

@@ -11,6 +11,7 @@ inline configuration::Configuration webhook_configuration() {
   configuration::Configuration configuration;
   configuration.taps[tap::kSensor] = "10.10.10.10:2003";
   configuration.taps[tap::kPodSubnets] = "10.244.0.0/16";
+  configuration.taps[tap::kSensorTls] = "client";
   configuration.injection.server_version = configuration::Version{1, 36};
   configuration.sidecar.image_pull_secrets = {"regcred", "shared"};
   configuration.sidecar.overrides.set();

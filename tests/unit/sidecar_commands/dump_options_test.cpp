@@ -1,11 +1,14 @@
 #include "sidecar/commands/dump_options.h"
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "sidecar/mesh/mesh_kind.h"
 
 namespace sidetap {
 namespace {
@@ -50,6 +53,26 @@ TEST(DumpOptionsTest, TwoDashesMayStandInFrontOfTheExpression) {
   ASSERT_EQ(parse_dump({"--owned", "--", "not port 22"}, options), ParseResult::kRun);
   EXPECT_EQ(options.expression, "not port 22");
   EXPECT_TRUE(options.owned);
+}
+
+TEST(DumpOptionsTest, ThePlaintextOfAMeshIsShownWhereSomebodyAsks) {
+  DumpOptions options;
+  const std::map<std::string, std::string> tap = {{"MESH", "both"},
+                                                  {"MESH_KIND", "linkerd"},
+                                                  {"MESH_PORTS", "10000"},
+                                                  {"MESH_CLIENT", "192.0.2.7"},
+                                                  {"STATUS_LISTEN", ":15920"}};
+  ASSERT_EQ(parse_dump({}, options, tap), ParseResult::kRun);
+  EXPECT_FALSE(options.mesh) << "whatever the tap forwards";
+  ASSERT_EQ(parse_dump({"--mesh", "tcp", "port", "8080"}, options, tap), ParseResult::kRun);
+  EXPECT_TRUE(options.mesh);
+  EXPECT_EQ(options.expression, "tcp port 8080");
+  EXPECT_EQ(options.mesh_rules.kind, mesh::Kind::kLinkerd);
+  EXPECT_EQ(options.mesh_rules.ports, std::vector<std::uint16_t>{10'000});
+  EXPECT_EQ(options.mesh_rules.clients.size(), 1u);
+  ASSERT_TRUE(options.status_listen);
+  EXPECT_EQ(options.status_listen->port, 15'920);
+  EXPECT_EQ(parse_dump({"--mesh", "--mesh-client", "224.0.0.1"}, options), ParseResult::kError);
 }
 
 TEST(DumpOptionsTest, RefusesAnExpressionThatDoesNotCompileAndAFlagThatIsNone) {

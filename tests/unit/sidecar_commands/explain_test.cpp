@@ -211,6 +211,35 @@ TEST(Explain, WrongUseIsTwoAndHelpIsZero) {
   EXPECT_EQ(command({"--pcap", "/proc/self/status", "--pod-ips", "10.0.0.1"}), 1) << "no capture";
 }
 
+TEST(Explain, TellsWhichPacketsOfTheLoopbackAreLegsOfAMesh) {
+  const auto leg = [](std::uint16_t port) {
+    return packet().from("127.0.0.6").to("10.0.0.1").tcp(port, 8080);
+  };
+  const auto with_text = [](Bytes frame, std::string_view text) {
+    for (const char c : text) frame.push_back(static_cast<std::byte>(c));
+    frame[17] = static_cast<std::byte>(frame.size() - 14);
+    return frame;
+  };
+  const PcapFile file(
+      {leg(40000).syn().ethernet(), with_text(leg(40000).ethernet(), "GET / HTTP/1.1\r\n\r\n"),
+       leg(40001).syn().ethernet(),
+       with_text(leg(40001).ethernet(), "GET / HTTP/1.1\r\nUser-Agent: kube-probe/1.31\r\n\r\n"),
+       packet().from("127.0.0.1").to("127.0.0.1").tcp(40002, 15000).syn().ethernet()});
+  ExplainOptions options = pod_one(file);
+  options.loopback = true;
+  options.listening = {8080};
+  const auto lines = lines_of(options);
+  ASSERT_GE(lines.size(), 7U);
+  for (const std::size_t i : {0U, 1U}) EXPECT_THAT(lines[i], HasSubstr("owned      mesh-leg"));
+  for (const std::size_t i : {2U, 3U, 4U}) EXPECT_THAT(lines[i], HasSubstr("not owned  loopback"));
+  EXPECT_EQ(lines[6], "5 packets: 2 owned, 3 not owned");
+  EXPECT_THAT(lines.back(), HasSubstr("assumed: "));
+}
+
+TEST(Explain, OfAMeshReadsItsFileTwice) {
+  EXPECT_EQ(command({"--pcap", "-", "--pod-ips", "10.0.0.1", "--mesh"}), 2);
+}
+
 /// Puts a file in the place of standard input, and takes it away again.
 class StandardInput {
  public:

@@ -1,0 +1,375 @@
+#include "sidecar/collector/tap_receiver.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+namespace sidetap::collector {
+namespace {
+
+constexpr std::size_t kMessages = 32;
+/// With UDP_GRO the kernel joins up to so many bytes.
+constexpr std::size_t kMessageBytes = 65'536;
+constexpr std::size_t kStreamRead = 64 * 1024;
+/// OpenSSL returns at most one record at a time, which is read whole if there is room for it.
+constexpr std::size_t kTlsRecord = 16 * 1024;
+constexpr std::size_t kMostEvents = 64;
+/// Of looks for what has arrived, in one read(): what comes without end must not keep the thread
+/// from its commands.
+constexpr unsigned kMostRounds = 8;
+constexpr std::size_t kMostRetired = 1U << 16;
+constexpr std::uint64_t kPortEvent = 1ULL << 32;
+
+std::string reason_of_errno() { return std::generic_category().message(errno); }
+
+/// Bytes of each datagram in a message that the kernel has joined; 0 if it is a single one.
+std::size_t joined_size(msghdr& message) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO) continue;
+    int size = 0;
+    std::memcpy(&size, CMSG_DATA(c), sizeof size);
+    return size > 0 ? static_cast<std::size_t>(size) : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+struct TapReceiver::Tap {
+  Tap(std::uint32_t number, std::uint32_t most, FeedSink& sink)
+      : origin(number), feed(number, most, sink) {}
+
+  const std::uint32_t origin;
+  TapFeed feed;
+  std::optional<Sender> expected_from{};  // with the number of our port
+  std::optional<Sender> sender{};
+  net::UniqueFd socket{};
+  std::shared_ptr<ssl_st> tls{};
+  StreamEnded ended{};
+  std::vector<std::byte> rest{};  // of the stream: the beginning of a message
+  std::size_t over = 0;           // bytes held beyond kAssured
+  bool goes_on = false;           // it is among the unfinished streams, once
+};
+
+struct TapReceiver::Batch {
+  // Not touched before use: most messages are far shorter.
+  std::unique_ptr<std::byte[]> bytes =
+      std::make_unique_for_overwrite<std::byte[]>(kMessages * kMessageBytes);
+  std::array<mmsghdr, kMessages> messages{};
+  std::array<iovec, kMessages> parts{};
+  std::array<sockaddr_storage, kMessages> senders{};
+  std::array<std::array<char, CMSG_SPACE(sizeof(int))>, kMessages> controls{};
+
+  void reset() {
+    for (std::size_t i = 0; i < kMessages; ++i) {
+      parts[i] = {bytes.get() + i * kMessageBytes, kMessageBytes};
+      messages[i].msg_hdr = {.msg_name = &senders[i],
+                             .msg_namelen = sizeof senders[i],
+                             .msg_iov = &parts[i],
+                             .msg_iovlen = 1,
+                             .msg_control = controls[i].data(),
+                             .msg_controllen = controls[i].size(),
+                             .msg_flags = 0};
+    }
+  }
+};
+
+TapReceiver::TapReceiver(ReceiverConfig config, std::vector<net::UniqueFd> ports)
+    : config_(config),
+      ports_(std::move(ports)),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      batch_(std::make_unique<Batch>()),
+      stream_(kStreamRead + rpcap::kHeaderSize + rpcap::kPacketHeaderSize + config.most_packet) {
+  if (!epoll_) throw std::runtime_error("epoll: " + reason_of_errno());
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kPortEvent | i;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ports_[i].get(), &event) != 0)
+      throw std::runtime_error("epoll: " + reason_of_errno());
+  }
+}
+
+TapReceiver::~TapReceiver() = default;
+
+TapReceiver::Sender TapReceiver::sender_of(const void* address) {
+  sockaddr_in6 from{};
+  std::memcpy(&from, address, sizeof(sockaddr_in));
+  if (from.sin6_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, address, sizeof v4);
+    return {net::IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
+  }
+  std::memcpy(&from, address, sizeof from);
+  std::array<std::byte, 16> bytes{};
+  std::memcpy(bytes.data(), &from.sin6_addr, bytes.size());
+  return {net::IpAddress::from_v6_bytes(bytes), ntohs(from.sin6_port)};
+}
+
+TapReceiver::Tap& TapReceiver::add(std::uint32_t origin) {
+  auto& tap = taps_[origin];
+  tap = std::make_unique<Tap>(origin, config_.most_packet, sink_);
+  return *tap;
+}
+
+std::size_t TapReceiver::expect(std::uint32_t origin, const net::IpAddress& from) {
+  Sender chosen{from, 0};
+  std::size_t fewest = SIZE_MAX;
+  for (std::size_t port = 0; port < ports_.size() && fewest != 0; ++port) {
+    const Sender there{from, static_cast<std::uint16_t>(port)};
+    const auto waiting = expected_.find(there);
+    const std::size_t count = waiting == expected_.end() ? 0 : waiting->second.size();
+    if (count >= fewest) continue;
+    fewest = count;
+    chosen = there;
+  }
+  add(origin).expected_from = chosen;
+  expected_[chosen].push_back(origin);
+  return chosen.port;
+}
+
+void TapReceiver::add_stream(std::uint32_t origin, net::UniqueFd socket,
+                             std::shared_ptr<ssl_st> tls, StreamEnded ended) {
+  Tap& tap = add(origin);
+  tap.socket = std::move(socket);
+  tap.tls = std::move(tls);
+  tap.ended = std::move(ended);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP;
+  event.data.u64 = origin;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, tap.socket.get(), &event) != 0)
+    return end_stream(tap, "epoll: " + reason_of_errno());
+  // Bytes that came with the handshake are not in the socket any more.
+  go_on_later(tap);
+}
+
+TapCounts TapReceiver::remove(std::uint32_t origin) {
+  const auto found = taps_.find(origin);
+  if (found == taps_.end()) return {};
+  Tap& tap = *found->second;
+  tap.ended = nullptr;
+  if (tap.expected_from) {
+    const auto waiting = expected_.find(*tap.expected_from);
+    std::erase(waiting->second, origin);
+    if (waiting->second.empty()) expected_.erase(waiting);
+  }
+  if (tap.sender) {
+    senders_.erase(*tap.sender);
+    retire(*tap.sender);
+  }
+  if (last_tap_ == &tap) last_tap_ = nullptr;
+  beyond_ -= tap.over;
+  const TapCounts counts = tap.feed.counts();
+  ended_ += counts;
+  taps_.erase(found);
+  return counts;
+}
+
+void TapReceiver::retire(const Sender& sender) {
+  const Clock::time_point now = Clock::now();
+  if (retired_.size() >= kMostRetired)
+    std::erase_if(retired_, [now](const auto& entry) { return entry.second < now; });
+  if (retired_.size() >= kMostRetired) retired_.erase(retired_.begin());
+  retired_[sender] = now + kRetirement;
+}
+
+/// The one that has waited longest for its first datagram from this address at this port.
+TapReceiver::Tap* TapReceiver::claim(const Sender& sender, std::size_t port) {
+  const auto waiting = expected_.find({sender.address, static_cast<std::uint16_t>(port)});
+  if (waiting == expected_.end()) return nullptr;
+  if (const auto retired = retired_.find(sender); retired != retired_.end()) {
+    if (Clock::now() < retired->second) return nullptr;
+    retired_.erase(retired);
+  }
+  Tap* const tap = taps_.at(waiting->second.front()).get();
+  waiting->second.erase(waiting->second.begin());
+  if (waiting->second.empty()) expected_.erase(waiting);
+  tap->expected_from.reset();
+  tap->sender = sender;
+  senders_.emplace(sender, tap);
+  return tap;
+}
+
+TapReceiver::Tap* TapReceiver::tap_of(const Sender& sender, std::size_t port,
+                                      std::span<const std::byte> bytes) {
+  if (last_tap_ != nullptr && sender == last_sender_) return last_tap_;
+  const auto found = senders_.find(sender);
+  Tap* tap = found != senders_.end() ? found->second : nullptr;
+  if (tap == nullptr && TapFeed::may_be_datagram(bytes)) tap = claim(sender, port);
+  last_sender_ = sender;
+  last_tap_ = tap;
+  return tap;
+}
+
+void TapReceiver::read_port(std::size_t port) {
+  batch_->reset();
+  const int got =
+      recvmmsg(ports_[port].get(), batch_->messages.data(), kMessages, MSG_DONTWAIT, nullptr);
+  for (std::size_t i = 0; got > 0 && i < static_cast<std::size_t>(got); ++i) {
+    msghdr& message = batch_->messages[i].msg_hdr;
+    std::span<const std::byte> bytes(batch_->bytes.get() + i * kMessageBytes,
+                                     batch_->messages[i].msg_len);
+    const std::size_t joined = joined_size(message);
+    Tap* const tap = tap_of(sender_of(message.msg_name), port, bytes);
+    if (tap == nullptr) {
+      strange_ += joined == 0 ? 1 : (bytes.size() + joined - 1) / joined;
+      continue;
+    }
+    while (!bytes.empty()) {
+      const std::size_t here = joined == 0 ? bytes.size() : std::min(joined, bytes.size());
+      tap->feed.on_datagram(bytes.first(here));
+      bytes = bytes.subspan(here);
+    }
+    account(*tap);
+  }
+}
+
+std::size_t TapReceiver::receive(Tap& tap, std::span<std::byte> into) {
+  if (!tap.tls) {
+    const ssize_t got = recv(tap.socket.get(), into.data(), into.size(), MSG_DONTWAIT);
+    if (got > 0) return static_cast<std::size_t>(got);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+    end_stream(tap, got == 0 ? "the tap has ended the stream" : "stream: " + reason_of_errno());
+    return 0;
+  }
+  std::size_t total = 0;
+  while (into.size() - total >= kTlsRecord) {
+    ERR_clear_error();
+    std::size_t got = 0;
+    const int result = SSL_read_ex(tap.tls.get(), into.data() + total, into.size() - total, &got);
+    if (result == 1) {
+      total += got;
+      continue;
+    }
+    const int cause = SSL_get_error(tap.tls.get(), result);
+    if (cause == SSL_ERROR_WANT_READ || cause == SSL_ERROR_WANT_WRITE) return total;
+    if (total == 0) {
+      end_stream(tap, cause == SSL_ERROR_ZERO_RETURN ? "the tap has ended the stream"
+                                                     : "the tap's stream is broken");
+    } else {
+      // What came before is handed over first. OpenSSL may have read all that was in the socket.
+      go_on_later(tap);
+    }
+    return total;
+  }
+  if (SSL_has_pending(tap.tls.get()) == 1) go_on_later(tap);
+  return total;
+}
+
+/// A message that came in pieces is put together in front of what is read now.
+void TapReceiver::read_stream(Tap& tap) {
+  if (!tap.socket) return;
+  const std::size_t before = tap.rest.size();
+  std::copy(tap.rest.begin(), tap.rest.end(), stream_.begin());
+  const std::size_t got = receive(tap, std::span(stream_).subspan(before, kStreamRead));
+  if (got == 0) return;
+  const std::span<const std::byte> bytes = std::span(stream_).first(before + got);
+  const auto taken = tap.feed.on_stream(bytes);
+  if (!taken) return end_stream(tap, taken.error().text);
+  const auto rest = bytes.subspan(*taken);
+  tap.rest.assign(rest.begin(), rest.end());
+  if (tap.rest.size() <= kAssured && tap.rest.capacity() > kAssured) tap.rest.shrink_to_fit();
+  account(tap);
+}
+
+/// Each stream once, however often it is read meanwhile: or one that never pauses takes all the
+/// time.
+void TapReceiver::go_on_later(Tap& tap) {
+  if (!std::exchange(tap.goes_on, true)) unfinished_.push_back(tap.origin);
+}
+
+void TapReceiver::go_on_with_streams() {
+  for (const std::uint32_t origin : std::exchange(unfinished_, {})) {
+    const auto found = taps_.find(origin);
+    if (found == taps_.end()) continue;
+    found->second->goes_on = false;
+    read_stream(*found->second);
+  }
+}
+
+void TapReceiver::end_stream(Tap& tap, const std::string& why) {
+  if (!tap.rest.empty()) tap.feed.note_broken();
+  std::vector<std::byte>().swap(tap.rest);
+  tap.tls.reset();
+  tap.socket.reset();  // which takes it out of the epoll too
+  account(tap);
+  if (const auto ended = std::exchange(tap.ended, nullptr)) ended(why);
+}
+
+void TapReceiver::account(Tap& tap) {
+  std::size_t held = tap.feed.held() + tap.rest.capacity();
+  if (held > kAssured) {
+    tap.feed.trim();
+    held = tap.feed.held() + tap.rest.capacity();
+  }
+  const std::size_t over = held > kAssured ? held - kAssured : 0;
+  beyond_ += over;
+  beyond_ -= std::exchange(tap.over, over);
+  if (over == 0 || beyond_ <= config_.memory) return;
+  if (tap.socket) {
+    end_stream(tap, "the memory for packets that are not complete is used up");
+  } else {
+    tap.feed.give_up_packet();
+    beyond_ -= std::exchange(tap.over, 0);
+  }
+}
+
+std::size_t TapReceiver::read(capture::PacketHandler& handler, std::size_t most) {
+  sink_.handler = &handler;
+  const std::uint64_t before = sink_.delivered;
+  for (unsigned round = 0; round < kMostRounds; ++round) {
+    const bool goes_on = !unfinished_.empty();
+    if (goes_on) go_on_with_streams();
+    std::array<epoll_event, kMostEvents> events;
+    const int ready = epoll_wait(epoll_.get(), events.data(), kMostEvents, 0);
+    for (std::size_t i = 0; ready > 0 && i < static_cast<std::size_t>(ready); ++i) {
+      const std::uint64_t event = events[i].data.u64;
+      if ((event & kPortEvent) != 0) {
+        read_port(event & ~kPortEvent);
+      } else if (const auto found = taps_.find(static_cast<std::uint32_t>(event));
+                 found != taps_.end()) {
+        read_stream(*found->second);
+      }
+    }
+    if ((ready <= 0 && !goes_on) || sink_.delivered - before >= most) break;
+  }
+  return sink_.delivered - before;
+}
+
+void TapReceiver::set_filter(std::vector<capture::BpfInstruction> program) {
+  // One that accepts everything need not run.
+  const bool everything = program.size() == 1 && program.front().k != 0;
+  sink_.filter = everything ? std::vector<capture::BpfInstruction>() : std::move(program);
+}
+
+ReceivedFromTap TapReceiver::received_from(std::uint32_t origin) const {
+  const auto found = taps_.find(origin);
+  if (found == taps_.end()) return {};
+  const Tap& tap = *found->second;
+  return {.counts = tap.feed.counts(), .stream_open = static_cast<bool>(tap.socket)};
+}
+
+ReceiverCounts TapReceiver::counts() const {
+  ReceiverCounts counts;
+  static_cast<TapCounts&>(counts) = ended_;
+  for (const auto& [origin, tap] : taps_) counts += tap->feed.counts();
+  counts.strange_datagrams = strange_;
+  counts.taps = taps_.size();
+  counts.held = beyond_;
+  return counts;
+}
+
+}  // namespace sidetap::collector
