@@ -1,8 +1,8 @@
 // The page with an invented inventory, for the tests in a browser: `page_fixture [--taps NUMBER]`.
 //
 // Prints "port NUMBER" and serves until SIGTERM. Without --taps there are three taps: shop/web-0
-// forwards, shop/cart-0 loses packets and bank/db-0 reaches no sensor. All counts grow. On SIGUSR1,
-// shop/web-0 goes without a word.
+// forwards, also the plaintext of its mesh, shop/cart-0 loses packets and bank/db-0 reaches no
+// sensor. All counts grow. On SIGUSR1, shop/web-0 goes without a word.
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -67,6 +67,9 @@ sidetap::registry::Report invented_report(std::size_t number, std::uint64_t seco
     return report;
   }
   report.sensors = {{"10.0.0.9:2002", "capturing", ""}};
+  if (number == 0)
+    report.mesh = sidetap::registry::MeshReport{
+        .kind = "istio", .read = seen / 4, .legs = seen / 5, .covered = seen / 3};
   report.lost = {{"kernel_ring", number == kLoses ? seconds : 0}};
   report.counts.forwarded = seen / 2;
   report.counts.forwarded_bytes = seen * 400;

@@ -1,6 +1,7 @@
 #include "webhook/certificates/keeper.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/this_coro.hpp>
@@ -39,6 +40,7 @@ constexpr unsigned kConflict = 409;
 /// A test in a JSON Patch failed, which is also a conflict, or the result is not a valid object.
 constexpr unsigned kInvalid = 422;
 constexpr unsigned kForbidden = 403;
+constexpr unsigned kNotFound = 404;
 
 /// A proxy or a fault may return something else than an object.
 Error no_object() { return Error{"the API server's answer is not an object"}; }
@@ -59,34 +61,74 @@ std::vector<std::string> service_names(const std::vector<std::string>& services,
   return names;
 }
 
+std::vector<std::string> collector_names(const std::vector<std::string>& services,
+                                         const std::string& name_space) {
+  std::vector<std::string> names = service_names(services, name_space);
+  for (const std::string& service : services)
+    names.push_back("*." + service + "." + name_space + ".svc");
+  return names;
+}
+
 Keeper::Keeper(kube::Client client, KeeperConfig config, std::function<void(const State&)> serve,
                std::function<TimePoint()> now)
     : client_(std::move(client)),
       config_(std::move(config)),
       names_(service_names(config_.services, config_.name_space)),
+      collector_names_(collector_names(config_.collector_services, config_.name_space)),
       serve_(std::move(serve)),
       now_(std::move(now)) {}
 
-std::string Keeper::secrets_path() const {
-  return "/api/v1/namespaces/" + config_.name_space + "/secrets";
+std::string Keeper::path_of(const std::string& secret) const {
+  return "/api/v1/namespaces/" + config_.name_space + "/secrets/" + secret;
+}
+
+asio::awaitable<Result<kube::Response>> Keeper::read_secret(const std::string& secret) {
+  const std::string path = path_of(secret);
+  auto read = co_await client_.get(path);
+  if (!read || read->status == kNotFound) co_return read;
+  if (!read->ok()) co_return Error{"Secret " + path + ": " + read->describe()};
+  if (!read->body.is_object()) co_return Error{"Secret " + path + ": " + no_object().text};
+  co_return read;
 }
 
 /// Separate from its caller because GCC 12 destroys the temporaries of a conditional co_await
 /// twice.
-asio::awaitable<Result<kube::Response>> Keeper::write_secret(bool there, nlohmann::json object) {
-  if (there) return client_.replace(secrets_path() + "/" + config_.secret, std::move(object));
-  return client_.create(secrets_path(), std::move(object));
+asio::awaitable<Result<kube::Response>> Keeper::write_secret(const std::string& secret, bool there,
+                                                             nlohmann::json object) {
+  if (there) return client_.replace(path_of(secret), std::move(object));
+  return client_.create("/api/v1/namespaces/" + config_.name_space + "/secrets", std::move(object));
 }
 
-Error Keeper::unwritten(bool there, const kube::Response& answer) const {
-  std::string text = "Secret " + secrets_path() + "/" + config_.secret + ": " + answer.describe();
+Error Keeper::unwritten(const std::string& secret, bool there, const kube::Response& answer) const {
+  std::string text = "Secret " + path_of(secret) + ": " + answer.describe();
   if (!there && answer.status == kForbidden) {
     text +=
         "; it is missing, and the rights do not reach to make it: `helm upgrade` makes it "
         "again, without Helm `kubectl create secret generic " +
-        config_.secret + " --namespace " + config_.name_space + "`";
+        secret + " --namespace " + config_.name_space + "`";
   }
   return Error{std::move(text)};
+}
+
+asio::awaitable<Result<void>> Keeper::store(const std::string& secret, const kube::Response& read,
+                                            nlohmann::json object, std::string_view step) {
+  const bool there = read.status != kNotFound;
+  if (there && read.body.value("immutable", false)) {
+    co_return Error{"Secret " + path_of(secret) +
+                    " is immutable: delete it and make it again without that (`helm upgrade` "
+                    "does)"};
+  }
+  const auto written = co_await write_secret(secret, there, std::move(object));
+  if (!written) co_return written.error();
+  if (written->status == kConflict) {
+    ++conflicts_;
+  } else if (!written->ok()) {
+    co_return unwritten(secret, there, *written);
+  } else {
+    ++steps_;
+    telemetry::info("certificates changed", {{"step", step}, {"secret", secret}});
+  }
+  co_return Result<void>{};
 }
 
 void Keeper::report(const Plan& planned) {
@@ -99,15 +141,11 @@ void Keeper::report(const Plan& planned) {
 }
 
 asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
-  const std::string path = secrets_path() + "/" + config_.secret;
+  const std::string& secret = config_.secret;
   for (int tries = 0; tries < kMostTries; ++tries) {
-    const auto read = co_await client_.get(path);
+    const auto read = co_await read_secret(secret);
     if (!read) co_return read.error();
-    const bool there = read->status != 404;
-    if (there && !read->ok()) co_return Error{"Secret " + path + ": " + read->describe()};
-    if (there && !read->body.is_object()) {
-      co_return Error{"Secret " + path + ": " + no_object().text};
-    }
+    const bool there = read->status != kNotFound;
     State state = there ? state_of_secret(read->body) : State{};
     const Plan planned = plan(state, names_, now_(), config_.policy);
     if (planned.step == Step::kNothing) {
@@ -115,28 +153,43 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
       co_return state;
     }
     report(planned);
-    if (there && read->body.value("immutable", false)) {
-      co_return Error{"Secret " + path +
-                      " is immutable: delete it and make it again without that (`helm upgrade` "
-                      "does)"};
-    }
     auto next = carry_out(planned.step, std::move(state), names_, now_(), config_.policy);
     if (!next) co_return next.error();
     nlohmann::json object =
-        with_state(there ? read->body : new_secret(config_.name_space, config_.secret), *next);
-    const auto written = co_await write_secret(there, std::move(object));
-    if (!written) co_return written.error();
-    if (written->status == kConflict) {
-      ++conflicts_;
-    } else if (!written->ok()) {
-      co_return unwritten(there, *written);
-    } else {
-      ++steps_;
-      telemetry::info("certificates changed", {{"step", step_name(planned.step)}});
-    }
-    // In both cases, read the object again: the API server's state decides.
+        with_state(there ? read->body : new_secret(config_.name_space, secret), *next);
+    const auto stored = co_await store(secret, *read, std::move(object), step_name(planned.step));
+    if (!stored) co_return stored.error();
+    // Read the object again, whoever was faster: the API server's state decides.
   }
-  co_return Error{"Secret " + path + ": changed by others again and again"};
+  co_return Error{"Secret " + path_of(secret) + ": changed by others again and again"};
+}
+
+asio::awaitable<Result<void>> Keeper::keep_collector(const State& state, TimePoint& due) {
+  const std::string& secret = config_.collector_secret;
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    const auto read = co_await read_secret(secret);
+    if (!read) co_return read.error();
+    const bool there = read->status != kNotFound;
+    nlohmann::json present = there ? read->body : new_secret(config_.name_space, secret);
+    Pair leaf = leaf_of_secret(present);
+    const Plan planned = plan_leaf(leaf, state.authority, collector_names_, now_());
+    if (planned.step == Step::kIssueLeaf) {
+      report(planned);
+      auto issued = further_leaf(state, collector_names_, now_(), config_.policy);
+      if (!issued) co_return issued.error();
+      leaf = std::move(*issued);
+    }
+    nlohmann::json wanted = with_leaf(present, leaf, state.bundle());
+    if (there && wanted == present) {
+      due = std::min(due, planned.due);
+      co_return Result<void>{};
+    }
+    const std::string_view step =
+        planned.step == Step::kNothing ? "tell-authorities" : step_name(planned.step);
+    const auto stored = co_await store(secret, *read, std::move(wanted), step);
+    if (!stored) co_return stored.error();
+  }
+  co_return Error{"Secret " + path_of(secret) + ": changed by others again and again"};
 }
 
 asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
@@ -187,6 +240,11 @@ asio::awaitable<Result<TimePoint>> Keeper::try_reconcile() {
   serve_(*state);
   if (auto kept = co_await keep_bundle(*state); !kept) co_return kept.error();
   published_ = true;
+  if (!config_.collector_secret.empty()) {
+    // Last, so that a fault of it keeps nobody from being served.
+    const auto kept = co_await keep_collector(*state, due);
+    if (!kept) co_return kept.error();
+  }
   co_return due;
 }
 

@@ -1,5 +1,6 @@
 // Manages the webhook's certificates. One Secret is the source of truth for all replicas, and the
-// caBundle of the webhook's own configuration follows it.
+// caBundle of the webhook's own configuration follows it. Collectors can have a Secret of their own
+// with a leaf of the same authority, so that taps trust them as they trust the registry.
 //
 // There is no leader. Every replica checks the Secret and tries a step that is due. The Secret's
 // resourceVersion lets one of them succeed, and the others read what it wrote.
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -31,11 +33,18 @@ struct KeeperConfig {
   std::chrono::milliseconds period{15'000};  ///< Between two checks.
   /// After a check that failed.
   async::BackoffBounds backoff{std::chrono::milliseconds(1'000), std::chrono::milliseconds(60'000)};
+  /// Created if missing. It never holds the authority's key. Empty: there are no collectors.
+  std::string collector_secret = {};
+  /// The collectors' leaf is valid for their names, and for names of pods below them.
+  std::vector<std::string> collector_services = {};
 };
 
 /// For each Service: NAME.NAMESPACE.svc, NAME.NAMESPACE.svc.cluster.local, NAME.NAMESPACE and NAME.
 std::vector<std::string> service_names(const std::vector<std::string>& services,
                                        const std::string& name_space);
+/// The same, and *.NAME.NAMESPACE.svc, which are pods of headless Services.
+std::vector<std::string> collector_names(const std::vector<std::string>& services,
+                                         const std::string& name_space);
 
 /// Use it on one strand, except for members that are marked "any thread".
 class Keeper {
@@ -59,18 +68,28 @@ class Keeper {
   void expose(telemetry::MetricsRegistry& metrics) const;
 
  private:
-  std::string secrets_path() const;
+  std::string path_of(const std::string& secret) const;
   boost::asio::awaitable<Result<TimePoint>> try_reconcile();
-  boost::asio::awaitable<Result<kube::Response>> write_secret(bool there, nlohmann::json object);
-  Error unwritten(bool there, const kube::Response& answer) const;
+  /// The Secret, or a Response with status 404. Anything else is an Error.
+  boost::asio::awaitable<Result<kube::Response>> read_secret(const std::string& secret);
+  /// Writes what `step` has made of the Secret that was `read`. Succeeds, too, if somebody else was
+  /// faster: read it again.
+  boost::asio::awaitable<Result<void>> store(const std::string& secret, const kube::Response& read,
+                                             nlohmann::json object, std::string_view step);
+  boost::asio::awaitable<Result<kube::Response>> write_secret(const std::string& secret, bool there,
+                                                              nlohmann::json object);
+  Error unwritten(const std::string& secret, bool there, const kube::Response& answer) const;
   /// Logs and counts a certificate outside its validity period.
   void report(const Plan& planned);
   boost::asio::awaitable<Result<State>> keep_secret(TimePoint& due);
+  /// Brings `due` forward if the collectors' leaf is due before.
+  boost::asio::awaitable<Result<void>> keep_collector(const State& state, TimePoint& due);
   boost::asio::awaitable<Result<void>> keep_bundle(const State& state);
 
   kube::Client client_;
   KeeperConfig config_;
   std::vector<std::string> names_;
+  std::vector<std::string> collector_names_;
   std::function<void(const State&)> serve_;
   std::function<TimePoint()> now_;
   std::atomic<bool> published_{false};

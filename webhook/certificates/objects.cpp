@@ -16,13 +16,15 @@ std::string encode(const std::string& text) {
   return encoded;
 }
 
+std::string decoded(const json& data, const char* key) {
+  return decode_base64(text_of(data, key)).value_or(std::string());
+}
+
 }  // namespace
 
 State state_of_secret(const json& secret) {
   const json& data = member(secret, "data");
-  const auto read = [&](const char* key) {
-    return decode_base64(text_of(data, key)).value_or(std::string());
-  };
+  const auto read = [&](const char* key) { return decoded(data, key); };
   return {{read("ca.crt"), read("ca.key")},
           {read("next-ca.crt"), read("next-ca.key")},
           read("previous-ca.crt"),
@@ -47,6 +49,20 @@ json with_state(json secret, const State& state) {
   write("next-ca.key", state.next.key);
   write("previous-ca.crt", state.previous);
   write("bundle.crt", state.bundle());
+  return secret;
+}
+
+Pair leaf_of_secret(const json& secret) {
+  const json& data = member(secret, "data");
+  return {decoded(data, "tls.crt"), decoded(data, "tls.key")};
+}
+
+json with_leaf(json secret, const Pair& leaf, const std::string& bundle) {
+  json& data = secret["data"];
+  if (!data.is_object()) data = json::object();
+  data["tls.crt"] = encode(leaf.certificate);
+  data["tls.key"] = encode(leaf.key);
+  data["ca.crt"] = encode(bundle);
   return secret;
 }
 

@@ -18,6 +18,10 @@ namespace sidetap::certificates {
 State state_of_secret(const nlohmann::json& secret);
 /// `secret` with the state as its data. Everything else stays, including its resourceVersion.
 nlohmann::json with_state(nlohmann::json secret, const State& state);
+/// The leaf of a Secret for collectors: its tls.crt and tls.key. As state_of_secret().
+Pair leaf_of_secret(const nlohmann::json& secret);
+/// `secret` with this leaf, and with `bundle` as ca.crt. Everything else stays.
+nlohmann::json with_leaf(nlohmann::json secret, const Pair& leaf, const std::string& bundle);
 /// A Secret that does not exist yet.
 nlohmann::json new_secret(const std::string& name_space, const std::string& name);
 

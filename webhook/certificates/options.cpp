@@ -58,6 +58,19 @@ void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) 
                             .help = "MutatingWebhookConfiguration whose caBundle follows the "
                                     "self-managed certificates"},
                            parse_name, into.webhook_configuration);
+  options.add<std::string>({.flag = "--certs-collector-secret",
+                            .env = "SIDETAP_CERTS_COLLECTOR_SECRET",
+                            .value = "NAME",
+                            .help = "Secret that holds the collectors' certificate, of the same "
+                                    "CA; made when missing; none: no collectors"},
+                           parse_name, into.collector_secret);
+  options.add<std::vector<std::string>>(
+      {.flag = "--certs-collector-services",
+       .env = "SIDETAP_CERTS_COLLECTOR_SERVICES",
+       .value = "NAME,...",
+       .fallback = "sidetap-collector",
+       .help = "Services for whose names the collectors' certificate is valid"},
+      parse_names, into.collector_services);
   options.add<std::string>({.flag = "--service-account",
                             .env = "SIDETAP_SERVICE_ACCOUNT",
                             .value = "FOLDER",
@@ -72,6 +85,8 @@ KeeperConfig keeper_config(const SelfManagedOptions& options, const std::string&
   config.secret = options.secret;
   config.services = options.services;
   config.webhook_configuration = options.webhook_configuration;
+  config.collector_secret = options.collector_secret;
+  config.collector_services = options.collector_services;
   return config;
 }
 

@@ -16,6 +16,8 @@ struct SelfManagedOptions {
   std::string secret;
   std::vector<std::string> services;
   std::string webhook_configuration;
+  std::string collector_secret;  ///< Empty: there are no collectors.
+  std::vector<std::string> collector_services;
   std::string service_account;  ///< Folder of the API token and CA.
 };
 

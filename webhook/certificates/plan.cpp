@@ -37,14 +37,14 @@ bool usable_authority(const Pair& pair, TimePoint now) {
          key_fits(pair);
 }
 
-bool usable_leaf(const State& state, const std::vector<std::string>& names) {
-  const auto facts = read_facts(state.leaf.certificate);
-  if (!facts || !key_fits(state.leaf)) return false;
+bool usable_leaf(const Pair& leaf, const Pair& authority, const std::vector<std::string>& names) {
+  const auto facts = read_facts(leaf.certificate);
+  if (!facts || !key_fits(leaf)) return false;
   const bool covers = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
     return std::find(facts->dns_names.begin(), facts->dns_names.end(), name) !=
            facts->dns_names.end();
   });
-  return covers && is_signed_by(state.leaf.certificate, state.authority.certificate);
+  return covers && is_signed_by(leaf.certificate, authority.certificate);
 }
 
 }  // namespace
@@ -69,6 +69,17 @@ std::string_view step_name(Step step) {
   return {};
 }
 
+Plan plan_leaf(const Pair& leaf, const Pair& authority, const std::vector<std::string>& names,
+               TimePoint now) {
+  const std::string fault = fault_of("the leaf", leaf.certificate, now);
+  if (!fault.empty() || !usable_leaf(leaf, authority, names)) {
+    return {Step::kIssueLeaf, now, fault};
+  }
+  const TimePoint due = two_thirds(*read_facts(leaf.certificate));
+  if (due <= now) return {Step::kIssueLeaf, now};
+  return {Step::kNothing, due};
+}
+
 Plan plan(const State& state, const std::vector<std::string>& names, TimePoint now,
           const Policy& policy) {
   if (!usable_authority(state.authority, now)) {
@@ -76,14 +87,11 @@ Plan plan(const State& state, const std::vector<std::string>& names, TimePoint n
     return {usable_authority(state.next, now) ? Step::kSwitch : Step::kCreate, now,
             fault_of("the authority", state.authority.certificate, now)};
   }
-  const std::string leaf_fault = fault_of("the leaf", state.leaf.certificate, now);
-  if (!leaf_fault.empty() || !usable_leaf(state, names)) {
-    return {Step::kIssueLeaf, now, leaf_fault};
-  }
+  Plan of_leaf = plan_leaf(state.leaf, state.authority, names, now);
+  if (of_leaf.step != Step::kNothing) return of_leaf;
   const Facts leaf = *read_facts(state.leaf.certificate);
   const Facts authority = *read_facts(state.authority.certificate);
-  TimePoint due = two_thirds(leaf);
-  if (due <= now) return {Step::kIssueLeaf, now};
+  TimePoint due = of_leaf.due;
 
   if (!state.next.empty()) {
     if (!usable_authority(state.next, now)) {
@@ -133,6 +141,13 @@ Result<State> carry_out(Step step, State state, const std::vector<std::string>& 
   state.leaf = std::move(*leaf);
   state.leaf.certificate += chain;
   return state;
+}
+
+Result<Pair> further_leaf(const State& state, const std::vector<std::string>& names, TimePoint now,
+                          const Policy& policy) {
+  auto leaf = issue_leaf(state.authority, names, now, policy.leaf_life);
+  if (leaf) leaf->certificate += rest_of_chain(state.leaf.certificate, now);
+  return leaf;
 }
 
 }  // namespace sidetap::certificates

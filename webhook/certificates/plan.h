@@ -63,9 +63,16 @@ struct Plan {
 /// `names` are the DNS names that the leaf must be valid for.
 Plan plan(const State& state, const std::vector<std::string>& names, TimePoint now,
           const Policy& policy);
+/// The same for one leaf of `authority`, which is usable: kIssueLeaf or kNothing.
+Plan plan_leaf(const Pair& leaf, const Pair& authority, const std::vector<std::string>& names,
+               TimePoint now);
 
 /// Returns the state after the step.
 Result<State> carry_out(Step step, State state, const std::vector<std::string>& names,
                         TimePoint now, const Policy& policy);
+/// A further leaf of the state's authority, as the collectors serve it. What follows it is what
+/// follows the state's own leaf, so that the same clients trust both.
+Result<Pair> further_leaf(const State& state, const std::vector<std::string>& names, TimePoint now,
+                          const Policy& policy);
 
 }  // namespace sidetap::certificates

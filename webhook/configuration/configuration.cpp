@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::array<std::string_view, kOverrideCount> kOverrideNames = {
     "sensor",    "snaplen", "cpu-limit", "memory-limit", "interface",
-    "log-level", "image",   "native",    "profile"};
+    "log-level", "image",   "native",    "profile",      "mesh"};
 
 /// Native sidecars are beta, and on by default, from this version on.
 constexpr Version kFirstNative{1, 29};

@@ -44,8 +44,9 @@ enum class Override : std::uint8_t {
   kImage,
   kNative,
   kProfile,
+  kMesh,
 };
-inline constexpr std::size_t kOverrideCount = 9;
+inline constexpr std::size_t kOverrideCount = 10;
 using OverrideSet = std::bitset<kOverrideCount>;
 
 /// "sensor", "cpu-limit" and so on.

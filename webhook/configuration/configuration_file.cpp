@@ -221,6 +221,7 @@ Configuration read(Section section) {
   if (auto part = section.section("profiles")) read_profiles(*part, port, configuration);
   if (auto part = section.section("injection")) read_injection(*part, configuration.injection);
   if (auto part = section.section("registry")) read_registry(*part, configuration.registry);
+  check_registry_tls(section, configuration);
   section.number("generation", configuration.generation, 0,
                  std::numeric_limits<std::uint64_t>::max());
   section.finish();

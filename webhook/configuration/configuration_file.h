@@ -5,8 +5,8 @@
 //   sensor:
 //     address: 10.10.10.10        # HOST or HOST:PORT; several: a list, or separated by commas
 //     port: 2003                  # for addresses that name none
-//     mode: replicate             # replicate, failover, balance
-//     tls: off                    # off, rpcaps, client
+//     mode: replicate             # replicate, failover, balance, hash
+//     tls: off                    # off, rpcaps, client, registry
 //     secretName: ""              # a Secret in the namespace of each pod
 //   subnets:                      # both optional with a registry
 //     pods: [10.244.0.0/16, fd00:244::/56]
@@ -29,7 +29,7 @@
 //   profiles:                     # what some pods get instead
 //     edge:
 //       namespaces: [shop]        # and pods with the annotation sidetap.io/profile: edge
-//       sensor: {address: 10.10.10.11}    # address, port, mode, secretName
+//       sensor: {address: 10.10.10.11}    # address, port, mode, tls, secretName
 //       sidecar: {filter: not port 9100}  # output, filter, flowSampling, snaplen, maxRate,
 //                                         # maxPacketRate, paused
 //   injection:

@@ -1,10 +1,12 @@
 #include "webhook/configuration/tap_settings.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 #include <utility>
 
 #include "shared/net/text.h"
+#include "shared/tap/assigned.h"
 #include "webhook/configuration/values.h"
 
 namespace sidetap::configuration {
@@ -59,7 +61,7 @@ void read_setting(const tap::Setting& setting, Section& section, std::string& in
 
 /// Refuses TLS with which the taps would end at once.
 void check_tls(const Section& section, const Profile* profile, const Configuration& configuration) {
-  const std::string& role = configuration.taps[tap::kSensorTls];
+  const std::string& role = value_of(tap::kSensorTls, profile, configuration);
   const std::string& output = value_of(tap::kOutput, profile, configuration);
   if (role != "off" && output != "rpcap")
     section.fail("sidecar.output", output, "rpcap with sensor.tls, which protects RPCAP only");
@@ -166,18 +168,40 @@ void check_output(const Section& section, const Profile* profile,
   const auto refuse = [&](const char* accepted) {
     section.fail("sidecar.output", output, accepted);
   };
-  if (output == "pcap") {
-    if (!configuration.sidecar.env.contains("PCAP_DIR"))
-      refuse("pcap with PCAP_DIR in sidecar.env");
-    return;
-  }
-  if (output == "vxlan" && value_of(tap::kSensorMode, profile, configuration) == "failover")
+  const auto needs = [&](const char* word, std::initializer_list<const char*> variables,
+                         const char* accepted) {
+    const auto& env = configuration.sidecar.env;
+    if (output == word && std::none_of(variables.begin(), variables.end(),
+                                       [&](const char* name) { return env.contains(name); }))
+      refuse(accepted);
+  };
+  needs("pcap", {"PCAP_DIR"}, "pcap with PCAP_DIR in sidecar.env");
+  needs("pcap-over-ip", {"PCAP_LISTEN", "PCAP_CONNECT"},
+        "pcap-over-ip with PCAP_LISTEN or PCAP_CONNECT in sidecar.env");
+  needs("interface", {"OUTPUT_INTERFACE"}, "interface with OUTPUT_INTERFACE in sidecar.env");
+  if (!tap::goes_to_sensors(output)) return;
+  const std::string& mode = value_of(tap::kSensorMode, profile, configuration);
+  if (output == "vxlan" && mode == "failover")
     refuse("rpcap with sensor.mode failover, since receivers of VXLAN do not answer");
+  if (output == "vxlan" && mode == "hash")
+    refuse("rpcap with sensor.mode hash, since receivers of VXLAN do not answer");
   if (profile == nullptr || !sets(*profile, tap::kOutput) || sets(*profile, tap::kSensor)) return;
   // A sensor understands one of the outputs.
   const bool alike = output == configuration.taps[tap::kOutput];
   if (!alike || configuration.taps[tap::kSensor].empty())
     refuse("an output beside a sensor.address in the same profile");
+}
+
+void check_registry_tls(const Section& section, const Configuration& configuration) {
+  const bool told = !configuration.registry.address.empty() ||
+                    configuration.sidecar.env.contains(tap::kRegistry.env);
+  const auto check = [&](const std::string& key, const Profile* profile) {
+    if (!told && value_of(tap::kSensorTls, profile, configuration) == "registry")
+      section.fail(key, "registry", "another without registry.address, whose CA it takes");
+  };
+  check("sensor.tls", nullptr);
+  for (const auto& [name, profile] : configuration.profiles)
+    check("profiles." + name + ".sensor.tls", &profile);
 }
 
 void read_profiles(Section section, std::optional<std::uint16_t> port,

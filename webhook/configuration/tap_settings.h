@@ -28,6 +28,9 @@ Result<std::string> check_secret(std::string_view text);
 void check_output(const Section& section, const Profile* profile,
                   const Configuration& configuration);
 
+/// Refuses sensors that the registry's CA proves, where taps get no registry.
+void check_registry_tls(const Section& section, const Configuration& configuration);
+
 /// Reads the section `profiles`. `configuration` holds all that profiles do not set; `port` is its
 /// own sensor.port.
 void read_profiles(Section section, std::optional<std::uint16_t> port,

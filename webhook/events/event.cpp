@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/fnv1a.h"
 #include "webhook/identity/identity_text.h"
 
 namespace sidetap::webhook::events {
@@ -32,21 +33,18 @@ bool is_namespace(std::string_view text) {
          text.back() != '-';
 }
 
-/// FNV-1a: the same in every release, so that replicas of two releases agree.
+/// The same in every release, so that replicas of two releases agree.
 std::string digest_of(const Event& event) {
-  std::uint64_t digest = 14'695'981'039'346'656'037U;
-  const auto add = [&digest](std::string_view text) {
-    for (const char c : text)
-      digest = (digest ^ static_cast<unsigned char>(c)) * 1'099'511'628'211U;
-    digest = (digest ^ 0xffU) * 1'099'511'628'211U;  // no byte of UTF-8: the end of a part
-  };
+  Fnv1a64 digest;
   const Subject& subject = event.subject;
   for (const std::string* part : {&subject.kind, &subject.name_space, &subject.name, &subject.uid,
-                                  &event.reason, &event.message, &event.occurrence})
-    add(*part);
+                                  &event.reason, &event.message, &event.occurrence}) {
+    digest.add(*part);
+    digest.add(std::uint8_t{0xff});  // no byte of UTF-8: the end of a part
+  }
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string text;
-  for (int shift = 60; shift >= 0; shift -= 4) text += kHex[(digest >> shift) & 0xfU];
+  for (int shift = 60; shift >= 0; shift -= 4) text += kHex[(digest.value() >> shift) & 0xfU];
   return text;
 }
 

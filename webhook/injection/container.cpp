@@ -61,6 +61,7 @@ void write_environment(JsonWriter& json, const Settings& settings, const Mounts&
   env.field(tap::kNodeName.env, "spec.nodeName");
   env.field(tap::kPodIps.env, "status.podIPs");
   write_settings(env, settings, configuration);
+  if (!settings.mesh_kind.empty()) env.text(tap::kMeshKind.env, settings.mesh_kind);
   if (!configuration.registry.address.empty()) {
     env.text(tap::kRegistry.env, configuration.registry.address);
     if (!configuration.registry.ca.empty())

@@ -74,6 +74,8 @@ Result<void> apply(Override item, std::string_view text, const Configuration& co
       return tell(settings, tap::kLogLevel, tap::check(tap::kLogLevel, text));
     case Override::kImage:
       return put(settings.image, configuration::check_image(text));
+    case Override::kMesh:
+      return tell(settings, tap::kMesh, tap::check(tap::kMesh, text));
     case Override::kProfile:
       return put(settings.chosen_profile, check_profile(text, configuration));
     case Override::kNative:
@@ -151,6 +153,37 @@ void settle_status_port(const Pod& pod, const Configuration& configuration, Sett
     settings.tell(tap::kStatusPort, std::move(free));
 }
 
+/// Whether the pod's tap encrypts what it sends, or its operator says that it need not. A variable
+/// from elsewhere, such as `envFrom`, is not seen here.
+bool may_send_plaintext(const Configuration& configuration, const Settings& settings) {
+  const auto& env = configuration.sidecar.env;
+  const auto is_set = [&env](std::string_view name, std::string_view not_to) {
+    const auto found = env.find(name);
+    return found != env.end() && !found->second.empty() && found->second != not_to;
+  };
+  if (is_set("MESH_CLEARTEXT_OK", "false") ||
+      !tap::leaves_pod(settings.told(tap::kOutput, configuration)))
+    return true;
+  if (settings.told(tap::kOutput, configuration) != "rpcap") return false;
+  const std::string_view role = tap::kSensorTls.option.env;
+  if (env.contains(role)) return is_set(role, "off");
+  return settings.told(tap::kSensorTls, configuration) != "off";
+}
+
+/// A tap that would send plaintext in the clear ends at once, again and again.
+void settle_mesh(const Pod& pod, const Configuration& configuration, Settings& settings,
+                 std::vector<std::string>& warnings) {
+  if (settings.told(tap::kMesh, configuration) == "off") return;
+  if (may_send_plaintext(configuration, settings)) {
+    settings.mesh_kind = pod.mesh;
+    return;
+  }
+  warnings.push_back(
+      warning("the plaintext of the mesh is not captured: no TLS to the sensor; ask the operator "
+              "for sensor.tls"));
+  settings.tell(tap::kMesh, "off");
+}
+
 /// The registry changes nothing that the pod itself or the operator's variables have set.
 void settle_controls(const Configuration& configuration, Settings& settings) {
   const auto& env = configuration.sidecar.env;
@@ -184,6 +217,7 @@ Settings chosen(const Pod& pod, std::string_view namespace_name, const Configura
   settings.profile = profile_of(pod, namespace_name, configuration);
   for (const pods::Annotation& annotation : pod.overrides)
     apply_or_warn(annotation, configuration, settings, warnings);
+  settle_mesh(pod, configuration, settings, warnings);
   settle_controls(configuration, settings);
   return settings;
 }
@@ -219,8 +253,9 @@ bool has_sensor(const Pod& pod, std::string_view namespace_name,
   constexpr std::array<std::string_view, 3> kInstead = {tap::kSensor.option.env, kSeedSensor,
                                                         "PASSIVE_LISTEN"};
   const configuration::Profile* const profile = profile_of(pod, namespace_name, configuration);
+  const std::string& output = configuration::value_of(tap::kOutput, profile, configuration);
   bool has = !configuration::value_of(tap::kSensor, profile, configuration).empty() ||
-             configuration::value_of(tap::kOutput, profile, configuration) == "pcap" ||
+             !tap::goes_to_sensors(output) ||
              std::any_of(kInstead.begin(), kInstead.end(), [&](std::string_view name) {
                return configuration.sidecar.env.contains(name);
              });

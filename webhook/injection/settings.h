@@ -27,6 +27,8 @@ struct Settings {
   const configuration::Profile* profile = nullptr;
   /// The profile's name, if an annotation of the pod chooses it.
   std::string chosen_profile;
+  /// The pod's mesh, a value of tap::kMeshKind, if it is known and its plaintext is wanted.
+  std::string_view mesh_kind;
   /// What the registry may change in this tap while it runs.
   configuration::ControlSet controls;
   /// Settings of this pod's tap that override the profile's.

@@ -24,10 +24,12 @@
 //    "interfaces":[{"name":S,"capturing":B}],"sensors":[{"sensor":S,"state":S,"reason":S}],
 //    "counts":{"seen":N,"seen_bytes":N,"owned":N,"owned_bytes":N,"forwarded":N,
 //              "forwarded_bytes":N,"filtered":N},
-//    "lost":[{"cause":S,"packets":N}],"rates":{...},"recently_lost":N,
+//    "lost":[{"cause":S,"packets":N}],"mesh":{"kind":S,"read":N,"legs":N,"covered":N},
+//    "rates":{...},"recently_lost":N,
 //    "history":{"at":[T],"seen":[N],"seen_bytes":[N],"forwarded":[N],"forwarded_bytes":[N],
 //               "lost":[N]}}                           totals, oldest first
-//   From "release" to "lost", members are absent if the tap has not reported.
+//   From "release" to "lost", members are absent if the tap has not reported, and "mesh" also if
+//   it forwards no plaintext of a service mesh.
 // GET /api/services
 //   {"watched":B,"numbers":{"tapped":N,"partly":N,"untapped":N,"none":N},
 //    "listed":[{"service":"NAMESPACE/NAME","family":"IPv4","kind":S,"tapped":N,"backends":N}],

@@ -60,6 +60,10 @@ void add_tap(StatusLines& lines, const Tap& tap, std::uint64_t generation, inven
              sensors_text(tap), rate_text(rates.seen_packets), rate_text(rates.forwarded_packets),
              std::to_string(tap.recently_lost()), words_of(issues_of(tap, generation, now)),
              profile, release});
+  if (!tap.report || !tap.report->mesh) return;
+  const auto& mesh = *tap.report->mesh;
+  lines.add("mesh", {tap.pod.name_space, tap.pod.name, mesh.kind, std::to_string(mesh.read),
+                     std::to_string(mesh.legs), std::to_string(mesh.covered)});
 }
 
 void add_details(StatusLines& lines, const Tap& tap) {

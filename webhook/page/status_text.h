@@ -9,6 +9,10 @@
 //     SENSORS: "10.0.0.9:2003 capturing, ..."; SEEN and FORWARDED: packets a second; LOST: packets
 //     of the last 15 minutes; ISSUES: words as in survey.h, separated by blanks. A pod that was
 //     replaced under its name is there twice, the newest last.
+//   mesh       NAMESPACE POD KIND READ LEGS COVERED
+//     After the line of a tap that forwards the plaintext of a service mesh. KIND: as in a report;
+//     READ: packets of the loopback interface; LEGS: those of them that are plaintext; COVERED:
+//     ciphertext that was left out. All since the start of the tap.
 //   untapped   NAMESPACE POD OWNER CAUSE DETAIL REMEDY
 //   coverage   yes|no                      whether "untapped" lines can be there
 //   attention  SEVERITY TEXT               not about a single pod

@@ -62,6 +62,10 @@ void write_report(PageWriter& json, const Report& report) {
   json.count("forwarded_bytes", report.counts.forwarded_bytes);
   json.count("filtered", report.counts.filtered).end_object();
   json.losses(report.lost);
+  if (!report.mesh) return;
+  json.key("mesh").begin_object().member("kind", report.mesh->kind);
+  json.count("read", report.mesh->read).count("legs", report.mesh->legs);
+  json.count("covered", report.mesh->covered).end_object();
 }
 
 void write_series(PageWriter& json, std::string_view name, const Tap& tap,

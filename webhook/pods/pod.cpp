@@ -55,6 +55,14 @@ void read_annotations(const MaybeValue& annotations, Pod& pod) {
   pod.has_status = status.has_value();
   pod.mirror = mirror.has_value();
   pod.safe_to_evict = json::text_or_empty(safe_to_evict);
+  const auto [istio, ambient, linkerd] = pick(annotations, kIstioKey, kAmbientKey, kLinkerdKey);
+  if (istio) {
+    pod.mesh = "istio";
+  } else if (linkerd) {
+    pod.mesh = "linkerd";
+  } else if (json::text_or_empty(ambient) == "enabled") {
+    pod.mesh = "ambient";
+  }
   json::each_member(annotations, [&](std::string_view key, Value value) {
     if (key.starts_with(kAnnotationPrefix) && key != kInjectKey && key != kStatusKey)
       pod.overrides.push_back({key, json::text_or_empty(value)});

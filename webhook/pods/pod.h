@@ -89,6 +89,10 @@ struct Pod {
   bool has_status = false;  ///< The annotation kStatusKey.
   std::string_view safe_to_evict;
 
+  /// The service mesh that has written its annotations: "istio", "ambient" or "linkerd"; empty:
+  /// none yet. A static string.
+  std::string_view mesh;
+
   std::span<const Container> containers() const {
     return std::span(all_containers).first(application_count);
   }

@@ -70,6 +70,15 @@ nlohmann::ordered_json lost_of(const sidetap::registry::Report& report) {
   return object;
 }
 
+nlohmann::ordered_json mesh_of(const sidetap::registry::MeshReport& mesh) {
+  nlohmann::ordered_json object;
+  object["kind"] = mesh.kind;
+  object["read"] = mesh.read;
+  object["legs"] = mesh.legs;
+  object["covered"] = mesh.covered;
+  return object;
+}
+
 void append_report(nlohmann::ordered_json& object, const inventory::Tap* tap) {
   if (tap == nullptr || !tap->report) {
     for (const char* member : {"profile", "generation", "following", "release", "reported",
@@ -88,6 +97,7 @@ void append_report(nlohmann::ordered_json& object, const inventory::Tap* tap) {
   object["sensors"] = sensors_of(report);
   object["counts"] = counts_of(report.counts);
   object["lost"] = lost_of(report);
+  if (report.mesh) object["mesh"] = mesh_of(*report.mesh);
 }
 
 }  // namespace

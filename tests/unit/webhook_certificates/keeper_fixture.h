@@ -162,6 +162,8 @@ class KeeperTest : public testing::Test {
     KeeperConfig config{"ns", "certs", {"hook", "registry"}, "sidetap"};
     config.period = milliseconds(5);
     config.backoff = {milliseconds(5), milliseconds(5)};
+    config.collector_secret = collector_secret_;
+    config.collector_services = {"collector"};
     return std::make_unique<Keeper>(
         kube::Client(context_.get_executor(),
                      {{"127.0.0.1", api_.port()}, ca_file_, token_file_, "ns"},
@@ -200,6 +202,7 @@ class KeeperTest : public testing::Test {
   TimePoint now_ = Clock::now();
   std::vector<State> served_;
   bool serve_throws_ = false;
+  std::string collector_secret_;  // empty: there are no collectors
   asio::io_context context_;
 };
 

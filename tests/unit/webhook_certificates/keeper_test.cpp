@@ -139,5 +139,64 @@ TEST_F(KeeperTest, WhatAReplicaWithAClockAheadHasMadeIsMadeAnewAndCounted) {
               HasSubstr("sidetap_webhook_certificates_out_of_dates_total{where=\"secret\"} 1"));
 }
 
+constexpr const char* kCollectorSecret = "/api/v1/namespaces/ns/secrets/collector";
+
+TEST_F(KeeperTest, CollectorsGetALeafOfTheSameAuthorityAndNoKeyOfIt) {
+  api_.put(kCollectorSecret, {{"metadata", {{"name", "collector"}, {"labels", {{"a", "b"}}}}}});
+  collector_secret_ = "collector";
+  const auto keeper = replica();
+  ASSERT_TRUE(reconcile(*keeper));
+  const json secret = api_.get(kCollectorSecret).value();
+  const Pair leaf = leaf_of_secret(secret);
+  EXPECT_TRUE(key_fits(leaf));
+  EXPECT_NE(leaf.key, stored().leaf.key);
+  EXPECT_TRUE(is_signed_by(leaf.certificate, stored().authority.certificate));
+  EXPECT_THAT(read_facts(leaf.certificate)->dns_names,
+              testing::IsSupersetOf({"collector.ns.svc", "*.collector.ns.svc"}));
+  EXPECT_EQ(secret["data"].size(), 3U) << "tls.crt, tls.key and ca.crt";
+  EXPECT_EQ(secret["data"]["ca.crt"], api_.get(kSecret).value()["data"]["bundle.crt"]);
+  EXPECT_EQ(secret["metadata"]["labels"]["a"], "b");
+  const int writes = api_.writes();
+  ASSERT_TRUE(reconcile(*keeper));
+  ASSERT_TRUE(reconcile(*replica()));
+  EXPECT_EQ(api_.writes(), writes);
+}
+
+TEST_F(KeeperTest, TheCollectorsLeafIsRenewedWithItsAuthority) {
+  collector_secret_ = "collector";
+  const auto keeper = replica();
+  ASSERT_TRUE(reconcile(*keeper));
+  const Pair first = leaf_of_secret(api_.get(kCollectorSecret).value());
+  now_ += std::chrono::hours(24 * 61);
+  ASSERT_TRUE(reconcile(*keeper));
+  const Pair second = leaf_of_secret(api_.get(kCollectorSecret).value());
+  EXPECT_NE(second, first) << "two thirds of its time are over";
+  now_ += std::chrono::hours(24 * 365 * 4);
+  ASSERT_TRUE(reconcile(*keeper));
+  EXPECT_EQ(api_.get(kCollectorSecret).value()["data"]["ca.crt"],
+            api_.get(kSecret).value()["data"]["bundle.crt"])
+      << "the next authority is told before it signs";
+  now_ += std::chrono::hours(1);
+  ASSERT_TRUE(reconcile(*keeper));
+  const Pair third = leaf_of_secret(api_.get(kCollectorSecret).value());
+  EXPECT_TRUE(is_signed_by(third.certificate, stored().authority.certificate));
+  const std::string chain = rest_of_chain(third.certificate, now_);
+  EXPECT_NE(chain, "") << "taps that know only the old authority trust it";
+  EXPECT_EQ(chain, rest_of_chain(stored().leaf.certificate, now_));
+}
+
+TEST_F(KeeperTest, AFaultOfTheCollectorsSecretKeepsNobodyFromBeingServed) {
+  ASSERT_TRUE(reconcile(*replica()));
+  collector_secret_ = "collector";
+  const auto keeper = replica();
+  api_.refuse_writes(403);
+  const auto failed = reconcile(*keeper);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().text, HasSubstr("secrets/collector"));
+  EXPECT_THAT(failed.error().text, HasSubstr("kubectl create secret generic collector"));
+  EXPECT_TRUE(keeper->published());
+  EXPECT_EQ(served_.back(), stored());
+}
+
 }  // namespace
 }  // namespace sidetap::certificates

@@ -34,6 +34,16 @@ TEST(CertificateObjects, WhatTheStateHasNotIsTakenOut) {
   EXPECT_FALSE(secret["data"].contains("next-ca.key"));
 }
 
+TEST(CertificateObjects, ASecretOfCollectorsKeepsTheLeafAndEverythingElse) {
+  json secret = new_secret("ns", "collector");
+  secret["data"]["theirs"] = "eHg=";
+  const json written = with_leaf(secret, {"ffffff", "g"}, "a");
+  EXPECT_EQ(leaf_of_secret(written), (Pair{"ffffff", "g"}));
+  EXPECT_EQ(written["data"]["ca.crt"], "YQ==");
+  EXPECT_EQ(written["data"]["theirs"], "eHg=");
+  EXPECT_EQ(leaf_of_secret(json::parse(R"({"data":{"tls.crt":5,"tls.key":"@@@@"}})")), Pair{});
+}
+
 TEST(CertificateObjects, OddSecretsAreEmptyStates) {
   for (const char* text :
        {"null", "[]", "{}", R"({"data":null})", R"({"data":[1]})", R"({"data":{"tls.crt":5}})",

@@ -214,10 +214,20 @@ TEST(ConfigurationFile, ReadsWhoBeginsTls) {
                 .taps[tap::kSensorTls],
             "rpcaps");
   expect_refused("sensor: {tls: on}", "sensor.tls: true", "a text");
-  expect_refused("sensor: {tls: server}", "sensor.tls", "off, rpcaps, client");
+  expect_refused("sensor: {tls: server}", "sensor.tls", "off, rpcaps, client, registry");
+  EXPECT_EQ(read("sensor: {tls: registry}\nregistry: {address: r}").taps[tap::kSensorTls],
+            "registry");
 }
 
 TEST(ConfigurationFile, RefusesTlsWithWhichATapWouldEnd) {
+  expect_refused("sensor: {tls: registry}", "sensor.tls", "registry.address");
+  expect_refused("sensor: {address: a}\nprofiles: {edge: {sensor: {tls: registry}}}",
+                 "profiles.edge.sensor.tls", "registry.address");
+  EXPECT_EQ(read("sensor: {address: a, tls: registry}\nregistry: {address: r}\n"
+                 "profiles: {edge: {sensor: {address: b, tls: off}, sidecar: {output: vxlan}}}")
+                .profiles.size(),
+            1U)
+      << "each profile is judged by its own";
   expect_refused("sensor: {tls: rpcaps}", "sensor.secretName", "tls.crt");
   expect_refused("sensor: {tls: client}\nsidecar: {output: vxlan}", "sidecar.output", "sensor.tls");
   expect_refused(
@@ -233,8 +243,10 @@ TEST(ConfigurationFile, RefusesTlsWithWhichATapWouldEnd) {
 TEST(ConfigurationFile, RefusesWhatNarrowsATapOutOfBounds) {
   expect_refused("generation: -1", "generation", "0 to 18446744073709551615");
   expect_refused("sensor: {secretName: A}", "sensor.secretName", "a Kubernetes name");
-  expect_refused("sidecar: {output: file}", "sidecar.output", "rpcap, vxlan, pcap");
+  expect_refused("sidecar: {output: file}", "sidecar.output", "rpcap, vxlan, pcap, pcap-over-ip, interface");
   expect_refused("sidecar: {output: pcap}", "sidecar.output", "PCAP_DIR");
+  expect_refused("sidecar: {output: interface}", "sidecar.output", "OUTPUT_INTERFACE");
+  expect_refused("sidecar: {output: pcap-over-ip}", "sidecar.output", "PCAP_LISTEN");
   expect_refused("sensor: {mode: failover}\nsidecar: {output: vxlan}", "sidecar.output",
                  "do not answer");
   expect_refused("sidecar: {filter: 'port port'}", "sidecar.filter", "");

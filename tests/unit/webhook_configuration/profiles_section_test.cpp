@@ -33,7 +33,8 @@ sensor: {address: a, mode: balance, secretName: login}
 profiles:
   edge:
     namespaces: [shop, web]
-    sensor: {address: [b, "c:7"], port: 2005, mode: failover, secretName: other}
+    sensor: {address: [b, "c:7"], port: 2005, mode: failover, tls: off,
+             secretName: other}
     sidecar: {output: rpcap, filter: port 80, flowSampling: 4, snaplen: 96, maxRate: 1M,
               maxPacketRate: 7, paused: on}
   empty: {}
@@ -42,6 +43,7 @@ profiles:
   using Values = std::map<std::string, std::string>;
   EXPECT_EQ(edge_of(text), (Values{{"sensor.address", "b:2005,c:7"},
                                    {"sensor.mode", "failover"},
+                                   {"sensor.tls", "off"},
                                    {"sidecar.filter", "port 80"},
                                    {"sidecar.flowSampling", "4"},
                                    {"sidecar.maxPacketRate", "7"},
@@ -75,10 +77,9 @@ TEST(ProfilesSection, HoldsOnlyWhatTheRegistryMayChange) {
                  "namespaces, sensor, sidecar");
   expect_refused("profiles: {edge: {sidecar: {interface: eth0}}}",
                  "profiles.edge.sidecar.interface: unknown key", "snaplen, output, filter");
-  expect_refused("profiles: {edge: {sensor: {tls: client}}}",
-                 "profiles.edge.sensor.tls: unknown key", "address, mode, secretName");
   expect_refused("profiles: {edge: {sensor: {adress: a}}}",
-                 "profiles.edge.sensor.adress: unknown key", "port, address, mode, secretName");
+                 "profiles.edge.sensor.adress: unknown key",
+                 "port, address, mode, tls, secretName");
 }
 
 TEST(ProfilesSection, RefusesWhatItCannotMean) {
@@ -108,10 +109,11 @@ TEST(ProfilesSection, RefusesAnOutputWithoutASensorForIt) {
                  "profiles.edge.sidecar.output: rpcap", "sensor.address");
   expect_refused("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: vxlan}}}",
                  "profiles.edge.sidecar.output: vxlan", "sensor.address");
-  expect_refused(
-      "sensor: {address: a, mode: failover}\n"
-      "profiles: {edge: {sensor: {address: b}, sidecar: {output: vxlan}}}",
-      "profiles.edge.sidecar.output: vxlan", "do not answer");
+  for (const char* const mode : {"failover", "hash"}) {
+    expect_refused(std::string("sensor: {address: a, mode: ") + mode +
+                       "}\nprofiles: {edge: {sensor: {address: b}, sidecar: {output: vxlan}}}",
+                   "profiles.edge.sidecar.output: vxlan", "do not answer");
+  }
   expect_refused("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: pcap}}}",
                  "profiles.edge.sidecar.output: pcap", "PCAP_DIR");
   EXPECT_EQ(edge_of("sensor: {address: a}\nprofiles: {edge: {sidecar: {output: rpcap}}}").size(),

@@ -55,7 +55,8 @@ TEST(FuzzCorpus, ReachesEveryOverride) {
   for (const char* part :
        {"192.0.2.1:2003,[2001:db8::1]:7", R"("128")", "2e-1", "96Mi", "eth0,net1", R"("debug")",
         "registry.example.com:5000/tap:1@sha256", "/spec/containers/-",
-        R"("PROFILE","value":"edge")", R"("not port 9100")", R"("filter,sampling,rate,pause")"})
+        R"("PROFILE","value":"edge")", R"("not port 9100")", R"("filter,sampling,rate,pause")",
+        R"("MESH","value":"both")"})
     EXPECT_THAT(good.patch, HasSubstr(part));
   EXPECT_THAT(outcome_of("bad_overrides").warnings, SizeIs(configuration::kOverrideCount + 1));
 }

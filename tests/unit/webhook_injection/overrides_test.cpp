@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "shared/tap/settings.h"
 #include "support/review_builder.h"
 
 namespace sidetap {
@@ -110,6 +111,53 @@ TEST(Override, WithABadValueIsNotAppliedAndWarnsWithWhatIsAccepted) {
     expect_refused("interface", value, "interfaces");
   for (const char* value : {"trace", "INFO", ""}) expect_refused("log-level", value, "debug");
   for (const char* value : {"yes", ""}) expect_refused("native", value, "true");
+}
+
+TEST(Override, OfTheMeshNeedsTlsTowardsTheSensor) {
+  const Overridden clear("mesh", "plaintext");
+  EXPECT_THAT(clear.warnings(), ElementsAre(HasSubstr("no TLS")));
+  EXPECT_EQ(clear.variable("MESH"), "(not set)");
+  Configuration configuration = test_configuration();
+  configuration.sensor_secret = "sensor-login";
+  EXPECT_THAT(Overridden("mesh", "plaintext", configuration).warnings(),
+              ElementsAre(HasSubstr("sensor.tls")))
+      << "a Secret alone encrypts nothing";
+  configuration.taps[tap::kSensorTls] = "client";
+  const Overridden encrypted("mesh", "plaintext", configuration);
+  EXPECT_THAT(encrypted.warnings(), IsEmpty());
+  EXPECT_EQ(encrypted.variable("MESH"), "plaintext");
+  configuration.sidecar.env["SENSOR_TLS"] = "off";
+  EXPECT_THAT(Overridden("mesh", "plaintext", configuration).warnings(),
+              ElementsAre(HasSubstr("no TLS")))
+      << "the operator's variable comes last";
+  configuration = test_configuration();
+  configuration.sidecar.env["SENSOR_TLS"] = "client";
+  EXPECT_EQ(Overridden("mesh", "plaintext", configuration).variable("MESH"), "plaintext");
+  configuration = test_configuration();
+  configuration.sidecar.env["MESH_CLEARTEXT_OK"] = "true";
+  EXPECT_EQ(Overridden("mesh", "both", configuration).variable("MESH"), "both");
+  EXPECT_THAT(Overridden("mesh", "half", configuration).warnings(),
+              ElementsAre(HasSubstr("off, both, plaintext")));
+}
+
+TEST(MeshOfAPod, IsToldToTheTapAsItsAnnotationsSay) {
+  Configuration configuration = test_configuration();
+  configuration.sidecar.env["MESH_CLEARTEXT_OK"] = "true";
+  const auto told = [&](const std::string& key, const std::string& value, const char* mode) {
+    const PodBuilder before = pod().annotation("sidetap.io/mesh", mode).annotation(key, value);
+    const auto answer = admit_pod(before, Entry::kNamespace, configuration);
+    const Json spec = before.json().patch(Json::parse(answer.patch))["spec"];
+    const Json tap =
+        spec.contains("initContainers") ? spec["initContainers"][0] : spec["containers"][1];
+    for (const Json& one : tap["env"])
+      if (one["name"] == "MESH_KIND") return one["value"].get<std::string>();
+    return std::string("(not set)");
+  };
+  EXPECT_EQ(told("sidecar.istio.io/status", "{}", "both"), "istio");
+  EXPECT_EQ(told("linkerd.io/proxy-version", "edge-26.1", "both"), "linkerd");
+  EXPECT_EQ(told("ambient.istio.io/redirection", "enabled", "both"), "ambient");
+  EXPECT_EQ(told("ambient.istio.io/redirection", "disabled", "both"), "(not set)");
+  EXPECT_EQ(told("sidecar.istio.io/status", "{}", "off"), "(not set)");
 }
 
 TEST(Override, OfTheImageIsOffByDefault) {

@@ -137,6 +137,17 @@ TEST_F(PageJson, OneTapComesWithItsHistory) {
   EXPECT_EQ(tap.at("history").at("at").at(1), second(20).time_since_epoch().count());
 }
 
+TEST_F(PageJson, OneTapSaysWhichMeshItFollows) {
+  auto report = PageView::report();
+  taps_.tell(taps_.connect("plain", true), report);
+  report.mesh = sidetap::registry::MeshReport{.kind = "istio", .read = 9, .legs = 8, .covered = 5};
+  taps_.tell(taps_.connect("web", true), report);
+  const auto plain = json::parse(*tap_json(taps_.view(), {"shop", "plain"}, second(20)));
+  EXPECT_FALSE(plain.contains("mesh"));
+  const auto web = json::parse(*tap_json(taps_.view(), {"shop", "web"}, second(20)));
+  EXPECT_EQ(web.at("mesh"), json::parse(R"({"kind":"istio","read":9,"legs":8,"covered":5})"));
+}
+
 TEST_F(PageJson, AnUnknownTapHasNoAnswer) {
   taps_.connect("web", true);
   EXPECT_FALSE(tap_json(taps_.view(), {"shop", "other"}, second(20)));

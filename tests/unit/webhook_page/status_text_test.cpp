@@ -58,6 +58,15 @@ TEST_F(StatusTextTest, SaysMoreOfASinglePod) {
   EXPECT_THAT(text({"shop", "db"}), Not(HasSubstr("\ncounts")));
 }
 
+TEST_F(StatusTextTest, NamesTheMeshOfATapThatForwardsItsPlaintext) {
+  auto report = PageView::report();
+  taps_.tell(taps_.connect("plain", true), report);
+  report.mesh = sidetap::registry::MeshReport{.kind = "istio", .read = 9, .legs = 8, .covered = 5};
+  taps_.tell(taps_.connect("web", true), report);
+  EXPECT_THAT(text(), HasSubstr("\t1.0.0\nmesh\tshop\tweb\tistio\t9\t8\t5\n"));
+  EXPECT_THAT(text({"shop", "plain"}), Not(HasSubstr("mesh")));
+}
+
 TEST_F(StatusTextTest, NamesPodsWithoutATapWhereSomebodyLooks) {
   coverage::Summary summary;
   summary.untapped = 1;

@@ -39,11 +39,12 @@ Configuration configured(const std::string& text = kTwo) {
 }
 
 TEST(Profiles, HoldEverySettingThatTheRegistryMayChange) {
-  EXPECT_THAT(Profiles(configured()).of("other", "")->settings.values,
-              ElementsAre(Pair("FILTER", "not port 9100"), Pair("FLOW_SAMPLING", "1"),
-                          Pair("MAX_PACKET_RATE", "0"), Pair("MAX_RATE", "5M"),
-                          Pair("OUTPUT", "rpcap"), Pair("PAUSED", "off"), Pair("SENSOR", "a:2003"),
-                          Pair("SENSOR_MODE", "balance"), Pair("SNAPLEN", "1000")));
+  EXPECT_THAT(
+      Profiles(configured()).of("other", "")->settings.values,
+      ElementsAre(Pair("FILTER", "not port 9100"), Pair("FLOW_SAMPLING", "1"),
+                  Pair("MAX_PACKET_RATE", "0"), Pair("MAX_RATE", "5M"), Pair("OUTPUT", "rpcap"),
+                  Pair("PAUSED", "off"), Pair("SENSOR", "a:2003"), Pair("SENSOR_MODE", "balance"),
+                  Pair("SENSOR_TLS", "off"), Pair("SNAPLEN", "1000")));
 }
 
 TEST(Profiles, OverrideTheDefaultAndYieldToTheOperatorsVariables) {

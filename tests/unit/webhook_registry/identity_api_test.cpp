@@ -188,7 +188,9 @@ TEST_F(IdentityApiServer, SaysWhatATapHasReported) {
               HasSubstr(R"("standing":"no-sensor","profile":null,"generation":null,)"
                         R"("following":null,"release":null,"reported":null,"interfaces":null,)"
                         R"("sensors":null,"counts":null,"lost":null})"));
-  client->send(frame(kReport) +
+  std::string report = kReport;
+  report.insert(report.size() - 1, R"(,"mesh":{"kind":"istio","read":9,"legs":8,"covered":5})");
+  client->send(frame(report) +
                frame(R"({"type":"state","addresses":["127.0.0.1"],"forwarding":true})"));
   EXPECT_TRUE(shows("sidetap_registry_addresses 1"));
   EXPECT_THAT(
@@ -199,7 +201,8 @@ TEST_F(IdentityApiServer, SaysWhatATapHasReported) {
                       R"("sensors":[{"sensor":"192.0.2.9:2003","state":"ready","reason":"busy"}],)"
                       R"("counts":{"seen":9,"seen_bytes":900,"owned":5,"owned_bytes":500,)"
                       R"("forwarded":4,"forwarded_bytes":440,"filtered":1},)"
-                      R"("lost":{"kernel_ring":3}})")));
+                      R"("lost":{"kernel_ring":3},)"
+                      R"("mesh":{"kind":"istio","read":9,"legs":8,"covered":5}})")));
 }
 
 TEST_F(IdentityApiServer, SaysWhoHoldsAnAddressAndWhenItIsNotSure) {

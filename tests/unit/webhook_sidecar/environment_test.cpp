@@ -210,6 +210,8 @@ std::string with(const tap::Setting& setting, const std::string& value) {
     at = value == "on";
   else
     at = value;
+  // Plaintext needs TLS, or the operator's word.
+  if (&setting == &tap::kMesh) file["sidecar"]["env"]["MESH_CLEARTEXT_OK"] = "true";
   return file.dump();
 }
 
@@ -252,7 +254,7 @@ Samples samples_of(const tap::Setting& setting) {
     samples = {{"not port 9100", "tcp and (host fd00::1 or net 10.0.0.0/8)"},
                {"port port", "tcp ("}};
   if (&setting == &tap::kMaxRate) samples = {{"0", "64K", "100M", "2G"}, {"fast", "-1", "1.5M"}};
-  if (&setting == &tap::kOutput) samples.good = {"rpcap", "vxlan"};    // pcap needs a folder
+  if (&setting == &tap::kOutput) samples.good = {"rpcap", "vxlan"};    // the others need more
   if (&setting == &tap::kSensorTls) samples.good = {"off", "client"};  // rpcaps needs a certificate
   if (&setting == &tap::kSensor) samples = {{"a", "[fd00::1]:7,b"}, {"a b", "a:0", "http://a"}};
   return samples;
@@ -307,14 +309,20 @@ TEST(Environment, OfEachSettingIsReadByTheTapAsTheTableSays) {
 }
 
 TEST(Environment, LeadsReceiversOfVxlanAndFilesToTheirPlace) {
-  const std::string receiver = std::string(kLeast) + "sidecar: {output: vxlan}\n";
-  const RunOptions vxlan = options_of(pod(), receiver);
+  const auto with = [](const std::string& sidecar) {
+    return options_of(pod(), std::string(kLeast) + "sidecar: {" + sidecar + "}\n");
+  };
+  const RunOptions vxlan = with("output: vxlan");
   EXPECT_EQ(vxlan.output.kind, OutputKind::kVxlan);
-  ASSERT_EQ(vxlan.output.vxlan.receivers.size(), 1U);
-  EXPECT_EQ(vxlan.output.vxlan.receivers[0].to_string(), "10.10.10.10:4789");
-  const RunOptions files = options_of(
-      pod(), std::string(kLeast) + "sidecar: {output: pcap, env: {PCAP_DIR: /captures}}\n");
+  EXPECT_EQ(vxlan.output.vxlan.receivers.at(0).to_string(), "10.10.10.10:4789");
+  const RunOptions files = with("output: pcap, env: {PCAP_DIR: /captures}");
   EXPECT_EQ(files.output.kind, OutputKind::kPcap);
+  const RunOptions interface = with("output: interface, env: {OUTPUT_INTERFACE: mon0}");
+  EXPECT_EQ(interface.output.kind, OutputKind::kInterface);
+  EXPECT_EQ(interface.output.interface.name, "mon0");
+  const RunOptions streams = with("output: pcap-over-ip, env: {PCAP_LISTEN: ':57012'}");
+  EXPECT_EQ(streams.output.kind, OutputKind::kPcapOverIp);
+  EXPECT_EQ(streams.output.streams.listen->port, 57012);
 }
 
 TEST(Environment, LeadsToTheSecretForSensors) {

@@ -36,6 +36,17 @@ function countsOf(tap) {
   ];
 }
 
+function meshOf(tap) {
+  const {mesh} = tap;
+  if (!mesh) return [];
+  return [
+    ["Mesh", mesh.kind === "none" ? "none listens now" : mesh.kind],
+    ["Read from the loopback interface", compact(mesh.read)],
+    ["Plaintext", compact(mesh.legs)],
+    ["Ciphertext left out", compact(mesh.covered)],
+  ];
+}
+
 function samplesOf(history) {
   const {at} = history;
   const rates = Object.fromEntries(["seen", "seen_bytes", "forwarded", "forwarded_bytes", "lost"]
@@ -57,6 +68,8 @@ export function tap(root, route) {
     {head: "Captured", of: row => row.capturing ? "yes" : "no"},
   ]);
   const counts = definitions("tiles");
+  const mesh = definitions("tiles");
+  const meshed = el("section", {hidden: true}, el("h2", {}, "Plaintext of the mesh"), mesh.node);
   const losses = table("Losses by cause, since its start", [
     {head: "Cause", of: row => row.cause},
     {head: "Packets", number: true, of: row => number(row.packets)},
@@ -74,7 +87,7 @@ export function tap(root, route) {
   const content = el("div", {}, facts.node, el("h2", {}, "Sensors"), sensors.node, el("h2", {}, "Last 15 minutes"),
     el("div", {class: "charts"}, packets.node, volume.node, lost.node),
     el("details", {}, el("summary", {}, "Values as a table"), samples.node),
-    el("h2", {}, "Counts since its start"), counts.node, el("h2", {}, "Losses"), losses.node,
+    el("h2", {}, "Counts since its start"), counts.node, meshed, el("h2", {}, "Losses"), losses.node,
     el("h2", {}, "Interfaces"), interfaces.node);
   const none = el("p", {class: "faint", hidden: true}, "It has not reported: it is new, or of an older release.");
   root.append(missing, none, content);
@@ -92,6 +105,8 @@ export function tap(root, route) {
       sensors.fill(data.sensors ?? [], row => row.sensor);
       interfaces.fill(data.interfaces ?? [], row => row.name);
       counts.fill(countsOf(data));
+      mesh.fill(meshOf(data));
+      meshed.hidden = data.mesh === undefined;
       losses.fill(data.lost ?? [], row => row.cause);
       const {at, rates} = samplesOf(data.history);
       packets.show(at, [rates.seen, rates.forwarded]);
