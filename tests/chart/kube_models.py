@@ -9,7 +9,7 @@ import re
 # A map's type stands on a line of its own.
 FIELD = re.compile(r"^    '([^']+)'(\??): (?:\{\s*\[key: string\]: ([^;]+);\s*\}|([^{;]+));", re.MULTILINE)
 GROUPS = {
-    "v1": "V1", "apps/v1": "V1", "batch/v1": "V1", "policy/v1": "V1",
+    "v1": "V1", "apps/v1": "V1", "batch/v1": "V1", "policy/v1": "V1", "autoscaling/v2": "V2",
     "networking.k8s.io/v1": "V1", "rbac.authorization.k8s.io/v1": "V1",
     "admissionregistration.k8s.io/v1": "V1", "scheduling.k8s.io/v1": "V1",
 }

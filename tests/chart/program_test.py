@@ -118,8 +118,8 @@ spec:
                         "sensor.mode=failover", "registry.auth=none", "sensor.secretName=sensor-login", "sidecar.filter=not port 9100",
                         "sidecar.flowSampling=65535", "sidecar.maxPacketRate=1000000000", "sidecar.paused=true",
                         "sidecar.registryControl=sensors\\,filter\\,sampling\\,snaplen\\,rate\\,pause", "sidecar.registryControl=off",
-                        "profiles.edge.sidecar.filter=tcp", "profiles.edge.sensor.secretName=edge-login",
-                        "sidecar.overrides={sensor,snaplen,cpu-limit,memory-limit,interface,log-level,native,profile,image}"):
+                        "sidecar.mesh=plaintext", "profiles.edge.sidecar.filter=tcp", "profiles.edge.sensor.secretName=edge-login",
+                        "sidecar.overrides={sensor,snaplen,cpu-limit,memory-limit,interface,log-level,native,profile,mesh,image}"):
             with self.subTest(setting):
                 self.tap(documents(template(*REQUIRED, *SUBNETS, "--set", setting)))
         self.tap(documents(template(*REQUIRED, "--set-json", "sidecar.overrides=[]")))

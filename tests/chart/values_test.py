@@ -2,6 +2,7 @@
 """What must hold of whatever an operator writes into values: a key with nothing beneath it, texts that look like numbers, and
 values that cannot be."""
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -77,26 +78,44 @@ def paths():
 class NothingBeneath(unittest.TestCase):
     """As it is left behind when somebody comments out what stood there."""
 
+    def in_groups(self, keys, size=12):
+        """Keys that can be without a value at the same time: none is within another."""
+        for depth in sorted({key.count(".") for key in keys}):
+            alike = [key for key in keys if key.count(".") == depth]
+            yield from (alike[at:at + size] for at in range(0, len(alike), size))
+
+    def check_alike(self, keys, wanted):
+        """Whether everything is as without them, first of many together; where it is not, of each, which names the one."""
+        groups = list(self.in_groups(keys))
+        suspects = []
+        for group, result in zip(groups, render_all([merged(GIVEN, ON, *(nested(key, None) for key in group)) for group in groups])):
+            if result != (None, wanted):
+                suspects += group
+        exact = 0
+        for key, (error, docs) in zip(suspects, render_all([merged(GIVEN, ON, nested(key, None)) for key in suspects])):
+            with self.subTest(key):
+                self.assertIsNone(error)
+                self.assertEqual(docs, wanted)
+                exact += 1
+        self.assertFalse(suspects and exact == len(suspects), f"only together another rendering: {suspects}")
+
     def test_a_key_with_nothing_beneath_it_counts_as_not_given(self):
         sections = {path.rsplit(".", end)[0] for path in paths() for end in range(1, path.count(".") + 1)}
         wanted = render(merged(GIVEN, ON))[1]
         self.assertTrue(wanted)
-        found = 0
         keys = sorted(sections | set(paths()))
-        for path, (error, docs) in zip(keys, render_all([merged(GIVEN, ON, nested(path, None)) for path in keys])):
+        alone = [key for key in keys if key in ("sensor", "sensor.address") or key.split(".")[0] in ("monitoring", "networkPolicy")]
+        for path, (error, docs) in zip(alone, render_all([merged(GIVEN, ON, nested(path, None)) for path in alone])):
             with self.subTest(path):
                 if path in ("sensor", "sensor.address"):
                     self.assertRegex(error, rf"{path}(\.\w+)? is not set")
-                elif path.split(".")[0] in ("monitoring", "networkPolicy"):
+                else:
                     # What switches something off takes its objects away; the rest is as it was.
                     self.assertIsNone(error)
                     self.assertTrue(all(document in wanted for document in docs))
-                    found += 1
-                else:
-                    self.assertIsNone(error)
-                    self.assertEqual(docs, wanted)
-                    found += 1
-        self.assertGreater(found, 80)
+        others = [key for key in keys if key not in alone]
+        self.assertGreater(len(others), 80)
+        self.check_alike(others, wanted)
 
     def test_a_key_of_a_free_map_is_taken_back(self):
         """Helm merges maps, so there is no other way back from a key that an earlier upgrade has set."""
@@ -223,7 +242,7 @@ class Refused(unittest.TestCase):
         "sensor.secretName": ["Login", "a/b"],
         "sidecar.maxRate": ["100 M", "fast", "100m", "-1"],
         "sidecar.registryControl": ["yes", "sensors,all", "on,off", "sensors,"],
-        "sidecar.output": ["pcap"],
+        "sidecar.output": ["pcap", "pcap-over-ip", "interface"],
         "profiles": [{"Edge": {}}, {"a_b": {}}, {"a": {"namespaces": ["shop"]}, "b": {"namespaces": ["web", "shop"]}}],
         "profiles.edge.sensor.address": ["10.0.0.256", "https://sensor", ",".join(["10.0.0.1"] * 11)],
         "profiles.edge.sensor.secretName": ["Login"],
@@ -235,27 +254,30 @@ class Refused(unittest.TestCase):
 
     def test_with_words_and_no_regular_expression(self):
         lists = ("subnets.pods", "sidecar.untappedServices", "injection.excludedNamespaces", "image.pullSecrets")
-        for path, values in self.WRONG.items():
-            for value in values:
-                with self.subTest(path, value=value):
-                    error, _ = render(merged(GIVEN, nested(path, [value] if path in lists else value)))
-                    self.assertIsNotNone(error)
-                    self.assertIn(f"{path}", error)
-                    self.assertRegex(error, "accepted|Set sidecar.env.PCAP_DIR|in one profile at most")
-                    self.assertNotRegex(error, r"\^|pattern|nil pointer|interface conversion")
+        tried = [(path, value) for path, values in self.WRONG.items() for value in values]
+        results = render_all([merged(GIVEN, nested(path, [value] if path in lists else value)) for path, value in tried])
+        for (path, value), (error, _) in zip(tried, results):
+            with self.subTest(path, value=value):
+                self.assertIsNotNone(error)
+                self.assertIn(f"{path}", error)
+                self.assertRegex(error, "accepted|Set sidecar.env.[A-Z_]+|in one profile at most")
+                self.assertNotRegex(error, r"\^|pattern|nil pointer|interface conversion")
 
     def test_what_can_be_is_taken(self):
-        for path, values in {
+        good = {
             "sensor.address": ["10.0.0.1", "10.0.0.1:2003", "sensor", "sensor.example.com:2003", "fd00::1", "[fd00::1]", "[fd00::1]:2003",
                                "10.0.0.1,sensor:65535", "1sensor.example.com"],
             "image.registry": ["registry.example.com:5000/network", "localhost", ""],
             "sidecar.interface": ["eth0", "eth0,net1"],
             "sidecar.tappedPeers": ["10.244.0.0/16,!10.244.1.1/32"],
             "nameOverride": ["1234"],
-        }.items():
-            for value in values:
-                with self.subTest(path, value=value):
-                    self.assertIsNone(render(merged(GIVEN, nested(path, value)))[0])
+        }
+        # The first of each together, then the second, and so on: what is refused names its value.
+        rounds = [{path: value for path, value in zip(good, values) if value is not None}
+                  for values in itertools.zip_longest(*good.values())]
+        for given, (error, _) in zip(rounds, render_all([merged(GIVEN, *(nested(*one) for one in given.items())) for given in rounds])):
+            with self.subTest(given):
+                self.assertIsNone(error)
 
     def test_sensors_are_read_as_the_programs_read_them(self):
         cases = json.loads((rendering.ROOT / "tests/support/host_port_cases.json").read_text())

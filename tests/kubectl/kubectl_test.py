@@ -206,6 +206,10 @@ class Dump(Cluster):
         self.assertEqual(self.cluster.executed, [["/usr/bin/sidetap-sidecar", "dump", "--interface=eth0", "--owned", "--snaplen=128",
                                                   "--", "tcp", "port", "443"]])
 
+    def test_the_plaintext_of_a_mesh_is_asked_of_the_taps_own_program(self):
+        self.assertEqual(self.done("dump", "web-2", "-n", "shop", "--mesh", "tcp"), "packets")
+        self.assertEqual(self.cluster.executed, [["/usr/bin/sidetap-sidecar", "dump", "--mesh", "--", "tcp"]])
+
     def test_into_a_file_also_one_with_blanks_in_its_name(self):
         self.assertEqual(self.done("dump", "web-2", "-n", "shop", "-w", str(self.folder / "a b")), "")
         self.assertEqual((self.folder / "a b").read_text(), "packets")
@@ -255,7 +259,13 @@ class Status(Cluster):
         self.say(FORWARDING)
         text = self.done("status", "-n", "shop")
         self.assertRegex(self.row(text, "web-1"), r"^shop +web-1 +yes +forwarding +10\.0\.0\.9:2003 capturing +0 +-$")
-        self.assertIn("NODE", self.done("status", "-n", "shop", "-o", "wide"))
+        wide = self.done("status", "-n", "shop", "-o", "wide")
+        self.assertIn("NODE", wide)
+        self.assertRegex(self.row(wide, "web-1"), r" 1\.0\.0 +- +-$")
+        self.say(FORWARDING, "mesh\tshop\tweb-1\tistio\t9\t8\t5\n")
+        self.assertRegex(self.row(self.done("status", "-n", "shop", "-o", "wide"), "web-1"), r" 1\.0\.0 +istio +-$")
+        pods = {pod["pod"]: pod for pod in json.loads(self.done("status", "-n", "shop", "-o", "json"))["pods"]}
+        self.assertEqual(pods["web-1"]["mesh"], "istio")
 
     def test_the_page_is_asked_by_a_port_forward_and_gets_no_credential(self):
         self.say(FORWARDING)
@@ -320,7 +330,7 @@ class Status(Cluster):
         document = json.loads(self.done("status", "-n", "shop", "-o", "json", code=1))
         self.assertEqual(document["pods"][0], {
             "namespace": "shop", "pod": "web-1", "tap": "yes", "state": "forwarding", "sensors": "10.0.0.9:2003 capturing", "lost": 0,
-            "note": "", "node": "node-1", "seen": 10, "forwarded": 5, "profile": "", "release": "1.0.0", "attention": False})
+            "note": "", "node": "node-1", "seen": 10, "forwarded": 5, "profile": "", "release": "1.0.0", "mesh": "", "attention": False})
         self.assertEqual(document["attention"], [{"severity": "warning", "text": 'a "word" with \\ in it'}])
 
     def test_what_cannot_be_told_is_2(self):
@@ -359,11 +369,12 @@ class Status(Cluster):
 
     def test_explain(self):
         self.cluster.put_pod("web-1", annotations={"sidetap.io/status": "{}"})
-        self.say(FORWARDING, "interface\teth0\tyes\n", "sensor\t10.0.0.9:2003\tcapturing\t\n", "counts\t1000\t600\t590\t7\n",
+        self.say(FORWARDING, "mesh\tshop\tweb-1\tistio\t9\t8\t5\n", "interface\teth0\tyes\n", "sensor\t10.0.0.9:2003\tcapturing\t\n", "counts\t1000\t600\t590\t7\n",
                  "lost\tbacklog\t3\n", path="/api/status/shop/web-1")
         text = self.done("explain", "web-1", "-n", "shop")
         for words in ("Running on the node node-1", "tapped since its creation", "It captures: eth0.", "It forwards to 10.0.0.9:2003: capturing.",
-                      "1000 packets seen, 600 of them its own to forward, 590 forwarded", "Lost since its start: 3 by backlog."):
+                      "1000 packets seen, 600 of them its own to forward, 590 forwarded", "Lost since its start: 3 by backlog.",
+                      "the plaintext of the mesh: istio; 9 packets read from the loopback interface, 8 of them plaintext; 5 packets of"):
             self.assertIn(words, text)
 
     def test_explain_says_whether_a_pod_can_be_tapped(self):

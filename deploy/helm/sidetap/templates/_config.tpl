@@ -22,15 +22,16 @@ generation: {{ include "sidetap.generation" . }}
 
 {{/* All of the configuration but its generation. */}}
 {{- define "sidetap.settings" -}}
+{{- $sensor := include "sidetap.tapSensor" . | fromJson -}}
 sensor:
-  address: {{ .Values.sensor.address | quote }}
+  address: {{ $sensor.address | quote }}
   {{- /* The webhook knows the port that goes with each output. */}}
-  {{- with .Values.sensor.port }}
+  {{- with $sensor.port }}
   port: {{ int . }}
   {{- end }}
-  mode: {{ .Values.sensor.mode | quote }}
-  tls: {{ .Values.sensor.tls | quote }}
-  {{- with .Values.sensor.secretName }}
+  mode: {{ $sensor.mode | quote }}
+  tls: {{ $sensor.tls | quote }}
+  {{- with $sensor.secretName }}
   secretName: {{ . | quote }}
   {{- end }}
 {{- /* Only what is given: a tap has no variable with nothing in it. */}}
@@ -55,7 +56,8 @@ sidecar:
   registryControl: {{ .Values.sidecar.registryControl | quote }}
   env: {{ toJson .Values.sidecar.env }}
   container: {{ toJson .Values.sidecar.container }}
-  overrides: {{ toJson .Values.sidecar.overrides }}
+  {{- /* A sensor of a pod's own would have to prove itself as a collector does. */}}
+  overrides: {{ toJson (ternary (without .Values.sidecar.overrides "sensor") .Values.sidecar.overrides (eq $sensor.tls "registry")) }}
 {{- with include "sidetap.profiles" . | fromJson }}
 profiles: {{ toJson . }}
 {{- end }}
@@ -74,7 +76,8 @@ registry:
 {{- end }}
 {{ end -}}
 
-{{/* The profiles as JSON, without what has nothing beneath it: that counts as not given. */}}
+{{/* The profiles as JSON, without what has nothing beneath it: that counts as not given. Which of them send to the collectors is
+     said by their sensors. */}}
 {{- define "sidetap.profiles" -}}
 {{- $profiles := dict -}}
 {{- range $name, $profile := .Values.profiles -}}
@@ -90,7 +93,7 @@ registry:
 {{- $_ := set $kept $key $part -}}
 {{- end -}}
 {{- end -}}
-{{- $_ := set $profiles $name $kept -}}
+{{- $_ := set $profiles $name (include "sidetap.routedProfile" (list $ $kept) | fromJson) -}}
 {{- end -}}
 {{- toJson $profiles -}}
 {{- end -}}
@@ -108,6 +111,10 @@ registry:
 {{- $args = concat $args (list "--certs=self-managed" (printf "--certs-namespace=%s" .Release.Namespace)
       (printf "--certs-secret=%s" (include "sidetap.tlsSecret" .)) (printf "--certs-services=%s" (join "," $services))
       (printf "--certs-webhook-configuration=%s" (include "sidetap.webhook" .))) -}}
+{{- if include "sidetap.collectorTls" . -}}
+{{- $args = concat $args (list (printf "--certs-collector-secret=%s" (include "sidetap.collectorTlsSecret" .))
+      (printf "--certs-collector-services=%s" (include "sidetap.collector" .))) -}}
+{{- end -}}
 {{- else -}}
 {{- $args = concat $args (list "--tls-cert=/etc/sidetap-tls/tls.crt" "--tls-key=/etc/sidetap-tls/tls.key") -}}
 {{- end -}}

@@ -27,6 +27,7 @@
 "sidecar.paused": false
 "sidecar.registryControl": "on"
 "sidecar.interface": ""
+"sidecar.mesh": "off"
 "sidecar.bufferSize": ""
 "sidecar.backlog": ""
 "sidecar.dataMtu": 0
@@ -39,7 +40,7 @@
 "sidecar.env": {}
 "sidecar.container": {}
 "sidecar.resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "96Mi"}}
-"sidecar.overrides": ["sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "native", "profile"]
+"sidecar.overrides": ["sensor", "snaplen", "cpu-limit", "memory-limit", "interface", "log-level", "native", "profile", "mesh"]
 "profiles": {}
 "injection.excludedNamespaces": []
 "injection.excludedPods": {}
@@ -82,6 +83,43 @@
 "identities.volume": {}
 "page.enabled": true
 "page.port": 8446
+"collector.enabled": false
+"collector.allTaps": true
+"collector.replicas": 2
+"collector.autoscaling.enabled": false
+"collector.autoscaling.minReplicas": 2
+"collector.autoscaling.maxReplicas": 10
+"collector.autoscaling.targetCPU": 70
+"collector.output": "rpcap"
+"collector.tls": true
+"collector.tlsSecretName": ""
+"collector.proveTaps": true
+"collector.port": 2003
+"collector.dataPort": 2004
+"collector.statusPort": 15922
+"collector.readersPort": 57012
+"collector.interface": ""
+"collector.drainSeconds": 45
+"collector.files.persistent": true
+"collector.files.size": "20Gi"
+"collector.files.storageClassName": ""
+"collector.logLevel": "info"
+"collector.logFormat": "json"
+"collector.env": {}
+"collector.args": []
+"collector.resources": {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+"collector.extraContainers": []
+"collector.extraInitContainers": []
+"collector.extraVolumes": []
+"collector.priorityClassName": ""
+"collector.nodeSelector": {"kubernetes.io/os": "linux"}
+"collector.tolerations": []
+"collector.affinity": {}
+"collector.podLabels": {}
+"collector.podAnnotations": {}
+"collector.podDisruptionBudget": true
+"collector.tapsFrom": []
+"collector.readersFrom": []
 "coverage.enabled": false
 "events.enabled": true
 "events.taps": false

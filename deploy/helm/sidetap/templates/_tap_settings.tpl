@@ -8,6 +8,7 @@ maxRate: {{ .Values.sidecar.maxRate | quote }}
 maxPacketRate: {{ int .Values.sidecar.maxPacketRate }}
 paused: {{ .Values.sidecar.paused }}
 interface: {{ .Values.sidecar.interface | quote }}
+mesh: {{ .Values.sidecar.mesh | quote }}
 bufferSize: {{ .Values.sidecar.bufferSize | quote }}
 backlog: {{ .Values.sidecar.backlog | quote }}
 dataMtu: {{ int .Values.sidecar.dataMtu }}

@@ -2,7 +2,7 @@
      pairs that do not go together. Fails with a line for each fault: what is wrong, and what is accepted. */}}
 {{- define "sidetap.validate" -}}
 {{- $missing := list -}}
-{{- if not .Values.sensor.address -}}
+{{- if and (not .Values.sensor.address) (or (not (include "sidetap.collectsByDefault" .)) (include "sidetap.collectorDials" .)) -}}
 {{- $missing = append $missing `sensor.address is not set: the sensor's address, as pods reach it.
       --set sensor.address=10.10.10.10
     Several sensors: --set sensor.address='10.10.10.10\,10.10.10.11'` -}}
@@ -75,6 +75,11 @@
   (list "certificates.existingSecret.name" $v.certificates.existingSecret.name (printf "(%s)?" $object) $objectName)
   (list "certificates.existingSecret.caBundle" $v.certificates.existingSecret.caBundle "(\\s*-----BEGIN CERTIFICATE-----(.|\\s)*)?" "a certificate as PEM")
   (list "identities.keep" $v.identities.keep "[1-9][0-9]*(ms|s|m|h)" "a duration, for example 24h")
+  (list "collector.tlsSecretName" $v.collector.tlsSecretName (printf "(%s)?" $object) $objectName)
+  (list "collector.priorityClassName" $v.collector.priorityClassName (printf "(%s)?" $object) $objectName)
+  (list "collector.files.storageClassName" $v.collector.files.storageClassName (printf "(%s)?" $object) $objectName)
+  (list "collector.files.size" (toString $v.collector.files.size) "[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?" "a quantity, for example 20Gi")
+  (list "collector.interface" $v.collector.interface "[^\\s/,]{0,15}" "the name of an interface")
   (list "serviceAccount.name" $v.serviceAccount.name (printf "(%s)?" $object) $objectName)
   (list "webhook.priorityClassName" $v.webhook.priorityClassName (printf "(%s)?" $object) $objectName)
   (list "monitoring.podMonitor.interval" $v.monitoring.podMonitor.interval "[0-9]+(ms|s|m)" "a duration, for example 30s")
@@ -92,13 +97,16 @@
 {{- $checks = append $checks (list (printf "%s[%d]" $path $index) $item $object $objectName) -}}
 {{- end -}}
 {{- end -}}
-{{- range $path, $list := dict "sidecar.resources.requests" $v.sidecar.resources.requests "sidecar.resources.limits" $v.sidecar.resources.limits "webhook.resources.requests" $v.webhook.resources.requests "webhook.resources.limits" $v.webhook.resources.limits -}}
+{{- range $path, $list := dict "sidecar.resources.requests" $v.sidecar.resources.requests "sidecar.resources.limits" $v.sidecar.resources.limits "webhook.resources.requests" $v.webhook.resources.requests "webhook.resources.limits" $v.webhook.resources.limits "collector.resources.requests" $v.collector.resources.requests "collector.resources.limits" $v.collector.resources.limits -}}
 {{- range $name, $item := $list -}}
 {{- $checks = append $checks (list (printf "%s.%s" $path $name) (toString $item) "[0-9.]+(m|k|M|G|Ki|Mi|Gi)?" "a quantity, for example 500m or 64Mi") -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $_ := $v.sidecar.env -}}
 {{- $checks = append $checks (list "sidecar.env" $name "[A-Z_][A-Z0-9_]*" "names of variables in upper case") -}}
+{{- end -}}
+{{- range $name, $_ := $v.collector.env -}}
+{{- $checks = append $checks (list "collector.env" $name "[A-Z_][A-Z0-9_]*" "names of variables in upper case") -}}
 {{- end -}}
 {{- $lists := dict "sensor.address" $v.sensor.address -}}
 {{- range $name, $profile := include "sidetap.profiles" . | fromJson -}}
@@ -160,6 +168,7 @@
 {{- if and .Values.identities.volume (not (include "sidetap.knowsIdentities" .)) -}}
 {{- $faults = append $faults "identities.volume is set, but without the registry and its tokens nothing is known of identities. Leave registry.enabled at true and registry.auth at token, or identities.volume empty." -}}
 {{- end -}}
+{{- if .Values.collector.enabled -}}{{- $faults = concat $faults (include "sidetap.faultsOfCollector" . | fromJsonArray) -}}{{- end -}}
 {{- $outputs := dict "sidecar.output" .Values.sidecar.output -}}
 {{- $owners := dict -}}
 {{- range $name, $profile := include "sidetap.profiles" . | fromJson -}}
@@ -178,9 +187,82 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if not (hasKey .Values.sidecar.env "OUTPUT_INTERFACE") -}}
+{{- range $path, $output := $outputs -}}
+{{- if eq $output "interface" -}}
+{{- $faults = append $faults (printf "%s is interface, but taps do not know which. Set sidecar.env.OUTPUT_INTERFACE." $path) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or (hasKey .Values.sidecar.env "PCAP_LISTEN") (hasKey .Values.sidecar.env "PCAP_CONNECT")) -}}
+{{- range $path, $output := $outputs -}}
+{{- if eq $output "pcap-over-ip" -}}
+{{- $faults = append $faults (printf "%s is pcap-over-ip, but taps have nowhere to send it. Set sidecar.env.PCAP_LISTEN or sidecar.env.PCAP_CONNECT." $path) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $bytes := len (include "sidetap.configuration" .) -}}
 {{- if gt $bytes 200000 -}}
 {{- $faults = append $faults (printf "the webhook's configuration has %d bytes; the annotation that holds it takes 200000. The longest lists are usually injection.excludedNamespaces and subnets." $bytes) -}}
+{{- end -}}
+{{- toJson $faults -}}
+{{- end -}}
+
+{{/* A JSON list of what does not go with collectors. */}}
+{{- define "sidetap.faultsOfCollector" -}}
+{{- $faults := list -}}
+{{- $c := .Values.collector -}}
+{{- if and $c.tls (not .Values.registry.enabled) -}}
+{{- $faults = append $faults "collector.tls is true, but registry.enabled is false: taps know the collectors' CA from the registry. Leave registry.enabled at true, or set collector.tls=false." -}}
+{{- end -}}
+{{- if and $c.allTaps (ne .Values.sidecar.output "rpcap") -}}
+{{- $faults = append $faults (printf "sidecar.output is %s, but taps reach collectors by rpcap. Leave sidecar.output at rpcap, and say collector.output=%s." .Values.sidecar.output .Values.sidecar.output) -}}
+{{- end -}}
+{{- if and (ne $c.output "rpcap") (ne .Values.sensor.tls "off") (include "sidetap.collectorDials" .) -}}
+{{- $faults = append $faults (printf "sensor.tls is %s, but collector.output is %s, which has no TLS." .Values.sensor.tls $c.output) -}}
+{{- end -}}
+{{- if and (eq $c.output "vxlan") (has .Values.sensor.mode (list "failover" "hash")) -}}
+{{- $faults = append $faults (printf "sensor.mode is %s, but collector.output is vxlan, whose receivers do not answer. Accepted: replicate, balance." .Values.sensor.mode) -}}
+{{- end -}}
+{{- if eq .Values.sensor.tls "registry" -}}
+{{- $faults = append $faults "sensor.tls is registry, which is how taps prove collectors; collectors prove sensors by sensor.secretName. Accepted with collector.enabled: off, rpcaps, client." -}}
+{{- end -}}
+{{- if and (eq $c.output "interface") (not $c.interface) (not $c.env.OUTPUT_INTERFACE) -}}
+{{- $faults = append $faults "collector.output is interface, but collector.interface is not set: the name of the interface that packets are put into." -}}
+{{- end -}}
+{{- if gt (int $c.autoscaling.minReplicas) (int $c.autoscaling.maxReplicas) -}}
+{{- $faults = append $faults "collector.autoscaling.minReplicas is more than collector.autoscaling.maxReplicas." -}}
+{{- end -}}
+{{- $clear := or (has $c.output (list "vxlan" "pcap-over-ip")) (and (eq $c.output "rpcap") (eq .Values.sensor.tls "off")) -}}
+{{- if and $clear (ne .Values.sidecar.mesh "off") (eq (.Values.sidecar.env.MESH_CLEARTEXT_OK | default "false") "false") -}}
+{{- $faults = append $faults (printf "sidecar.mesh is %s, but collectors send the plaintext on without TLS. Set collector.output=rpcap with sensor.tls=client or rpcaps, or say by sidecar.env.MESH_CLEARTEXT_OK=true that the path is encrypted otherwise." .Values.sidecar.mesh) -}}
+{{- end -}}
+{{- $requests := $c.resources.requests | default dict -}}
+{{- $limits := $c.resources.limits | default dict -}}
+{{- if and $c.autoscaling.enabled (not (or $requests.cpu $limits.cpu)) -}}
+{{- $faults = append $faults "collector.autoscaling.enabled is true, but collector.resources.requests.cpu is not set: the CPU to aim at is a part of it." -}}
+{{- end -}}
+{{- $ports := concat (list (int $c.port) (int $c.statusPort)) (include "sidetap.collectorDataPorts" . | fromJsonArray) -}}
+{{- if eq $c.output "pcap-over-ip" -}}{{- $ports = append $ports (int $c.readersPort) -}}{{- end -}}
+{{- $whole := list -}}{{- range $ports -}}{{- $whole = append $whole (toString (int .)) -}}{{- end -}}
+{{- if ne (len $whole) (len (uniq $whole)) -}}
+{{- $faults = append $faults "collector.port, collector.dataPort with the three after it, collector.statusPort, and collector.readersPort must differ." -}}
+{{- end -}}
+{{- range $name, $given := .Values.profiles -}}
+{{- $profile := dict -}}
+{{- range $key, $part := $given -}}{{- if not (kindIs "invalid" $part) -}}{{- $_ := set $profile $key $part -}}{{- end -}}{{- end -}}
+{{- $path := printf "profiles.%s" $name -}}
+{{- $output := ($profile.sidecar | default dict).output | default $.Values.sidecar.output -}}
+{{- if not (include "sidetap.profileCollects" (list $ $profile)) -}}
+{{- $unfit := or (not $.Values.sensor.address) (ne $output $.Values.sidecar.output) -}}
+{{- if and $unfit (not ($profile.sensor | default dict).address) (ne $output "pcap") -}}
+{{- $faults = append $faults (printf "%s does not send to the collectors, and has no sensor for %s: set %s.sensor.address." $path $output $path) -}}
+{{- end -}}
+{{- else if ne $output "rpcap" -}}
+{{- $faults = append $faults (printf "%s sends to the collectors, but its output is %s; they take rpcap. Set %s.sidecar.output=rpcap, or %s.collector=false." $path $output $path $path) -}}
+{{- else if $profile.sensor -}}
+{{- $faults = append $faults (printf "%s.sensor is set, but its taps send to the collectors. Set %s.collector=false, or take it out." $path $path) -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $faults -}}
 {{- end -}}
