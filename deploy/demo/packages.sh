@@ -15,6 +15,7 @@ SIDETAP_DEMO_PACKAGES=(
 # shellcheck disable=SC2034
 SIDETAP_TEST_PACKAGES=(
   "${SIDETAP_DEMO_PACKAGES[@]}" iperf3 tshark tcpdump shellcheck curl python3-jsonschema python3-scapy faketime chromium
+  haproxy
 )
 
 # install_missing PACKAGE...: installs with apt what dpkg does not have, and says what.
