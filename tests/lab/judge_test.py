@@ -85,6 +85,21 @@ class JudgeTest(unittest.TestCase):
         verdict = self.verdict([1])
         self.assertEqual((verdict.lost, verdict.absent, verdict.exact), (1, [1], False))
 
+    def test_what_may_be_lost_is_counted_by_itself(self):
+        may, must = datagram("a", "b", 1, ports=(62000, 53)), datagram("a", "b", 2)
+        self.pass_between(may)
+        self.pass_between(must)
+        self.judge.collect()
+        verdict = self.judge.verdict("test", may_lose=lambda packet: packet.source_port == 62000)
+        self.assertEqual((verdict.lost, verdict.spared, verdict.exact), (1, 1, False))
+        self.got(*must)
+        self.judge.collect()
+        verdict = self.judge.verdict("test", may_lose=lambda packet: packet.source_port == 62000)
+        self.assertEqual((verdict.lost, verdict.spared, verdict.exact), (0, 1, True), verdict.line())
+        self.got(*may, *may)
+        self.judge.collect()
+        self.assertEqual(self.judge.verdict("test", may_lose=lambda packet: True).doubled, 1)
+
     def test_what_the_network_lost_is_no_taps_fault(self):
         sent = datagram("a", "b", 1)
         self.seen("a", sent, outgoing=True)

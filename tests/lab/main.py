@@ -7,6 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sidetap_lab.collector_scenarios import EVENTS  # noqa: E402
 from sidetap_lab.judge import Verdict  # noqa: E402
 from sidetap_lab.lab import Lab  # noqa: E402
 from sidetap_lab.namespaces import why_not  # noqa: E402
@@ -19,6 +20,10 @@ from sidetap_lab.scenarios import SCENARIOS  # noqa: E402
 def run_scenario(lab, name):
     lab.judge.open()
     try:
+        if event := EVENTS.get(name):
+            messages = event.happen(lab)
+            lab.judge.settle()
+            return lab.judge.verdict(name, messages, event.may_lose)
         messages = SCENARIOS[name](lab)
         lab.judge.settle()
         return lab.judge.verdict(name, messages)
@@ -35,7 +40,7 @@ def report(lab, verdict):
 
 
 def run_random(lab, seconds, seed):
-    """Rounds of random traffic until the time is over; returns the number of rounds that were not exact."""
+    """Rounds of random traffic until the time is over; returns (the number of rounds that were not exact, packets lost)."""
     traffic = RandomTraffic(lab, seed)
     total, rounds, flows, wrong = Verdict(f"random, seed {seed}"), 0, 0, 0
     end = time.monotonic() + seconds
@@ -53,12 +58,23 @@ def run_random(lab, seconds, seed):
         for field in ("wire", "forwarded", "lost", "doubled", "stray", "spoiled", "absent"):
             setattr(total, field, getattr(total, field) + getattr(verdict, field))
     print(f"{total.line()}  {flows} flows in {rounds} rounds", flush=True)
-    return wrong
+    return wrong, total.lost
+
+
+def report_ledger(lab, lost):
+    """Ends the taps, the collectors and the sensor; returns the number of faults in what they say."""
+    ledger = lab.close_ledger()
+    faults = ledger.faults(lost)
+    print(f"{'ledger over both hops':<44} {'adds up' if not faults else 'WRONG'}: {ledger.line()}", flush=True)
+    for fault in faults:
+        print(f"    {fault}", flush=True)
+    return len(faults)
 
 
 def run(options, names, folder):
-    wrong = 0
-    with Lab(options.bin, folder, options.data, options.keep, options.tapped_peers, options.service_view) as lab:
+    wrong = lost = 0
+    with Lab(options.bin, folder, options.data, options.keep, options.tapped_peers, options.service_view,
+             options.collectors) as lab:
         lab.start_taps()
         lab.judge.calm()
         print(Verdict.heading(), flush=True)
@@ -68,10 +84,14 @@ def run(options, names, folder):
             verdict = run_scenario(lab, name)
             report(lab, verdict)
             wrong += not verdict.exact
+            lost += verdict.lost + verdict.spared
             if dead := lab.dead_taps():
                 raise RuntimeError(f"ended by itself: {', '.join(dead)}; logs are in {folder}")
         if options.random:
-            wrong += run_random(lab, options.random, options.seed)
+            rounds, packets = run_random(lab, options.random, options.seed)
+            wrong, lost = wrong + rounds, lost + packets
+        if lab.collectors:
+            wrong += report_ledger(lab, lost)
         if dropped := lab.truth_dropped():
             raise RuntimeError(f"the lab's own capture has lost {dropped} packets; the comparison is void")
     return wrong
@@ -87,6 +107,8 @@ def arguments():
     parser.add_argument("--data", choices=["udp", "tcp"], default="udp", help="how the sensor asks for packets (default udp)")
     parser.add_argument("--tapped-peers", metavar="VALUE", help="TAPPED_PEERS of every tap (default: each tapped pod by its addresses)")
     parser.add_argument("--service-view", choices=["auto", "never", "always"], default="auto", help="SERVICE_VIEW of every tap (default auto)")
+    parser.add_argument("--collectors", type=int, choices=range(10), default=0, metavar="NUMBER",
+                        help="collectors between taps and sensor (default 0); with any, what can happen to them is among the scenarios")
     add_arguments(parser)
     parser.add_argument("--verbose", action="store_true", help="name each scenario before it starts")
     return parser.parse_args()
@@ -94,15 +116,15 @@ def arguments():
 
 def main():
     options = arguments()
+    names = [*SCENARIOS, *(name for name, event in EVENTS.items() if event.least <= options.collectors)]
     if options.list:
-        print("\n".join(SCENARIOS))
+        print("\n".join(names))
         return 0
     if reason := why_not():
         print(f"skipped: {reason}")
         return SKIPPED
     if not are_built(options.bin, ("sidetap-sidecar", "sidetap-sensor")):
         return 2
-    names = list(SCENARIOS)
     if options.scenario:
         names = [name for name in names if any(name.startswith(wanted) for wanted in options.scenario)]
         if not names:

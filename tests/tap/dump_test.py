@@ -108,6 +108,29 @@ class Dump(TapTest):
         self.assertEqual(self.shown(), {number: 1 for number in range(300)})
         self.assertEqual(self.markers(), {number: 1 for number in range(300)})
 
+    def test_without_a_mesh_nothing_of_the_loopback_interface_is_shown(self):
+        dump = self.dump("--mesh")
+        with self.pod.socket(socket.AF_INET, socket.SOCK_STREAM) as server, \
+                self.pod.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+            server.bind(("127.0.0.1", 8080))
+            server.listen()
+            client.connect(("127.0.0.1", 8080))
+            client.sendall(b"loopback-marker")
+            accepted, _ = server.accept()
+            self.assertEqual(accepted.recv(100), b"loopback-marker")
+            accepted.close()
+        self.stop(dump)
+        self.assertIn("no proxy of a mesh listens in this pod now", self.errors())
+        with open(self.path, "rb") as file:
+            self.assertNotIn(b"loopback-marker", file.read())
+        about = subprocess.run(["capinfos", self.path], capture_output=True, text=True, check=True).stdout
+        self.assertIn("Interface #1 info", about)
+
+    def test_plaintext_of_a_mesh_needs_an_interface_whose_form_it_can_have(self):
+        dump = self.dump("--mesh", "--interface", "any")
+        self.assertEqual(dump.wait(10), 1)
+        self.assertIn("--mesh: plaintext is shown in the form of an interface with Ethernet or raw IP", self.errors())
+
     def test_the_kernel_applies_the_expression(self):
         dump = self.dump("--", "udp", "port", "9001")
         sinks = [self.sink(9000), self.sink(9001)]

@@ -13,5 +13,5 @@ export SIDETAP_BINARIES
 shift
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- control_test orders_test forwarding_test faults_test feeding_test narrowing_test outputs_test \
-  dissection_test dump_test program_test secret_test source_test
+  dissection_test dump_test program_test secret_test source_test streams_test
 exec unshare --net --mount /usr/bin/python3 -B -m unittest --verbose "$@"

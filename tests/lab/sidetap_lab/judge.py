@@ -17,6 +17,8 @@ class Verdict:
     stray: int = 0  # forwarded, but not on the wire like this: a VIP view, or somebody else's packet
     spoiled: int = 0  # forwarded with a checksum that no receiver would take
     on_the_way: int = 0  # the network lost them between sender and receiver: no tap can be blamed
+    spared: int = 0  # lost, as they may be; the ledger must name the cause
+    collected: int = None  # packets that a collector got meanwhile, where that is counted
     absent: list = field(default_factory=list)  # markers that a program sent, in no packet the sensor got
     notes: list = field(default_factory=list)
 
@@ -29,15 +31,18 @@ class Verdict:
         verdict = "exact" if self.exact else "WRONG"
         if self.on_the_way:
             verdict += f", {self.on_the_way} lost by the network"
-        text = (f"{self.name:<44} {self.wire:>7} {self.forwarded:>9} {self.lost:>6} {self.doubled:>7}  {verdict}")
+        if self.spared:
+            verdict += f", but {self.spared} that may be lost"
+        collected = "" if self.collected is None else f" {self.collected:>9}"
+        text = f"{self.name:<44} {self.wire:>7}{collected} {self.forwarded:>9} {self.lost:>6} {self.doubled:>7}  {verdict}"
         extra = [f"{count} {what}" for count, what in (
             (self.stray, "in a wrong view"), (self.spoiled, "with a wrong checksum"),
             (len(self.absent), "messages of programs not seen"), (self.wire == 0, "no packets at all")) if count]
         return text + (f" ({'; '.join(extra + self.notes)})" if extra or self.notes else "")
 
     @staticmethod
-    def heading(first="scenario"):
-        return f"{first:<44} {'wire':>7} {'forwarded':>9} {'lost':>6} {'doubled':>7}"
+    def heading(first="scenario", collected=False):
+        return f"{first:<44} {'wire':>7}{' collected' if collected else ''} {'forwarded':>9} {'lost':>6} {'doubled':>7}"
 
 
 class Account:
@@ -268,8 +273,9 @@ class Judge:
                 return
             time.sleep(0.02)
 
-    def verdict(self, name, messages=()):
-        """Judges the open account. messages: markers that programs sent, each of which the sensor must have seen."""
+    def verdict(self, name, messages=(), may_lose=lambda packet: False):
+        """Judges the open account. messages: markers that programs sent, each of which the sensor must have seen.
+        may_lose: whether it is right that the sensor lacks this packet."""
         account = self.account
         due = account.due()
         result = Verdict(name, spoiled=account.spoiled.total())
@@ -280,6 +286,9 @@ class Judge:
                 continue
             if self._least(unit) <= have < want:
                 result.on_the_way += want - have
+                continue
+            if have < want and may_lose(account.samples[unit]):
+                result.spared += want - have
                 continue
             kind = "stray" if want == 0 else "lost" if have < want else "doubled"
             setattr(result, kind, getattr(result, kind) + abs(want - have))

@@ -8,6 +8,7 @@ from . import cluster as places
 from .agent import Agent
 from .capture import PcapFolder, PcapWriter, WireCapture
 from .cluster import Cluster, Pod, Service
+from .collectors import Collectors, ledger_of
 from .judge import Judge
 from .payload import reply_marker
 from .taps import Sensor, Tap, environment
@@ -36,10 +37,13 @@ def make_cluster():
 class Lab:
     """Everything a scenario needs. Use as a context; leaving it ends every process it started."""
 
-    def __init__(self, binaries, folder, data="udp", keep=False, tapped_peers=None, service_view="auto"):
+    def __init__(self, binaries, folder, data="udp", keep=False, tapped_peers=None, service_view="auto", collectors=0):
+        """collectors: how many there are between taps and sensor; 0: the taps send to the sensor."""
         self._binaries, self._folder, self._keep = binaries, folder, keep
         self._data = data
         self._tapped_peers, self._service_view = tapped_peers, service_view
+        self._collector_count = collectors
+        self.collectors = None
         self._markers = itertools.count(1)
         self._names = itertools.count(1)
         self._closing = contextlib.ExitStack()
@@ -61,6 +65,8 @@ class Lab:
             self._closing.callback(self._wire.close)
             self.sensor = Sensor(self._binaries, self.cluster, self._folder, self._data)
             self._closing.callback(self.sensor.stop)
+            if self._collector_count:
+                self._start_collectors()
             plain = [service for service in self.cluster.services.values()
                      if not any(self.pods[pod].tapped for pod, _ in service.backends)]
             self._untapped_services = [address for service in plain for address in (service.v4, service.v6)]
@@ -85,7 +91,12 @@ class Lab:
                      {pod.name: pod.mac for pod in self.pods.values()},
                      {pod.name: (pod.v4, pod.v6) for pod in self.pods.values()},
                      () if self._service_view == "always" else places.SERVICE_SUBNETS,
-                     self._untapped_services, places.SENSOR)
+                     self._untapped_services, [*places.SENSOR, *(self.collectors.all_addresses() if self.collectors else ())])
+
+    def _start_collectors(self):
+        self.collectors = Collectors(self._binaries, self.cluster, self._folder, self._collector_count, self._data)
+        self._closing.callback(self.collectors.close)
+        self.collectors.start_all()
 
     def _start_servers(self):
         for name in [*self.pods, "outside"]:
@@ -103,6 +114,8 @@ class Lab:
         variables = environment(pod, self.tapped, self._untapped_services) | {"SERVICE_VIEW": self._service_view}
         if self._tapped_peers:
             variables["TAPPED_PEERS"] = self._tapped_peers
+        if self.collectors:
+            variables |= self.collectors.variables()
         self.taps[name] = Tap(self._binaries, pod, variables, self._folder)
 
     def stop_tap(self, name):
@@ -146,7 +159,17 @@ class Lab:
             self.start_taps()
 
     def dead_taps(self):
-        return [tap.name for tap in self.taps.values() if tap.ended()]
+        """Taps, and collectors, that ended by themselves."""
+        return [tap.name for tap in self.taps.values() if tap.ended()] + (self.collectors.ended() if self.collectors else [])
+
+    def close_ledger(self):
+        """Ends taps, collectors and the sensor, and gives the ledger over both hops."""
+        logs = [os.path.join(self._folder, f"tap-{pod.name}.log") for pod in self.tapped]
+        self.stop_taps()
+        self.collectors.stop_all()
+        if (status := self.sensor.stop()) != 0:
+            raise RuntimeError(f"the sensor ended with status {status}: {self.sensor.log()}")
+        return ledger_of(logs, self.collectors.logs(), self.sensor.totals(), self.collectors.killed)
 
     def truth_dropped(self):
         return self._wire.dropped()
