@@ -20,6 +20,8 @@ import yaml  # noqa: E402
 from sidetap_lab import cluster as places  # noqa: E402
 from sidetap_lab.capture import PcapFolder, WireCapture  # noqa: E402
 from sidetap_lab.cluster import Cluster, Pod, Service  # noqa: E402
+from sidetap_lab.collectors import PORT as COLLECTOR_PORT  # noqa: E402
+from sidetap_lab.collectors import Collector, addresses, ledger_of  # noqa: E402
 from sidetap_lab.judge import Judge, Verdict  # noqa: E402
 from sidetap_lab.namespaces import Namespace, why_not  # noqa: E402
 from sidetap_lab.taps import Program, Sensor, Tap  # noqa: E402
@@ -57,8 +59,10 @@ class Application(Program):
 
 
 class Demo:
-    def __init__(self, binaries, folder):
+    def __init__(self, binaries, folder, with_collector=False):
         self._binaries, self._folder = binaries, folder
+        self._collector_addresses = addresses(0) if with_collector else ()
+        self._collector = None
         self._closing = contextlib.ExitStack()
         self._applications, self._taps = {}, {}
         self._objects = kubernetes.manifests(DEMO)
@@ -153,8 +157,11 @@ class Demo:
         self._closing.callback(subprocess.run, ["umount", "/etc/hosts"], check=True)
 
     def _configuration(self):
+        sensor = {"address": places.SENSOR[0], "port": places.SENSOR_PORT}
+        if self._collector:
+            sensor = {"address": self._collector_addresses[0], "port": COLLECTOR_PORT}
         return {
-            "sensor": {"address": places.SENSOR[0], "port": places.SENSOR_PORT},
+            "sensor": sensor,
             "registry": {"address": f"{REGISTRY_HOST}:{REGISTRY_PORT}", "auth": "none"},
             "injection": {"serverVersion": "v1.36.2"},
         }
@@ -184,11 +191,19 @@ class Demo:
         self._closing.callback(self._wire.close)
         self._sensor = Sensor(self._binaries, self._cluster, self._folder)
         self._closing.callback(self._sensor.stop)
+        if self._collector_addresses:
+            self._start_collector()
         tapped = [pod.name for pod in self._pods.values() if pod.tapped]
         self._judge = Judge(self._wire, PcapFolder(self._sensor.captures), tapped,
                             {pod.name: pod.mac for pod in self._pods.values()},
                             {pod.name: (pod.v4, pod.v6) for pod in self._pods.values()}, places.SERVICE_SUBNETS, [],
-                            [*places.SENSOR, *CONTROL])
+                            [*places.SENSOR, *CONTROL, *self._collector_addresses])
+
+    def _start_collector(self):
+        v4, v6 = self._collector_addresses
+        self._collector = Collector(self._binaries, 0, self._cluster.plug("collector", [f"{v4}/24", f"{v6}/64"]), self._folder)
+        self._closing.callback(self._collector.stop)
+        self._collector.wait_forwarding()
 
     def start_pods(self):
         application = [sys.executable, "-B", os.path.join(DEMO, "application.py")]
@@ -216,8 +231,9 @@ class Demo:
             tap.wait_for_peers(2 * (len(self._taps) - 1))
             tap.wait_until(lambda tap=tap: tap.metric("sidetap_registry_tapped_services") == 2 * len(self._cluster.services),
                            "aware of the Services, whose backends are all tapped")
+        whose = "collector's" if self._collector else "sensor's"
         say(f"{len(self._taps)} taps forward, and each knows the others' addresses and the Services from the registry "
-            "(the sensor's address is all that is configured)")
+            f"(the {whose} address is all that is configured)")
 
     def _start_application(self, name, namespace, argv, environment):
         self._applications[name] = Application(name, namespace, argv, environment, self._folder)
@@ -255,32 +271,58 @@ class Demo:
         self._judge.settle()
         self._judge.open()
         verdicts = []
-        print(Verdict.heading("flow"))
+        print(Verdict.heading("flow", collected=self._collector is not None))
         for name, asks, order in self.flows():
+            before = self._collected()
             self._applications[asks].ask(**order)
             self._judge.settle()
             verdicts.append(self._judge.verdict(name))
+            if self._collector:
+                verdicts[-1].collected = self._collected() - before
             self._judge.open()
             print(verdicts[-1].line(), flush=True)
-        total = Verdict("all")
+        total = Verdict("all", collected=0 if self._collector else None)
+        fields = ["wire", "forwarded", "lost", "doubled", "stray", "spoiled", *(["collected"] if self._collector else [])]
         for verdict in verdicts:
-            for field in ("wire", "forwarded", "lost", "doubled", "stray", "spoiled"):
+            for field in fields:
                 setattr(total, field, getattr(total, field) + getattr(verdict, field))
         print(total.line())
         if self._wire.dropped():
             raise RuntimeError("the demo's own capture has lost packets: the comparison is void")
         return all(verdict.exact for verdict in verdicts)
 
+    def _collected(self):
+        return self._collector.received() if self._collector else 0
+
     def report(self):
+        """Ends everything, and says what the sensor has; returns whether the ledgers add up."""
         for tap in self._taps.values():
             tap.tell()
         for tap in self._taps.values():
             if (status := tap.stop()) != 0:
                 raise RuntimeError(f"{tap.name} ended with status {status} on SIGTERM: {tap.log()}")
+        if self._collector and (status := self._collector.stop()) != 0:
+            raise RuntimeError(f"the collector ended with status {status} on SIGTERM: {self._collector.log()}")
         self._sensor.stop()
         totals = self._sensor.totals()
+        if self._collector:
+            return self._report_hops(totals)
         say(f"the sensor has got {totals['packets']} packets of {len(totals['taps'])} taps, "
             f"{sum(tap.get('lost_datagrams', 0) for tap in totals['taps'])} datagrams lost on the way")
+        self._say_where()
+        return True
+
+    def _report_hops(self, totals):
+        ledger = ledger_of([tap.log_path for tap in self._taps.values()], [self._collector.log_path], totals)
+        faults = ledger.faults(0)
+        say(f"{len(self._taps)} taps have forwarded {ledger.forwarded} packets, the collector has got {ledger.received} and "
+            f"forwarded {ledger.handed_on}, and the sensor has {ledger.arrived} of one session")
+        for fault in [*faults, *([] if len(totals["taps"]) == 1 else [f"the sensor had {len(totals['taps'])} sessions"])]:
+            print(f"          {fault}")
+        self._say_where()
+        return not faults and len(totals["taps"]) == 1
+
+    def _say_where(self):
         print(f"          captures: {os.path.relpath(self._sensor.captures)}/*.pcap, logs: {os.path.relpath(self._folder)}/*.log")
 
 
@@ -288,6 +330,7 @@ def main():
     parser = argparse.ArgumentParser(prog="deploy/demo/run.sh", description=__doc__)
     parser.add_argument("--bin", default=os.path.join(ROOT, "build", "release", "bin"), help="where the programs are")
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "demo"), help="where captures and logs go; emptied first")
+    parser.add_argument("--collector", action="store_true", help="let the taps send to a collector, and that to the sensor")
     options = parser.parse_args()
     if reason := why_not():
         print(f"the demo cannot run: {reason}", file=sys.stderr)
@@ -296,9 +339,10 @@ def main():
     shutil.rmtree(options.out, ignore_errors=True)
     os.makedirs(options.out)
     try:
-        with Demo(options.bin, options.out) as demo:
+        with Demo(options.bin, options.out, options.collector) as demo:
             demo.plan()
-            say("two nodes, the pods, Services, an outside host and the sensor, in network namespaces")
+            say("two nodes, the pods, Services, an outside host and the sensor, in network namespaces"
+                f"{', and a collector between taps and sensor' if options.collector else ''}")
             demo.start_cluster()
             say("certificates, and sidetap-webhook: reviews over HTTPS, and the registry of taps, which watches the Services")
             demo.start_webhook()
@@ -309,7 +353,7 @@ def main():
             demo.wait_for_taps()
             say("traffic; what passes the pods' interfaces, and what the sensor gets")
             exact = demo.run_flows()
-            demo.report()
+            exact = demo.report() and exact
         say("every packet came exactly once" if exact else "NOT every packet came exactly once")
         return 0 if exact else 1
     except KeyboardInterrupt:

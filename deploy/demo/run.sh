@@ -4,23 +4,33 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-Usage: deploy/demo/run.sh [-h] [--no-build]
+Usage: deploy/demo/run.sh [-h] [--no-build] [--collector | --mesh]
 Makes certificates, starts the webhook and its registry of taps, and sends it the reviews of the pods in
 deploy/demo/*.yaml. Then it runs the patched pods in network namespaces with a sensor beside them, waits until the taps
 know each other, sends traffic, and counts. Exits 0 only if every packet reached the sensor exactly once.
 Needs root, or a kernel that allows unprivileged user namespaces. Captures and logs are in build/demo.
   --no-build  use the programs that are already in build/release
+  --collector the taps send to a collector, and that to the sensor; says of each flow what went through the collector
+  --mesh      shows instead what the sensor gets of a request to a pod in a service mesh, with and without its plaintext
 USAGE
 }
 
 build=yes
+mesh=no
+arguments=()
 for argument in "$@"; do
   case "$argument" in
     -h|--help) usage; exit 0 ;;
     --no-build) build=no ;;
+    --collector) arguments=(--collector) ;;
+    --mesh) mesh=yes ;;
     *) usage >&2; exit 2 ;;
   esac
 done
+if [ "$mesh" = yes ] && [ ${#arguments[@]} -gt 0 ]; then
+  echo "run.sh: --collector and --mesh are two demonstrations" >&2
+  exit 2
+fi
 
 cd "$(dirname "$0")/../.."
 if [ "$(id -u)" -eq 0 ]; then
@@ -42,4 +52,8 @@ if [ "$build" = yes ]; then
   cmake --build --preset release --target sidetap-webhook sidetap-sidecar sidetap-sensor
 fi
 # The distribution's own Python has the distribution's own packages.
-exec "${within[@]}" /usr/bin/python3 -B deploy/demo/demo.py
+if [ "$mesh" = yes ]; then
+  install_missing haproxy
+  exec "${within[@]}" /usr/bin/python3 -B deploy/demo/mesh.py
+fi
+exec "${within[@]}" /usr/bin/python3 -B deploy/demo/demo.py "${arguments[@]}"

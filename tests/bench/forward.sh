@@ -49,6 +49,7 @@ USAGE
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cgroup.sh"
 . "$here/pod.sh"
+. "$here/processes.sh"
 bin=$here/../../build/release/bin
 values=$here/../../deploy/helm/sidetap/values.yaml
 seconds=10
@@ -116,16 +117,6 @@ machine="$(nproc) CPUs, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)
 settle=1 own_seconds=$seconds bursts=10 flows=20000 life=1
 [ -z "$smoke" ] || settle=0.1 own_seconds=0.3 bursts=2 flows=200 life=0.3
 
-stop() {  # stop PID: ends one of our processes, or with -PID its group, and waits for it
-  kill -TERM -- "$1" 2>/dev/null || true
-  for _ in $(seq 500); do
-    kill -0 -- "$1" 2>/dev/null || break
-    sleep 0.01
-  done
-  kill -KILL -- "$1" 2>/dev/null || true
-  wait "$1" 2>/dev/null || true
-}
-
 cleanup() {
   local pid
   for pid in "${running[@]}"; do stop "$pid"; done
@@ -139,16 +130,6 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-
-wait_for_line() {  # wait_for_line TEXT FILE
-  for _ in $(seq 600); do
-    grep -q "$1" "$2" 2>/dev/null && return 0
-    sleep 0.05
-  done
-  echo "no '$1' in $2 after 30 s:" >&2
-  tail -n 20 "$run"/*.log >&2
-  return 1
-}
 
 client() { ip netns exec "$pod" iperf3 -c "$node_address" -t "$seconds" "$@" >>"$run/iperf3.log" 2>&1; }
 sender() {

@@ -1,11 +1,15 @@
 // Measures the nanoseconds per packet in the process between ring and socket: parse, decide,
 // restore what offloads left undone, pack. Excludes the kernel's filter and system calls.
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include "shared/rpcap/udpstr_packer.h"
+#include "sidecar/mesh/leg_rewriter.h"
+#include "sidecar/mesh/leg_table.h"
 #include "sidecar/path/pipeline.h"
 #include "tests/unit/sidecar_ownership/pod.h"
 
@@ -81,6 +85,47 @@ void BM_SegmentsOf64K(benchmark::State& state) {
        .segment_size = 1460});
 }
 BENCHMARK(BM_SegmentsOf64K);
+
+struct NobodysSockets final : mesh::SocketOwners {
+  Result<std::vector<mesh::Listener>> listeners() override { return std::vector<mesh::Listener>(); }
+  std::optional<std::uint32_t> owner_of(const mesh::SocketEnds&) override { return std::nullopt; }
+  bool has_socket(const mesh::SocketEnds&) override { return false; }
+};
+
+/// As many bytes as BM_SegmentsOf64K has, from an application to the proxy of its mesh.
+void BM_LegOf64K(benchmark::State& state) {
+  Bytes bytes =
+      packet().from("10.0.0.1").to("127.0.0.6").tcp(8080, 40000, 0x10).data(44 * 1460).ethernet();
+  NobodyListens sockets;
+  ownership::Engine engine({}, sockets);
+  Pipeline pipeline({}, engine);
+  pipeline.add(
+      std::make_shared<forwarding::Forwarder>(
+          std::make_unique<Discard>(), forwarding::SensorFilter{}, rpcap::Sampling{}, 262'144),
+      "sensor");
+  NobodysSockets owners;
+  mesh::LegTable legs(owners);
+  const std::vector<mesh::Listener> listeners = {
+      {ip("0.0.0.0"), 15001, 1337}, {ip("0.0.0.0"), 15006, 1337}, {ip("0.0.0.0"), 8080, 1000}};
+  legs.set_mesh(mesh::find_mesh({}, listeners));
+  legs.set_self({ip("10.0.0.1")});
+  mesh::LegRewriter rewriter;
+  rewriter.set_facts({});
+  capture::CapturedPacket packet;
+  packet.bytes = bytes;
+  packet.writable = bytes;
+  packet.length = static_cast<std::uint32_t>(bytes.size());
+  packet.offload = {
+      .known = true, .checksum_partial = true, .checksum_start = 34, .checksum_offset = 16};
+  for (auto _ : state) {
+    const auto view = capture::parse_packet(capture::LinkType::kEthernet, packet.bytes);
+    const mesh::LegJudgement judgement = legs.judge(view);
+    if (judgement.kind != mesh::LegJudgement::Kind::kLeg) state.SkipWithError("it is no leg");
+    pipeline.on_leg(rewriter.rewrite(packet, view, judgement.key));
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(bytes.size()));
+}
+BENCHMARK(BM_LegOf64K);
 
 }  // namespace
 }  // namespace sidetap

@@ -2,12 +2,15 @@
 """Looks for marked messages in sensors' capture files, in a folder and those beneath it: each exactly once, and under no
 Service's address.
 
-  judge.py FOLDER [HIDDEN-CIDR...] <MARKERS
+  judge.py FOLDER [--through ADDRESS[,ADDRESS...]] [HIDDEN-CIDR...] <MARKERS
+  judge.py FOLDER --unseen <MARKERS
 
 Standard input: the JSON lines of `traffic.py ask`; those of one flow are counted together. Prints a table; exits 1 when
-a message was lost, came twice, or shows an address of a HIDDEN-CIDR. Waits up to JUDGE_PATIENCE (20) seconds for what is
-still on its way.
+a message was lost, came twice, shows an address of a HIDDEN-CIDR, or was sent to the sensor by somebody else than these
+ADDRESSes. With --unseen, exits 1 when any message is there. Waits up to JUDGE_PATIENCE (20) seconds for what is still on
+its way.
 """
+import argparse
 import ipaddress
 import json
 import os
@@ -46,27 +49,48 @@ def addresses(frame):
     return []
 
 
-def survey(folder, wanted, hidden):
-    """How often each wanted marker came, and which came under a hidden address."""
-    seen, wrong_view = {}, set()
+def survey(folder, wanted, hidden, through=()):
+    """How often each wanted marker came, which came under a hidden address, and which of another peer than those."""
+    seen, wrong_view, wrong_way = {}, set(), set()
     for path in sorted(folder.rglob("*.pcap")):
+        # The reference sensor calls it PEER-NUMBER.pcap.
+        stranger = bool(through) and path.stem.rpartition("-")[0] not in through
         for frame in frames(path):
             for match in MARKER.findall(frame):
                 marker = match.decode()
                 if marker not in wanted:
                     continue
                 seen[marker] = seen.get(marker, 0) + 1
+                if stranger:
+                    wrong_way.add(marker)
                 if any(address in network for address in addresses(frame) for network in hidden
                        if network.version == address.version):
                     wrong_view.add(marker)
-    return seen, wrong_view
+    return seen, wrong_view, wrong_way
+
+
+def wait_and_survey(folder, wanted, hidden, through=(), unseen=False):
+    """The survey once everything is there that is still on its way."""
+    deadline = time.monotonic() + PATIENCE
+    while (unseen or len(survey(folder, wanted, hidden)[0]) < len(wanted)) and time.monotonic() < deadline:
+        time.sleep(1)
+    # What comes twice comes a little later.
+    time.sleep(min(1.0, PATIENCE))
+    return survey(folder, wanted, hidden, through)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument("--through", default="", metavar="ADDRESS[,ADDRESS...]")
+    parser.add_argument("--unseen", action="store_true")
+    parser.add_argument("hidden", nargs="*", type=ipaddress.ip_network, metavar="HIDDEN-CIDR")
+    return parser.parse_intermixed_args()
 
 
 def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    folder = pathlib.Path(sys.argv[1])
-    hidden = [ipaddress.ip_network(text) for text in sys.argv[2:]]
+    options = arguments()
+    through = [address for address in options.through.split(",") if address]
     flows = {}
     for line in filter(str.strip, sys.stdin):
         asked = json.loads(line)
@@ -74,25 +98,18 @@ def main():
     wanted = {marker for markers in flows.values() for marker in markers}
     if not wanted:
         sys.exit("judge.py: no markers on standard input")
-
-    deadline = time.monotonic() + PATIENCE
-    seen, wrong_view = survey(folder, wanted, hidden)
-    while len(seen) < len(wanted) and time.monotonic() < deadline:
-        time.sleep(1)
-        seen, wrong_view = survey(folder, wanted, hidden)
-    # What comes twice comes a little later.
-    time.sleep(min(1.0, PATIENCE))
-    seen, wrong_view = survey(folder, wanted, hidden)
+    seen, wrong_view, wrong_way = wait_and_survey(options.folder, wanted, options.hidden, through, options.unseen)
 
     faults = 0
-    print(f"{'flow':<44} {'sent':>6} {'forwarded':>9} {'lost':>6} {'doubled':>7} {'wrong view':>10}")
+    print(f"{'flow':<44} {'sent':>6} {'forwarded':>9} {'lost':>6} {'doubled':>7} {'wrong view':>10} {'wrong way':>9}")
     for flow, markers in flows.items():
         counts = [seen.get(marker, 0) for marker in markers]
-        lost = sum(count == 0 for count in counts)
+        lost = 0 if options.unseen else sum(count == 0 for count in counts)
         doubled = sum(count - 1 for count in counts if count > 1)
         view = sum(marker in wrong_view for marker in markers)
-        faults += lost + doubled + view
-        print(f"{flow:<44} {len(counts):>6} {sum(counts):>9} {lost:>6} {doubled:>7} {view:>10}")
+        way = sum(marker in wrong_way for marker in markers)
+        faults += sum(counts) if options.unseen else lost + doubled + view + way
+        print(f"{flow:<44} {len(counts):>6} {sum(counts):>9} {lost:>6} {doubled:>7} {view:>10} {way:>9}")
     sys.exit(1 if faults else 0)
 
 

@@ -11,11 +11,12 @@ Installs sidetap into the cluster of the current kubectl context, with the senso
 between pods, through Services, NodePorts and a partly tapped Service, and checks that a sensor gets every packet exactly
 once, without exception, that a Job with a tap finishes, that upgrade, rollback, rotation and removal leave nothing
 behind and miss no admission and no message, that running taps follow another sensor without losing or doubling one,
-that the registry knows which pod had an address while pods come and go, that the page shows it, and that kubectl sidetap
-shows packets, taps running pods without a restart and gives them back. Needs kubectl, helm and these images, which the nodes must be
-able to pull: REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and REGISTRY/sidetap-testbed:TAG
-(deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the namespaces sidetap-e2e,
-sidetap-e2e-running and sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
+that the registry knows which pod had an address while pods come and go, that the page shows it, that kubectl sidetap
+shows packets, taps running pods without a restart and gives them back, and that running taps go over to collectors, with
+TLS, and back, while collectors are deleted, without losing or doubling a message. Needs kubectl, helm and these images,
+which the nodes must be able to pull: REGISTRY/sidetap-webhook:TAG, REGISTRY/sidetap-sidecar:TAG and
+REGISTRY/sidetap-testbed:TAG (deploy/docker/build.sh --testbed builds and pushes all three). Makes and removes the
+namespaces sidetap-e2e, sidetap-e2e-running and sidetap-e2e-sensor and the one of the release. Exits 0 when every check held.
 
   --registry REGISTRY    where the images are; "" for images that the nodes have already
   --tag TAG              their tag                                (default: the chart's version)
@@ -70,6 +71,8 @@ tag=${tag:-$(sed -n 's/^appVersion: //p' "$chart/Chart.yaml")}
 testbed=${registry:+$registry/}sidetap-testbed:$tag
 
 work=$(mktemp -d)
+# Where the markers of messages go, and the judge looks for them.
+marked=$work/markers
 failures=0
 load_pids=()
 sensor=sensor
@@ -96,7 +99,7 @@ trap 'exit 130' INT TERM
 
 stage() { printf '\n== %s\n' "$1"; }
 
-# check NAME COMMAND...: one thing that must hold.
+# check NAME COMMAND...: one thing that must hold. The test of this script sets RUN_STOPS, so that the first that does not ends it.
 check() {
   local name=$1
   shift
@@ -106,6 +109,11 @@ check() {
     echo "FAIL  $name"
     sed 's/^/      /' "$work/output"
     failures=$((failures + 1))
+    [ -z "${RUN_STOPS:-}" ] || {
+      [ ! -e "$work/load" ] || stop_load
+      echo "stopped at the first failure"
+      exit 1
+    }
   fi
 }
 
@@ -159,7 +167,7 @@ ask() {
     opted-out|server-*) container=server ;;
   esac
   kubectl exec "$1" --namespace sidetap-e2e --container "$container" -- \
-    python3 /usr/local/bin/traffic.py ask "$2" "$3" "$4" "$5" "$messages" | tee -a "$work/markers" >/dev/null
+    python3 /usr/local/bin/traffic.py ask "$2" "$3" "$4" "$5" "$messages" | tee -a "$marked" >/dev/null
 }
 # ask_of_all TIMES POD FLOW KIND HOST PORT: connection after connection, so that every backend of a Service gets some.
 ask_of_all() {
@@ -183,7 +191,7 @@ node_addresses() {
 # judge [HIDDEN-CIDR...]: each message once, and none with an address of these.
 judge() {
   kubectl exec --stdin sensor --namespace sidetap-e2e-sensor -- \
-    python3 /usr/local/bin/judge.py /captures "$@" <"$work/markers" >"$work/verdict"
+    python3 /usr/local/bin/judge.py /captures "$@" <"$marked" >"$work/verdict"
 }
 # shellcheck disable=SC2046  # a list of subnets
 judge_pods_view() { judge $(tr ',' ' ' <<<"$services"); }
@@ -204,10 +212,10 @@ gather() {
       sh -c 'mkdir -p /captures/second && tar -xf - -C /captures/second'
 }
 judge_both() { gather && judge_pods_view; }
-# judge_second: each message once at the second sensor.
+# judge_second [OPTION...]: each message once at the second sensor.
 judge_second() {
   kubectl exec --stdin second --namespace sidetap-e2e-sensor -- \
-    python3 /usr/local/bin/judge.py /captures <"$work/markers" >"$work/verdict"
+    python3 /usr/local/bin/judge.py /captures "$@" <"$marked" >"$work/verdict"
 }
 
 # tapped_pods: which pods there are, and how often their containers have begun anew.
@@ -303,6 +311,47 @@ dump_shows_a_request() {
   return "$shown"
 }
 
+# of_collectors FIELDS: a line for each collector.
+of_collectors() {
+  kubectl get pods --namespace "$namespace" --selector app.kubernetes.io/component=collector \
+    -o "jsonpath={range .items[*]}$1{\"\\n\"}{end}"
+}
+# collectors_run COUNT: so many, and none that is about to start or to end.
+collectors_run() {
+  local pods
+  pods=$(of_collectors '{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.metadata.deletionTimestamp}') || return 1
+  [ "$(grep -c . <<<"$pods")" -eq "$1" ] && [ "$(grep -cE ' True ?$' <<<"$pods")" -eq "$1" ]
+}
+# goes_through_collectors: of every tap something, by messages that nobody else judges.
+goes_through_collectors() {
+  local marked=$work/probe pod addresses
+  addresses=$(of_collectors '{.status.podIP}' | paste -s -d , -)
+  [ -n "$addresses" ] || return 1
+  : >"$marked"
+  ask client "client -> opted-out (TCP), by collectors" tcp "$(ip_of opted-out)" 8080 || return 1
+  for pod in $(servers); do
+    ask client "client -> $pod (TCP), by collectors" tcp "$(ip_of "$pod")" 50051 || return 1
+  done
+  judge_second --through "$addresses"
+}
+# collectors_prove_themselves: they speak TLS, by the CA that the taps have for the registry.
+collectors_prove_themselves() {
+  local authority
+  authority=$(kubectl get secret "$secret" --namespace "$namespace" -o 'jsonpath={.data.ca\.crt}') || return 1
+  printf '%s\n' "$authority" | kubectl exec --stdin sensor --namespace sidetap-e2e-sensor -- \
+    python3 /usr/local/bin/traffic.py tls "$release-collector.$namespace.svc" 2003
+}
+# settle_and_judge: nothing was missed, restarted, lost or doubled since the load began.
+settle_and_judge() {
+  # What comes twice comes a little later.
+  sleep 5
+  stop_load
+  check "every pod of the meantime got its tap" none_missed
+  check "no pod was restarted" no_pod_was_restarted
+  check "every message of the meantime is seen once" judge_second
+  sed 's/^/      /' "$work/verdict"
+}
+
 # As the install guide says it.
 helm_test() {
   helm test "$release" --namespace "$namespace" ||
@@ -395,7 +444,7 @@ nothing_left() {
   local left
   left=$(kubectl get "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings" \
     --selector "app.kubernetes.io/instance=$release" -o name --ignore-not-found 2>/dev/null || true)
-  left+=$'\n'$(kubectl get "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,pods,networkpolicies" \
+  left+=$'\n'$(kubectl get "deployments,statefulsets,horizontalpodautoscalers,services,configmaps,secrets,serviceaccounts,roles,rolebindings,poddisruptionbudgets,pods,networkpolicies" \
     --all-namespaces --selector "app.kubernetes.io/instance=$release" -o name --ignore-not-found)
   # In the other mode the Secret is the operator's, and goes with the namespace.
   [ "$certificates" != selfManaged ] || left+=$'\n'$(kubectl get secrets --namespace "$namespace" -o name --ignore-not-found)
@@ -552,6 +601,10 @@ fill_in running.yaml >"$work/running.yaml"
 check "three pods without a tap are made" kubectl apply -f "$work/running.yaml"
 check "they run" kubectl rollout status deployment/running --namespace sidetap-e2e-running --timeout=180s
 running_before=$(running_pods)
+: >"$work/markers"
+check "client -> running pods, which have no taps yet" ask_running client "client -> running (TCP), before"
+check "the client's tap forwards each message once" judge_second
+sed 's/^/      /' "$work/verdict"
 : >"$work/load"
 over_and_over ask_running opted-out "opted-out -> running, meanwhile" >/dev/null 2>&1 &
 load_pids=($!)
@@ -565,7 +618,12 @@ check "the sensor has each message once" judge_second
 sed 's/^/      /' "$work/verdict"
 check "they are given back" "${plugin[@]}" untap deployment/running -n sidetap-e2e-running
 check "no pod was restarted" no_running_pod_was_restarted
+check "status shows no tap of theirs any more" eventually 30 status_shows 0 sidetap-e2e-running ' sidetap +forwarding'
 sleep 5
+: >"$work/markers"
+check "opted-out pod -> running pods, afterwards" ask_running opted-out "opted-out -> running (TCP), afterwards"
+check "nobody forwards these" judge_second --unseen
+sed 's/^/      /' "$work/verdict"
 : >"$work/markers"
 check "client -> running pods, afterwards" ask_running client "client -> running (TCP), afterwards"
 check "the client's tap forwards each message once" judge_second
@@ -581,6 +639,36 @@ for round in 1 2 3 4; do check "other servers, $round" new_servers; done
 stop_load
 check "every address was the pod's that kubectl named" identities_are_right
 sed 's/^/      /' "$work/output"
+
+# Who brings the webhook's certificate brings the collectors', too, which this script does not.
+if [ "$certificates" = selfManaged ]; then
+  stage "collectors: running taps go over to them and back, and one that is deleted takes nothing with it"
+  # What the chart requests for them may be more than a small cluster has left.
+  with_collectors=(--reset-values --set collector.enabled=true --set collector.replicas=2
+    --set collector.resources.requests.cpu=100m)
+  pods_before=$(tapped_pods)
+  server_ip=$(ip_of "$(servers | cut -d' ' -f1)")
+  start_load
+  check "upgrade" install upgrade "${with_collectors[@]}"
+  check "rolled out" rollout
+  check "two collectors run" eventually 180 collectors_run 2
+  check "every tap sends to them" eventually 120 goes_through_collectors
+  sed 's/^/      /' "$work/verdict"
+  settle_and_judge
+  check "collectors prove themselves to taps" collectors_prove_themselves
+  start_load
+  for pod in $(of_collectors '{.metadata.name}'); do
+    check "$pod is deleted, in good order" kubectl delete pod "$pod" --namespace "$namespace" --timeout=120s
+    check "another takes its place" eventually 180 collectors_run 2
+  done
+  check "every tap sends to those that are left or new" eventually 120 goes_through_collectors
+  settle_and_judge
+  start_load
+  check "upgrade to no collectors" install upgrade --reset-values
+  check "rolled out" rollout
+  check "every tap is at the second sensor again" eventually 120 taps_are_at second
+  settle_and_judge
+fi
 
 if [ "$keep" = no ]; then
   stage "removal"

@@ -3,14 +3,17 @@
 
   traffic.py serve --tcp PORT --udp PORT           answers each message with its marker turned round
   traffic.py ask FLOW KIND HOST PORT COUNT         sends COUNT messages and prints a JSON line of their markers
+  traffic.py tls HOST PORT <CA                     whether a server proves its name by this CA, a line of base64
 
 A marker is 20 bytes: "<" + 18 hexadecimal digits + ">" for a request, "[" + the same digits + "]" for its answer. A
 message is one packet: the next one is sent when the answer to the last has come.
 """
+import base64
 import json
 import secrets
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -104,12 +107,20 @@ def ask(flow, kind, host, port, count):
     print(json.dumps({"flow": flow, "markers": markers}), flush=True)
 
 
+def prove(host, port):
+    context = ssl.create_default_context(cadata=base64.b64decode(sys.stdin.readline()).decode())
+    with socket.create_connection((host, port), PATIENCE) as plain, context.wrap_socket(plain, server_hostname=host) as proved:
+        print(f"{host} speaks {proved.version()}", flush=True)
+
+
 def main():
     arguments = sys.argv[1:]
     if arguments[:1] == ["serve"] and arguments[1::2] == ["--tcp", "--udp"]:
         serve(int(arguments[2]), int(arguments[4]))
     elif arguments[:1] == ["ask"] and len(arguments) == 6:
         ask(arguments[1], arguments[2], arguments[3], int(arguments[4]), int(arguments[5]))
+    elif arguments[:1] == ["tls"] and len(arguments) == 3:
+        prove(arguments[1], int(arguments[2]))
     else:
         sys.exit(__doc__)
 

@@ -8,6 +8,7 @@
 #include "shared/net/text.h"
 #include "shared/tap/assigned.h"
 #include "shared/tap/settings.h"
+#include "sidecar/collector/collect_options.h"
 #include "sidecar/options/options.h"
 #include "webhook/serve/serve_options.h"
 
@@ -75,6 +76,7 @@ int main() {
   Json assigned = Json::array();
   for (const config::OptionSpec* option : tap::kAssigned) assigned.push_back(option->flag);
   const Json tables = {{"tap", table_of<RunOptions>()},
+                       {"collector", table_of<collector::CollectOptions>()},
                        {"webhook", table_of<webhook::ServeOptions>()},
                        {"settings", settings},
                        {"assigned", assigned}};

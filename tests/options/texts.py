@@ -40,6 +40,7 @@ def page(tables, text):
     made = {
         "tap": table("Flag, Variable, Chart value, Default, Effect",
                      [option_row(option, sources.get(option["flag"], "")) for option in tables["tap"]]),
+        "collector": table("Flag, Variable, Default, Effect", [option_row(option) for option in tables["collector"]]),
         "webhook": table("Flag, Variable, Default, Effect", [option_row(option) for option in tables["webhook"]]),
     }
     for name, rows in made.items():
@@ -81,7 +82,8 @@ def default_of(setting):
     if setting["form"] == "switch":
         return "true" if setting["initial"] == "on" else "false"
     initial = setting["initial"]
-    plain = re.fullmatch(r"[A-Za-z]+", initial) and initial not in ("on", "off", "yes", "no", "true", "false")  # YAML's switches
+    # Of YAML 1.1, which Helm reads, these are booleans.
+    plain = re.fullmatch(r"[A-Za-z]+", initial) and initial not in ("on", "off", "yes", "no", "true", "false")
     return initial if plain else json.dumps(initial)
 
 
