@@ -42,10 +42,13 @@ run_tests() {
   local folder=build/$1/Testing/Temporary name
   ctest --test-dir "build/$1" "${@:2}" --output-on-failure --timeout 600 && return
   while IFS=: read -r _ name; do failed+=("$1: $name"); done <"$folder/LastTestsFailed.log"
-  # The last lines of each failed test, from the common log.
+  # The last lines of each failed test, from the common log. Of a GoogleTest program without the tests that passed: what has no
+  # end is what crashed or hung.
   awk -v preset="$1" '
     NR == FNR { failed[substr($0, index($0, ":") + 1)]; next }
     /^[0-9]+\/[0-9]+ Testing: / { show(); name = $0; sub(/^[^:]*: /, "", name); count = 0 }
+    /^\[       OK \]/ && count && line[count - 1] ~ /^\[ RUN / { count--; next }
+    /^\[----------\]/ { next }
     { line[count++] = $0 }
     function show(i) {
       if (!(name in failed)) return

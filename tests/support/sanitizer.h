@@ -16,4 +16,8 @@ inline constexpr bool kSanitizerNeedsDescriptors = false;
 /// back. A test that measures what is resident is therefore skipped there. The other builds run it.
 inline constexpr bool kSanitizerKeepsMemory = kSanitizerNeedsDescriptors;
 
+/// Under AddressSanitizer a round of a random test takes ten times as long. What it looks for is in
+/// few rounds as in many. The other builds, which check the answers alone, run them all.
+inline constexpr bool kFewRounds = kSanitizerNeedsDescriptors;
+
 }  // namespace sidetap::testing_support

@@ -4,7 +4,7 @@
 #
 # FAKE_CLUSTER names its folder. The file "fault" in it names what goes wrong: lost, doubled, wrong-view, untapped,
 # admission, left-over, job, disconnected, api-token, helm-test, alone, late-configuration, broken-image, lost-ca,
-# not-moved, restarted, identity, page, dump, not-tapped.
+# not-moved, restarted, identity, page, dump, not-tapped, not-untapped, not-collected, not-proved, collector-loses.
 set -euf
 
 state=$FAKE_CLUSTER
@@ -22,6 +22,7 @@ first_line fault
 fault=$text
 first_line release
 release=$text
+asker=''
 
 # random_digits: sets digits, 18 of them.
 random_digits() {
@@ -57,10 +58,24 @@ message() {
     not-moved,*) ;;
     *sensor.address=10.244.9.10*) captures=$state/second ;;
   esac
-  capture=$captures/10.244.1.1-1.pcap
+  sender=10.244.1.1
+  case "$fault,$release" in
+    not-collected,*) ;;
+    *collector.enabled=true*) sender=10.244.7.1 ;;
+  esac
+  capture=$captures/$sender-1.pcap
   [ -d "$captures" ] || mkdir -p "$captures"
-  [ -e "$capture" ] ||
-    printf '\324\303\262\241\002\000\004\000\000\000\000\000\000\000\000\000\377\377\000\000\001\000\000\000' >"$capture"
+  if [ ! -e "$capture" ]; then
+    # Several may begin it at the same time.
+    printf '\324\303\262\241\002\000\004\000\000\000\000\000\000\000\000\000\377\377\000\000\001\000\000\000' >"$state/header.$$"
+    ln "$state/header.$$" "$capture" 2>/dev/null || true
+    rm "$state/header.$$"
+  fi
+  forwarded=1
+  case "$fault,$asker,$2" in
+    not-untapped,*) ;;
+    *,opted-out,10.244.1.[456]) [ ! -e "$state/untapped" ] || forwarded=0 ;;
+  esac
   octal 10.244.1.1
   source=$bytes
   octal "$2"
@@ -76,11 +91,12 @@ message() {
     [ $((index % 2)) -eq 1 ] || random_digits
     marker="<$digits>"
     [ $((index % 2)) -eq 0 ] || marker="[$digits]"
-    copies=1 target=$peer
+    copies=$forwarded target=$peer
     case "$fault,$index" in
       lost,3) copies=0 ;;
       doubled,3) copies=2 ;;
       wrong-view,3) target=$service ;;
+      collector-loses,3) [ ! -e "$state/deleted" ] || copies=0 ;;
     esac
     while [ "$copies" -gt 0 ]; do
       # shellcheck disable=SC2059  # the bytes are the format
@@ -123,9 +139,25 @@ of_new_tap() {
   esac
 }
 
+# get_collectors: two of them, if the last release has any.
+get_collectors() {
+  case "$release" in
+    *collector.enabled=true*) ;;
+    *) return ;;
+  esac
+  for number in 1 2; do
+    case "$line" in
+      *podIP*) echo "10.244.7.$number" ;;
+      *Ready*) echo "sidetap-collector-$number True " ;;
+      *) echo "sidetap-collector-$number" ;;
+    esac
+  done
+}
+
 # get RESOURCE NAME...
 get() {
   case "$line" in
+    *component=collector*) get_collectors ;;
     *--raw*metrics*)
       connected=1 alone=0
       [ "$fault" != disconnected ] || connected=0
@@ -178,7 +210,11 @@ kubectl() {
         *'?(@.name'*) of_new_tap ;;
         *) if [ "$fault" = admission ]; then echo ' application'; else echo 'sidetap application'; fi ;;
       esac ;;
+    'exec '*'traffic.py tls'*)
+      while read -r _; do :; done
+      [ "$fault" != not-proved ] || { echo 'certificate verify failed' >&2; exit 1; } ;;
     'exec '*traffic.py*)
+      asker=$2
       shift $(($# - 5))
       ask "$@" ;;
     'exec '*registry.py*)
@@ -194,7 +230,9 @@ kubectl() {
       # Nothing comes where the second sensor has no captures; the judge then misses them.
       tar -xf - -C "$state/captures/second" 2>/dev/null || true ;;
     'exec --stdin second '*)
-      exec /usr/bin/python3 -S "$CLUSTER_TESTS/judge.py" "$state/second" ;;
+      while [ "$1" != /captures ]; do shift; done
+      shift
+      exec /usr/bin/python3 -S "$CLUSTER_TESTS/judge.py" "$state/second" "$@" ;;
     'port-forward '*)
       # What the page answers, as far as it is asked for.
       [ "$fault" != page ] || exit 1
@@ -209,6 +247,7 @@ kubectl() {
     'wait '*job/batch*)
       [ "$fault" != job ] || { echo 'error: timed out waiting for the condition on jobs/batch' >&2; exit 1; } ;;
     'patch '*) rm "$state/tls.crt" ;;
+    'delete pod sidetap-collector-'*) : >"$state/deleted" ;;
   esac
 }
 
@@ -218,7 +257,10 @@ sidetap() {
     dump,*' dump '*) exit 0 ;;
     not-tapped,*' tap '*) echo 'kubectl sidetap: sidetap-e2e-running/running-a: you lack rights' >&2; exit 1 ;;
     *' status -n sidetap-e2e') echo 'sidetap-e2e  client  yes  forwarding' ;;
-    *' status '*) for pod in a b c; do echo "sidetap-e2e-running  running-$pod  sidetap  forwarding"; done ;;
+    *' untap '*) : >"$state/untapped" ;;
+    *' status '*)
+      [ "$fault" = not-untapped ] || [ ! -e "$state/untapped" ] || return 0
+      for pod in a b c; do echo "sidetap-e2e-running  running-$pod  sidetap  forwarding"; done ;;
     *' dump '*)
       while [ "$1" != -w ]; do shift; done
       while :; do
