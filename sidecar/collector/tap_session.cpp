@@ -232,13 +232,16 @@ TapSession::Outcome TapSession::perform(TakeTapData&) {
   if (!tls && std::exchange(stop_due_, false)) co_return StopRequested{};
   if (!tls) co_return DataFailed{"stream: " + tls.error().text};
   data_open_ = true;
-  co_await parts_.ways.add_stream(
-      parts_.origin, fd.release(), std::move(*tls),
-      [self = weak_from_this(), executor = executor_](std::string text) {
-        asio::post(executor, [self, text = std::move(text)]() mutable {
-          if (const auto alive = self.lock()) alive->data_lost(std::move(text));
-        });
-      });
+  // GCC 12 destroys closures twice that are made in a co_await expression.
+  TapReceiver::StreamEnded ended = [self = weak_from_this(),
+                                    executor = executor_](std::string text) {
+    asio::post(executor, [self, text = std::move(text)]() mutable {
+      if (const auto alive = self.lock()) alive->data_lost(std::move(text));
+    });
+  };
+  net::UniqueFd socket = fd.release();
+  co_await parts_.ways.add_stream(parts_.origin, std::move(socket), std::move(*tls),
+                                  std::move(ended));
   co_return DataTaken{};
 }
 
