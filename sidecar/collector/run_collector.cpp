@@ -53,6 +53,8 @@ namespace {
 
 namespace asio = boost::asio;
 
+// Of the 15 ms that a packet may take through a tap and a collector.
+constexpr std::chrono::milliseconds kGather{2};
 // The packet thread answers within a few hundred milliseconds.
 constexpr std::chrono::milliseconds kCountsLimit{2'000};
 
@@ -233,6 +235,7 @@ class Collector {
     config.pipeline.backlog = backlog.each;
     config.describe = [this] { return describe(); };
     config.flush_interval = std::chrono::milliseconds(sensors.flush_interval_ms);
+    config.gather = kGather;
     config.reply = [this](CommandQueue::Task task) { asio::post(context_, std::move(task)); };
     config.give_up_rights = [this] { sandbox_.drop_rights(); };
     return config;

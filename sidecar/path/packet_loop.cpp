@@ -171,7 +171,10 @@ void PacketLoop::wait(int timeout_ms) {
   blocked_.clear();
   pipeline_.collect_blocked(blocked_);
   for (const int descriptor : blocked_) polled_.push_back({descriptor, POLLOUT, 0});
-  poll(polled_.data(), polled_.size(), timeout_ms);
+  const int ready = poll(polled_.data(), polled_.size(), timeout_ms);
+  // Commands, which come first, do not wait.
+  if (ready > 0 && config_.gather.count() != 0 && blocked_.empty() && polled_[0].revents == 0)
+    poll(polled_.data(), 1, static_cast<int>(config_.gather.count()));
 }
 
 void PacketLoop::run() {

@@ -45,6 +45,9 @@ struct CaptureLoopConfig {
   /// The plaintext of a mesh, which travels in the captures of this interface. Null: none.
   std::shared_ptr<LegPath> legs;
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
+  /// For a source without blocks, which is readable with each packet: so long more may come before
+  /// it is read, so that a system call carries many.
+  std::chrono::milliseconds gather{0};
   /// What is read later than that after it passed is decided by what holds then.
   std::chrono::milliseconds longest_backlog{2'000};
   /// By which the capture thread answers the control thread. Null only for a loop that never runs.
