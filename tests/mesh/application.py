@@ -17,7 +17,7 @@ class Application(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):  # noqa: N802
         # On a busy machine the tap may have to wait for a processor before it can ask who has opened the connection.
-        time.sleep(0.02)
+        time.sleep(0.05)
         if self.path.startswith("/bytes/"):
             body = bytes(i % 251 for i in range(int(self.path.rsplit("/", 1)[1])))
         else:
