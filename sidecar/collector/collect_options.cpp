@@ -209,11 +209,8 @@ Result<void> check(CollectOptions& options) {
   if (protocol.user.empty() != options.tap_password_file.empty())
     return Error{"--tap-user and --tap-password-file: both or neither"};
   if (!options.tap_password_file.empty()) {
-    auto password = read_file(options.tap_password_file);
+    auto password = read_value(options.tap_password_file);
     if (!password) return Error{"--tap-password-file: " + password.error().text};
-    // Editors add a line end that is not part of the password.
-    while (!password->empty() && (password->back() == '\n' || password->back() == '\r'))
-      password->pop_back();
     protocol.password = std::move(*password);
   }
   protocol.snaplen = options.sensors.narrowing.snaplen;

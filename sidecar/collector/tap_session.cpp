@@ -107,7 +107,7 @@ asio::awaitable<EndTap> TapSession::converse() {
         co_await channel_->close(kTapLinger);
         co_return std::move(*end);
       }
-      auto outcome = co_await std::visit([this](auto& todo) { return perform(todo); }, action);
+      auto outcome = co_await std::visit([this](auto& step) { return perform(step); }, action);
       if (!outcome) continue;
       event = std::move(*outcome);
       break;

@@ -64,7 +64,7 @@ asio::awaitable<End> LiveSession::converse() {
         co_await channel_->close(kLinger);
         co_return std::move(*end);
       }
-      auto outcome = co_await std::visit([this](auto& todo) { return perform(todo); }, action);
+      auto outcome = co_await std::visit([this](auto& step) { return perform(step); }, action);
       if (!outcome) continue;
       event = std::move(*outcome);
       break;

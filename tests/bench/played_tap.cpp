@@ -191,7 +191,7 @@ asio::awaitable<void> PlayedTap::converse() {
         if (!cut_) co_await channel_->close(kLinger);
         co_return;
       }
-      auto outcome = co_await std::visit([this](auto& todo) { return perform(todo); }, action);
+      auto outcome = co_await std::visit([this](auto& step) { return perform(step); }, action);
       if (!outcome) continue;
       event = std::move(*outcome);
       break;

@@ -36,7 +36,7 @@ class HostileTap {
       event.reset();
       for (TapAction& action : actions) {
         require(!ended_);
-        event = std::visit([this](auto& todo) { return perform(todo); }, action);
+        event = std::visit([this](auto& step) { return perform(step); }, action);
         if (event) break;
       }
       require(event.has_value() != ended_);

@@ -33,7 +33,7 @@ class ScriptedTap {
       const TapActions actions = protocol_.resume(*next);
       next.reset();
       for (const TapAction& action : actions) {
-        next = std::visit([this](const auto& todo) { return perform(todo); }, action);
+        next = std::visit([this](const auto& step) { return perform(step); }, action);
         if (next) break;
       }
     }

@@ -36,7 +36,7 @@ class ScriptedSession {
       const Actions actions = protocol_.resume(*next);
       next.reset();
       for (const Action& action : actions) {
-        next = std::visit([this](const auto& todo) { return perform(todo); }, action);
+        next = std::visit([this](const auto& step) { return perform(step); }, action);
         if (next) break;
       }
     }
