@@ -105,7 +105,7 @@ tap_side=10.91.0.2 collector_address=10.91.0.1 other_address=10.91.0.3
 sensor=10.92.0.1
 pod_address=10.90.0.2 peer=10.90.0.1
 
-remove_spaces() {
+remove_spaces() {  # those that are there: it also cleans up after a row that failed half-way
   local name
   for name in taps collector sensor peer; do ip netns del "$prefix-$name" 2>/dev/null || true; done
 }

@@ -2,6 +2,7 @@
 # Ends processes and waits for what they say. For bash scripts to source, which set `run` to the folder of their logs.
 
 stop() {  # stop PID: ends one of our processes, or with -PID its group, and waits for it
+  # It may have ended by itself, and its status tells nothing here.
   kill -TERM -- "$1" 2>/dev/null || true
   for _ in $(seq 500); do
     kill -0 -- "$1" 2>/dev/null || break

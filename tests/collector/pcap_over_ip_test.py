@@ -4,36 +4,13 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 import unittest
 
 from collector_lab import COLLECTOR, SENSOR, Collector, CollectorTest, wait_for
+from stream_reader import StreamReader  # its folder is found through collector_lab
 
 PORT = 57012
 PODS, PACKETS = 3, 300
-
-
-class Reader:
-    """Reads a stream to its end, from a socket that is connected."""
-
-    def __init__(self, connection):
-        self.connection = connection
-        self.pieces = []
-        self.thread = threading.Thread(target=self.read, daemon=True)
-        self.thread.start()
-
-    def read(self):
-        while piece := self.connection.recv(1 << 16):
-            self.pieces.append(piece)
-
-    @property
-    def data(self):
-        return b"".join(self.pieces)
-
-    def end(self):
-        self.thread.join(20)
-        self.connection.close()
-        return self.data
 
 
 @unittest.skipUnless(shutil.which("dumpcap") and shutil.which("tshark") and shutil.which("capinfos"), "Wireshark's tools are not installed")
@@ -115,7 +92,7 @@ class PcapOverIp(CollectorTest):
         collector = self.stream_collector("--pcap-listen", f":{PORT}", "--pcap-format", "pcapng")
         dumpcap, path = self.dumpcap("taps.pcapng")
         collector.wait_log("sending a capture stream")
-        plain = Reader(self.connect())
+        plain = StreamReader(self.connect())
         plain_path = os.path.join(self.folder, "plain.pcapng")
         collector.wait_log("sending a capture stream", 2)
         taps = self.taps()
@@ -140,7 +117,7 @@ class PcapOverIp(CollectorTest):
 
     def test_a_slow_reader_loses_its_own_packets_only(self):
         collector = self.stream_collector("--data", "tcp", "--pcap-listen", f":{PORT}", "--pcap-reader-buffer", "512K")
-        fast = Reader(self.connect())
+        fast = StreamReader(self.connect())
         slow = self.connect(rcvbuf=16_384)
         collector.wait_log("sending a capture stream", 2)
         self.assertEqual(self.metric("sidetap_pcap_readers "), 2)
@@ -149,7 +126,7 @@ class PcapOverIp(CollectorTest):
         while sent < 40_000 and not self.metric('sidetap_packets_dropped_total{cause="socket-full"'):
             self.send(1, sent, 2000, size=1400)
             sent += 2000
-        slow_reader = Reader(slow)  # it wakes up, and gets what comes from now on
+        slow_reader = StreamReader(slow)  # it wakes up, and gets what comes from now on
 
         def gets_the_next():
             nonlocal sent
@@ -174,7 +151,7 @@ class PcapOverIp(CollectorTest):
         taps = self.taps(1)
         self.send_all()
         self.assertTrue(wait_for(lambda: self.metric("sidetap_collector_packets_received_total") >= PACKETS))
-        reader = Reader(self.connect())
+        reader = StreamReader(self.connect())
         self.assertTrue(wait_for(lambda: len(self.markers_of(reader.data)) == PACKETS))
         ledger, received = self.end(collector, taps)
         self.assertEqual(sorted(self.markers_of(reader.end())), self.wanted(1))
@@ -213,7 +190,7 @@ class PcapOverIp(CollectorTest):
         collector.wait_log("cannot send a capture stream; trying again")
         listener.listen()
         listener.settimeout(20)
-        first = Reader(listener.accept()[0])
+        first = StreamReader(listener.accept()[0])
         collector.wait_log("sending a capture stream")
         taps = self.taps(1)
         self.send(1, 0, PACKETS)
@@ -222,7 +199,7 @@ class PcapOverIp(CollectorTest):
         before = first.end()
         self.assertTrue(wait_for(lambda: self.metric('sidetap_pcap_reader_ends_total') == 1))
         self.send(1, PACKETS, PACKETS)  # these wait
-        second = Reader(listener.accept()[0])
+        second = StreamReader(listener.accept()[0])
         self.assertTrue(wait_for(lambda: len(self.markers_of(second.data)) == PACKETS))
         ledger, received = self.end(collector, taps)
         after = second.end()

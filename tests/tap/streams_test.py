@@ -2,34 +2,20 @@
 import re
 import socket
 import struct
-import threading
 import unittest
 
+from stream_reader import StreamReader
 from tap_lab import NODE, POD, TapTest, wait_for
 
 PORT = 57012
 
 
-class Reader:
-    """Reads a stream to its end, from a socket that is connected."""
-
-    def __init__(self, connection):
-        self.connection = connection
-        self.pieces = []
-        self.thread = threading.Thread(target=self.read, daemon=True)
-        self.thread.start()
-
-    def read(self):
-        while piece := self.connection.recv(1 << 16):
-            self.pieces.append(piece)
-
+class Reader(StreamReader):
     def markers(self):
-        return [int(marker) for marker in re.findall(rb"marker-(\d+)-", b"".join(self.pieces))]
+        return [int(marker) for marker in re.findall(rb"marker-(\d+)-", self.data)]
 
     def frames(self):
-        self.thread.join(20)
-        self.connection.close()
-        data, at, frames = b"".join(self.pieces), 24, []
+        data, at, frames = self.end(), 24, []
         while at < len(data):
             size, = struct.unpack_from("<8xI", data, at)
             frames.append(data[at + 16:at + 16 + size])
