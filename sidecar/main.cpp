@@ -15,6 +15,8 @@
 
 namespace {
 
+using sidetap::config::ParseResult;
+
 constexpr std::string_view kUsage =
     "Usage: sidetap-sidecar COMMAND [OPTION...]\n"
     "  run      capture this pod's packets and forward those it owns to sensors over RPCAP\n"
@@ -29,14 +31,9 @@ constexpr std::string_view kUsage =
 /// With `only_check`, the program captures nothing.
 int run(std::span<const char* const> arguments, bool only_check) {
   sidetap::RunOptions options;
-  switch (sidetap::parse_run_options(arguments, sidetap::config::process_environment, options)) {
-    case sidetap::config::ParseResult::kHelp:
-      return 0;
-    case sidetap::config::ParseResult::kError:
-      return 2;
-    case sidetap::config::ParseResult::kRun:
-      break;
-  }
+  const auto parsed =
+      sidetap::parse_run_options(arguments, sidetap::config::process_environment, options);
+  if (parsed != ParseResult::kRun) return parsed == ParseResult::kHelp ? 0 : 2;
   if (only_check) {
     std::cout << "the options are right\n";
     return 0;
@@ -47,15 +44,9 @@ int run(std::span<const char* const> arguments, bool only_check) {
 
 int collect(std::span<const char* const> arguments) {
   sidetap::collector::CollectOptions options;
-  switch (sidetap::collector::parse_collect_options(arguments, sidetap::config::process_environment,
-                                                    options)) {
-    case sidetap::config::ParseResult::kHelp:
-      return 0;
-    case sidetap::config::ParseResult::kError:
-      return 2;
-    case sidetap::config::ParseResult::kRun:
-      break;
-  }
+  const auto parsed = sidetap::collector::parse_collect_options(
+      arguments, sidetap::config::process_environment, options);
+  if (parsed != ParseResult::kRun) return parsed == ParseResult::kHelp ? 0 : 2;
   sidetap::telemetry::init_log(options.sensors.log_format, options.sensors.log_level);
   return sidetap::collector::run_collector(std::move(options));
 }
