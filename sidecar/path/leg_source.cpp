@@ -186,8 +186,9 @@ void LegSource::look() {
 /// Once: the loopback interface stays. What cannot be opened makes only short connections doubtful.
 void LegSource::open_openings() {
   const auto device = std::exchange(openings_device_, nullptr);
+  if (!device) return;
   auto program = tap::compile_filter(kOpens);
-  if (!device || !program) return;
+  if (!program) return;
   openings_filter_ = std::move(*program);
   capture::DeviceConfig config;
   config.method = capture::CaptureMethod::kLibpcap;
@@ -196,7 +197,10 @@ void LegSource::open_openings() {
   config.buffer_bytes = kOpeningsBuffer;
   config.immediate = true;
   config.filter = openings_filter_;
-  if (auto source = device->open(config)) openings_ = std::move(*source);
+  auto source = device->open(config);
+  if (!source) return;
+  openings_ = std::move(*source);
+  renew_filter();  // without a mesh nothing of it wakes the thread
 }
 
 void LegSource::read_openings() {

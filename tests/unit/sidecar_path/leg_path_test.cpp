@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "sidecar/mesh/leg_filter.h"
 #include "sidecar/ownership/listening_sockets.h"
 #include "sidecar/path/capture_loop.h"
 #include "tests/unit/sidecar_mesh/mesh_fixture.h"
@@ -184,6 +185,15 @@ TEST_F(LegPathTest, AsksWhoOpensAConnectionBeforeItsPacketsAreRead) {
   EXPECT_EQ(got_.size(), 2U);
   pass(40'001);
   EXPECT_EQ(got_.size(), 2U) << "nobody can say any more who has opened it";
+}
+
+TEST_F(LegPathTest, LooksAtNoOpeningsWithoutAMesh) {
+  start(false, {});
+  const auto nothing = mesh::build_leg_filter({}, {});
+  EXPECT_EQ(openings_.filter, nothing);
+  owners_->listening = mesh::listeners_of({15001, 15006, 15020, 15021});
+  path_->look();
+  EXPECT_GT(openings_.filter.size(), nothing.size());
 }
 
 TEST_F(LegPathTest, GivesLegsTheMacAddressesOfTheInterface) {
