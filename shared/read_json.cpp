@@ -1,7 +1,6 @@
 #include "shared/read_json.h"
 
 #include <string>
-#include <utility>
 
 namespace sidetap {
 

@@ -28,7 +28,6 @@ class [[nodiscard]] Result {
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool has_value() const { return state_.index() == 0; }
-  bool has_error() const { return !has_value(); }
   explicit operator bool() const { return has_value(); }
 
   T& operator*() & { return *std::get_if<0>(&state_); }
@@ -65,7 +64,6 @@ class [[nodiscard]] Result<void> {
   Result() = default;
   Result(Error error) : error_(std::move(error)) {}
   bool has_value() const { return !error_; }
-  bool has_error() const { return error_.has_value(); }
   explicit operator bool() const { return has_value(); }
   const Error& error() const { return *error_; }
   void value() const {

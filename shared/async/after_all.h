@@ -1,4 +1,4 @@
-// What is to happen once all of several others have answered.
+// Runs a callback once several other callbacks have all been answered.
 #pragma once
 
 #include <cstddef>

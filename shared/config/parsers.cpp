@@ -68,7 +68,7 @@ Parser<std::uint64_t> byte_size(std::uint64_t least, std::uint64_t most) {
     const std::uint64_t bytes = value.value_or(0) << shift;
     if (good && bytes >> shift == *value && bytes >= least && bytes <= most) return bytes;
     return Error{"a size from " + std::to_string(least) + " to " + std::to_string(most) +
-                 " bytes, with K, M or G if you like"};
+                 " bytes; the suffixes K, M, and G are accepted"};
   };
 }
 
@@ -81,7 +81,7 @@ Parser<std::uint64_t> bit_rate() {
                                : text == "G" ? 1'000'000'000
                                              : 0;
     if (!value || unit == 0 || *value > kMostBits / unit)
-      return Error{"bits per second, for example 64K, 100M or 2G; 0 for no bound"};
+      return Error{"bits per second, such as 64K, 100M, or 2G; 0: unlimited"};
     return *value * unit;
   };
 }
@@ -107,8 +107,9 @@ Parser<std::vector<net::Cidr>> cidr_list() {
   return [](std::string_view text) -> Result<std::vector<net::Cidr>> {
     auto list = net::parse_cidr_list(text);
     if (list) return list;
-    return Error{"a comma list of IPv4 or IPv6 CIDRs, e.g. 10.244.0.0/16,fd00:10:244::/56 (" +
-                 list.error().text + ")"};
+    return Error{
+        "IPv4 or IPv6 CIDRs separated by commas, such as 10.244.0.0/16,fd00:10:244::/56 (" +
+        list.error().text + ")"};
   };
 }
 
@@ -122,7 +123,7 @@ Parser<std::vector<net::IpAddress>> address_list() {
       }
       if (list.size() == cidrs->size()) return net::distinct(std::move(list));
     }
-    return Error{"a comma list of IPv4 or IPv6 addresses"};
+    return Error{"IPv4 or IPv6 addresses separated by commas"};
   };
 }
 

@@ -49,7 +49,7 @@ struct FileWatch::Impl {
   void open() {
     const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (fd < 0) {
-      telemetry::warn("files are looked at from time to time only: no inotify",
+      telemetry::warn("files are checked at intervals only, because inotify is not available",
                       {{"reason", std::generic_category().message(errno)}});
       return;
     }

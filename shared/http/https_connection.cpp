@@ -242,7 +242,7 @@ asio::awaitable<Result<unsigned>> HttpsConnection::Impl::ask(std::shared_ptr<Imp
 asio::awaitable<Result<BodyPiece>> HttpsConnection::Impl::read(std::shared_ptr<Impl> self,
                                                                Milliseconds limit) {
   if (self->under_way || !self->parser || !self->parser->is_header_done()) {
-    co_return Error{"read: nothing was asked"};
+    co_return Error{"read: no request was sent"};
   }
   Operation operation(*self);
   operation.expires_after(limit);

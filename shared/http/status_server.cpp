@@ -1,6 +1,7 @@
 #include "shared/http/status_server.h"
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -14,7 +15,10 @@ namespace asio = boost::asio;
 asio::awaitable<PlainAnswer> status_answer(std::shared_ptr<const StatusHandlers> handlers,
                                            PlainRequest request) {
   const std::string_view path = request.path();
-  if (path == "/healthz") co_return plain_text(200, "ok");
+  if (path == "/healthz") {
+    const std::string fault = handlers->fault ? handlers->fault() : std::string();
+    co_return fault.empty() ? plain_text(200, "ok") : plain_text(503, fault);
+  }
   if (path == "/readyz") {
     const bool ready = !handlers->ready || handlers->ready();
     co_return ready ? plain_text(200, "ok") : plain_text(503, "not ready");

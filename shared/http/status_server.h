@@ -21,13 +21,15 @@ namespace sidetap::http {
 
 /// Called on the server's executor. Must not block.
 struct StatusHandlers {
+  /// /healthz: 503 with this line. Null, or an empty text: 200.
+  std::function<std::string()> fault;
   std::function<bool()> ready;           ///< /readyz: 200 or 503. Null: always 200.
   std::function<std::string()> metrics;  ///< /metrics, text format 0.0.4. Null: 404.
   /// Awaited before `metrics` is called, to collect values. May be null.
   std::function<boost::asio::awaitable<void>()> refresh;
 };
 
-/// /healthz answers 200 while the executor runs. Thread-safe. The destructor stops the server. The
+/// /healthz answers while the executor runs. Thread-safe. The destructor stops the server. The
 /// executor's context must outlive the server.
 class StatusServer {
  public:

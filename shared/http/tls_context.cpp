@@ -163,9 +163,9 @@ Result<void> TlsStore::failed(Error error) {
   if (error.text != last_failure_) {
     last_failure_ = error.text;
     ++failures_;
-    telemetry::error(
-        current_ ? "new TLS certificate refused, the old one stays" : "no usable TLS certificate",
-        {{"reason", error.text}});
+    telemetry::error(current_ ? "new TLS certificate refused; the old one stays in use"
+                              : "no usable TLS certificate",
+                     {{"reason", error.text}});
   }
   return error;
 }
@@ -185,8 +185,10 @@ Result<void> TlsStore::replace(const TlsMaterial& material) {
     const std::string fault = now < (*made)->not_before() ? "not valid yet" : "expired";
     if (usable()) return failed(Error{"certificate is " + fault + ": " + (*made)->subject()});
     ++out_of_dates_;
-    telemetry::warn("TLS certificate is out of its dates; served for want of a better one",
-                    {{"subject", (*made)->subject()}, {"fault", fault}});
+    telemetry::warn(
+        "TLS certificate has expired or is not valid yet; serving it because there is no better "
+        "one",
+        {{"subject", (*made)->subject()}, {"fault", fault}});
   }
   const std::lock_guard lock(mutex_);
   current_ = std::move(*made);

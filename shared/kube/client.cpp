@@ -224,8 +224,6 @@ Client::Client(asio::any_io_executor executor, Credentials credentials, Limits l
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 
-const Credentials& Client::credentials() const { return impl_->credentials; }
-
 asio::awaitable<Result<Response>> Client::get(std::string path) {
   return impl_->request("GET", std::move(path), {}, {});
 }

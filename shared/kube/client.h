@@ -68,8 +68,6 @@ class Client {
   /// Stops permanently: the request in flight fails, and so does every later one.
   void stop();
 
-  const Credentials& credentials() const;
-
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;

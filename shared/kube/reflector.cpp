@@ -1,6 +1,5 @@
 #include "shared/kube/reflector.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <boost/asio/this_coro.hpp>

@@ -57,6 +57,14 @@ constexpr std::string_view trimmed(std::string_view text, std::string_view ends 
   return text.substr(begin, text.find_last_not_of(ends) - begin + 1);
 }
 
+/// The beginning of `text`, at most `most` bytes long. Cuts no character of UTF-8.
+constexpr std::string_view shortened_text(std::string_view text, std::size_t most) {
+  if (text.size() <= most) return text;
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U; };
+  while (most > 0 && continues(text[most])) --most;
+  return text.substr(0, most);
+}
+
 /// The items of "a,b,c", for a range-based for. Blanks are kept, and an item may be empty. A text
 /// without a comma is one item; so is an empty text.
 class Items {

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shared/net/text.h"
 #include "shared/registry/lists.h"
 #include "shared/registry/member_reader.h"
 #include "shared/registry/report_codec.h"
@@ -91,7 +92,7 @@ Result<State> read_state(MemberReader& reader, std::string_view type) {
 std::optional<std::string> read_profile(MemberReader& reader) {
   const auto profile = reader.text("profile");
   if (!profile && reader.has("profile")) return std::nullopt;
-  return std::string(shortened_text(profile.value_or(""), kMostReportedText));
+  return std::string(net::shortened_text(profile.value_or(""), kMostReportedText));
 }
 
 /// `text` is what the reader has read.
@@ -195,7 +196,7 @@ std::string encode(const Hello& hello) {
                      std::to_string(hello.rules);
   if (!hello.control.empty()) text += R"(,"control":)" + encode_control(hello.control);
   if (!hello.profile.empty()) {
-    text += R"(,"profile":)" + text_of(shortened_text(hello.profile, kMostReportedText));
+    text += R"(,"profile":)" + text_of(net::shortened_text(hello.profile, kMostReportedText));
   }
   return text += '}';
 }
@@ -237,7 +238,7 @@ std::string encode(const Settings& settings) {
   }
   return text_of({{"type", "settings"},
                   {"generation", settings.generation},
-                  {"profile", shortened_text(settings.profile, kMostReportedText)},
+                  {"profile", net::shortened_text(settings.profile, kMostReportedText)},
                   {"values", std::move(values)}});
 }
 

@@ -162,11 +162,14 @@ struct InterfaceReport {
   bool capturing = false;  ///< Open, up, and with a carrier.
   friend bool operator==(const InterfaceReport&, const InterfaceReport&) = default;
 };
+// The states of a sensor that decide something. The others only say how far a session has come.
+inline constexpr std::string_view kWaiting = "waiting";      ///< There is no session.
+inline constexpr std::string_view kCapturing = "capturing";  ///< It gets packets.
 /// One sensor, or receiver of VXLAN, of one interface.
 struct SensorReport {
   std::string sensor{};  ///< "HOST:PORT", as configured.
-  /// "waiting", "dialling", "authenticating", "ready", "opened" or "capturing", as in the metric
-  /// sidetap_sessions; "capturing" also for VXLAN and PCAP-over-IP.
+  /// kWaiting, "dialling", "authenticating", "ready", "opened" or kCapturing, as in the metric
+  /// sidetap_sessions; kCapturing also for VXLAN and PCAP-over-IP.
   std::string state{};
   std::string reason{};  ///< Why there is no session, as in the log; empty if there is one.
   friend bool operator==(const SensorReport&, const SensorReport&) = default;

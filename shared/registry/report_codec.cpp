@@ -1,38 +1,20 @@
 #include "shared/registry/report_codec.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
+#include "shared/net/text.h"
 #include "shared/registry/codec.h"
+#include "shared/registry/report_members.h"
 
 namespace sidetap::registry {
 namespace {
 
 using nlohmann::json;
-
-struct CountMember {
-  const char* key;
-  std::uint64_t ReportedCounts::*member;
-};
-constexpr std::array kCountMembers{CountMember{"seen", &ReportedCounts::seen},
-                                   CountMember{"seen_bytes", &ReportedCounts::seen_bytes},
-                                   CountMember{"owned", &ReportedCounts::owned},
-                                   CountMember{"owned_bytes", &ReportedCounts::owned_bytes},
-                                   CountMember{"forwarded", &ReportedCounts::forwarded},
-                                   CountMember{"forwarded_bytes", &ReportedCounts::forwarded_bytes},
-                                   CountMember{"filtered", &ReportedCounts::filtered}};
-
-struct MeshMember {
-  const char* key;
-  std::uint64_t MeshReport::*member;
-};
-constexpr std::array kMeshMembers{MeshMember{"read", &MeshReport::read},
-                                  MeshMember{"legs", &MeshReport::legs},
-                                  MeshMember{"covered", &MeshReport::covered}};
 
 /// Bytes of the texts in a report.
 struct TextLimits {
@@ -47,35 +29,39 @@ static_assert(kMostEscapedByte * 16 *
                           (3 + kMostReportedInterfaces + 3 * kMostReportedSensors +
                            kMostReportedCauses) +
                       32 * kMostReportedInterfaces + 40 * kMostReportedSensors +
-                      24 * kMostReportedCauses + 40 * (kCountMembers.size() + kMeshMembers.size()) +
-                      512 <=
+                      24 * kMostReportedCauses +
+                      40 * (member_count<ReportedCounts>() + member_count<MeshReport>()) + 512 <=
                   kMostTapMessageBytes,
               "a report fits");
 
 std::string shortened_string(const std::string& text, std::size_t most) {
-  return std::string(shortened_text(text, most));
+  return std::string(net::shortened_text(text, most));
 }
 
-json sensors_json(const std::vector<SensorReport>& sensors, const TextLimits& limits) {
+template <typename Part>
+json part_json(const Part& part, const TextLimits& limits) {
+  json object = json::object();
+  for_each_member(part, [&](const std::string_view key, const auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) {
+      object[key] = shortened_string(value, key == "reason" ? limits.reason : limits.other);
+    } else {
+      object[key] = value;
+    }
+  });
+  return object;
+}
+
+template <typename Part>
+json parts_json(const std::vector<Part>& parts, std::size_t most, const TextLimits& limits) {
   json list = json::array();
-  for (const SensorReport& sensor : sensors) {
-    if (list.size() == kMostReportedSensors) break;
-    list.push_back({{"sensor", shortened_string(sensor.sensor, limits.other)},
-                    {"state", shortened_string(sensor.state, limits.other)},
-                    {"reason", shortened_string(sensor.reason, limits.reason)}});
+  for (const Part& part : parts) {
+    if (list.size() == most) break;
+    list.push_back(part_json(part, limits));
   }
   return list;
 }
 
 json report_json(const Report& report, const TextLimits& limits) {
-  json interfaces = json::array();
-  for (const InterfaceReport& interface : report.interfaces) {
-    if (interfaces.size() == kMostReportedInterfaces) break;
-    interfaces.push_back({{"name", shortened_string(interface.name, limits.other)},
-                          {"capturing", interface.capturing}});
-  }
-  json counts = json::object();
-  for (const auto& [key, member] : kCountMembers) counts[key] = report.counts.*member;
   json lost = json::object();
   for (const auto& [cause, count] : report.lost) {
     if (lost.size() == kMostReportedCauses) break;
@@ -87,16 +73,11 @@ json report_json(const Report& report, const TextLimits& limits) {
                 {"profile", shortened_string(report.profile, limits.other)},
                 {"generation", report.generation},
                 {"following", report.following},
-                {"interfaces", std::move(interfaces)},
-                {"sensors", sensors_json(report.sensors, limits)},
-                {"counts", std::move(counts)},
+                {"interfaces", parts_json(report.interfaces, kMostReportedInterfaces, limits)},
+                {"sensors", parts_json(report.sensors, kMostReportedSensors, limits)},
+                {"counts", part_json(report.counts, limits)},
                 {"lost", std::move(lost)}};
-  if (report.mesh) {
-    json mesh = json::object();
-    mesh["kind"] = shortened_string(report.mesh->kind, limits.other);
-    for (const auto& [key, member] : kMeshMembers) mesh[key] = *report.mesh.*member;
-    whole["mesh"] = std::move(mesh);
-  }
+  if (report.mesh) whole["mesh"] = part_json(*report.mesh, limits);
   return whole;
 }
 
@@ -122,15 +103,19 @@ class ObjectReader {
   void read(const char* key, bool& into) {
     if (const json* const value = find(key, &json::is_boolean)) into = value->get<bool>();
   }
-  /// Calls `read_one(ObjectReader&, T&)` for each object of a list.
-  template <typename T, typename ReadOne>
-  void read(const char* key, std::vector<T>& into, std::size_t most, const ReadOne& read_one) {
+  template <typename Part>
+  void read_part(Part& into) {
+    for_each_member(into, [this](const char* key, auto& member) { read(key, member); });
+  }
+  /// The objects of a list, at most `most`.
+  template <typename Part>
+  void read_parts(const char* key, std::vector<Part>& into, std::size_t most) {
     const json* const list = find(key, &json::is_array);
     if (list == nullptr) return;
     for (const json& element : *list) {
       if (into.size() == most) return;
       ObjectReader reader(element);
-      read_one(reader, into.emplace_back());
+      reader.read_part(into.emplace_back());
       require(reader.good());
     }
   }
@@ -165,13 +150,6 @@ void read_lost(const json& object, ObjectReader& reader, Report& into) {
 }
 
 }  // namespace
-
-std::string_view shortened_text(std::string_view text, std::size_t most) {
-  if (text.size() <= most) return text;
-  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
-  while (most > 0 && continues(text[most])) --most;
-  return text.substr(0, most);
-}
 
 std::string encode_control(const std::vector<std::string>& control) {
   json list = json::array();
@@ -216,27 +194,17 @@ Result<Report> read_report(std::string_view text) {
   reader.read("profile", report.profile);
   reader.read("generation", report.generation);
   reader.read("following", report.following);
-  reader.read("interfaces", report.interfaces, kMostReportedInterfaces,
-              [](ObjectReader& of, InterfaceReport& into) {
-                of.read("name", into.name);
-                of.read("capturing", into.capturing);
-              });
-  reader.read("sensors", report.sensors, kMostReportedSensors,
-              [](ObjectReader& of, SensorReport& into) {
-                of.read("sensor", into.sensor);
-                of.read("state", into.state);
-                of.read("reason", into.reason);
-              });
+  reader.read_parts("interfaces", report.interfaces, kMostReportedInterfaces);
+  reader.read_parts("sensors", report.sensors, kMostReportedSensors);
   if (const json* const counts = reader.object_of("counts")) {
     ObjectReader of(*counts);
-    for (const auto& [key, member] : kCountMembers) of.read(key, report.counts.*member);
+    of.read_part(report.counts);
     reader.require(of.good());
   }
   if (const json* const lost = reader.object_of("lost")) read_lost(*lost, reader, report);
   if (const json* const mesh = reader.object_of("mesh")) {
     ObjectReader of(*mesh);
-    of.read("kind", report.mesh.emplace().kind);
-    for (const auto& [key, member] : kMeshMembers) of.read(key, *report.mesh.*member);
+    of.read_part(report.mesh.emplace());
     reader.require(of.good());
   }
   if (!reader.good()) return Error{"a member of the report is of the wrong kind"};

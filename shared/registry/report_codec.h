@@ -12,9 +12,6 @@
 
 namespace sidetap::registry {
 
-/// The beginning of `text`, at most `most` bytes long. Cuts no character of UTF-8.
-std::string_view shortened_text(std::string_view text, std::size_t most);
-
 /// The list as JSON. Leaves out names that are too long, and those beyond kMostControls.
 std::string encode_control(const std::vector<std::string>& control);
 

@@ -382,12 +382,4 @@ Result<Sampling> decode_sampling(View payload) {
   return Sampling{static_cast<SamplingMethod>(method), value};
 }
 
-PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes) {
-  return {.seconds = load<std::uint32_t>(&bytes[0]),
-          .microseconds = load<std::uint32_t>(&bytes[4]),
-          .captured = load<std::uint32_t>(&bytes[8]),
-          .length = load<std::uint32_t>(&bytes[12]),
-          .number = load<std::uint32_t>(&bytes[16])};
-}
-
 }  // namespace sidetap::rpcap

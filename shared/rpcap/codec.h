@@ -59,8 +59,20 @@ Bytes encode_sampling(const Sampling& sampling);
 /// A value of 0 means no sampling, whatever the method.
 Result<Sampling> decode_sampling(View payload);
 
-PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes);
-/// Inline and word by word, because it runs for each packet.
+/// Inline and word by word, like encode_packet_header(), because they run for each packet.
+inline PacketHeader decode_packet_header(std::span<const std::byte, kPacketHeaderSize> bytes) {
+  static_assert(std::endian::native == std::endian::little);
+  const auto load = [&](std::size_t at) {
+    std::uint32_t value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return __builtin_bswap32(value);
+  };
+  return {.seconds = load(0),
+          .microseconds = load(4),
+          .captured = load(8),
+          .length = load(12),
+          .number = load(16)};
+}
 inline void encode_packet_header(const PacketHeader& header,
                                  std::span<std::byte, kPacketHeaderSize> bytes) {
   static_assert(std::endian::native == std::endian::little);

@@ -40,8 +40,8 @@ inline constexpr config::OptionSpec kRegistry = {
     .env = "REGISTRY",
     .value = "HOST[:PORT]",
     .help =
-        "asks there which peers run taps that forward, instead of --tapped-peers; port 8444 "
-        "where none is given"};
+        "registry that tells which peers run taps that forward, instead of --tapped-peers; default "
+        "port: 8444"};
 inline constexpr config::OptionSpec kRegistryCa = {
     .flag = "--registry-ca",
     .env = "REGISTRY_CA",
@@ -52,8 +52,8 @@ inline constexpr config::OptionSpec kRegistryTokenFile = {
     .env = "REGISTRY_TOKEN_FILE",
     .value = "FILE",
     .help =
-        "token that proves which pod this is, read at each connection; -: the tap begins when "
-        "--stdin-orders brings one; none: no token is sent"};
+        "file with the token that proves which pod this is, read at each connection; -: the tap "
+        "waits for a token from --stdin-orders; if unset: no token is sent"};
 /// In place of the file's name.
 inline constexpr std::string_view kTokenFromOrders = "-";
 inline constexpr config::OptionSpec kStdinOrders = {
@@ -62,8 +62,8 @@ inline constexpr config::OptionSpec kStdinOrders = {
     .value = "on|off",
     .fallback = "off",
     .help =
-        "on: take orders from standard input, a line each: token TEXT, for TIME, stop; a tap "
-        "in an ephemeral container gets its token so"};
+        "on: take orders from standard input, one on each line: token TEXT, for TIME, stop; a tap "
+        "in an ephemeral container gets its token this way"};
 inline constexpr config::OptionSpec kNativeSidecar = {
     .flag = "--native-sidecar",
     .env = "NATIVE_SIDECAR",
@@ -78,15 +78,15 @@ inline constexpr config::OptionSpec kSensorSecretDir = {
     .env = "SENSOR_SECRET_DIR",
     .value = "FOLDER",
     .help =
-        "a mounted Secret; its files ca.crt, tls.crt, tls.key, username and password are used, as "
-        "they are at each connection, where no other option names one; no session begins without "
-        "those that are needed"};
+        "folder of a mounted Secret; at each connection, the tap reads its files ca.crt, tls.crt, "
+        "tls.key, username and password where no other option names a file; no session begins "
+        "while a needed file is missing"};
 inline constexpr config::OptionSpec kProfile = {
     .flag = "--profile",
     .env = "PROFILE",
     .value = "NAME",
     .help =
-        "the profile to ask the registry for, from the pod's annotation; none: the one of the "
+        "profile to ask the registry for, from the pod's annotation; if unset: the profile of the "
         "pod's namespace"};
 inline constexpr config::OptionSpec kRegistryControl = {
     .flag = "--registry-control",
@@ -103,8 +103,8 @@ inline constexpr config::OptionSpec kMeshKind = {
     .value = "KIND",
     .fallback = "auto",
     .help =
-        "the pod's mesh: istio (sidecar), ambient, linkerd, or envoy (Consul, Kuma); auto: by "
-        "the ports that its proxy listens on"};
+        "the pod's mesh: istio (sidecar), ambient, linkerd, or envoy (Consul, Kuma); auto: the tap "
+        "recognizes it by the ports that its proxy listens on"};
 
 inline constexpr std::array kAssigned = {
     &kPodName,         &kPodNamespace,      &kNodeName,    &kPodIps,        &kRegistry,

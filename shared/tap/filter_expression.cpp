@@ -92,9 +92,10 @@ bool is_one_of(std::string_view word, std::string_view words) {
 Result<void> check_word_of_filter(std::string_view word) {
   if (word.empty() || is_one_of(word, kFilterWords) || is_literal(word)) return {};
   if (is_one_of(word, kInterfaceWords))
-    return Error{std::string(word) + " cannot be told where the kernel filters"};
+    return Error{std::string(word) +
+                 " cannot be used, because the kernel's filter does not know it"};
   return Error{"\"" + std::string(word) +
-               "\" is no word of a filter, and names are not looked up: use numbers"};
+               "\" is not a word of a filter, and names are not looked up: use numbers"};
 }
 
 /// Refuses what libpcap would look up.

@@ -18,6 +18,7 @@
 
 #include "shared/config/options.h"
 #include "shared/result.h"
+#include "shared/tap/controls.h"
 
 namespace sidetap::tap {
 
@@ -53,10 +54,6 @@ struct Setting {
   std::string_view control = {};
 };
 
-/// What --registry-control may name: the groups of settings that the registry may change.
-inline constexpr std::array<std::string_view, 6> kControls = {"sensors", "filter", "sampling",
-                                                              "snaplen", "rate",   "pause"};
-
 /// Bytes of the value of a setting that the registry may change.
 inline constexpr std::size_t kMostControlledBytes = 8U << 10;
 
@@ -74,24 +71,23 @@ Result<std::string> check_bit_rate(std::string_view text);
 /// In the order of the container's environment.
 inline constexpr auto kSettings = std::to_array<Setting>({
     {.key = "sensor.address",
-     .option = {.flag = "--sensor",
-                .env = "SENSOR",
-                .value = "HOST[:PORT],...",
-                .help = "sensors to forward to, at most 10; the port where none is given: 2003, "
-                        "with --output vxlan 4789"},
+     .option =
+         {.flag = "--sensor",
+          .env = "SENSOR",
+          .value = "HOST[:PORT],...",
+          .help =
+              "sensors to forward to, at most 10; default port: 2003, or 4789 with --output vxlan"},
      .form = Form::kTexts,
      .control = "sensors"},
     {.key = "sensor.mode",
-     .option =
-         {.flag = "--sensor-mode",
-          .env = "SENSOR_MODE",
-          .value = "MODE",
-          .fallback = "replicate",
-          .help =
-              "replicate: every sensor gets every packet; failover: the first that works "
-              "gets every packet; balance: each flow goes to one sensor; hash: each tap goes to "
-              "one of all addresses of the names, the first that answers in an order of "
-              "its own (collectors)"},
+     .option = {.flag = "--sensor-mode",
+                .env = "SENSOR_MODE",
+                .value = "MODE",
+                .fallback = "replicate",
+                .help = "replicate: every sensor gets every packet; failover: the first sensor "
+                        "that works gets every packet; balance: each flow goes to one sensor; hash "
+                        "(for collectors): each tap ranks all addresses of the sensors' names in "
+                        "an order of its own, and uses the first one that answers"},
      .form = Form::kWord,
      .words = "replicate,failover,balance,hash",
      .initial = "replicate",
@@ -102,10 +98,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "SENSOR_TLS",
                 .value = "ROLE",
                 .fallback = "off",
-                .help =
-                    "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as "
-                    "libpcap does; client: the tap begins it; registry: the same with the CA "
-                    "of the registry, which signs collectors' certificates, and no other proof"},
+                .help = "TLS for control and TCP data; rpcaps: the sensor begins the handshake, as "
+                        "libpcap does; client: the tap begins it; registry: the tap begins it, and "
+                        "trusts only the registry's CA, which signs collectors' certificates"},
      .form = Form::kWord,
      .words = "off,rpcaps,client,registry",
      .initial = "off",
@@ -115,17 +110,17 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .option = {.flag = "--pod-subnets",
                 .env = "PODNET",
                 .value = "CIDR,...",
-                .help = "where pods have their addresses, IPv4 and IPv6; needed without "
-                        "--registry; none: the subnets of the pod's own interfaces"},
+                .help = "subnets of the pods, IPv4 and IPv6; needed without --registry; if unset: "
+                        "the subnets of the pod's own interfaces"},
      .form = Form::kPrefixes,
      .check = check_prefixes},
     {.key = "subnets.services",
      .option = {.flag = "--service-subnets",
                 .env = "SVCNET",
                 .value = "CIDR,...",
-                .help = "where Services have their cluster IPs, IPv4 and IPv6; needed for "
-                        "--service-view never and without a registry that watches Services; none: "
-                        "the Services that it names"},
+                .help = "subnets of the cluster IPs of Services, IPv4 and IPv6; needed for "
+                        "--service-view never, and without a registry that watches Services; if "
+                        "unset: the Services that the registry names"},
      .form = Form::kPrefixes,
      .check = check_prefixes},
     {.key = "sidecar.tappedPeers",
@@ -133,10 +128,10 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "TAPPED_PEERS",
                 .value = "all|none|CIDR,...",
                 .fallback = "none",
-                .help = "peers whose taps forward too; all: every address in the pod subnets; none "
-                        "may duplicate packets between tapped pods and never loses one; the "
-                        "longest prefix decides, !PREFIX takes addresses out; a gateway of the pod "
-                        "counts only when it is named itself"},
+                .help = "peers that have taps of their own; all: every address in the pod subnets; "
+                        "none: packets between tapped pods may arrive twice, but none is lost; the "
+                        "longest prefix decides; !PREFIX excludes addresses; a gateway of the pod "
+                        "counts only if you name it as a single address"},
      .form = Form::kTexts,
      .check = check_tapped_peers,
      .initial = "none"},
@@ -145,9 +140,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "SERVICE_VIEW",
                 .value = "auto|never|always",
                 .fallback = "auto",
-                .help = "forward packets as the client sees them, with a Service's cluster IP; "
-                        "auto: those that no backend's tap forwards, as the registry says; if it "
-                        "does not, only while no peer is tapped"},
+                .help = "whether to forward packets as a Service's client sees them, with the "
+                        "Service's cluster IP; auto: if the registry says that no backend's tap "
+                        "forwards them; without that knowledge, only while no peer is tapped"},
      .form = Form::kWord,
      .words = "auto,never,always",
      .initial = "auto"},
@@ -155,16 +150,16 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .option = {.flag = "--untapped-services",
                 .env = "UNTAPPED_SERVICES",
                 .value = "CIDR,...",
-                .help = "cluster IPs whose backends are not tapped: forwarded whatever "
-                        "--service-view says"},
+                .help = "cluster IPs of Services whose backends are not tapped; their packets are "
+                        "forwarded whatever --service-view says"},
      .form = Form::kPrefixes,
      .check = check_prefixes},
     {.key = "sidecar.interface",
      .option = {.flag = "--interface",
                 .env = "INTERFACE",
                 .value = "NAME,...",
-                .help = "interfaces to capture on, one RPCAP session each; none: the one that "
-                        "holds the pod's address"},
+                .help = "interfaces to capture on, one RPCAP session each; if unset: the one that "
+                        "has the pod's address"},
      .form = Form::kText,
      .check = check_interfaces},
     {.key = "sidecar.snaplen",
@@ -199,7 +194,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "FILTER",
                 .value = "EXPRESSION",
                 .help = "capture only packets that this pcap filter accepts, such as \"not port "
-                        "9100\"; none: all"},
+                        "9100\"; if unset: all packets"},
      .form = Form::kText,
      .check = check_filter,
      .control = "filter"},
@@ -208,7 +203,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "FLOW_SAMPLING",
                 .value = "NUMBER",
                 .fallback = "1",
-                .help = "forward one flow in this many, each with both directions; 1: all"},
+                .help = "forward one of this many flows, in both directions; 1: all flows"},
      .form = Form::kNumber,
      .least = 1,
      .most = 65'535,
@@ -221,7 +216,7 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "MAX_RATE",
                 .value = "BITS",
                 .fallback = "0",
-                .help = "maximum forwarding rate in bits per second, whole flows where "
+                .help = "maximum forwarding rate in bits per second; keeps whole flows where "
                         "possible; 0: unlimited"},
      .form = Form::kText,
      .check = check_bit_rate,
@@ -255,9 +250,9 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .env = "MESH",
                 .value = "off|both|plaintext",
                 .fallback = "off",
-                .help = "in a pod of a service mesh: both: forward also what passes between the "
-                        "mesh's proxy and the application, in the clear; plaintext: and leave out "
-                        "the ciphertext of it; needs TLS towards the sensor"},
+                .help = "in a pod of a service mesh; both: also forward the plaintext between the "
+                        "mesh's proxy and the application; plaintext: forward it, and leave out "
+                        "the ciphertext that carries it; both need TLS towards the sensor"},
      .form = Form::kWord,
      .words = "off,both,plaintext",
      .initial = "off",
@@ -278,8 +273,8 @@ inline constexpr auto kSettings = std::to_array<Setting>({
                 .value = "auto|BYTES",
                 .fallback = "auto",
                 .help =
-                    "memory for packets that cannot be sent at once, used when needed; auto: 64M, "
-                    "or what the memory limit leaves beside 32Mi; 0: they are dropped"},
+                    "memory for packets that cannot be sent at once, used when needed; auto: what "
+                    "the memory limit leaves after 32Mi, at most 64M; 0: such packets are dropped"},
      .form = Form::kSize,
      .most = 1U << 30,
      .example = "16M"},
@@ -297,7 +292,8 @@ inline constexpr auto kSettings = std::to_array<Setting>({
      .option = {.flag = "--status-listen",
                 .env = "STATUS_LISTEN",
                 .value = "[HOST]:PORT",
-                .help = "serve /healthz, /readyz and /metrics there; no host: every address"},
+                .help = "address that serves /healthz, /readyz and /metrics over HTTP; without a "
+                        "host: every address"},
      .form = Form::kNumber,
      .least = 1,
      .most = 65'535,

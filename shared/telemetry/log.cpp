@@ -83,10 +83,6 @@ void init_log(LogFormat format, LogLevel level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-bool log_enabled(LogLevel level) {
-  return spdlog::default_logger_raw()->should_log(to_spdlog(level));
-}
-
 void log(LogLevel level, std::string_view message, std::initializer_list<Field> fields) {
   write(level, message, fields);
 }

@@ -20,7 +20,6 @@ std::vector<std::pair<std::string, LogLevel>> log_level_words();
 
 /// Sets up the process-wide logger; call once, before threads start. Until then text at level info.
 void init_log(LogFormat format, LogLevel level);
-bool log_enabled(LogLevel level);
 
 /// A named value of an event. The log escapes strings.
 struct Field {

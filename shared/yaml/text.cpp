@@ -1,7 +1,6 @@
 #include "shared/yaml/text.h"
 
 #include <array>
-#include <cstdint>
 
 namespace sidetap::yaml {
 namespace {

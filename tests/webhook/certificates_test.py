@@ -167,7 +167,7 @@ class Certificates(unittest.TestCase):
             live.eventually(lambda n=number: webhook.metric("sidetap_webhook_config_reload_failures_total") >= n,
                             "the failure is counted")
             self.assertEqual(self.given_authority(webhook), self.authority("ca1"))
-            self.assertEqual(len(webhook.logged("new CA of the registry refused, the old one stays")), number)
+            self.assertEqual(len(webhook.logged("new CA of the registry refused; the old one stays in use")), number)
         file.write_text(other)
         live.eventually(lambda: self.given_authority(webhook) == other, "a good one takes its place")
 

@@ -104,19 +104,13 @@ class WithCluster(unittest.TestCase):
         self.secret = live.Secret()
         self.addCleanup(self.secret.close)
         self.secret.publish_made("ca1")
-        folder = self.secret.root / "ca1"
-        self.cluster = Cluster(folder)
+        self.cluster = Cluster(self.secret.root / "ca1")
         self.addCleanup(self.cluster.close)
-        self.account = self.secret.root / "account"
-        self.account.mkdir()
-        (self.account / "ca.crt").write_bytes((folder / "ca.crt").read_bytes())
-        (self.account / "token").write_text("the-token")
-        (self.account / "namespace").write_text("sidetap-system")
+        self.account = self.secret.account("ca1")
 
     def start(self, *options):
-        environment = {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                       "KUBERNETES_SERVICE_PORT": str(self.cluster.port)}
-        webhook = live.Webhook(self.secret, "--service-account", self.account, *options, environment=environment)
+        webhook = live.Webhook(self.secret, "--service-account", self.account, *options,
+                               environment=live.environment_of_pod(self.cluster.port))
         self.addCleanup(webhook.close)
         return webhook
 

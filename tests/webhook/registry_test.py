@@ -13,34 +13,12 @@ import unittest
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import webhook as live
 from json_server import JsonServer
-
-
-def upgrade(token=None):
-    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-    return ("GET /v1/taps HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{authorization}\r\n").encode()
-
-
-def frame(text):
-    """A masked text frame; the mask is zeros."""
-    length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
-    return b"\x81" + length + bytes(4) + text
+from web_socket import TEXT, frame, request, until
 
 
 def hello(address, forwarding=False):
-    return frame(b'{"type":"hello","version":1,"addresses":["%s"],"forwarding":%s}' %
-                 (address.encode(), b"true" if forwarding else b"false"))
-
-
-def until(sock, words):
-    """Everything up to `words`, and what came with them."""
-    received = b""
-    while words not in received:
-        piece = sock.recv(65536)
-        if not piece:
-            raise AssertionError(f"ended after {received}")
-        received += piece
-    return received
+    return frame(TEXT, b'{"type":"hello","version":1,"addresses":["%s"],"forwarding":%s}' %
+                 (address.encode(), b"true" if forwarding else b"false"), masked=True)
 
 
 class Registry(unittest.TestCase):
@@ -58,7 +36,7 @@ class Registry(unittest.TestCase):
         plain = socket.create_connection(("127.0.0.1", self.port), live.PATIENCE)
         sock = (context or self.context).wrap_socket(plain, server_hostname="127.0.0.1")
         self.addCleanup(sock.close)
-        sock.sendall(upgrade())
+        sock.sendall(request("/v1/taps"))
         return sock
 
     def test_taps_hear_of_each_other_and_of_the_authority(self):
@@ -132,10 +110,10 @@ class Profiles(unittest.TestCase):
                                          live.PATIENCE)
         sock = self.secret.trust("ca1").wrap_socket(plain, server_hostname="127.0.0.1")
         self.addCleanup(sock.close)
-        sock.sendall(upgrade())
+        sock.sendall(request("/v1/taps"))
         until(sock, b" 101 ")
-        sock.sendall(frame(b'{"type":"hello","version":1,"rules":2,"control":["sensors","filter"],'
-                           b'"addresses":["10.0.0.1"],"forwarding":false}'))
+        sock.sendall(frame(TEXT, b'{"type":"hello","version":1,"rules":2,"control":["sensors","filter"],'
+                           b'"addresses":["10.0.0.1"],"forwarding":false}', masked=True))
         return sock
 
     @staticmethod
@@ -196,7 +174,7 @@ class WrongCa(unittest.TestCase):
                                          live.PATIENCE)
         sock = self.secret.trust(name).wrap_socket(plain, server_hostname="127.0.0.1")
         self.addCleanup(sock.close)
-        sock.sendall(upgrade())
+        sock.sendall(request("/v1/taps"))
         until(sock, b" 101 ")
         sock.sendall(hello("10.0.0.1"))
         return sock
@@ -242,18 +220,11 @@ class WithApiServer(unittest.TestCase):
         self.secret = live.Secret()
         self.addCleanup(self.secret.close)
         self.secret.publish_made("ca1")
-        folder = self.secret.root / "ca1"
-        self.api = JsonServer(folder, self.answer)
+        self.api = JsonServer(self.secret.root / "ca1", self.answer)
         self.addCleanup(self.api.close)
-        account = self.secret.root / "account"
-        account.mkdir()
-        (account / "ca.crt").write_bytes((folder / "ca.crt").read_bytes())
-        (account / "token").write_text("the-token")
-        (account / "namespace").write_text("sidetap-system")
-        environment = {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                       "KUBERNETES_SERVICE_PORT": str(self.api.port)}
-        self.webhook = live.Webhook(self.secret, "--registry-listen", "127.0.0.1:0", "--service-account", account,
-                                    environment=environment)
+        self.webhook = live.Webhook(self.secret, "--registry-listen", "127.0.0.1:0",
+                                    "--service-account", self.secret.account("ca1"),
+                                    environment=live.environment_of_pod(self.api.port))
         self.addCleanup(self.webhook.close)
         self.port = self.webhook.port_of("serving the registry of taps")
         self.context = self.secret.trust("ca1")
@@ -271,7 +242,7 @@ class WithApiServer(unittest.TestCase):
         plain = socket.create_connection(("127.0.0.1", self.port), live.PATIENCE, (source, 0))
         sock = self.context.wrap_socket(plain, server_hostname="127.0.0.1")
         self.addCleanup(sock.close)
-        sock.sendall(upgrade(token))
+        sock.sendall(request("/v1/taps", token=token))
         return sock
 
 

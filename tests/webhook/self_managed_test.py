@@ -71,16 +71,10 @@ class SelfManaged(unittest.TestCase):
     def setUp(self):
         self.secret = live.Secret()
         self.addCleanup(self.secret.close)
-        folder = self.secret.root / "ca1"
-        self.api = ApiServer(folder)
+        self.api = ApiServer(self.secret.root / "ca1")
         self.addCleanup(self.api.close)
-        self.account = self.secret.root / "account"
-        self.account.mkdir()
-        (self.account / "ca.crt").write_bytes((folder / "ca.crt").read_bytes())
-        (self.account / "token").write_text("the-token")
-        (self.account / "namespace").write_text("sidetap-system")
-        self.environment = {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                            "KUBERNETES_SERVICE_PORT": str(self.api.port)}
+        self.account = self.secret.account("ca1")
+        self.environment = live.environment_of_pod(self.api.port)
 
     def start(self, **more):
         webhook = live.Webhook(None, "--certs", "self-managed", "--service-account", self.account,

@@ -52,6 +52,11 @@ def review(uid="11111111-2222-3333-4444-555555555555", namespace="shop", pod=Non
     }).encode()
 
 
+def environment_of_pod(port):
+    """With the API server at this port."""
+    return {**os.environ, "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(port)}
+
+
 class Secret:
     """A folder of certificates as the kubelet mounts it: files are links into a folder that is swapped whole."""
 
@@ -100,6 +105,15 @@ class Secret:
         folder = self.root / name
         self.publish({"tls.crt": (folder / "tls.crt").read_bytes(), "tls.key": (folder / "tls.key").read_bytes(),
                       **{key.replace("_", "."): value for key, value in more.items()}})
+
+    def account(self, name):
+        """A service account's folder, for an API server with the certificate made under this name."""
+        folder = self.root / "account"
+        folder.mkdir()
+        (folder / "ca.crt").write_bytes((self.root / name / "ca.crt").read_bytes())
+        (folder / "token").write_text("the-token")
+        (folder / "namespace").write_text("sidetap-system")
+        return folder
 
     def trust(self, *names):
         """A client's TLS settings that trust the CAs made under these names."""

@@ -16,8 +16,8 @@ constexpr std::array<Words, kReasonCount> kReasons = {{
     {"namespace-enabled", "The namespace is labelled sidetap.io/inject=enabled."},
     {"tap-asked", "Somebody adds a tap to the running pod."},
     {"restart-policy-removed",
-     "The sidecar is there, but something removed its restartPolicy, without which the pod would "
-     "wait for it for ever; it is put back."},
+     "The sidecar is there, but something removed its restartPolicy. Without it, the pod would "
+     "wait for the sidecar forever, so it is put back."},
     {"pod-opt-out", "The pod declines: sidetap.io/inject is \"false\"."},
     {"namespace-disabled",
      "The namespace is labelled sidetap.io/inject=disabled, which a pod cannot overrule."},
@@ -27,8 +27,7 @@ constexpr std::array<Words, kReasonCount> kReasons = {{
     {"unusable-pod", "The pod is malformed."},
     {"already-injected", "The pod already has the sidecar."},
     {"name-taken", "Another container of the pod has the sidecar's name."},
-    {"mirror-pod",
-     "A static pod is run by its node from a file; its image in the API is only shown."},
+    {"mirror-pod", "The node runs a static pod from a file; its object in the API is only a copy."},
     {"windows-pod", "The sidecar is a Linux program."},
     {"host-network", "The pod shares the node's network: the tap would capture the whole node."},
     {"protected-namespace",

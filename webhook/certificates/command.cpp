@@ -38,8 +38,9 @@ void print(const State& state) {
 
 int command(std::span<const char* const> arguments) {
   SelfManagedOptions wanted;
-  config::OptionSet options("sidetap-webhook certs",
-                            "Looks after the self-managed certificates, once.");
+  config::OptionSet options(
+      "sidetap-webhook certs",
+      "Checks the self-managed certificates once, and renews them if needed.");
   declare_self_managed(options, wanted);
   switch (options.parse(arguments, config::process_environment)) {
     case config::ParseResult::kHelp:

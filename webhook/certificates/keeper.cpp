@@ -29,11 +29,11 @@ const MetricSpec kSteps{"sidetap_webhook_certificate_steps_total", MetricType::k
 const MetricSpec kBundles{"sidetap_webhook_ca_bundle_patches_total", MetricType::kCounter,
                           "Corrections of the caBundle by this replica."};
 const MetricSpec kConflicts{"sidetap_webhook_certificate_conflicts_total", MetricType::kCounter,
-                            "Changes in which another replica or user was faster."};
+                            "Changes that failed because another replica or user was faster."};
 const MetricSpec kFailures{"sidetap_webhook_certificate_failures_total", MetricType::kCounter,
                            "Failed checks of the certificates; they are retried."};
 const MetricSpec kPublished{"sidetap_webhook_ca_bundle_published", MetricType::kGauge,
-                            "1 once the caBundle has fitted the certificate that is served."};
+                            "1 once the caBundle has matched the certificate that is served."};
 
 /// Somebody else changed the object between the read and the write.
 constexpr unsigned kConflict = 409;
@@ -114,9 +114,9 @@ asio::awaitable<Result<void>> Keeper::store(const std::string& secret, const kub
                                             nlohmann::json object, std::string_view step) {
   const bool there = read.status != kNotFound;
   if (there && read.body.value("immutable", false)) {
-    co_return Error{"Secret " + path_of(secret) +
-                    " is immutable: delete it and make it again without that (`helm upgrade` "
-                    "does)"};
+    co_return Error{
+        "Secret " + path_of(secret) +
+        " is immutable: delete it, and create it again without that (`helm upgrade` creates it)"};
   }
   const auto written = co_await write_secret(secret, there, std::move(object));
   if (!written) co_return written.error();
@@ -135,8 +135,8 @@ void Keeper::report(const Plan& planned) {
   if (planned.fault.empty()) return;
   ++out_of_dates_;
   telemetry::warn(
-      "a certificate in the Secret is out of its dates and is made anew; is the clock of a node of "
-      "the webhook wrong?",
+      "a certificate in the Secret has expired or is not valid yet, and is renewed; check the "
+      "clocks of the webhook's nodes",
       {{"fault", planned.fault}, {"step", step_name(planned.step)}});
 }
 
@@ -161,7 +161,7 @@ asio::awaitable<Result<State>> Keeper::keep_secret(TimePoint& due) {
     if (!stored) co_return stored.error();
     // Read the object again, whoever was faster: the API server's state decides.
   }
-  co_return Error{"Secret " + path_of(secret) + ": changed by others again and again"};
+  co_return Error{"Secret " + path_of(secret) + ": others keep changing it"};
 }
 
 asio::awaitable<Result<void>> Keeper::keep_collector(const State& state, TimePoint& due) {
@@ -189,7 +189,7 @@ asio::awaitable<Result<void>> Keeper::keep_collector(const State& state, TimePoi
     const auto stored = co_await store(secret, *read, std::move(wanted), step);
     if (!stored) co_return stored.error();
   }
-  co_return Error{"Secret " + path_of(secret) + ": changed by others again and again"};
+  co_return Error{"Secret " + path_of(secret) + ": others keep changing it"};
 }
 
 asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
@@ -224,7 +224,7 @@ asio::awaitable<Result<void>> Keeper::keep_bundle(const State& state) {
       telemetry::info("caBundle corrected", {{"configuration", config_.webhook_configuration}});
     }
   }
-  co_return Error{name + "changed by others again and again"};
+  co_return Error{name + "others keep changing it"};
 }
 
 asio::awaitable<Result<TimePoint>> Keeper::reconcile() {

@@ -32,18 +32,19 @@ Result<std::string> parse_name(std::string_view text) {
 }  // namespace
 
 void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) {
-  options.add<std::string>({.flag = "--certs-namespace",
-                            .env = "SIDETAP_CERTS_NAMESPACE",
-                            .value = "NAME",
-                            .help = "namespace of the Secret and the Services; none: the pod's"},
-                           parse_name, into.name_space);
-  options.add<std::string>({.flag = "--certs-secret",
-                            .env = "SIDETAP_CERTS_SECRET",
-                            .value = "NAME",
-                            .fallback = "sidetap-webhook-tls",
-                            .help = "Secret that holds the self-managed certificates; made when "
-                                    "missing"},
-                           parse_name, into.secret);
+  options.add<std::string>(
+      {.flag = "--certs-namespace",
+       .env = "SIDETAP_CERTS_NAMESPACE",
+       .value = "NAME",
+       .help = "namespace of the Secret and the Services; if unset: the pod's namespace"},
+      parse_name, into.name_space);
+  options.add<std::string>(
+      {.flag = "--certs-secret",
+       .env = "SIDETAP_CERTS_SECRET",
+       .value = "NAME",
+       .fallback = "sidetap-webhook-tls",
+       .help = "Secret that holds the self-managed certificates; created if it is missing"},
+      parse_name, into.secret);
   options.add<std::vector<std::string>>(
       {.flag = "--certs-services",
        .env = "SIDETAP_CERTS_SERVICES",
@@ -58,12 +59,13 @@ void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) 
                             .help = "MutatingWebhookConfiguration whose caBundle follows the "
                                     "self-managed certificates"},
                            parse_name, into.webhook_configuration);
-  options.add<std::string>({.flag = "--certs-collector-secret",
-                            .env = "SIDETAP_CERTS_COLLECTOR_SECRET",
-                            .value = "NAME",
-                            .help = "Secret that holds the collectors' certificate, of the same "
-                                    "CA; made when missing; none: no collectors"},
-                           parse_name, into.collector_secret);
+  options.add<std::string>(
+      {.flag = "--certs-collector-secret",
+       .env = "SIDETAP_CERTS_COLLECTOR_SECRET",
+       .value = "NAME",
+       .help = "Secret that holds the collectors' certificate, signed by the same CA; created if "
+               "it is missing; if unset: no certificate for collectors"},
+      parse_name, into.collector_secret);
   options.add<std::vector<std::string>>(
       {.flag = "--certs-collector-services",
        .env = "SIDETAP_CERTS_COLLECTOR_SERVICES",
@@ -71,12 +73,13 @@ void declare_self_managed(config::OptionSet& options, SelfManagedOptions& into) 
        .fallback = "sidetap-collector",
        .help = "Services for whose names the collectors' certificate is valid"},
       parse_names, into.collector_services);
-  options.add<std::string>({.flag = "--service-account",
-                            .env = "SIDETAP_SERVICE_ACCOUNT",
-                            .value = "FOLDER",
-                            .fallback = "/var/run/secrets/kubernetes.io/serviceaccount",
-                            .help = "token and CA of the API server, and the pod's namespace"},
-                           config::any_text(), into.service_account);
+  options.add<std::string>(
+      {.flag = "--service-account",
+       .env = "SIDETAP_SERVICE_ACCOUNT",
+       .value = "FOLDER",
+       .fallback = "/var/run/secrets/kubernetes.io/serviceaccount",
+       .help = "folder with the token and the CA for the API server, and the pod's namespace"},
+      config::any_text(), into.service_account);
 }
 
 KeeperConfig keeper_config(const SelfManagedOptions& options, const std::string& own_namespace) {

@@ -36,30 +36,13 @@ OverrideSet default_overrides() {
   return set;
 }
 
-Result<ControlSet> parse_controls(std::string_view text) {
-  if (text == "on") return all_controls();
-  ControlSet controls;
-  if (text == "off") return controls;
-  for (const std::string_view name : net::Items(text)) {
-    const auto found =
-        std::find(tap::kControls.begin(), tap::kControls.end(), net::trimmed(name, " "));
-    if (found == tap::kControls.end())
-      return Error{"on, off, or some of " + net::joined(tap::kControls, ", ")};
-    controls.set(static_cast<std::size_t>(found - tap::kControls.begin()));
-  }
-  return controls;
-}
-
-std::string to_string(const ControlSet& controls) {
+std::string to_string(const tap::ControlSet& controls) {
   if (controls.all()) return "on";
   if (controls.none()) return "off";
-  std::string text;
-  for (std::size_t i = 0; i < controls.size(); ++i)
-    if (controls.test(i)) text.append(text.empty() ? "" : ",").append(tap::kControls[i]);
-  return text;
+  return net::joined(tap::names_of(controls));
 }
 
-void take_out(const tap::Setting& setting, ControlSet& controls) {
+void take_out(const tap::Setting& setting, tap::ControlSet& controls) {
   const auto found = std::find(tap::kControls.begin(), tap::kControls.end(), setting.control);
   if (found != tap::kControls.end())
     controls.reset(static_cast<std::size_t>(found - tap::kControls.begin()));
@@ -74,11 +57,8 @@ std::string_view profile_name_of(const Configuration& configuration, std::string
     const auto found = profiles.find(asked);
     if (found != profiles.end()) return found->first;
   }
-  for (const auto& [name, profile] : profiles) {
-    const auto& namespaces = profile.namespaces;
-    if (std::find(namespaces.begin(), namespaces.end(), name_space) != namespaces.end())
-      return name;
-  }
+  for (const auto& [name, profile] : profiles)
+    if (profile.namespaces.contains(name_space)) return name;
   return {};
 }
 

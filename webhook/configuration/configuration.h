@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,15 +71,10 @@ struct Amounts {
   std::string memory;
 };
 
-/// Groups of settings that the registry may change while a tap runs, as in tap::kControls.
-using ControlSet = std::bitset<tap::kControls.size()>;
-inline ControlSet all_controls() { return ControlSet().set(); }
-/// Reads "on", "off", or names of groups separated by commas.
-Result<ControlSet> parse_controls(std::string_view text);
-/// The same text; "on" for all groups.
-std::string to_string(const ControlSet& controls);
+/// The groups as tap::parse_controls() reads them; "on" for all.
+std::string to_string(const tap::ControlSet& controls);
 /// Takes the group of this setting out, if it has one.
-void take_out(const tap::Setting& setting, ControlSet& controls);
+void take_out(const tap::Setting& setting, tap::ControlSet& controls);
 
 /// The template of the container. Every field ends up in the pod unless a comment says otherwise.
 struct Sidecar {
@@ -97,7 +93,7 @@ struct Sidecar {
   OverrideSet overrides = default_overrides();
   /// What the registry may change in running taps. A pod that sets one of the settings itself takes
   /// its group out.
-  ControlSet controls = all_controls();
+  tap::ControlSet controls = tap::ControlSet().set();
 };
 
 /// One condition of a label selector (LabelSelectorRequirement).
@@ -130,7 +126,7 @@ struct Registry {
 /// What some pods get instead of what all others get. Only settings that the registry may change
 /// while a tap runs, and the Secret.
 struct Profile {
-  std::vector<std::string> namespaces{};
+  std::set<std::string, std::less<>> namespaces{};
   /// Checked values of the settings that this profile sets; each has a Setting::control.
   std::vector<std::pair<const tap::Setting*, std::string>> values{};
   std::optional<std::string> sensor_secret{};  ///< As Configuration::sensor_secret.
@@ -157,7 +153,8 @@ inline constexpr std::size_t kMostProfiles = 64;
 inline constexpr std::size_t kMostProfileNamespaces = 4096;
 
 /// The profile of a pod: the one that its annotation asks for, if it exists and pods may choose;
-/// else the one of its namespace; null: the default. `asked` is empty without an annotation.
+/// else the one of its namespace; null: the default. `asked` is empty without an annotation. Not
+/// slower for profiles with many namespaces, since every review asks.
 const Profile* profile_of(const Configuration& configuration, std::string_view name_space,
                           std::string_view asked);
 /// Its name; empty: the default. Valid as long as `configuration`.

@@ -112,12 +112,12 @@ void read_controls(Section& section, Sidecar& into) {
   const Tree* const value = section.take("registryControl");
   if (value == nullptr) return;
   if (value->is_boolean()) {  // in YAML, on is true
-    into.controls = value->get<bool>() ? all_controls() : ControlSet();
+    into.controls = *tap::parse_controls(value->get<bool>() ? "on" : "off");
     return;
   }
   std::string text;
   section.list("registryControl", text, [&into](std::string_view given) -> Result<std::string> {
-    const auto controls = parse_controls(given);
+    const auto controls = tap::parse_controls(given);
     if (!controls) return controls.error();
     into.controls = *controls;
     return std::string(given);

@@ -24,7 +24,8 @@
 //     snaplen: 262144             # and the other settings of a tap: shared/tap/settings.h
 //     env: {FLUSH_INTERVAL: 20ms}
 //     container: {}               # fields of the container, in place of the built-in ones
-//     overrides: [sensor, snaplen, cpu-limit, memory-limit, interface, log-level, native, profile]
+//     overrides: [sensor, snaplen, cpu-limit, memory-limit, interface, log-level, native, profile,
+//                 mesh]
 //     registryControl: on         # on, off, or a list of groups of settings
 //   profiles:                     # what some pods get instead
 //     edge:

@@ -58,12 +58,6 @@ bool field_passes(std::string_view name, const std::string& text) {
 
 }  // namespace
 
-bool passes_baseline(const Sidecar& sidecar) {
-  return sidecar.capabilities == Capabilities::kRuntimeDefault &&
-         std::all_of(sidecar.fields.begin(), sidecar.fields.end(),
-                     [](const auto& field) { return field_passes(field.first, field.second); });
-}
-
 Sidecar at_baseline(Sidecar sidecar) {
   sidecar.capabilities = Capabilities::kRuntimeDefault;
   std::erase_if(sidecar.fields,

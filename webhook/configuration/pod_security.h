@@ -10,11 +10,8 @@
 
 namespace sidetap::configuration {
 
-/// Whether a pod that passes "baseline" still passes it with this tap.
-bool passes_baseline(const Sidecar& sidecar);
-
-/// The same tap in a form that passes: with the runtime's capabilities, and without the operator's
-/// fields that "baseline" refuses.
+/// The same tap in a form with which a pod that passes "baseline" still passes: with the runtime's
+/// capabilities, and without the operator's fields that "baseline" refuses.
 Sidecar at_baseline(Sidecar sidecar);
 
 }  // namespace sidetap::configuration

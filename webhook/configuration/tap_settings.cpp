@@ -123,8 +123,8 @@ Result<std::string> check_namespace(std::string_view text) {
 Profile read_one_profile(Section section, std::optional<std::uint16_t> port,
                          const Configuration& configuration) {
   Profile profile;
-  if (auto names = section.texts("namespaces", check_namespace))
-    profile.namespaces = std::move(*names);
+  if (const auto names = section.texts("namespaces", check_namespace))
+    profile.namespaces.insert(names->begin(), names->end());
   auto sensor = section.section("sensor");
   if (auto part = section.section("sidecar")) {
     read_profile_settings("sidecar", *part, profile);

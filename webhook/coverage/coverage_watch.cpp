@@ -15,6 +15,7 @@
 
 #include "shared/async/task_group.h"
 #include "shared/kube/reflector.h"
+#include "shared/kube/standing.h"
 #include "shared/telemetry/log.h"
 #include "webhook/coverage/coverage_table.h"
 
@@ -44,7 +45,7 @@ struct Followed {
   const char* const name;  // as in paths, logs and metrics
   asio::steady_timer expiry;
   std::uint64_t turn = 0;  // of the list that counts
-  bool standing = false, current = false, reported = false;
+  kube::Standing standing;
 };
 
 }  // namespace
@@ -142,28 +143,30 @@ struct CoverageWatch::Impl {
   }
 
   void rise(Followed& resource) {
-    resource.standing = resource.current = true;
     resource.expiry.cancel();
-    if (std::exchange(resource.reported, false))
+    if (resource.standing.rise())
       telemetry::info("watching the API server for coverage again", {{"resource", resource.name}});
   }
 
   void fall(Followed& resource, const std::string& reason) {
     if (stopping) return;
     metrics.counter(kFailures, {{"resource", resource.name}}).Increment();
-    if (!std::exchange(resource.reported, true)) {
+    const auto fallen = resource.standing.fall();
+    if (fallen.first) {
       telemetry::warn("coverage: cannot watch the API server; trying again",
                       {{"resource", resource.name}, {"reason", reason}});
     }
-    if (!std::exchange(resource.standing, false) || !resource.current) return;
+    if (!fallen.grace) return;
     resource.expiry.expires_after(config.grace);
-    resource.expiry.async_wait([&resource](const boost::system::error_code& error) {
-      if (!error && !resource.standing) resource.current = false;
-    });
+    resource.expiry.async_wait(
+        [&resource, grace = *fallen.grace](const boost::system::error_code& error) {
+          if (!error) resource.standing.expire(grace);
+        });
   }
 
   void tick() {
-    if (namespaces.current && (list_due || config.generation() != judged_by)) follow_pods();
+    if (namespaces.standing.current() && (list_due || config.generation() != judged_by))
+      follow_pods();
     show();
     timer.expires_after(config.pace);
     timer.async_wait([this](const boost::system::error_code& error) {
@@ -172,7 +175,7 @@ struct CoverageWatch::Impl {
   }
 
   void show() {
-    if (!namespaces.current || !pods.current) {
+    if (!namespaces.standing.current() || !pods.standing.current()) {
       if (std::exchange(shown, std::nullopt)) {
         metrics.gauge(kKnown).Set(0);
         store->put(nullptr);

@@ -1,4 +1,4 @@
-// Hands the latest summary from the thread that makes it to those that show it.
+// Passes the latest summary from the thread that makes it to the threads that show it.
 #pragma once
 
 #include <memory>

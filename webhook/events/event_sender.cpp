@@ -18,12 +18,11 @@ namespace {
 namespace asio = boost::asio;
 
 const telemetry::MetricSpec kSent{"sidetap_events_sent_total", telemetry::MetricType::kCounter,
-                                  "Kubernetes Events that the API server has taken."};
+                                  "Kubernetes Events that the API server accepted."};
 const telemetry::MetricSpec kDropped{
     "sidetap_events_dropped_total", telemetry::MetricType::kCounter,
-    "Kubernetes Events that were not sent, by reason: duplicate (also by another replica), "
-    "too-soon and full keep the API server from being flooded; refused and unreachable are its "
-    "failures."};
+    "Kubernetes Events that were not sent, by reason: duplicate (also of another replica), "
+    "too-soon, and full protect the API server; refused and unreachable are its failures."};
 
 constexpr unsigned kConflict = 409;
 

@@ -1,4 +1,4 @@
-// What the answer to a review is worth telling to somebody who does not see its warnings. Pure.
+// Chooses what to tell about a review to somebody who does not see its warnings. Pure.
 #pragma once
 
 #include <optional>

@@ -30,7 +30,7 @@ struct Settings {
   /// The pod's mesh, a value of tap::kMeshKind, if it is known and its plaintext is wanted.
   std::string_view mesh_kind;
   /// What the registry may change in this tap while it runs.
-  configuration::ControlSet controls;
+  tap::ControlSet controls;
   /// Settings of this pod's tap that override the profile's.
   std::vector<std::pair<const tap::Setting*, std::string>> own;
 

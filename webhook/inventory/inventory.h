@@ -128,8 +128,6 @@ class Inventory {
   const Tap* find(const Name& name) const;
   /// By namespace, name and UID; null if there is none.
   const Tap* find_pod(const identity::Pod& pod) const;
-  /// Taps that are connected.
-  std::size_t connected() const { return pods_.size(); }
 
  private:
   using Taps = std::multimap<Name, Tap>;

@@ -1,10 +1,8 @@
 #include "webhook/offline/commands.h"
 
-#include <algorithm>
 #include <iostream>
 #include <iterator>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include "shared/config/options.h"
@@ -53,17 +51,17 @@ void declare(config::OptionSet& set, Options& into) {
                        config::any_text(), into.file);
   set.add<std::string>({.flag = "--config",
                         .value = "FILE",
-                        .help = "the webhook's configuration file; none: built-in defaults"},
+                        .help = "the webhook's configuration file; if unset: built-in defaults"},
                        config::readable_file(), into.config);
   set.add<std::string>({.flag = "--namespace",
                         .value = "NAME",
                         .fallback = "default",
-                        .help = "namespace of what names none"},
+                        .help = "namespace of objects that name none"},
                        config::any_text(), into.namespace_name);
   set.add<std::optional<Labels>>(
       {.flag = "--namespace-labels",
        .value = "KEY=VALUE,...",
-       .help = "labels of the namespaces that are not among the manifests; without them such a "
+       .help = "labels of the namespaces that are not among the manifests; if unset: such a "
                "namespace counts as labelled sidetap.io/inject=enabled"},
       label_list(), into.labels);
 }
@@ -361,7 +359,7 @@ int explain_command(std::span<const char* const> arguments) {
   Job job;
   job.program = "sidetap-webhook explain";
   if (const auto status =
-          prepare(arguments, "Says of every pod whether it would be injected, and why.", job))
+          prepare(arguments, "Says for every pod whether it would be injected, and why.", job))
     return *status;
   const bool found =
       each_pod(job, [&](std::size_t i, const PodPlace& place) { explain(i, place, job); });

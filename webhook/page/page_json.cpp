@@ -36,8 +36,7 @@ void write_sensors(PageWriter& json, const Survey& survey) {
   json.count("sensors_left_out", survey.sensors_left_out);
 }
 
-void write_groups(PageWriter& json, std::string_view name,
-                  const std::map<std::string, std::size_t, std::less<>>& groups) {
+void write_groups(PageWriter& json, std::string_view name, const Groups& groups) {
   json.key(name).begin_array();
   for (const auto& [group, taps] : groups) {
     json.begin_object().member("name", group);
@@ -66,12 +65,13 @@ using Edges = std::map<std::pair<std::string_view, std::string_view>, Edge>;
 void add_edges(Edges& edges, const inventory::Tap& tap) {
   const auto& sensors = tap.report->sensors;
   std::size_t capturing = 0;
-  for (const auto& sensor : sensors) capturing += sensor.state == "capturing" ? 1 : 0;
+  for (const auto& sensor : sensors)
+    capturing += sensor.state == sidetap::registry::kCapturing ? 1 : 0;
   const double bytes = tap.rates().forwarded_bytes;
   for (const auto& sensor : sensors) {
     Edge& edge = edges[{tap.pod.name_space, sensor.sensor}];
     ++edge.taps;
-    if (sensor.state != "capturing") continue;
+    if (sensor.state != sidetap::registry::kCapturing) continue;
     ++edge.capturing;
     edge.bytes += bytes / static_cast<double>(capturing);
   }

@@ -13,7 +13,7 @@
 //    "sensors":[{"sensor":S,"taps":N,"capturing":N,"states":{S:N},"reason":S}],
 //    "sensors_left_out":N,
 //    "not_following":N,"behind":N,                     taps
-//    "releases":[{"name":S,"taps":N}],"profiles":[...],
+//    "releases":[{"name":S,"taps":N}],"profiles":[...],   of very many names, some are "others"
 //    "coverage":{"tapped":N,"untapped":N} or null,     null: not watched
 //    "attention":[{"severity":S,"text":S,"link":S}]}   "error", "warning" or "note"; worst first
 // GET /api/taps

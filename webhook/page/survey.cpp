@@ -23,6 +23,16 @@ void add_named(Named& into, const Tap& tap) {
   }
 }
 
+void add_to_group(Groups& groups, std::string_view name, std::uint64_t number) {
+  auto group = groups.find(name);
+  if (group == groups.end() && groups.size() >= kMostGroups) {
+    name = kOthers;
+    group = groups.find(name);
+  }
+  if (group == groups.end()) group = groups.emplace(name, std::uint64_t{0}).first;
+  group->second += number;
+}
+
 void add_sensor(Survey& survey, const SensorReport& report) {
   if (survey.sensors.size() >= kMostSensors && !survey.sensors.contains(report.sensor)) {
     ++survey.sensors_left_out;
@@ -30,8 +40,8 @@ void add_sensor(Survey& survey, const SensorReport& report) {
   }
   SensorTotals& totals = survey.sensors[report.sensor];
   ++totals.taps;
-  ++totals.states[report.state];
-  if (report.state == "capturing") ++totals.capturing;
+  add_to_group(totals.states, report.state, 1);
+  if (report.state == sidetap::registry::kCapturing) ++totals.capturing;
   if (totals.reason.empty()) totals.reason = report.reason;
 }
 
@@ -48,8 +58,8 @@ void add_connected(Survey& survey, const Tap& tap) {
   survey.recently_lost += tap.recently_lost();
   if (!tap.report) return;
   for (const SensorReport& sensor : tap.report->sensors) add_sensor(survey, sensor);
-  ++survey.releases[tap.report->release];
-  ++survey.profiles[tap.report->profile];
+  add_to_group(survey.releases, tap.report->release, 1);
+  add_to_group(survey.profiles, tap.report->profile, 1);
 }
 
 bool captures_all(const Report& report) {
@@ -108,7 +118,8 @@ Survey survey_of(const registry::View& view, inventory::Time now, std::string_vi
       if (issues.test(i)) add_named(survey.issues.at(i), tap);
     }
     if (tap.report) {
-      for (const auto& [cause, packets] : tap.report->lost) survey.lost[cause] += packets;
+      for (const auto& [cause, packets] : tap.report->lost)
+        add_to_group(survey.lost, cause, packets);
     }
     if (!tap.ended) add_connected(survey, tap);
   }

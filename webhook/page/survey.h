@@ -19,6 +19,10 @@ namespace sidetap::webhook::page {
 
 /// Sensors beyond these are counted and not named.
 inline constexpr std::size_t kMostSensors = 1'000;
+/// Other groups than these together count as one, kOthers: names come from taps, which may be
+/// hostile, and the registry's thread makes the survey.
+inline constexpr std::size_t kMostGroups = 100;
+inline constexpr std::string_view kOthers = "others";
 /// A connected tap that has reported before, and now not for so long, is silent.
 inline constexpr std::chrono::milliseconds kSilentAfter{60'000};
 
@@ -54,10 +58,13 @@ struct Named {
   std::vector<std::string> names{};
 };
 
+/// By a name that taps tell: at most kMostGroups, and kOthers.
+using Groups = std::map<std::string, std::uint64_t, std::less<>>;
+
 struct SensorTotals {
   std::size_t taps = 0;
   std::size_t capturing = 0;
-  std::map<std::string, std::size_t, std::less<>> states{};
+  Groups states{};
   std::string reason{};  ///< One of those why a tap has no session; empty if each has one.
 };
 
@@ -67,12 +74,12 @@ struct Survey {
   std::array<std::size_t, inventory::kStandings> by_standing{};
   inventory::Rates rates{};
   /// Since the start of each tap that is still known.
-  std::map<std::string, std::uint64_t, std::less<>> lost{};
+  Groups lost{};
   std::uint64_t recently_lost = 0;
   std::map<std::string, SensorTotals, std::less<>> sensors{};
   std::size_t sensors_left_out = 0;
-  std::map<std::string, std::size_t, std::less<>> releases{};
-  std::map<std::string, std::size_t, std::less<>> profiles{};
+  Groups releases{};
+  Groups profiles{};
 
   std::array<Named, kIssueCount> issues{};
   const Named& of(Issue issue) const { return issues.at(static_cast<std::size_t>(issue)); }

@@ -1,7 +1,10 @@
 // The part of page_json.h that is about single taps.
+#include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
+#include "shared/registry/report_members.h"
 #include "webhook/page/page_json.h"
 #include "webhook/page/page_writer.h"
 #include "webhook/page/survey.h"
@@ -42,30 +45,35 @@ void write_row(PageWriter& json, const Tap& tap, std::uint64_t generation, inven
   json.string(words_of(issues_of(tap, generation, now))).end_array();
 }
 
+void write_member(PageWriter& json, std::string_view key, const std::string& value) {
+  json.member(key, value);
+}
+void write_member(PageWriter& json, std::string_view key, bool value) { json.flag(key, value); }
+void write_member(PageWriter& json, std::string_view key, std::uint64_t value) {
+  json.count(key, value);
+}
+
+template <typename Part>
+void write_part(PageWriter& json, const Part& part) {
+  json.begin_object();
+  for_each_member(part,
+                  [&json](const char* key, const auto& value) { write_member(json, key, value); });
+  json.end_object();
+}
+
 void write_report(PageWriter& json, const Report& report) {
   json.member("release", report.release).member("profile", report.profile);
   json.count("generation", report.generation).flag("following", report.following);
   json.key("interfaces").begin_array();
-  for (const auto& interface : report.interfaces) {
-    json.begin_object().member("name", interface.name);
-    json.flag("capturing", interface.capturing).end_object();
-  }
+  for (const auto& interface : report.interfaces) write_part(json, interface);
   json.end_array().key("sensors").begin_array();
-  for (const auto& sensor : report.sensors) {
-    json.begin_object().member("sensor", sensor.sensor).member("state", sensor.state);
-    json.member("reason", sensor.reason).end_object();
-  }
-  json.end_array().key("counts").begin_object();
-  json.count("seen", report.counts.seen).count("seen_bytes", report.counts.seen_bytes);
-  json.count("owned", report.counts.owned).count("owned_bytes", report.counts.owned_bytes);
-  json.count("forwarded", report.counts.forwarded);
-  json.count("forwarded_bytes", report.counts.forwarded_bytes);
-  json.count("filtered", report.counts.filtered).end_object();
+  for (const auto& sensor : report.sensors) write_part(json, sensor);
+  json.end_array().key("counts");
+  write_part(json, report.counts);
   json.losses(report.lost);
   if (!report.mesh) return;
-  json.key("mesh").begin_object().member("kind", report.mesh->kind);
-  json.count("read", report.mesh->read).count("legs", report.mesh->legs);
-  json.count("covered", report.mesh->covered).end_object();
+  json.key("mesh");
+  write_part(json, *report.mesh);
 }
 
 void write_series(PageWriter& json, std::string_view name, const Tap& tap,

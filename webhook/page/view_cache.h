@@ -1,4 +1,4 @@
-// Answers that are made on the registry's thread, each at most once in a while, whoever asks.
+// Caches answers that are made on the registry's thread, so that many requests cost one answer.
 #pragma once
 
 #include <chrono>

@@ -45,26 +45,22 @@ std::shared_ptr<const Told> told(std::string name, const Profile* profile,
 }  // namespace
 
 Profiles::Profiles(const Configuration& configuration)
-    : generation_(configuration.generation),
-      pods_may_choose_(configuration.sidecar.overrides.test(
-          static_cast<std::size_t>(configuration::Override::kProfile))) {
+    : configuration_(std::make_shared<const Configuration>(configuration)) {
   all_.emplace("", told("", nullptr, configuration));
-  for (const auto& [name, profile] : configuration.profiles) {
+  for (const auto& [name, profile] : configuration.profiles)
     all_.emplace(name, told(name, &profile, configuration));
-    for (const std::string& one : profile.namespaces) of_namespace_.emplace(one, name);
-  }
 }
 
 const std::shared_ptr<const Told>& Profiles::of(std::string_view name_space,
                                                 std::string_view asked) const {
-  if (pods_may_choose_) {
-    const auto found = all_.find(asked);
-    if (found != all_.end() && !asked.empty()) return found->second;
-  }
-  const auto named = of_namespace_.find(name_space);
-  const std::string_view name =
-      named == of_namespace_.end() ? std::string_view() : std::string_view(named->second);
-  return all_.find(name)->second;
+  return named(configuration::profile_name_of(*configuration_, name_space, asked));
 }
+
+const std::shared_ptr<const Told>& Profiles::named(std::string_view name) const {
+  const auto found = all_.find(name);
+  return found != all_.end() ? found->second : all_.find("")->second;
+}
+
+std::uint64_t Profiles::generation() const { return configuration_->generation; }
 
 }  // namespace sidetap::webhook::profiles

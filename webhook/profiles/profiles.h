@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,21 +31,17 @@ class Profiles {
   explicit Profiles(const configuration::Configuration& configuration);
 
   /// The settings of a tap in `name_space` whose pod's annotation names the profile `asked` (empty:
-  /// none). An unknown profile, or one that pods may not choose, counts as none: then the profile
-  /// of the namespace, and last the default. Never null.
+  /// none), chosen by configuration::profile_name_of() as for a new pod. Never null.
   const std::shared_ptr<const Told>& of(std::string_view name_space, std::string_view asked) const;
+  /// The settings of this profile; those of the default if there is none of this name. Never null.
+  const std::shared_ptr<const Told>& named(std::string_view name) const;
 
-  std::uint64_t generation() const { return generation_; }
-  /// By name; the default profile has the empty name.
-  const std::map<std::string, std::shared_ptr<const Told>, std::less<>>& all() const {
-    return all_;
-  }
+  std::uint64_t generation() const;
 
  private:
-  std::uint64_t generation_ = 0;
-  bool pods_may_choose_ = false;
+  std::shared_ptr<const configuration::Configuration> configuration_;  // a copy, by which to choose
+  /// By name; the default profile has the empty name.
   std::map<std::string, std::shared_ptr<const Told>, std::less<>> all_;
-  std::map<std::string, std::string, std::less<>> of_namespace_;  ///< The profile's name.
 };
 
 }  // namespace sidetap::webhook::profiles

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "shared/bearer.h"
 #include "webhook/registry/authenticator.h"
-#include "webhook/registry/bearer.h"
 
 namespace sidetap::webhook::registry {
 namespace {
@@ -37,7 +37,7 @@ asio::awaitable<Verdict> ApiGuard::check(Asker asker, std::string authorization,
   using Kind = Verdict::Kind;
   std::string token = bearer_of(authorization);
   if (token.empty()) co_return Verdict{Kind::kNoToken};
-  if (!is_token(token)) co_return Verdict{Kind::kBadToken};
+  if (!is_bearer_token(token)) co_return Verdict{Kind::kBadToken};
   std::string key = digest_of(token);
   if (auto known = recall(key, path)) co_return std::move(*known);
   const ApiQueue::Turn turn = co_await queue_.wait_for_turn(asker.source);

@@ -34,8 +34,9 @@ bool Authority::review(const Shown& shown) {
   shown_ = shown;
   std::string next = wanted_;
   if (const auto good = check(wanted_, shown); !good) {
-    telemetry::warn("the registry's CA does not verify its certificate: not sent to taps",
-                    {{"reason", good.error().text}});
+    telemetry::warn(
+        "the registry's CA does not verify the registry's certificate, and is not sent to taps",
+        {{"reason", good.error().text}});
     next = !told_.empty() && check(told_, shown) ? told_ : std::string();
   }
   if (next == told_) return false;

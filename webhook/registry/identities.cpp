@@ -17,12 +17,14 @@ using telemetry::MetricSpec;
 using telemetry::MetricType;
 
 const MetricSpec kTenures{"sidetap_identity_tenures", MetricType::kGauge,
-                          "Addresses with the pod that has or had them, by state: held or ended."};
-const MetricSpec kIdentityChanges{"sidetap_identity_changes_total", MetricType::kCounter,
-                                  "Tenures of addresses that began, ended or went on."};
-const MetricSpec kIdentityDropped{
-    "sidetap_identity_dropped_total", MetricType::kCounter,
-    "Tenures forgotten early or left out because there were more than --identity-entries."};
+                          "Addresses for which the registry knows the pod that has or had them, by "
+                          "state: held or ended."};
+const MetricSpec kIdentityChanges{
+    "sidetap_identity_changes_total", MetricType::kCounter,
+    "Times that a pod's hold on an address began, ended, or continued."};
+const MetricSpec kIdentityDropped{"sidetap_identity_dropped_total", MetricType::kCounter,
+                                  "Addresses that were forgotten early or left out because there "
+                                  "were more than --identity-entries."};
 const MetricSpec kIdentityFileFailures{"sidetap_identity_file_failures_total", MetricType::kCounter,
                                        "Times that the files of identities could not be written."};
 
@@ -121,14 +123,13 @@ void Identities::written(std::uint64_t revision, const Result<void>& outcome) {
   writing_ = false;
   if (outcome) {
     in_files_ = revision;
-    if (std::exchange(failing_, false))
-      telemetry::info("the files of identities are written again");
+    if (std::exchange(failing_, false)) telemetry::info("writing the files of identities again");
     return;
   }
   in_files_.reset();
   metrics_.counter(kIdentityFileFailures).Increment();
   if (std::exchange(failing_, true)) return;
-  telemetry::warn("cannot write the files of identities, trying again",
+  telemetry::warn("cannot write the files of identities; trying again",
                   {{"reason", outcome.error().text}});
 }
 

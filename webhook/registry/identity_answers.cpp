@@ -2,10 +2,11 @@
 
 #include <memory>
 #include <optional>
-#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "shared/registry/report_members.h"
 #include "webhook/identity/identity_text.h"
 #include "webhook/registry/identity_request.h"
 
@@ -29,53 +30,23 @@ const char* state_of(identity::Answer::Kind kind) {
   return "unknown";
 }
 
-nlohmann::ordered_json counts_of(const sidetap::registry::ReportedCounts& counts) {
+template <typename Part>
+nlohmann::ordered_json part_of_report(const Part& part) {
   nlohmann::ordered_json object;
-  object["seen"] = counts.seen;
-  object["seen_bytes"] = counts.seen_bytes;
-  object["owned"] = counts.owned;
-  object["owned_bytes"] = counts.owned_bytes;
-  object["forwarded"] = counts.forwarded;
-  object["forwarded_bytes"] = counts.forwarded_bytes;
-  object["filtered"] = counts.filtered;
+  for_each_member(part, [&object](const char* key, const auto& value) { object[key] = value; });
   return object;
 }
 
-nlohmann::ordered_json interfaces_of(const sidetap::registry::Report& report) {
+template <typename Part>
+nlohmann::ordered_json parts_of_report(const std::vector<Part>& parts) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const auto& interface : report.interfaces) {
-    nlohmann::ordered_json object;
-    object["name"] = interface.name;
-    object["capturing"] = interface.capturing;
-    list.push_back(std::move(object));
-  }
-  return list;
-}
-
-nlohmann::ordered_json sensors_of(const sidetap::registry::Report& report) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const auto& sensor : report.sensors) {
-    nlohmann::ordered_json object;
-    object["sensor"] = sensor.sensor;
-    object["state"] = sensor.state;
-    object["reason"] = sensor.reason;
-    list.push_back(std::move(object));
-  }
+  for (const Part& part : parts) list.push_back(part_of_report(part));
   return list;
 }
 
 nlohmann::ordered_json lost_of(const sidetap::registry::Report& report) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
   for (const auto& [cause, packets] : report.lost) object[cause] = packets;
-  return object;
-}
-
-nlohmann::ordered_json mesh_of(const sidetap::registry::MeshReport& mesh) {
-  nlohmann::ordered_json object;
-  object["kind"] = mesh.kind;
-  object["read"] = mesh.read;
-  object["legs"] = mesh.legs;
-  object["covered"] = mesh.covered;
   return object;
 }
 
@@ -93,11 +64,11 @@ void append_report(nlohmann::ordered_json& object, const inventory::Tap* tap) {
   object["following"] = report.following;
   object["release"] = report.release;
   object["reported"] = identity::to_text(*tap->reported);
-  object["interfaces"] = interfaces_of(report);
-  object["sensors"] = sensors_of(report);
-  object["counts"] = counts_of(report.counts);
+  object["interfaces"] = parts_of_report(report.interfaces);
+  object["sensors"] = parts_of_report(report.sensors);
+  object["counts"] = part_of_report(report.counts);
   object["lost"] = lost_of(report);
-  if (report.mesh) object["mesh"] = mesh_of(*report.mesh);
+  if (report.mesh) object["mesh"] = part_of_report(*report.mesh);
 }
 
 }  // namespace

@@ -27,9 +27,9 @@ using telemetry::MetricType;
 const MetricSpec kAnswers{"sidetap_identities_answers_total", MetricType::kCounter,
                           "Answers to requests for identities, by status code."};
 const MetricSpec kOpen{"sidetap_identities_open", MetricType::kGauge,
-                       "Answers that are under way, by kind: stream, or list of the whole ledger."};
+                       "Answers in progress, by kind: stream or list."};
 const MetricSpec kCut{"sidetap_identities_cut_total", MetricType::kCounter,
-                      "Readers of identities that were cut because they were too slow."};
+                      "Readers of identities that were disconnected because they were too slow."};
 
 constexpr const char* kLines = "application/x-ndjson";
 constexpr const char* kJson = "application/json";

@@ -1,7 +1,6 @@
 #include "webhook/registry/identity_request.h"
 
 #include <cstdint>
-#include <utility>
 
 #include "shared/net/text.h"
 #include "webhook/identity/identity_text.h"
@@ -39,7 +38,7 @@ Result<identity::Position> position_of(std::string_view text) {
     const auto number = net::whole_number<std::uint64_t>(text.substr(dash + 1));
     if (epoch && number) return identity::Position{*epoch, *number};
   }
-  return Error{"after is no position: give the position of the last line that you have read"};
+  return Error{"after is not a position: give the position of the last line that you have read"};
 }
 
 /// Puts one parameter into `query`.

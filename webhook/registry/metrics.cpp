@@ -15,11 +15,11 @@ using telemetry::MetricType;
 const MetricSpec kTaps{"sidetap_registry_taps", MetricType::kGauge,
                        "Registered taps by state: forwarding or idle."};
 const MetricSpec kStanding{"sidetap_registry_taps_by_standing", MetricType::kGauge,
-                           "Taps by what they do: forwarding, paused or no-sensor; gone without a "
-                           "word or ended in order within the last minutes."};
+                           "Taps by state: forwarding, paused, or no-sensor; within the last "
+                           "minutes, gone (disconnected unexpectedly) or ended (stopped cleanly)."};
 const MetricSpec kNotFollowing{
     "sidetap_registry_taps_not_following", MetricType::kGauge,
-    "Connected taps that take orders and do not apply the settings that they were told."};
+    "Connected taps that accept settings from the registry and have not applied the current ones."};
 const MetricSpec kAddresses{"sidetap_registry_addresses", MetricType::kGauge,
                             "Addresses of forwarding taps, as published."};
 const MetricSpec kVersion{"sidetap_registry_version", MetricType::kGauge,
@@ -27,17 +27,19 @@ const MetricSpec kVersion{"sidetap_registry_version", MetricType::kGauge,
 const MetricSpec kConnections{"sidetap_registry_connections", MetricType::kGauge,
                               "Open connections, registered or not."};
 const MetricSpec kAnnounced{"sidetap_registry_ca_announced", MetricType::kGauge,
-                            "1 while taps are told a CA; it verifies the registry's certificate."};
+                            "1 while the registry sends taps a CA that verifies its certificate."};
 const MetricSpec kServices{"sidetap_registry_services", MetricType::kGauge,
-                           "Service addresses by what is behind them: tapped, untapped, mixed or "
-                           "none. Without --registry-services: none at all."};
+                           "Service addresses by their backends: tapped, untapped, mixed, or none. "
+                           "Without --registry-services, there are none."};
 const MetricSpec kEndpoints{"sidetap_registry_endpoints", MetricType::kGauge,
                             "Endpoints of Services that are known."};
-const MetricSpec kHidden{"sidetap_registry_services_published", MetricType::kGauge,
-                         "Service addresses whose views taps drop, as published: those with tapped "
-                         "backends only, while the API server can be watched."};
-const MetricSpec kOverflow{"sidetap_registry_services_overflow", MetricType::kGauge,
-                           "1 while there are more Services or EndpointSlices than are kept."};
+const MetricSpec kHidden{
+    "sidetap_registry_services_published", MetricType::kGauge,
+    "Service addresses whose packets clients' taps leave to the backends' taps, as published: "
+    "those whose backends are all tapped, while the API server can be watched."};
+const MetricSpec kOverflow{
+    "sidetap_registry_services_overflow", MetricType::kGauge,
+    "1 while there are more Services or EndpointSlices than the registry keeps."};
 const MetricSpec kPublished{"sidetap_registry_published", MetricType::kGauge,
                             "Items that taps are told, by list."};
 const MetricSpec kLeftOut{"sidetap_registry_left_out", MetricType::kGauge,
@@ -122,8 +124,10 @@ void Figures::count(const ServiceTable& table) {
   front_ends_.count(table.front_ends().size(), left_out.front_ends);
   const bool over = table.overflowing();
   if (overflowing_.exchange(over ? 1 : 0) == 0 && over) {
-    telemetry::warn("too many Services or EndpointSlices for the registry: views are kept",
-                    {{"endpoints", table.endpoints()}});
+    telemetry::warn(
+        "too many Services or EndpointSlices for the registry: clients' taps forward the packets "
+        "of Services",
+        {{"endpoints", table.endpoints()}});
   }
 }
 

@@ -23,19 +23,20 @@ inline const telemetry::MetricSpec kUnproven{
     "Addresses left out because the tap did not prove that it has them."};
 inline const telemetry::MetricSpec kReportsDropped{
     "sidetap_registry_reports_dropped_total", telemetry::MetricType::kCounter,
-    "Reports not taken because their tap sent more than two within a second."};
-inline const telemetry::MetricSpec kDelay{"sidetap_registry_propagation_seconds",
-                                          telemetry::MetricType::kHistogram,
-                                          "From a tap's word to its publication.",
-                                          {0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5}};
+    "Reports that were ignored because their tap sent more than two within a second."};
+inline const telemetry::MetricSpec kDelay{
+    "sidetap_registry_propagation_seconds",
+    telemetry::MetricType::kHistogram,
+    "Time from a tap's message to the publication of what it says.",
+    {0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5}};
 
 inline const telemetry::MetricSpec kChecksWaiting{
     "sidetap_registry_checks_waiting", telemetry::MetricType::kGauge,
-    "Questions to the API server about taps that wait for their turn: whose a token is, and which "
-    "addresses its pod has."};
+    "Requests to the API server about taps that wait for their turn: which pod a token belongs to, "
+    "and which addresses the pod has."};
 inline const telemetry::MetricSpec kCheckWait{"sidetap_registry_check_wait_seconds",
                                               telemetry::MetricType::kHistogram,
-                                              "Time that such a question waited for its turn.",
+                                              "Time that such a request waited for its turn.",
                                               {0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
 
 /// Counts a registration that is refused, or a connection that is ended for what it says. `reason`

@@ -140,13 +140,16 @@ struct Server::Impl {
   }
 
   void begin(tcp::socket socket) {
+    // There is none yet if its files were replaced while the program began.
+    const auto certificate = tls.current();
+    if (!certificate) return refused("no-certificate");
     const auto source = source_of(socket);
     std::size_t& strangers_there = strangers[source];
     if (strangers_there >= config.most_strangers) return refused("too-many-from-one-address");
     ++strangers_there;
     renew_ca();
     const auto tap = std::make_shared<Connection>(
-        std::make_shared<Session>(tasks, ++last_id, source, std::move(socket), *tls.current(),
+        std::make_shared<Session>(tasks, ++last_id, source, std::move(socket), *certificate,
                                   config.silence),
         authenticator ? Claim(source) : Claim::of_anybody());
     connections.emplace(tap->session->id(), tap);
@@ -280,10 +283,6 @@ void Server::set_profiles(std::shared_ptr<const profiles::Profiles> known) {
 
 void Server::with_view(std::function<void(const View&)> use) {
   asio::post(impl_->context, [impl = impl_.get(), use = std::move(use)] { use(impl->view()); });
-}
-
-void Server::with_ledger(std::function<void(const identity::Ledger&)> use) {
-  with_view([use = std::move(use)](const View& view) { use(view.ledger); });
 }
 
 void Server::stop() {

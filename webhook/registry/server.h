@@ -76,8 +76,6 @@ class Server {
   void set_profiles(std::shared_ptr<const profiles::Profiles> known);
   /// Calls `use` on the registry's thread, which waits for it. Not after stop(). Any thread.
   void with_view(std::function<void(const View&)> use);
-  /// The same with the ledger alone.
-  void with_ledger(std::function<void(const identity::Ledger&)> use);
   /// Ends every connection and the thread.
   void stop();
 

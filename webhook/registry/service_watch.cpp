@@ -96,13 +96,15 @@ void ServiceWatch::follow(Resource& resource, const char* path, kube::ReflectorE
       std::move(config), std::move(events));
   tasks_.supervise(
       "service-watch", [reflector] { return reflector->run(); },
-      [this, &resource](const Result<void>& outcome) { forget(resource, outcome.error().text); });
+      [this, &resource](const Result<void>& outcome) {
+        resource.standing.forget();
+        expired(resource, outcome.error().text);
+      });
 }
 
 void ServiceWatch::rise(Resource& resource) {
-  resource.standing = resource.current = true;
   resource.expiry.cancel();
-  if (std::exchange(resource.reported, false)) {
+  if (resource.standing.rise()) {
     telemetry::info("watching the API server again", {{"resource", resource.name}});
   }
   renew();
@@ -111,30 +113,30 @@ void ServiceWatch::rise(Resource& resource) {
 void ServiceWatch::fall(Resource& resource, const std::string& reason) {
   if (stopping_) return;  // the grace period would delay the shutdown
   metrics_.counter(kFailures, {{"resource", resource.name}}).Increment();
-  if (!std::exchange(resource.reported, true)) {
+  const auto fallen = resource.standing.fall();
+  if (fallen.first) {
     telemetry::warn("cannot watch the API server; trying again",
                     {{"resource", resource.name}, {"reason", reason}});
   }
-  if (!std::exchange(resource.standing, false) || !resource.current) return;
+  if (!fallen.grace) return;
   resource.expiry.expires_after(config_.grace);
-  resource.expiry.async_wait([this, &resource](const boost::system::error_code& error) {
-    if (error || resource.standing) return;
-    forget(resource, "too old");
-  });
+  resource.expiry.async_wait(
+      [this, &resource, grace = *fallen.grace](const boost::system::error_code& error) {
+        if (!error && resource.standing.expire(grace)) expired(resource, "too old");
+      });
 }
 
-void ServiceWatch::forget(Resource& resource, const std::string& reason) {
-  resource.standing = resource.current = false;
+void ServiceWatch::expired(const Resource& resource, const std::string& reason) {
   telemetry::warn(&resource == &nodes_
-                      ? "the list of Nodes has expired: views of node ports are kept"
+                      ? "the list of Nodes has expired: clients' taps forward packets to node ports"
                       : "the list of Services has expired: no Service counts as tapped",
                   {{"resource", resource.name}, {"reason", reason}});
   renew();
 }
 
 void ServiceWatch::renew() {
-  table_.set_current(services_.current && slices_.current);
-  table_.set_nodes_current(nodes_.current);
+  table_.set_current(services_.standing.current() && slices_.standing.current());
+  table_.set_nodes_current(nodes_.standing.current());
   changed_();
 }
 

@@ -9,6 +9,7 @@
 
 #include "shared/async/task_group.h"
 #include "shared/kube/reflector.h"
+#include "shared/kube/standing.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/registry/service_table.h"
 
@@ -44,7 +45,7 @@ class ServiceWatch {
         : name(the_name), expiry(std::move(executor)) {}
     const char* const name;  // as in paths, logs and metrics
     boost::asio::steady_timer expiry;
-    bool standing = false, current = false, reported = false;
+    kube::Standing standing;
   };
   void follow_services();
   void follow_slices();
@@ -52,8 +53,8 @@ class ServiceWatch {
   void follow(Resource& resource, const char* path, kube::ReflectorEvents events);
   void rise(Resource& resource);
   void fall(Resource& resource, const std::string& reason);
-  /// Discards what is known of the resource.
-  void forget(Resource& resource, const std::string& reason);
+  /// What is known of the resource no longer counts: publishes without it.
+  void expired(const Resource& resource, const std::string& reason);
   void renew();
 
   boost::asio::any_io_executor executor_;

@@ -55,8 +55,7 @@ void SettingsRound::step() {
 const std::shared_ptr<const profiles::Told>& SettingsRound::settings_of(
     const Connection& tap) const {
   if (proved_) return profiles_->of(tap.identity.name_space, tap.profile);
-  const auto asked = profiles_->all().find(tap.profile);
-  return asked == profiles_->all().end() ? profiles_->of({}, {}) : asked->second;
+  return profiles_->named(tap.profile);
 }
 
 void SettingsRound::tell(const Connection& tap) {

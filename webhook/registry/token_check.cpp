@@ -2,9 +2,9 @@
 
 #include <utility>
 
+#include "shared/bearer.h"
 #include "shared/registry/messages.h"
 #include "shared/telemetry/log.h"
-#include "webhook/registry/bearer.h"
 #include "webhook/registry/metrics.h"
 
 namespace sidetap::webhook::registry {
@@ -35,7 +35,7 @@ asio::awaitable<std::optional<kube::TokenIdentity>> TokenCheck::admit(Session& s
     co_await decline(session, "no-token", 401, "no bearer token");
     co_return std::nullopt;
   }
-  if (!is_token(token)) {
+  if (!is_bearer_token(token)) {
     co_await decline(session, "token", 401, "the bearer token is malformed");
     co_return std::nullopt;
   }

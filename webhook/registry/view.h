@@ -1,4 +1,4 @@
-// What the registry knows now, for the page and whoever else asks within the process.
+// What the registry knows now, for the page and other parts of the process.
 #pragma once
 
 #include <cstdint>

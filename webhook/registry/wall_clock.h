@@ -1,4 +1,4 @@
-// The time that the ledger, the inventory and those who look at them are told.
+// The time that the ledger, the inventory and their readers use.
 #pragma once
 
 #include <chrono>

@@ -115,8 +115,9 @@ Diagnosis diagnose(const kube::Response& answer, std::chrono::milliseconds taken
           setting.pod_namespace +
           ".\nOne with a reason says what declined it. None: the API server did not ask or did "
           "not get through; compare the caBundle of the MutatingWebhookConfiguration with the "
-          "certificate, and see that the namespace is not labelled sidetap.io/inject, nor "
-          "enforces a Pod Security level that refuses taps.\n"};
+          "certificate, and see that the namespace is not labelled sidetap.io/inject, is neither "
+          "the webhook's own nor in injection.excludedNamespaces, and enforces no Pod Security "
+          "level that refuses taps.\n"};
 }
 
 std::optional<Diagnosis> diagnose_endpoints(const kube::Response& slices, const Setting& setting) {

@@ -32,41 +32,44 @@ struct Options {
 };
 
 config::ParseResult parse(std::span<const char* const> arguments, Options& into) {
-  config::OptionSet options("sidetap-webhook selftest",
-                            "Asks the API server for a pod by a dry run and looks for the tap.");
+  config::OptionSet options(
+      "sidetap-webhook selftest",
+      "Creates a pod through the API server as a dry run, and looks for the tap.");
   options.add<std::string>({.flag = "--namespace",
                             .value = "NAME",
                             .fallback = "default",
-                            .help = "where the pod would run; nothing is created"},
+                            .help = "namespace of the trial pod, which is not created"},
                            config::any_text(), into.pod_namespace);
   options.add<std::uint16_t>({.flag = "--webhook-port",
                               .value = "PORT",
                               .fallback = "10250",
                               .help = "the webhook's container port, for the advice on firewalls"},
                              config::number<std::uint16_t>(1, 65'535, "port"), into.webhook_port);
-  options.add<std::string>(
-      {.flag = "--webhook-namespace", .value = "NAME", .help = "where the webhook's Service is"},
-      config::any_text(), into.webhook_namespace);
-  options.add<std::string>({.flag = "--webhook-service",
+  options.add<std::string>({.flag = "--webhook-namespace",
                             .value = "NAME",
-                            .help = "the webhook's Service: where the tap is missing, its "
-                                    "EndpointSlices say whether a pod is ready; none: not asked"},
-                           config::any_text(), into.webhook_service);
+                            .help = "namespace of the webhook's Service"},
+                           config::any_text(), into.webhook_namespace);
+  options.add<std::string>(
+      {.flag = "--webhook-service",
+       .value = "NAME",
+       .help = "the webhook's Service; if the tap is missing, its EndpointSlices say whether a pod "
+               "is ready; if unset: the command does not look"},
+      config::any_text(), into.webhook_service);
   options.add<std::uint32_t>({.flag = "--timeout-seconds",
                               .value = "SECONDS",
                               .fallback = "3",
                               .help = "timeoutSeconds of the MutatingWebhookConfiguration"},
                              config::number<std::uint32_t>(1, 30, "seconds"), into.timeout_seconds);
-  options.add<std::uint32_t>({.flag = "--wait",
-                              .value = "SECONDS",
-                              .fallback = "30",
-                              .help = "ask again for so long, since API servers take up a new "
-                                      "webhook a little later"},
-                             config::number<std::uint32_t>(0, 600, "seconds"), into.wait_seconds);
+  options.add<std::uint32_t>(
+      {.flag = "--wait",
+       .value = "SECONDS",
+       .fallback = "30",
+       .help = "how long to ask again, because API servers notice a new webhook a little later"},
+      config::number<std::uint32_t>(0, 600, "seconds"), into.wait_seconds);
   options.add<std::string>({.flag = "--service-account",
                             .value = "FOLDER",
                             .fallback = "/var/run/secrets/kubernetes.io/serviceaccount",
-                            .help = "token and CA of the API server"},
+                            .help = "folder with the token and the CA for the API server"},
                            config::any_text(), into.service_account);
   return options.parse(arguments, config::process_environment);
 }
@@ -78,7 +81,7 @@ asio::awaitable<Diagnosis> ask_once(kube::Client& client, const Setting& setting
   const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
   if (!answer) {
     co_return Diagnosis{false, true,
-                        "The API server cannot be asked: " + answer.error().text + "\n"};
+                        "The API server cannot be reached: " + answer.error().text + "\n"};
   }
   Diagnosis diagnosis = diagnose(*answer, taken, setting);
   if (diagnosis.injected || !diagnosis.may_settle || setting.webhook_service.empty())

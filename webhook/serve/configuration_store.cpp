@@ -26,16 +26,16 @@ Result<void> ConfigurationStore::failed(std::string& told, std::string_view cons
 }
 
 Result<void> ConfigurationStore::configuration_failed(Error error) {
-  return failed(
-      last_failure_,
-      generation_ > 0 ? "new configuration refused, the old one stays" : "no usable configuration",
-      std::move(error));
+  return failed(last_failure_,
+                generation_ > 0 ? "new configuration refused; the old one stays in use"
+                                : "no usable configuration",
+                std::move(error));
 }
 
 Result<void> ConfigurationStore::registry_ca_failed(Error error) {
   return failed(last_registry_ca_failure_,
                 registry_ca().empty() ? "no usable CA of the registry"
-                                      : "new CA of the registry refused, the old one stays",
+                                      : "new CA of the registry refused; the old one stays in use",
                 std::move(error));
 }
 

@@ -1,4 +1,4 @@
-// What the webhook looks at besides reviews and taps, and whom it tells: coverage, events about
+// What the webhook watches besides reviews and taps, and what it reports: coverage, events about
 // reviews, and events about taps without a sensor.
 #pragma once
 

@@ -29,8 +29,8 @@ ReviewFactory review_factory(std::string own_namespace, bool ca_to_come) {
     }
     if (!ca_to_come && configuration::lacks_registry_ca(*configuration)) {
       return Error{
-          "registry.address is set, but taps would not know the registry by any CA, and end at "
-          "once: give one by --registry-ca, or as registry.ca"};
+          "registry.address is set, but taps have no CA to verify the registry by, and would end "
+          "at once: set --registry-ca, or registry.ca"};
     }
     std::string& own = configuration->injection.own_namespace;
     if (own.empty()) own = own_namespace;

@@ -44,10 +44,11 @@ const MetricSpec kRefused{"sidetap_webhook_connections_refused_total", MetricTyp
                           "Connections closed at once because too many were open."};
 const MetricSpec kHandshakes{"sidetap_webhook_tls_handshake_failures_total", MetricType::kCounter,
                              "TLS handshakes that failed."};
-const MetricSpec kTimeouts{"sidetap_webhook_timeouts_total", MetricType::kCounter,
-                           "Connections cut for being slow in a handshake, request or answer."};
+const MetricSpec kTimeouts{
+    "sidetap_webhook_timeouts_total", MetricType::kCounter,
+    "Connections closed because a handshake, request, or answer was too slow."};
 const MetricSpec kMalformed{"sidetap_webhook_malformed_requests_total", MetricType::kCounter,
-                            "Requests that were cut off, too large or no HTTP."};
+                            "Requests that were cut off, too large, or not HTTP."};
 const MetricSpec kOverloaded{
     "sidetap_webhook_requests_overloaded_total", MetricType::kCounter,
     "Requests refused because all requests in flight held too much memory."};

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -38,18 +37,16 @@ using telemetry::MetricType;
 const MetricSpec kGeneration{"sidetap_webhook_config_generation", MetricType::kGauge,
                              "Configurations loaded, including the first one."};
 const MetricSpec kTold{"sidetap_configuration_generation", MetricType::kGauge,
-                       "The generation that the configuration in force gives itself. Taps follow "
-                       "the greatest one that a replica tells them."};
-const MetricSpec kConfigFailures{"sidetap_webhook_config_reload_failures_total",
-                                 MetricType::kCounter,
-                                 "Configurations and CAs of the registry refused; what was before "
-                                 "stayed in force."};
-const MetricSpec kReady{
-    "sidetap_webhook_ready", MetricType::kGauge,
-    "1 while the webhook is ready: it answers, its certificate is valid. Stays 1 "
-    "while it drains."};
+                       "The generation in the configuration that is in force. Taps follow the "
+                       "greatest one that a replica tells them."};
+const MetricSpec kConfigFailures{
+    "sidetap_webhook_config_reload_failures_total", MetricType::kCounter,
+    "Configurations and CAs of the registry that were refused; the previous ones stayed in force."};
+const MetricSpec kReady{"sidetap_webhook_ready", MetricType::kGauge,
+                        "1 while the webhook is ready: it answers, and its certificate is valid. "
+                        "Stays 1 while it drains."};
 const MetricSpec kDraining{"sidetap_webhook_draining", MetricType::kGauge,
-                           "1 from the signal to end until the end."};
+                           "1 from the signal to stop until the end."};
 
 /// Descriptors for the log, the watches, the status server and the page.
 constexpr rlim_t kOtherFiles = 96;

@@ -8,26 +8,26 @@ namespace sidetap::webhook {
 namespace {
 
 void declare_addresses(config::OptionSet& options, ServeOptions& into) {
-  options.add<net::HostPort>({.flag = "--listen",
-                              .env = "SIDETAP_LISTEN",
-                              .value = "[HOST]:PORT",
-                              .fallback = ":8443",
-                              .help = "where to answer admission reviews over HTTPS; no host: "
-                                      "every address"},
-                             config::listen_address(), into.listen);
+  options.add<net::HostPort>(
+      {.flag = "--listen",
+       .env = "SIDETAP_LISTEN",
+       .value = "[HOST]:PORT",
+       .fallback = ":8443",
+       .help = "address to answer admission reviews on, over HTTPS; without a host: every address"},
+      config::listen_address(), into.listen);
   options.add<std::optional<net::HostPort>>(
       {.flag = "--status-listen",
        .env = "SIDETAP_STATUS_LISTEN",
        .value = "[HOST]:PORT",
-       .help = "where to serve /healthz, /readyz and /metrics over HTTP; none: nowhere"},
+       .help = "address to serve /healthz, /readyz and /metrics on, over HTTP; if unset: they are "
+               "not served"},
       config::optional_listen_address(), into.status_listen);
   options.add<std::optional<net::HostPort>>(
       {.flag = "--page-listen",
        .env = "SIDETAP_PAGE_LISTEN",
        .value = "[HOST]:PORT",
-       .help =
-           "where to show the taps of the registry as a page over HTTP, without a log-in: use a "
-           "loopback address and kubectl port-forward; none: nowhere"},
+       .help = "address to serve the page of the registry's taps on, over HTTP and without a "
+               "login; use a loopback address and kubectl port-forward; if unset: no page"},
       config::optional_listen_address(), into.page_listen);
 }
 
@@ -50,13 +50,12 @@ void declare_tls(config::OptionSet& options, ServeOptions& into) {
                             .value = "FILE",
                             .help = "key of the certificate, PEM; reloaded when it changes"},
                            config::readable_file(), into.tls.key);
-  options.add<std::string>(
-      {.flag = "--client-ca",
-       .env = "SIDETAP_CLIENT_CA",
-       .value = "FILE",
-       .help = "CAs, PEM, one of which must have signed a client's certificate; none: any client "
-               "is served"},
-      config::readable_file(), into.tls.client_ca);
+  options.add<std::string>({.flag = "--client-ca",
+                            .env = "SIDETAP_CLIENT_CA",
+                            .value = "FILE",
+                            .help = "CAs, PEM, one of which must have signed a client's "
+                                    "certificate; if unset: any client is served"},
+                           config::readable_file(), into.tls.client_ca);
 }
 
 void declare_registry(config::OptionSet& options, RegistryOptions& into) {
@@ -64,14 +63,15 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
       {.flag = "--registry-listen",
        .env = "SIDETAP_REGISTRY_LISTEN",
        .value = "[HOST]:PORT",
-       .help = "where taps learn which peers are tapped (WebSocket over TLS); none: nowhere"},
+       .help = "address where taps learn which peers are tapped (WebSocket over TLS); if unset: no "
+               "registry"},
       config::optional_listen_address(), into.listen);
   options.add<bool>({.flag = "--registry-auth",
                      .env = "SIDETAP_REGISTRY_AUTH",
                      .value = "HOW",
                      .fallback = "token",
-                     .help = "token: a tap proves by its service account token which pod it is; "
-                             "none: anybody may register, for demonstrations on one machine"},
+                     .help = "token: a tap proves by its service account token which pod it is; if "
+                             "unset: anybody may register, for demonstrations on one machine"},
                     config::word<bool>({{"token", true}, {"none", false}}), into.tokens);
   options.add<std::string>({.flag = "--registry-audience",
                             .env = "SIDETAP_REGISTRY_AUDIENCE",
@@ -79,30 +79,29 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                             .fallback = "sidetap",
                             .help = "audience that a tap's token must have"},
                            config::any_text(), into.audience);
-  options.add<bool>(
-      {.flag = "--registry-services",
-       .env = "SIDETAP_REGISTRY_SERVICES",
-       .value = "WHETHER",
-       .fallback = "false",
-       .help = "true: watch Services and EndpointSlices through the API server, so that taps drop "
-               "the views of Services whose backends are all tapped, and keep all others"},
-      config::word<bool>({{"true", true}, {"false", false}}), into.services);
-  options.add<bool>(
-      {.flag = "--registry-nodes",
-       .env = "SIDETAP_REGISTRY_NODES",
-       .value = "WHETHER",
-       .fallback = "true",
-       .help =
-           "with --registry-services, true: watch Nodes as well, so that taps drop the views of "
-           "such Services at node ports; false, or without the right: they keep them"},
-      config::word<bool>({{"true", true}, {"false", false}}), into.nodes);
-  options.add<std::string>({.flag = "--registry-ca",
-                            .env = "SIDETAP_REGISTRY_CA",
-                            .value = "FILE",
-                            .help = "CAs, PEM, by which taps know the registry; reloaded when it "
-                                    "changes; none: the self-managed bundle, or the "
-                                    "configuration's"},
-                           config::readable_file(), into.ca_file);
+  options.add<bool>({.flag = "--registry-services",
+                     .env = "SIDETAP_REGISTRY_SERVICES",
+                     .value = "WHETHER",
+                     .fallback = "false",
+                     .help = "true: watch Services and EndpointSlices through the API server, so "
+                             "that a client's tap leaves the packets of a Service to the backends' "
+                             "taps if all backends are tapped, and forwards them otherwise"},
+                    config::word<bool>({{"true", true}, {"false", false}}), into.services);
+  options.add<bool>({.flag = "--registry-nodes",
+                     .env = "SIDETAP_REGISTRY_NODES",
+                     .value = "WHETHER",
+                     .fallback = "true",
+                     .help = "with --registry-services, true: watch Nodes as well, so that the "
+                             "same holds for packets to node ports; false, or without the right to "
+                             "watch Nodes: clients' taps forward them"},
+                    config::word<bool>({{"true", true}, {"false", false}}), into.nodes);
+  options.add<std::string>(
+      {.flag = "--registry-ca",
+       .env = "SIDETAP_REGISTRY_CA",
+       .value = "FILE",
+       .help = "CAs, PEM, by which taps verify the registry; reloaded when it changes; if unset: "
+               "the self-managed bundle, or registry.ca of the configuration"},
+      config::readable_file(), into.ca_file);
 }
 
 void declare_identity(config::OptionSet& options, RegistryOptions& into) {
@@ -111,18 +110,16 @@ void declare_identity(config::OptionSet& options, RegistryOptions& into) {
        .env = "SIDETAP_IDENTITY_API",
        .value = "WHETHER",
        .fallback = "true",
-       .help =
-           "with --registry-auth token, true: tell on the registry's port which pods have which "
-           "addresses, to those who may get /v1/taps and /v1/identities"},
+       .help = "with --registry-auth token, true: serve on the registry's port which pods have "
+               "which addresses, for clients that may get /v1/taps and /v1/identities"},
       config::word<bool>({{"true", true}, {"false", false}}), into.identity_api);
-  options.add<std::string>(
-      {.flag = "--identity-dir",
-       .env = "SIDETAP_IDENTITY_DIR",
-       .value = "DIR",
-       .help =
-           "folder for identities.jsonl and identities.tsv, which say which pod has an address, "
-           "for Arkime, Suricata and Zeek; of this process alone; none: no files"},
-      config::any_text(), into.identity_folder);
+  options.add<std::string>({.flag = "--identity-dir",
+                            .env = "SIDETAP_IDENTITY_DIR",
+                            .value = "DIR",
+                            .help = "folder for identities.jsonl and identities.tsv, which say "
+                                    "which pod has an address, for Arkime, Suricata and Zeek; each "
+                                    "process needs a folder of its own; if unset: no files"},
+                           config::any_text(), into.identity_folder);
   options.add<std::int64_t>(
       {.flag = "--identity-keep",
        .env = "SIDETAP_IDENTITY_KEEP",
@@ -135,8 +132,8 @@ void declare_identity(config::OptionSet& options, RegistryOptions& into) {
        .env = "SIDETAP_IDENTITY_ENTRIES",
        .value = "NUMBER",
        .fallback = "200000",
-       .help = "most addresses with their pods that the registry remembers, current and former; "
-               "what ended first is forgotten first"},
+       .help = "maximum number of addresses, current and former, for which the registry remembers "
+               "the pod; it forgets first what ended first"},
       config::number<std::size_t>(1'000, 10'000'000, "entries"), into.identity_entries);
 }
 
@@ -146,7 +143,7 @@ void declare_observers(config::OptionSet& options, ObserverOptions& into) {
        .env = "SIDETAP_COVERAGE",
        .value = "WHETHER",
        .fallback = "off",
-       .help = "on: follow pods and namespaces through the API server, and tell by metrics and at "
+       .help = "on: watch pods and namespaces through the API server, and report by metrics and at "
                "/v1/coverage which selected pods have no tap, and why"},
       config::on_off(), into.coverage);
   options.add<coverage::LabelSelector>(
@@ -163,8 +160,8 @@ void declare_observers(config::OptionSet& options, ObserverOptions& into) {
        .env = "SIDETAP_EVENTS",
        .value = "WHETHER",
        .fallback = "off",
-       .help = "on: create an Event on the owner of a pod that is not injected although somebody "
-               "asks for it, or is injected otherwise than its annotations say"},
+       .help = "on: create an Event on the owner of a pod that gets no tap although its labels or "
+               "annotations ask for one, or whose tap differs from what its annotations say"},
       config::on_off(), into.events);
   options.add<bool>(
       {.flag = "--tap-events",
@@ -172,7 +169,7 @@ void declare_observers(config::OptionSet& options, ObserverOptions& into) {
        .value = "WHETHER",
        .fallback = "off",
        .help = "with --registry-auth token, on: create an Event on a pod whose tap has had no "
-               "sensor for a minute, and when it has one again"},
+               "sensor for a minute, and another one when it has one again"},
       config::on_off(), into.tap_events);
 }
 
@@ -188,23 +185,25 @@ void declare_limits(config::OptionSet& options, ServeOptions& into) {
        .env = "SIDETAP_DRAIN_SECONDS",
        .value = "SECONDS",
        .fallback = "10",
-       .help = "how long to go on serving after SIGTERM, still ready; longer than Endpoints take "
-               "to reach every API server"},
+       .help = "how long to go on serving after SIGTERM, still ready; choose more than changed "
+               "Endpoints take to reach every API server"},
       config::number<std::uint32_t>(0, 3600, "seconds"), into.drain_seconds);
-  options.add<std::size_t>(
-      {.flag = "--max-connections",
-       .env = "SIDETAP_MAX_CONNECTIONS",
-       .value = "NUMBER",
-       .fallback = "20000",
-       .help = "further connections are closed at once; no more than open files allow"},
-      config::number<std::size_t>(1, 1'000'000, "connections"), into.max_connections);
-  options.add<std::uint64_t>({.flag = "--max-body",
-                              .env = "SIDETAP_MAX_BODY",
-                              .value = "BYTES",
-                              .fallback = "10M",
-                              .help = "largest review; all that are being received may together "
-                                      "take 64M, or four times this where that is more"},
-                             config::byte_size(1024, 1u << 30), into.max_body_bytes);
+  options.add<std::size_t>({.flag = "--max-connections",
+                            .env = "SIDETAP_MAX_CONNECTIONS",
+                            .value = "NUMBER",
+                            .fallback = "20000",
+                            .help = "maximum number of connections; further ones are closed at "
+                                    "once; the limit of open files may allow fewer"},
+                           config::number<std::size_t>(1, 1'000'000, "connections"),
+                           into.max_connections);
+  options.add<std::uint64_t>(
+      {.flag = "--max-body",
+       .env = "SIDETAP_MAX_BODY",
+       .value = "BYTES",
+       .fallback = "10M",
+       .help = "maximum size of a review; all reviews that are being received may together take "
+               "64M, or four times this if that is more"},
+      config::byte_size(1024, 1u << 30), into.max_body_bytes);
 }
 
 void declare_log(config::OptionSet& options, ServeOptions& into) {
@@ -227,9 +226,9 @@ Result<void> check(const ServeOptions& options) {
   if (!options.self_managed.enabled && (options.tls.certificate.empty() || options.tls.key.empty()))
     return Error{"--tls-cert and --tls-key are required, unless --certs is self-managed"};
   if (options.registry.listen) return {};
-  if (options.page_listen) return Error{"--page-listen: goes with --registry-listen"};
+  if (options.page_listen) return Error{"--page-listen: needs --registry-listen"};
   if (options.observers.tap_events)
-    return Error{"--tap-events: goes with --registry-listen, which taps report to"};
+    return Error{"--tap-events: needs --registry-listen, where taps report"};
   return {};
 }
 
@@ -239,13 +238,12 @@ void declare(config::OptionSet& options, ServeOptions& into) {
   declare_addresses(options, into);
   declare_tls(options, into);
   certificates::declare_self_managed(options, into.self_managed);
-  options.add<std::string>(
-      {.flag = "--config",
-       .env = "SIDETAP_CONFIG",
-       .value = "FILE",
-       .help = "what to inject and where, JSON or YAML; reloaded when it changes; none: built-in "
-               "defaults"},
-      config::readable_file(), into.configuration);
+  options.add<std::string>({.flag = "--config",
+                            .env = "SIDETAP_CONFIG",
+                            .value = "FILE",
+                            .help = "file that says what to inject and where, JSON or YAML; "
+                                    "reloaded when it changes; if unset: built-in defaults"},
+                           config::readable_file(), into.configuration);
   declare_registry(options, into.registry);
   declare_identity(options, into.registry);
   declare_observers(options, into.observers);

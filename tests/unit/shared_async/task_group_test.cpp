@@ -25,7 +25,6 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 
 class TaskGroupTest : public testing::Test {
  protected:

@@ -79,6 +79,20 @@ TEST(Settings, ThatTheRegistryMayChangeBelongToAGroup) {
   EXPECT_EQ(groups, std::set<std::string_view>(kControls.begin(), kControls.end()));
 }
 
+TEST(Controls, AreNamedInAnyOrderAndComeInTheirOwn) {
+  const auto named = [](std::string_view text) {
+    return net::joined(names_of(parse_controls(text).value()));
+  };
+  EXPECT_EQ(named("on"), net::joined(kControls));
+  EXPECT_EQ(named("off"), "");
+  EXPECT_EQ(named("pause, filter,pause"), "filter,pause");
+  for (const char* text : {"", "filters", "on,off", "filter,", "ON"})
+    EXPECT_EQ(parse_controls(text).error().text,
+              "on, off, or several of sensors, filter, sampling, snaplen, rate, pause, separated "
+              "by commas")
+        << text;
+}
+
 TEST(Settings, ThatTheRegistryMayChangeAreShort) {
   const std::string number = std::string(kMostControlledBytes - 1, '0') + "1";
   EXPECT_TRUE(check(kMaxRate, number));

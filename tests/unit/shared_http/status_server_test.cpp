@@ -28,6 +28,7 @@ class StatusServerTest : public testing::Test {
  protected:
   StatusServerTest() {
     StatusHandlers handlers;
+    handlers.fault = [this] { return std::string(hangs_ ? "a thread hangs" : ""); };
     handlers.ready = [this] { return ready_.load(); };
     handlers.metrics = [] { return std::string("sidetap_things_total 3\n"); };
     server_ = std::make_unique<StatusServer>(context_.get_executor(), net::HostPort{"127.0.0.1", 0},
@@ -45,6 +46,7 @@ class StatusServerTest : public testing::Test {
 
   boost::asio::io_context context_;
   std::atomic<bool> ready_{false};
+  std::atomic<bool> hangs_{false};
   std::unique_ptr<StatusServer> server_;
   std::uint16_t port_ = 0;
   std::thread thread_;
@@ -52,6 +54,16 @@ class StatusServerTest : public testing::Test {
 
 TEST_F(StatusServerTest, IsHealthyWhileItRuns) {
   EXPECT_THAT(get("/healthz"), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(StatusServerTest, SaysWhyItIsNotHealthy) {
+  hangs_ = true;
+  const std::string answer = get("/healthz");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(answer, HasSubstr("a thread hangs"));
+  EXPECT_THAT(get("/readyz"), Not(HasSubstr("a thread hangs")));
+  hangs_ = false;
+  EXPECT_THAT(get("/healthz"), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(StatusServerTest, ReadinessFollowsTheProgram) {

@@ -49,6 +49,16 @@ TEST(Texts, LoseTheirEndsOnly) {
   EXPECT_EQ(trimmed(" a\n", " "), "a\n");
 }
 
+TEST(Texts, AreShortenedBetweenTwoCharacters) {
+  EXPECT_EQ(shortened_text("abc", 3), "abc");
+  EXPECT_EQ(shortened_text("abc", 2), "ab");
+  EXPECT_EQ(shortened_text("a\xc3\xbc", 3), "a\xc3\xbc");
+  EXPECT_EQ(shortened_text("a\xc3\xbc", 2), "a");
+  EXPECT_EQ(shortened_text("\xe2\x82\xac", 2), "");
+  EXPECT_EQ(shortened_text("\x80\x80\x80", 2), "") << "no UTF-8";
+  EXPECT_EQ(shortened_text("abc", 0), "");
+}
+
 TEST(WholeNumber, IsAllOfTheText) {
   EXPECT_EQ(whole_number<std::uint16_t>("65535"), 65'535);
   EXPECT_EQ(whole_number<std::uint8_t>("ff", 16), 255);

@@ -73,7 +73,7 @@ TEST(FilterExpression, NamesAreNotLookedUp) {
 
 TEST(FilterExpression, WhatTheKernelDoesNotTellItsFilterIsRefused) {
   for (const char* const expression : {"vlan 7", "inbound", "not outbound", "ifindex 2"})
-    EXPECT_THAT(compile_filter(expression).error().text, HasSubstr("cannot be told"));
+    EXPECT_THAT(compile_filter(expression).error().text, HasSubstr("cannot be used"));
 }
 
 TEST(FilterExpression, IsBounded) {

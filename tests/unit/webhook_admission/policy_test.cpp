@@ -19,7 +19,6 @@ using test::Json;
 using test::pod;
 using test::PodBuilder;
 using test::test_configuration;
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;

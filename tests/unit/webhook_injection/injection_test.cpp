@@ -23,7 +23,6 @@ using test::sidecar;
 using test::test_configuration;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::StartsWith;
 
 std::string variable(const Json& container, const std::string& name) {

@@ -139,7 +139,7 @@ TEST(RegistryControl, LeavesOutWhatTheOperatorsVariablesSet) {
 
 TEST(RegistryControl, IsWithinTheOperatorsBounds) {
   Configuration configuration = profiled();
-  configuration.sidecar.controls = *configuration::parse_controls("filter,snaplen");
+  configuration.sidecar.controls = *tap::parse_controls("filter,snaplen");
   EXPECT_EQ(told(pod(), "REGISTRY_CONTROL", configuration), "filter,snaplen");
   const auto own = pod().annotation("sidetap.io/snaplen", "96");
   EXPECT_EQ(told(own, "REGISTRY_CONTROL", configuration), "filter");

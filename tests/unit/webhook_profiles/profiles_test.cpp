@@ -16,7 +16,6 @@ namespace {
 using configuration::Configuration;
 using sidetap::registry::Settings;
 using testing::ElementsAre;
-using testing::Key;
 using testing::Pair;
 
 constexpr const char* kTwo = R"(
@@ -63,13 +62,16 @@ TEST(Profiles, SayThatASettingIsTheTapsOwnDefault) {
 
 TEST(Profiles, AreEncodedOnce) {
   const Profiles profiles(configured());
-  EXPECT_THAT(profiles.all(), ElementsAre(Key(""), Key("edge"), Key("lab")));
-  for (const auto& [name, told] : profiles.all()) {
+  for (const char* name : {"", "edge", "lab"}) {
+    const auto& told = profiles.named(name);
+    EXPECT_EQ(told->settings.profile, name);
     const auto read = sidetap::registry::decode_registry_message(told->text);
     ASSERT_TRUE(read) << name;
     EXPECT_EQ(std::get<Settings>(*read), told->settings);
   }
   EXPECT_EQ(profiles.of("shop", ""), profiles.of("shop", "edge"));
+  EXPECT_EQ(profiles.named("edge"), profiles.of("shop", ""));
+  EXPECT_EQ(profiles.named("nobody"), profiles.named(""));
   EXPECT_EQ(profiles.generation(), 7U);
 }
 

@@ -77,7 +77,7 @@ TEST(IdentityRequest, SaysWhatIsWrong) {
   EXPECT_THAT(fault_of("/v1/taps?address=10.0.0.1"), HasSubstr("no parameters"));
   for (const char* after : {"", "1", "1-", "-1", "1-x", "x-1", "1-2-3", "99999999999999999999-1"}) {
     EXPECT_THAT(fault_of(std::string("/v1/identities/stream?after=") + after),
-                HasSubstr("no position"))
+                HasSubstr("not a position"))
         << after;
   }
 }

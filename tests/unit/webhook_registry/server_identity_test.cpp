@@ -13,8 +13,8 @@ TEST_F(RegistryServer, WhatATapProvesIsInTheLedgerUntilItEnds) {
   a->forward(true);
   EXPECT_TRUE(shows("sidetap_identity_tenures{state=\"held\"} 2"));
   std::promise<std::vector<identity::Tap>> told;
-  server_->with_ledger(
-      [&told](const identity::Ledger& ledger) { told.set_value(ledger.taps_of("shop", "web-1")); });
+  server_->with_view(
+      [&told](const View& view) { told.set_value(view.ledger.taps_of("shop", "web-1")); });
   const auto taps = told.get_future().get();
   ASSERT_EQ(taps.size(), 1u);
   EXPECT_EQ(*taps[0].pod, (identity::Pod{"shop", "web-1", "u-1", ""}));

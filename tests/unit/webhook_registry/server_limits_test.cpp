@@ -90,6 +90,20 @@ TEST_F(RegistryServer, HoldsFewConnectionsOfOneAddressThatHaveNotSaidHello) {
   TlsClient next(port_);
 }
 
+TEST_F(RegistryServer, RefusesConnectionsWhileItHasNoCertificate) {
+  http::TlsStore empty;
+  ServerConfig config;
+  config.listen = {"127.0.0.1", 0};
+  Server server(std::move(config), empty, metrics_);
+  const auto port = server.start();
+  ASSERT_TRUE(port) << port.error().text;
+  EXPECT_THROW(TlsClient{*port}, std::runtime_error);
+  EXPECT_TRUE(shows("sidetap_registry_refused_total{reason=\"no-certificate\"} 1"));
+  ASSERT_TRUE(empty.replace({leaf_.certificate, leaf_.key}));
+  TlsClient served(*port);
+  EXPECT_TRUE(shows("sidetap_registry_connections 1"));
+}
+
 TEST_F(RegistryServer, RefusesWordsThatAreNone) {
   serve();
   for (const std::string& text :

@@ -104,7 +104,8 @@ TEST_F(RegistryReports, TheViewShowsWhatIsKnownNow) {
   std::promise<bool> checked;
   server_->with_view([&checked](const View& view) {
     checked.set_value(view.services == nullptr && view.generation == 9 &&
-                      view.ledger.taps().size() == 1 && view.inventory.connected() == 1);
+                      view.ledger.taps().size() == 1 && view.inventory.taps().size() == 1 &&
+                      !view.inventory.taps().begin()->second.ended);
   });
   EXPECT_TRUE(checked.get_future().get());
 }

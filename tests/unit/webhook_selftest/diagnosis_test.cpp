@@ -53,6 +53,7 @@ TEST(Selftest, AQuickPassWithoutTapIsNoFirewall) {
   EXPECT_THAT(diagnosis.text, Not(HasSubstr("Allow TCP")));
   EXPECT_THAT(diagnosis.text, HasSubstr("caBundle"));
   EXPECT_THAT(diagnosis.text, HasSubstr("Pod Security"));
+  EXPECT_THAT(diagnosis.text, HasSubstr("injection.excludedNamespaces"));
 }
 
 TEST(Selftest, ATimeoutUnderFailIsAFirewallToo) {
