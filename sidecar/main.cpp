@@ -20,11 +20,11 @@ using sidetap::config::ParseResult;
 constexpr std::string_view kUsage =
     "Usage: sidetap-sidecar COMMAND [OPTION...]\n"
     "  run      capture this pod's packets and forward those it owns to sensors over RPCAP\n"
-    "  collect  play the sensor to many taps, and forward their packets as one tap\n"
-    "  options  check the flags and environment of run; exit 0 or 2\n"
+    "  collect  act as the sensor for many taps, and forward their packets as a single tap\n"
+    "  options  check the flags and environment of run, and capture nothing (exit 0 or 2)\n"
     "  check    ask a running tap whether it is ready (for probes; exit 0 or 1)\n"
     "  explain  show for each packet of a capture file whether it is forwarded, and why\n"
-    "  dump     write this pod's packets to standard output for a while, beside its running tap\n"
+    "  dump     write this pod's packets to standard output for a limited time, beside the tap\n"
     "  version  print the version\n"
     "COMMAND --help shows its options.\n";
 
@@ -35,7 +35,7 @@ int run(std::span<const char* const> arguments, bool only_check) {
       sidetap::parse_run_options(arguments, sidetap::config::process_environment, options);
   if (parsed != ParseResult::kRun) return parsed == ParseResult::kHelp ? 0 : 2;
   if (only_check) {
-    std::cout << "the options are right\n";
+    std::cout << "the options are valid\n";
     return 0;
   }
   sidetap::telemetry::init_log(options.log_format, options.log_level);

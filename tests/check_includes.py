@@ -82,8 +82,11 @@ ALLOWED = {
 # Decisions do no I/O, read no clock and wait for nobody. These folders and single files, given by path prefixes, claim
 # to be so, and so must everything that they include.
 PURE = [
+    "shared/bearer.",
+    "shared/kube/standing.",
     "shared/registry/",
     "shared/tap/assigned.",
+    "shared/tap/controls.",
     "shared/tap/settings.",
     "sidecar/mesh/",
     "sidecar/ownership/",
@@ -91,6 +94,7 @@ PURE = [
     "sidecar/capture/source_keeper.",
     "sidecar/commands/tap_connections.",
     "sidecar/forwarding/capture_format.",
+    "sidecar/collector/former_senders.",
     "sidecar/collector/proof_book.",
     "sidecar/collector/tap_proof.",
     "sidecar/collector/tap_protocol.",
@@ -100,6 +104,7 @@ PURE = [
     "sidecar/forwarding/tap_identities.",
     "sidecar/forwarding/vni_rule.",
     "sidecar/tap/backlog_size.",
+    "sidecar/tap/heartbeat.",
     "sidecar/tap/orders.",
     "sidecar/registry/peer_view.",
     "sidecar/registry/settings_choice.",

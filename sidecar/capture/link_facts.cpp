@@ -74,7 +74,7 @@ Result<LinkFacts> read_link_facts(const std::string& name) {
     return Error{name + ": " + std::strerror(-code)};
   }
   if (type != RTM_NEWLINK || answer.size() < kHeader + sizeof(ifinfomsg))
-    return Error{name + ": rtnetlink gives no link"};
+    return Error{name + ": rtnetlink returned no link"};
   return read_answer(answer.subspan(kHeader));
 }
 

@@ -16,21 +16,23 @@ void declare_ports(config::OptionSet& options, CollectOptions& into) {
                               .env = "LISTEN",
                               .value = "[HOST]:PORT",
                               .fallback = ":2003",
-                              .help = "where taps connect; no host: every address"},
+                              .help = "address where taps connect; without a host: every address"},
                              config::listen_address(2003), into.taps.listen);
-  options.add<std::uint16_t>({.flag = "--data-port",
-                              .env = "DATA_PORT",
-                              .value = "PORT",
-                              .fallback = "2004",
-                              .help = "where taps send their packets, on the address of --listen"},
-                             config::number<std::uint16_t>(1, 65'535, ""), into.taps.data_port);
-  options.add<std::uint16_t>({.flag = "--data-ports",
-                              .env = "DATA_PORTS",
-                              .value = "NUMBER",
-                              .fallback = "4",
-                              .help = "with --data udp, so many ports from --data-port on: taps of "
-                                      "one address send to different ones, which tells them apart"},
-                             config::number<std::uint16_t>(1, 64, "ports"), into.data_ports);
+  options.add<std::uint16_t>(
+      {.flag = "--data-port",
+       .env = "DATA_PORT",
+       .value = "PORT",
+       .fallback = "2004",
+       .help = "port where taps send their packets, on the address of --listen"},
+      config::number<std::uint16_t>(1, 65'535, ""), into.taps.data_port);
+  options.add<std::uint16_t>(
+      {.flag = "--data-ports",
+       .env = "DATA_PORTS",
+       .value = "NUMBER",
+       .fallback = "4",
+       .help = "with --data udp, the number of ports from --data-port on; taps of one address send "
+               "to different ports, which tells them apart"},
+      config::number<std::uint16_t>(1, 64, "ports"), into.data_ports);
   options.add<bool>({.flag = "--data",
                      .env = "DATA",
                      .value = "udp|tcp",
@@ -43,22 +45,22 @@ void declare_ports(config::OptionSet& options, CollectOptions& into) {
        .env = "RECEIVE_BUFFER",
        .value = "BYTES",
        .fallback = "64M",
-       .help = "what the kernel holds of datagrams that are not read yet, "
-               "and a quarter of it for each port but the first; without the "
-               "right to, as much as net.core.rmem_max allows"},
+       .help = "kernel memory for datagrams that are not read yet, with a quarter of it for each "
+               "port but the first; at most net.core.rmem_max without the right to exceed it"},
       config::byte_size(64U << 10, 1U << 30), into.receive_buffer);
 }
 
 void declare_access(config::OptionSet& options, CollectOptions& into) {
-  options.add<std::vector<net::Cidr>>({.flag = "--tap-allow",
-                                       .env = "TAP_ALLOW",
-                                       .value = "CIDR,...",
-                                       .help = "addresses from which taps may connect; none: all"},
-                                      config::cidr_list(), into.taps.allow);
+  options.add<std::vector<net::Cidr>>(
+      {.flag = "--tap-allow",
+       .env = "TAP_ALLOW",
+       .value = "CIDR,...",
+       .help = "addresses from which taps may connect; if unset: all"},
+      config::cidr_list(), into.taps.allow);
   options.add<std::string>({.flag = "--tap-user",
                             .env = "TAP_USER",
                             .value = "NAME",
-                            .help = "user name with which the collector proves itself to taps"},
+                            .help = "user name that the collector sends to taps"},
                            config::any_text(), into.taps.protocol.user);
   options.add<std::string>({.flag = "--tap-password-file",
                             .env = "TAP_PASSWORD_FILE",
@@ -69,8 +71,8 @@ void declare_access(config::OptionSet& options, CollectOptions& into) {
       {.flag = "--tap-tls-cert",
        .env = "TAP_TLS_CERT",
        .value = "FILE",
-       .help = "the collector's certificate chain, PEM: taps then use TLS (their --sensor-tls "
-               "client); read again when it changes"},
+       .help = "the collector's certificate chain, PEM; if set, taps must use TLS (--sensor-tls "
+               "client or registry of the tap); reloaded when it changes"},
       config::readable_file(), into.tls.certificate);
   options.add<std::string>({.flag = "--tap-tls-key",
                             .env = "TAP_TLS_KEY",
@@ -80,8 +82,8 @@ void declare_access(config::OptionSet& options, CollectOptions& into) {
   options.add<std::string>({.flag = "--tap-tls-ca",
                             .env = "TAP_TLS_CA",
                             .value = "FILE",
-                            .help = "CA that must have signed each tap's certificate, PEM; none: "
-                                    "taps need no certificate"},
+                            .help = "CA that must have signed each tap's certificate, PEM; if "
+                                    "unset: taps need no certificate"},
                            config::readable_file(), into.tls.client_ca);
 }
 
@@ -98,14 +100,15 @@ void declare_proof(config::OptionSet& options, CollectOptions& into) {
       {.flag = "--registry",
        .env = "REGISTRY",
        .value = "HOST[:PORT]",
-       .help = "the webhook's registry: a tap is admitted only from an address that it has proved "
-               "for the tap's pod; port 8444 where none is given; none: the tap's word counts"},
+       .help = "the webhook's registry; the collector then admits a tap only from an address that "
+               "the registry has proved for the tap's pod; default port: 8444; if unset: the "
+               "collector takes the tap's word"},
       registry_address(), into.registry.address);
   options.add<std::string>(tap::kRegistryCa, checked_pem_text_or_file(), into.registry.ca);
   options.add<std::string>({.flag = "--registry-name",
                             .env = "REGISTRY_NAME",
                             .value = "NAME",
-                            .help = "name in the registry's certificate; none: its host"},
+                            .help = "name in the registry's certificate; if unset: its host"},
                            config::any_text(), into.registry.server_name);
   options.add<std::string>(
       {.flag = "--registry-token-file",
@@ -115,13 +118,14 @@ void declare_proof(config::OptionSet& options, CollectOptions& into) {
        .help = "token of a service account that may get /v1/identities/stream, read at each "
                "connection"},
       config::any_text(), into.registry.token_file);
-  options.add<bool>({.flag = "--unproven",
-                     .env = "UNPROVEN",
-                     .value = "admit|refuse",
-                     .fallback = "admit",
-                     .help = "taps that come before the registry has told anything; admit: on "
-                             "their word, with a warning, so that no packet is lost"},
-                    config::word<bool>({{"admit", true}, {"refuse", false}}), into.admit_unproven);
+  options.add<bool>(
+      {.flag = "--unproven",
+       .env = "UNPROVEN",
+       .value = "admit|refuse",
+       .fallback = "admit",
+       .help = "what to do with taps that connect before the collector has reached the registry; "
+               "admit: take their word and log a warning, so that no packet is lost"},
+      config::word<bool>({{"admit", true}, {"refuse", false}}), into.admit_unproven);
 }
 
 void declare_taps(config::OptionSet& options, CollectOptions& into) {
@@ -129,8 +133,8 @@ void declare_taps(config::OptionSet& options, CollectOptions& into) {
       {.flag = "--tap-subnets",
        .env = "TAP_SUBNETS",
        .value = "CIDR,...",
-       .help = "which interface of a tap is captured: the one with an address in these; none: "
-               "its first"},
+       .help = "subnets that select the interface of a tap to capture: the one that has an address "
+               "in them; if unset: the tap's first interface"},
       config::cidr_list(), into.taps.protocol.interface_rule);
   options.add<std::size_t>({.flag = "--max-taps",
                             .env = "MAX_TAPS",
@@ -139,41 +143,41 @@ void declare_taps(config::OptionSet& options, CollectOptions& into) {
                             .help = "maximum number of taps at a time; more are refused"},
                            config::number<std::size_t>(1, 100'000, "taps"),
                            into.taps.most_sessions);
-  options.add<std::size_t>({.flag = "--max-taps-of-address",
-                            .env = "MAX_TAPS_OF_ADDRESS",
-                            .value = "NUMBER",
-                            .fallback = "16",
-                            .help = "the same, for taps of one address"},
-                           config::number<std::size_t>(1, 100'000, "taps"),
-                           into.taps.most_of_one_address);
+  options.add<std::size_t>(
+      {.flag = "--max-taps-of-address",
+       .env = "MAX_TAPS_OF_ADDRESS",
+       .value = "NUMBER",
+       .fallback = "16",
+       .help = "maximum number of taps of one address at a time; more are refused"},
+      config::number<std::size_t>(1, 100'000, "taps"), into.taps.most_of_one_address);
   options.add<std::uint64_t>(
       {.flag = "--incomplete-memory",
        .env = "INCOMPLETE_MEMORY",
        .value = "BYTES",
        .fallback = "64M",
-       .help = "memory for packets of which a part has come, besides 4K for each tap"},
+       .help = "memory for packets of which only a part has arrived, besides 4K for each tap"},
       config::byte_size(1U << 20, 1U << 30), into.incomplete_memory);
   options.add<std::int64_t>({.flag = "--tap-stats",
                              .env = "TAP_STATS",
                              .value = "TIME",
                              .fallback = "30s",
-                             .help = "how often each tap is asked for its counts; one that does "
-                                     "not answer is given up"},
+                             .help = "how often the collector asks each tap for its counts; it "
+                                     "closes the session of a tap that does not answer"},
                             config::duration_ms(1'000, 3'600'000), into.stats_interval_ms);
   options.add<std::string>({.flag = "--interface-name",
                             .env = "INTERFACE_NAME",
                             .value = "NAME",
                             .fallback = "collector",
-                            .help = "the interface that sensors see"},
+                            .help = "name of the interface that sensors see"},
                            config::any_text(), into.interface);
-  options.add<std::int64_t>(
-      {.flag = "--drain",
-       .env = "DRAIN",
-       .value = "TIME",
-       .fallback = "5s",
-       .help = "at its end, the collector is not ready and takes no new taps for this time, in "
-               "which taps move to others; then it ends the rest in good order"},
-      config::duration_ms(0, 600'000), into.drain_ms);
+  options.add<std::int64_t>({.flag = "--drain",
+                             .env = "DRAIN",
+                             .value = "TIME",
+                             .fallback = "5s",
+                             .help = "how long a stopping collector waits for its taps to move to "
+                                     "other collectors; meanwhile it is not ready and takes no new "
+                                     "taps; then it ends the remaining sessions cleanly"},
+                            config::duration_ms(0, 600'000), into.drain_ms);
 }
 
 }  // namespace
@@ -199,13 +203,13 @@ Result<void> check(CollectOptions& options) {
   if (options.tls.certificate.empty() != options.tls.key.empty())
     return Error{"--tap-tls-cert and --tap-tls-key: both or neither"};
   if (options.tls.certificate.empty() && !options.tls.client_ca.empty())
-    return Error{"--tap-tls-ca: goes with --tap-tls-cert"};
+    return Error{"--tap-tls-ca: needs --tap-tls-cert"};
   if (!options.tls.certificate.empty() && protocol.datagram)
     return Error{"--tap-tls-cert: needs --data tcp, since taps with TLS send no datagrams"};
   if (!protocol.datagram && options.taps.data_port == options.taps.listen.port)
     return Error{"--data-port: with --data tcp it must not be the port of --listen"};
   if (protocol.datagram && options.taps.data_port > 65'535 - (options.data_ports - 1))
-    return Error{"--data-ports: there are not so many from --data-port on"};
+    return Error{"--data-ports: more ports than there are from --data-port to 65535"};
   if (protocol.user.empty() != options.tap_password_file.empty())
     return Error{"--tap-user and --tap-password-file: both or neither"};
   if (!options.tap_password_file.empty()) {
@@ -222,8 +226,8 @@ config::ParseResult parse_collect_options(std::span<const char* const> arguments
                                           const config::OptionSet::Environment& environment,
                                           CollectOptions& into) {
   config::OptionSet options("sidetap-sidecar collect",
-                            "Plays the sensor to many taps, and forwards their packets to sensors "
-                            "as one tap.");
+                            "Acts as the sensor for many taps, and forwards their packets to "
+                            "sensors as a single tap.");
   declare(options, into);
   const config::ParseResult parsed = options.parse(arguments, environment);
   if (parsed != config::ParseResult::kRun) return parsed;

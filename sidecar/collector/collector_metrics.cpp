@@ -38,15 +38,15 @@ void CollectorMetrics::refresh(std::function<void()> done) {
 
 void CollectorMetrics::log_summary() {
   refresh([] {});  // answered at once, because the packet thread has ended
-  telemetry::info("what came from taps", {{"packets", counts_.packets},
-                                          {"refused_by_filter", counts_.filtered},
-                                          {"missing_packets", counts_.missing_packets},
-                                          {"broken_packets", counts_.broken_packets},
-                                          {"datagrams", counts_.datagrams},
-                                          {"lost_datagrams", counts_.lost_datagrams},
-                                          {"late_datagrams", counts_.late_datagrams},
-                                          {"malformed", counts_.malformed},
-                                          {"strange_datagrams", counts_.strange_datagrams}});
+  telemetry::info("totals from taps", {{"packets", counts_.packets},
+                                       {"refused_by_filter", counts_.filtered},
+                                       {"missing_packets", counts_.missing_packets},
+                                       {"broken_packets", counts_.broken_packets},
+                                       {"datagrams", counts_.datagrams},
+                                       {"lost_datagrams", counts_.lost_datagrams},
+                                       {"late_datagrams", counts_.late_datagrams},
+                                       {"malformed", counts_.malformed},
+                                       {"strange_datagrams", counts_.strange_datagrams}});
 }
 
 }  // namespace sidetap::collector

@@ -1,4 +1,4 @@
-// The counts of what comes from taps, as metrics and as the summary in the log.
+// The counts of what arrives from taps, as metrics and as the summary in the log.
 #pragma once
 
 #include <functional>

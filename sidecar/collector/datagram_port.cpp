@@ -78,4 +78,11 @@ Result<net::UniqueFd> open_datagram_port(const net::HostPort& where, std::uint32
   return fd;
 }
 
+std::size_t buffer_size(int port) {
+  int size = 0;
+  socklen_t length = sizeof size;
+  if (getsockopt(port, SOL_SOCKET, SO_RCVBUF, &size, &length) != 0 || size < 0) return 0;
+  return static_cast<std::size_t>(size);
+}
+
 }  // namespace sidetap::collector

@@ -25,10 +25,11 @@ inline const telemetry::MetricSpec kTapsAdmittedMetric{
     "With --registry, taps that were admitted, by what proves their pod"};
 inline const telemetry::MetricSpec kRegistryFollowedMetric{
     "sidetap_collector_registry_followed", telemetry::MetricType::kGauge,
-    "With --registry, 1 while the collector learns at once what the registry proves"};
+    "With --registry, 1 while the collector is connected to the registry and learns changes at "
+    "once"};
 inline const telemetry::MetricSpec kReceivedMetric{
     "sidetap_collector_packets_received_total", telemetry::MetricType::kCounter,
-    "Packets that came from taps, also those that the operator's filter refuses"};
+    "Packets that arrived from taps, including those that the operator's filter refuses"};
 inline const telemetry::MetricSpec kReceivedBytesMetric{"sidetap_collector_received_bytes_total",
                                                         telemetry::MetricType::kCounter,
                                                         "Bytes of these packets, as captured"};
@@ -43,7 +44,7 @@ inline const telemetry::MetricSpec kMissingMetric{
 inline const telemetry::MetricSpec kDatagramsMetric{
     "sidetap_collector_datagrams_total", telemetry::MetricType::kCounter,
     "Datagrams from taps; lost: missing in the sequence; late: out of order, not used; malformed: "
-    "violate the format, also of streams; strange: of senders that are no taps"};
+    "violate the format (streams too); strange: from senders that are not taps"};
 inline const telemetry::MetricSpec kBrokenMetric{
     "sidetap_collector_packets_broken_total", telemetry::MetricType::kCounter,
     "Packets that began, but whose rest was lost; part of the missing ones"};

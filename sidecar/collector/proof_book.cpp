@@ -30,11 +30,11 @@ bool is_position(std::string_view text) {
 
 Result<std::vector<net::IpAddress>> addresses_in(const nlohmann::json& list) {
   if (!list.is_array() || list.size() > ProofBook::kMostAddressesOfLine)
-    return Error{"\"ip\" is no list, or too long"};
+    return Error{"\"ip\" is not a list, or is too long"};
   std::vector<net::IpAddress> addresses;
   for (const nlohmann::json& each : list) {
     const auto address = net::IpAddress::parse(text_or_empty(each));
-    if (!address) return Error{"\"ip\" holds what is no address"};
+    if (!address) return Error{"\"ip\" contains something that is not an address"};
     addresses.push_back(*address);
   }
   return addresses;
@@ -63,7 +63,7 @@ Result<ProofBook::Taken> ProofBook::take(std::string_view line) {
   const bool named = !name_space.empty() && !name.empty() && is_plain(name_space) &&
                      is_plain(name) && is_plain(holding.uid) && is_plain(holding.node) &&
                      is_plain(holding.from) && json->contains("to");
-  if (!named) return Error{"identities: a line names no pod or no time"};
+  if (!named) return Error{"identities: a line has no pod or no time"};
   taken.pod = name_space + "/" + name;
   const bool holds = member(*json, "to").is_null();
   for (const net::IpAddress& address : *addresses) {

@@ -148,7 +148,7 @@ struct RegistryFeed::Impl : std::enable_shared_from_this<Impl> {
 
   void follows_from(std::string where) {
     if (position.empty())
-      telemetry::info("following what the registry proves",
+      telemetry::info("following the addresses that the registry proves",
                       {{"registry", config.registry.to_string()}, {"addresses", proof.held()}});
     position = std::move(where);
     reported.clear();

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,7 +10,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <net/if.h>
 #include <sys/resource.h>
 
@@ -42,11 +40,13 @@
 #include "sidecar/system/scheduling.h"
 #include "sidecar/tap/backlog_size.h"
 #include "sidecar/tap/chosen_path.h"
+#include "sidecar/tap/end_signals.h"
 #include "sidecar/tap/interface_choice.h"
 #include "sidecar/tap/interface_path.h"
 #include "sidecar/tap/pod_addresses.h"
 #include "sidecar/tap/sandbox.h"
 #include "sidecar/tap/tap_metrics.h"
+#include "sidecar/tap/thread_watch.h"
 
 namespace sidetap::collector {
 namespace {
@@ -54,7 +54,9 @@ namespace {
 namespace asio = boost::asio;
 
 // Of the 15 ms that a packet may take through a tap and a collector.
-constexpr std::chrono::milliseconds kGather{2};
+constexpr std::chrono::microseconds kLongestGather{4'000};
+// While packets are gathered, they must find room in the port's buffer: this is 500 MB a second.
+constexpr std::size_t kBytesPerMicrosecond = 500;
 // The packet thread answers within a few hundred milliseconds.
 constexpr std::chrono::milliseconds kCountsLimit{2'000};
 
@@ -110,6 +112,7 @@ class Collector {
                                        });
     receiver_metrics_ = std::make_unique<CollectorMetrics>(metrics_, *ways_);
     path_->loop().run();
+    thread_watch_.start({&path_->loop()});
     if (options_.sensors.status_listen) {
       if (auto started = start_status(); !started)
         telemetry::warn("health and metrics are not served", {{"reason", started.error().text}});
@@ -127,11 +130,7 @@ class Collector {
     sandbox_.enter_once_open({&path_->loop()});
     telemetry::info("waiting for taps",
                     {{"port", server_->port()}, {"data_port", server_->data_port()}});
-    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
-      if (error) return;
-      telemetry::info("stopping", {{"signal", strsignal(signal)}});
-      stop();
-    });
+    signals_.start();
     return {};
   }
 
@@ -201,6 +200,10 @@ class Collector {
       if (!port) return port.error();
       ports.push_back(std::move(*port));
     }
+    if (!ports.empty()) {
+      const std::chrono::microseconds room(buffer_size(ports.front().get()) / kBytesPerMicrosecond);
+      gather_ = std::min(gather_, room);
+    }
     receiver_ =
         std::make_shared<TapReceiver>(ReceiverConfig{.most_packet = options_.taps.protocol.snaplen,
                                                      .memory = options_.incomplete_memory},
@@ -235,7 +238,7 @@ class Collector {
     config.pipeline.backlog = backlog.each;
     config.describe = [this] { return describe(); };
     config.flush_interval = std::chrono::milliseconds(sensors.flush_interval_ms);
-    config.gather = kGather;
+    config.gather = gather_;
     config.reply = [this](CommandQueue::Task task) { asio::post(context_, std::move(task)); };
     config.give_up_rights = [this] { sandbox_.drop_rights(); };
     return config;
@@ -278,6 +281,7 @@ class Collector {
 
   Result<void> start_status() {
     http::StatusHandlers handlers;
+    handlers.fault = [this] { return thread_watch_.fault(); };
     // Its address leaves the Service as soon as it is to end.
     handlers.ready = [this] { return !stopping_ && path_->ready(); };
     handlers.refresh = [this] { return refresh_metrics(); };
@@ -309,21 +313,27 @@ class Collector {
     });
   }
 
+  void hurry() {
+    server_->end_drain();
+    path_->loop().hurry();
+  }
+
   asio::awaitable<void> end() {
     server_->close();
     co_await server_->drain(std::chrono::milliseconds(options_.drain_ms));
     co_await server_->stop();
     if (registry_feed_) co_await registry_feed_->stop();
     const async::Arrival handed_over(context_.get_executor());
-    path_->loop().hand_over(handed_over.callback());
+    path_->loop().hand_over(handed_over.callback(), [this] { path_->dial_soon(); });
     co_await handed_over.wait();
     co_await path_->stop();
     if (clients_) co_await clients_->stop();
     path_->loop().finish();
     addresses_.stop();
+    thread_watch_.stop();
     if (tls_watch_) tls_watch_->stop();
     status_.reset();
-    signals_.cancel();
+    signals_.stop();
     context_.stop();
   }
 
@@ -333,8 +343,9 @@ class Collector {
   std::unique_ptr<TapProof> proof_;
   asio::io_context context_{1};
   async::TaskGroup tasks_{context_.get_executor(), &metrics_};
-  asio::signal_set signals_{context_, SIGTERM, SIGINT};
+  EndSignals signals_{context_.get_executor(), [this] { stop(); }, [this] { hurry(); }};
   PodAddresses addresses_{context_.get_executor(), options_.sensors.ownership, [] {}};
+  ThreadWatch thread_watch_{context_.get_executor()};
   http::TlsStore tls_;
   std::unique_ptr<http::FileWatch> tls_watch_;
   std::shared_ptr<forwarding::TapIdentities> identities_ =
@@ -352,6 +363,7 @@ class Collector {
   std::unique_ptr<http::StatusServer> status_;
   Sandbox sandbox_{options_.sensors.sandbox, options_.sensors.output.kind == OutputKind::kPcap,
                    has_tls()};
+  std::chrono::microseconds gather_ = kLongestGather;
   int exit_code_ = 0;
   bool stopping_ = false;
 };

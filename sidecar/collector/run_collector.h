@@ -1,4 +1,4 @@
-// The collector: plays the sensor to many taps, and is one tap to sensors.
+// The collector: acts as the sensor for many taps, and is a single tap to sensors.
 //
 //   taps ─RPCAP─→ TapServer, TapSession ─→ TapReceiver (packet thread) ─→ the tap's own path ─→ ...
 //

@@ -1,4 +1,4 @@
-// What came from a tap, or from all.
+// Counts of what arrived from a tap, or from all taps.
 #pragma once
 
 #include <cstdint>

@@ -32,6 +32,20 @@ bool TapFeed::may_be_datagram(std::span<const std::byte> bytes) {
   return type == rpcap::MessageType::kUdpstrPacket || type == rpcap::MessageType::kPacket;
 }
 
+bool TapFeed::begins_capture(std::span<const std::byte> bytes) {
+  if (!may_be_datagram(bytes)) return false;
+  if (type_of(bytes) == rpcap::MessageType::kUdpstrPacket) {
+    // Datagrams count from 0.
+    const auto number = bytes.subspan(4, 4);
+    return std::all_of(number.begin(), number.end(), [](std::byte b) { return b == std::byte{0}; });
+  }
+  // Packets count from 1.
+  return bytes.size() >= rpcap::kHeaderSize + rpcap::kPacketHeaderSize &&
+         rpcap::decode_packet_header(
+             bytes.subspan(rpcap::kHeaderSize).first<rpcap::kPacketHeaderSize>())
+                 .number == 1;
+}
+
 void TapFeed::on_datagram(std::span<const std::byte> datagram) {
   if (datagram.size() >= rpcap::kHeaderSize && type_of(datagram) == rpcap::MessageType::kPacket) {
     return take_plain(datagram);

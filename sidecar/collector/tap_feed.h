@@ -43,6 +43,8 @@ class TapFeed {
 
   /// Whether these bytes could begin a tap's datagram.
   static bool may_be_datagram(std::span<const std::byte> bytes);
+  /// Whether these bytes are the first datagram of a capture, by their number.
+  static bool begins_capture(std::span<const std::byte> bytes);
   /// As of UdpstrUnpacker.
   std::size_t held() const { return unpacker_.held(); }
   void trim() { unpacker_.trim(); }

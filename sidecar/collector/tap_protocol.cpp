@@ -47,6 +47,11 @@ rpcap::Filter program_of(const rpcap::Filter& filter) {
   return filter.empty() ? rpcap::Filter{kAcceptAll} : filter;
 }
 
+std::uint16_t start_flags(const TapProtocolConfig& config) {
+  if (config.datagram) return rpcap::kStartDatagram;
+  return config.passive ? std::uint16_t{0} : rpcap::kStartServerOpens;
+}
+
 bool has_address(const rpcap::Interface& interface, const auto& wanted) {
   return std::any_of(interface.addresses.begin(), interface.addresses.end(),
                      [&](const auto& entry) { return entry.address && wanted(*entry.address); });
@@ -179,10 +184,11 @@ const rpcap::Interface* TapProtocol::choose(const std::vector<rpcap::Interface>&
 void TapProtocol::take_opened(rpcap::View payload) {
   const auto opened = rpcap::decode_open_reply(payload);
   if (!opened) return hang_up(TapEnd::kProtocol, opened.error().text);
-  if (opened->link_type != config_.link_type) {
+  link_type_ = opened->link_type;
+  if (config_.link_type && link_type_ != *config_.link_type) {
     return hang_up(TapEnd::kUnsuitable, "the tap's interface has link type " +
-                                            std::to_string(opened->link_type) + ", and only type " +
-                                            std::to_string(config_.link_type) + " is collected");
+                                            std::to_string(link_type_) + ", and only type " +
+                                            std::to_string(*config_.link_type) + " is collected");
   }
   if (config_.sampling.method == rpcap::SamplingMethod::kNone) return open_data();
   ask(rpcap::encode_sampling(config_.sampling), MessageType::kSetSamplingReply);
@@ -190,17 +196,17 @@ void TapProtocol::take_opened(rpcap::View payload) {
 
 void TapProtocol::open_data() {
   phase_ = TapPhase::kStarting;
-  actions_.emplace_back(OpenTapData{config_.datagram});
+  actions_.emplace_back(OpenTapData{config_.datagram, link_type_});
 }
 
 void TapProtocol::on(const DataOpened& event) {
+  if (event.filter) config_.filter = *event.filter;
   filter_due_ = false;
-  ask(rpcap::encode_start_request(
-          {.snaplen = config_.snaplen,
-           .read_timeout_ms = config_.read_timeout_ms,
-           .flags = config_.datagram ? rpcap::kStartDatagram : rpcap::kStartServerOpens,
-           .data_port = event.port,
-           .filter = program_of(config_.filter)}),
+  ask(rpcap::encode_start_request({.snaplen = config_.snaplen,
+                                   .read_timeout_ms = config_.read_timeout_ms,
+                                   .flags = start_flags(config_),
+                                   .data_port = event.port,
+                                   .filter = program_of(config_.filter)}),
       MessageType::kStartCaptureReply);
 }
 
@@ -208,7 +214,13 @@ void TapProtocol::take_started(rpcap::View payload) {
   const auto started = rpcap::decode_start_reply(payload);
   if (!started) return hang_up(TapEnd::kProtocol, started.error().text);
   if (config_.datagram) return capture_on();
-  actions_.emplace_back(TakeTapData{});
+  if (!config_.passive) {
+    actions_.emplace_back(TakeTapData{0});
+    return;
+  }
+  if (started->data_port == 0)
+    return hang_up(TapEnd::kProtocol, "the tap names no port for the stream");
+  actions_.emplace_back(TakeTapData{started->data_port});
 }
 
 void TapProtocol::on(const DataTaken&) { capture_on(); }
@@ -296,7 +308,8 @@ void TapProtocol::ask(rpcap::Bytes request, MessageType reply) {
 
 /// Tells the tap, which dials again.
 void TapProtocol::hang_up(TapEnd kind, std::string text) {
-  actions_.emplace_back(SendToTap{rpcap::encode_empty(MessageType::kClose)});
+  if (config_.close_on_failure || kind == TapEnd::kStopped)
+    actions_.emplace_back(SendToTap{rpcap::encode_empty(MessageType::kClose)});
   end(kind, std::move(text));
 }
 

@@ -1,5 +1,6 @@
-// The sensor's side of one RPCAP control session with a tap that has dialled, as a state machine:
-// events in, actions out. session/protocol.h is the tap's side.
+// The sensor's side of one RPCAP control session with a tap, as a state machine: events in, actions
+// out. session/protocol.h is the tap's side. The collector drives it (tap_session.h), and so does
+// the reference sensor of the tests, which also dials taps.
 //
 // Pure: no socket, clock or thread. The driver performs the actions in order; the last one of each
 // list has an outcome, which is the next event. The tap is not trusted: whatever it sends, a
@@ -33,13 +34,17 @@ struct TapProtocolConfig {
   /// The interface that has an address in one of these is opened, and a tap without one is refused.
   /// Empty: the first that has an address of its own. A preselected one comes before all others.
   std::vector<net::Cidr> interface_rule{};
-  bool datagram = true;                ///< Packets come over UDP; otherwise the tap opens a stream.
-  std::int32_t link_type = 1;          ///< Taps of another LINKTYPE_ are refused.
+  bool datagram = true;  ///< Packets come over UDP, otherwise over a stream.
+  bool passive = false;  ///< The sensor has dialled, and opens the stream too.
+  /// Taps of another LINKTYPE_ are refused. None: all are taken.
+  std::optional<std::int32_t> link_type = 1;
   std::uint32_t snaplen = 262'144;     ///< Bytes.
   std::uint32_t read_timeout_ms = 10;  ///< Within which the tap sends what it has, if it asks.
   rpcap::Sampling sampling{};
   rpcap::Filter filter{};                         ///< Empty: every packet.
   std::chrono::milliseconds stats_every{30'000};  ///< Between two STATS. 0: only at the end.
+  /// CLOSE tells the tap also that a session fails. Otherwise the sensor then just hangs up.
+  bool close_on_failure = true;
 };
 
 /// How far a session has come. In this order, but for kEnded, which may follow on each.
@@ -92,9 +97,12 @@ struct InterfaceOpened {
 /// [DataOpened, DataFailed, StopRequested] From now on the tap may send packets.
 struct OpenTapData {
   bool datagram;
+  std::int32_t link_type;  ///< LINKTYPE_ of the packets.
 };
-/// [DataTaken, DataFailed, StopRequested] Accepts the stream that the tap has opened.
-struct TakeTapData {};
+/// [DataTaken, DataFailed, StopRequested] Accepts the stream that the tap has opened, or opens it.
+struct TakeTapData {
+  std::uint16_t port;  ///< Where the tap listens, in passive mode. 0: the tap has opened it.
+};
 /// What the tap says about itself.
 struct TapStats {
   rpcap::Stats stats;
@@ -129,7 +137,9 @@ struct TapUnproved {
   std::string text;
 };
 struct DataOpened {
-  std::uint16_t port;  ///< Where the tap is to send or connect.
+  std::uint16_t port;  ///< Where the tap is to send or connect; 0 if it listens.
+  /// Replaces that of the configuration: what a filter looks like depends on the link type.
+  std::optional<rpcap::Filter> filter{};
 };
 struct DataTaken {};
 struct DataFailed {
@@ -202,6 +212,7 @@ class TapProtocol {
   std::optional<rpcap::MessageType> awaited_;  // the reply to the request at hand
   TapActions actions_;
   rpcap::Header header_;  // of the current message
+  std::int32_t link_type_ = 0;
   bool filter_due_ = false;
   bool stopping_ = false;
   bool settled_ = false;                   // what the tap has sent is received

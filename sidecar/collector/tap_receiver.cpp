@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -15,7 +16,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace sidetap::collector {
 namespace {
@@ -30,8 +33,8 @@ constexpr std::size_t kMostEvents = 64;
 /// Of looks for what has arrived, in one read(): what comes without end must not keep the thread
 /// from its commands.
 constexpr unsigned kMostRounds = 8;
-constexpr std::size_t kMostRetired = 1U << 16;
 constexpr std::uint64_t kPortEvent = 1ULL << 32;
+constexpr std::uint64_t kUnfinishedEvent = 1ULL << 33;
 
 std::string reason_of_errno() { return std::generic_category().message(errno); }
 
@@ -91,21 +94,25 @@ TapReceiver::TapReceiver(ReceiverConfig config, std::vector<net::UniqueFd> ports
     : config_(config),
       ports_(std::move(ports)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      unfinished_left_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       batch_(std::make_unique<Batch>()),
       stream_(kStreamRead + rpcap::kHeaderSize + rpcap::kPacketHeaderSize + config.most_packet) {
+  if (!unfinished_left_) throw std::runtime_error("eventfd: " + reason_of_errno());
   if (!epoll_) throw std::runtime_error("epoll: " + reason_of_errno());
-  for (std::size_t i = 0; i < ports_.size(); ++i) {
+  const auto watch = [this](const net::UniqueFd& descriptor, std::uint64_t number) {
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.u64 = kPortEvent | i;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ports_[i].get(), &event) != 0)
+    event.data.u64 = number;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor.get(), &event) != 0)
       throw std::runtime_error("epoll: " + reason_of_errno());
-  }
+  };
+  watch(unfinished_left_, kUnfinishedEvent);
+  for (std::size_t i = 0; i < ports_.size(); ++i) watch(ports_[i], kPortEvent | i);
 }
 
 TapReceiver::~TapReceiver() = default;
 
-TapReceiver::Sender TapReceiver::sender_of(const void* address) {
+Sender TapReceiver::sender_of(const void* address) {
   sockaddr_in6 from{};
   std::memcpy(&from, address, sizeof(sockaddr_in));
   if (from.sin6_family == AF_INET) {
@@ -154,6 +161,7 @@ void TapReceiver::add_stream(std::uint32_t origin, net::UniqueFd socket,
     return end_stream(tap, "epoll: " + reason_of_errno());
   // Bytes that came with the handshake are not in the socket any more.
   go_on_later(tap);
+  tell_unfinished(true);
 }
 
 TapCounts TapReceiver::remove(std::uint32_t origin) {
@@ -168,32 +176,26 @@ TapCounts TapReceiver::remove(std::uint32_t origin) {
   }
   if (tap.sender) {
     senders_.erase(*tap.sender);
-    retire(*tap.sender);
+    former_.add(*tap.sender, std::chrono::steady_clock::now());
   }
   if (last_tap_ == &tap) last_tap_ = nullptr;
   beyond_ -= tap.over;
+  tap.feed.give_up_packet();
+  if (!tap.rest.empty()) tap.feed.note_broken();
   const TapCounts counts = tap.feed.counts();
   ended_ += counts;
   taps_.erase(found);
   return counts;
 }
 
-void TapReceiver::retire(const Sender& sender) {
-  const Clock::time_point now = Clock::now();
-  if (retired_.size() >= kMostRetired)
-    std::erase_if(retired_, [now](const auto& entry) { return entry.second < now; });
-  if (retired_.size() >= kMostRetired) retired_.erase(retired_.begin());
-  retired_[sender] = now + kRetirement;
-}
-
 /// The one that has waited longest for its first datagram from this address at this port.
-TapReceiver::Tap* TapReceiver::claim(const Sender& sender, std::size_t port) {
+TapReceiver::Tap* TapReceiver::claim(const Sender& sender, std::size_t port,
+                                     std::span<const std::byte> bytes) {
+  // Asked whether somebody is awaited or not: one that goes on sending stays a former one.
+  if (former_.is_former(sender, TapFeed::begins_capture(bytes), std::chrono::steady_clock::now()))
+    return nullptr;
   const auto waiting = expected_.find({sender.address, static_cast<std::uint16_t>(port)});
   if (waiting == expected_.end()) return nullptr;
-  if (const auto retired = retired_.find(sender); retired != retired_.end()) {
-    if (Clock::now() < retired->second) return nullptr;
-    retired_.erase(retired);
-  }
   Tap* const tap = taps_.at(waiting->second.front()).get();
   waiting->second.erase(waiting->second.begin());
   if (waiting->second.empty()) expected_.erase(waiting);
@@ -208,7 +210,7 @@ TapReceiver::Tap* TapReceiver::tap_of(const Sender& sender, std::size_t port,
   if (last_tap_ != nullptr && sender == last_sender_) return last_tap_;
   const auto found = senders_.find(sender);
   Tap* tap = found != senders_.end() ? found->second : nullptr;
-  if (tap == nullptr && TapFeed::may_be_datagram(bytes)) tap = claim(sender, port);
+  if (tap == nullptr && TapFeed::may_be_datagram(bytes)) tap = claim(sender, port, bytes);
   last_sender_ = sender;
   last_tap_ = tap;
   return tap;
@@ -291,12 +293,26 @@ void TapReceiver::go_on_later(Tap& tap) {
   if (!std::exchange(tap.goes_on, true)) unfinished_.push_back(tap.origin);
 }
 
-void TapReceiver::go_on_with_streams() {
-  for (const std::uint32_t origin : std::exchange(unfinished_, {})) {
-    const auto found = taps_.find(origin);
+/// Until so many packets have been delivered in all. Those that are left come first the next time.
+void TapReceiver::go_on_with_streams(std::uint64_t until) {
+  std::vector<std::uint32_t> due = std::exchange(unfinished_, {});
+  auto next = due.begin();
+  for (; next != due.end() && sink_.delivered < until; ++next) {
+    const auto found = taps_.find(*next);
     if (found == taps_.end()) continue;
     found->second->goes_on = false;
     read_stream(*found->second);
+  }
+  unfinished_.insert(unfinished_.begin(), next, due.end());
+}
+
+/// A call of read() that ends before all streams have been read leaves word for poll().
+void TapReceiver::tell_unfinished(bool any) {
+  std::uint64_t count = 1;
+  if (any) {
+    [[maybe_unused]] const auto told = ::write(unfinished_left_.get(), &count, sizeof count);
+  } else {
+    [[maybe_unused]] const auto heard = ::read(unfinished_left_.get(), &count, sizeof count);
   }
 }
 
@@ -330,9 +346,10 @@ void TapReceiver::account(Tap& tap) {
 std::size_t TapReceiver::read(capture::PacketHandler& handler, std::size_t most) {
   sink_.handler = &handler;
   const std::uint64_t before = sink_.delivered;
+  if (!unfinished_.empty()) tell_unfinished(false);
   for (unsigned round = 0; round < kMostRounds; ++round) {
     const bool goes_on = !unfinished_.empty();
-    if (goes_on) go_on_with_streams();
+    if (goes_on) go_on_with_streams(before + most);
     std::array<epoll_event, kMostEvents> events;
     const int ready = epoll_wait(epoll_.get(), events.data(), kMostEvents, 0);
     for (std::size_t i = 0; ready > 0 && i < static_cast<std::size_t>(ready); ++i) {
@@ -346,6 +363,7 @@ std::size_t TapReceiver::read(capture::PacketHandler& handler, std::size_t most)
     }
     if ((ready <= 0 && !goes_on) || sink_.delivered - before >= most) break;
   }
+  if (!unfinished_.empty()) tell_unfinished(true);
   return sink_.delivered - before;
 }
 

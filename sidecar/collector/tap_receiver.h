@@ -5,25 +5,27 @@
 // its address. Where several are awaited from one address at a time (a pod's two interfaces, a
 // node's taps, or one that has died unnoticed), each is told another of our ports. If there are
 // more than ports, they may be mistaken for one another, but no packet counts twice, and none
-// counts for another address. Nothing in a datagram proves its sender: where others can forge
-// addresses, take streams with TLS.
+// counts for another address. A tap that is gone and goes on sending takes nobody's place
+// (former_senders.h). Nothing in a datagram proves its sender: where others can forge addresses,
+// take streams with TLS.
 //
 // Memory is bounded, whatever taps send: each may hold kAssured bytes of a packet that is not
 // complete, and what all hold beyond that has one limit. At the limit the tap that asks for more
 // loses its packet, or its stream.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "shared/net/ip_address.h"
 #include "shared/net/unique_fd.h"
+#include "sidecar/collector/former_senders.h"
 #include "sidecar/collector/tap_feed.h"
 
 struct ssl_st;
@@ -51,13 +53,10 @@ struct ReceivedFromTap {
 /// One thread.
 class TapReceiver {
  public:
-  using Clock = std::chrono::steady_clock;
   /// Called when a stream has ended by itself, with one sentence. It stays counted until remove().
   using StreamEnded = std::function<void(std::string)>;
 
   static constexpr std::size_t kAssured = 4096;
-  /// Late datagrams of a tap that is removed must not become those of the next one.
-  static constexpr std::chrono::seconds kRetirement{2};
 
   /// `ports` are those of open_datagram_port() (datagram_port.h). Throws if the system has no
   /// descriptor left.
@@ -78,7 +77,8 @@ class TapReceiver {
 
   /// Hands over about `most` packets of what has arrived, and returns their number.
   std::size_t read(capture::PacketHandler& handler, std::size_t most);
-  /// Readable while there is something to read.
+  /// Readable while there is something to read, even if no socket is: OpenSSL may hold the rest of
+  /// a stream.
   int descriptor() const { return epoll_.get(); }
   /// A program of tap::compile_filter(), for packets that are read from now on.
   void set_filter(std::vector<capture::BpfInstruction> program);
@@ -91,29 +91,18 @@ class TapReceiver {
  private:
   struct Tap;
   struct Batch;
-  struct Sender {
-    net::IpAddress address;
-    std::uint16_t port = 0;
-    friend bool operator==(const Sender&, const Sender&) = default;
-  };
-  struct SenderHash {
-    std::size_t operator()(const Sender& sender) const noexcept {
-      return std::hash<net::IpAddress>()(sender.address) ^
-             static_cast<std::size_t>(sender.port * 0x9e3779b97f4a7c15ULL);
-    }
-  };
 
   static Sender sender_of(const void* address);
   Tap& add(std::uint32_t origin);
   Tap* tap_of(const Sender& sender, std::size_t port, std::span<const std::byte> bytes);
-  Tap* claim(const Sender& sender, std::size_t port);
-  void retire(const Sender& sender);
+  Tap* claim(const Sender& sender, std::size_t port, std::span<const std::byte> bytes);
   void read_port(std::size_t port);
   void read_stream(Tap& tap);
   /// Bytes; 0: nothing now, or the stream has ended.
   std::size_t receive(Tap& tap, std::span<std::byte> into);
   void go_on_later(Tap& tap);
-  void go_on_with_streams();
+  void go_on_with_streams(std::uint64_t until);
+  void tell_unfinished(bool any);
   void end_stream(Tap& tap, const std::string& why);
   void account(Tap& tap);
 
@@ -125,10 +114,11 @@ class TapReceiver {
   std::unordered_map<Sender, Tap*, SenderHash> senders_;
   // By the tap's address and the number of our port; who has waited longest comes first.
   std::unordered_map<Sender, std::vector<std::uint32_t>, SenderHash> expected_;
-  std::unordered_map<Sender, Clock::time_point, SenderHash> retired_;
-  Sender last_sender_;  // most datagrams come from the sender of the one before
+  FormerSenders former_;  // late datagrams of a tap must not become those of the next one
+  Sender last_sender_;    // most datagrams come from the sender of the one before
   Tap* last_tap_ = nullptr;
   std::vector<std::uint32_t> unfinished_;  // streams whose socket need not be readable to go on
+  net::UniqueFd unfinished_left_;          // readable between two read() while there are such
   std::unique_ptr<Batch> batch_;
   std::vector<std::byte> stream_;  // what is read of one stream at a time
   std::size_t beyond_ = 0;         // bytes that taps hold beyond kAssured

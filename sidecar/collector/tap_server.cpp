@@ -189,7 +189,7 @@ void TapServer::admitted(const Entry& entry, const rpcap::Interface& interface,
   if (proved != nullptr) return;
   if (const auto kept_back = unproven_.admit())
     telemetry::warn(
-        "a tap is admitted on its word, because the registry has proved nothing yet",
+        "a tap is admitted without proof, because the registry has not been reached yet",
         {{"tap", entry.name}, {"pod", interface.description}, {"not_logged", *kept_back}});
 }
 
@@ -237,8 +237,14 @@ void TapServer::close() {
 }
 
 asio::awaitable<void> TapServer::drain(std::chrono::milliseconds limit) {
+  if (entries_.empty() || drained_) co_return;
   emptied_.clear();
-  if (!entries_.empty()) co_await async::sleep(executor_, limit, &emptied_);
+  co_await async::sleep(executor_, limit, &emptied_);
+}
+
+void TapServer::end_drain() {
+  drained_ = true;
+  emptied_.request();
 }
 
 asio::awaitable<void> TapServer::stop() {
@@ -248,10 +254,12 @@ asio::awaitable<void> TapServer::stop() {
   for (const auto& [origin, entry] : entries_) entry->session->stop();
   const bool ended = co_await tasks_.wait(kStopLimit);
   if (ended) co_return;
-  telemetry::warn("sessions with taps do not end", {{"sessions", entries_.size()}});
+  telemetry::warn("sessions with taps have not ended in time; canceling them",
+                  {{"sessions", entries_.size()}});
   tasks_.cancel();
   const bool cancelled = co_await tasks_.wait(kCancelLimit);
-  if (!cancelled) telemetry::warn("some sessions with taps are left behind");
+  if (!cancelled)
+    telemetry::warn("some sessions with taps still have not ended; exiting without them");
 }
 
 }  // namespace sidetap::collector

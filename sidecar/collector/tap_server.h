@@ -1,4 +1,4 @@
-// Waits for taps and plays the sensor to them.
+// Waits for taps, and acts as their sensor.
 //
 // Anybody who reaches the port may connect, so everything is bounded: who may (addresses,
 // certificates), how many sessions there are in all and from one address, what is read of a
@@ -84,6 +84,8 @@ class TapServer {
   void close();
   /// Returns when no tap is there any more, or after `limit`. Call it after close().
   boost::asio::awaitable<void> drain(std::chrono::milliseconds limit);
+  /// Drains no longer, now or when it comes to that.
+  void end_drain();
   /// Closes, and ends every session in good order: each tap sends what it has. Returns within a few
   /// seconds.
   boost::asio::awaitable<void> stop();
@@ -123,6 +125,7 @@ class TapServer {
   std::uint16_t port_ = 0;
   async::Interruption emptied_;  // no session is left
   bool closed_ = false;
+  bool drained_ = false;
   bool stopping_ = false;
 };
 

@@ -44,7 +44,7 @@ int check_command(std::span<const char* const> arguments) {
   options.add<net::HostPort>({.flag = "--status-listen",
                               .env = "STATUS_LISTEN",
                               .value = "[HOST]:PORT",
-                              .help = "where the tap serves its health",
+                              .help = "address where the tap serves /readyz",
                               .required = true},
                              config::listen_address(), status);
   const auto parsed = options.parse(arguments, config::process_environment);

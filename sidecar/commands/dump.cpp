@@ -144,8 +144,8 @@ Result<void> Dump::open() {
     if (auto opened = captures_.back()->open(); !opened) return opened;
     heading.interfaces.push_back(forwarding::label_of(options_.pod, name));
     if (captures_.back()->link_type() != captures_.front()->link_type())
-      return Error{name + " is not of the link layer of " + captures_.front()->name() +
-                   ": dump them one by one"};
+      return Error{name + " has another link layer than " + captures_.front()->name() +
+                   ": dump one of them at a time"};
   }
   if (options_.mesh) {
     if (auto opened = open_legs(heading); !opened) return opened;

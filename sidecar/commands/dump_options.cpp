@@ -17,13 +17,14 @@ void declare_dump_output(config::OptionSet& options, DumpOptions& into) {
   options.add<std::string>({.flag = "--write",
                             .value = "FILE",
                             .fallback = "-",
-                            .help = "where packets are written; -: to standard output"},
+                            .help = "file to write packets to; -: standard output"},
                            config::any_text(), into.file);
   options.add<forwarding::CaptureFormat>(
       {.flag = "--pcap-format",
        .value = "pcapng|pcap",
        .fallback = "pcapng",
-       .help = "pcapng: with nanoseconds, the pod's name, and what was dropped"},
+       .help =
+           "pcapng: with nanoseconds, the pod's name, and the number of packets that were dropped"},
       capture_format(), into.format);
   options.add<std::int64_t>(
       {.flag = "--time", .value = "TIME", .fallback = "5m", .help = "end after this time"},
@@ -31,14 +32,15 @@ void declare_dump_output(config::OptionSet& options, DumpOptions& into) {
   options.add<std::uint64_t>({.flag = "--packets",
                               .value = "NUMBER",
                               .fallback = "0",
-                              .help = "end after so many packets; 0: no bound"},
+                              .help = "end after this many packets; 0: no limit"},
                              config::number<std::uint64_t>(0, 1ULL << 48, "packets"),
                              into.bounds.packets);
-  options.add<std::uint64_t>({.flag = "--bytes",
-                              .value = "BYTES",
-                              .fallback = "1G",
-                              .help = "end before the output is larger; accepts K, M and G"},
-                             config::byte_size(4U << 10, 1ULL << 40), into.bounds.bytes);
+  options.add<std::uint64_t>(
+      {.flag = "--bytes",
+       .value = "BYTES",
+       .fallback = "1G",
+       .help = "end before the output exceeds this size; accepts K, M and G"},
+      config::byte_size(4U << 10, 1ULL << 40), into.bounds.bytes);
 }
 
 void declare_dump_capture(config::OptionSet& options, DumpOptions& into) {
@@ -46,7 +48,7 @@ void declare_dump_capture(config::OptionSet& options, DumpOptions& into) {
       {.flag = "--interface",
        .env = "INTERFACE",
        .value = "NAME,...",
-       .help = "interfaces to capture; none: those that hold the pod's addresses"},
+       .help = "interfaces to capture; if unset: those that have the pod's addresses"},
       config::interface_names(), into.interfaces);
   options.add<std::uint32_t>({.flag = "--snaplen",
                               .value = "BYTES",
@@ -54,16 +56,17 @@ void declare_dump_capture(config::OptionSet& options, DumpOptions& into) {
                               .help = "bytes kept of each packet"},
                              tap::number<std::uint32_t>(tap::kSnaplen), into.snaplen);
   options.add_switch({.flag = "--raw",
-                      .help = "packets as the kernel has them: neither checksums nor segments are "
-                              "what they were on the wire"},
+                      .help = "write packets as the kernel has them, although checksums and "
+                              "segments may differ from those on the wire"},
                      into.raw);
-  options.add_switch({.flag = "--owned",
-                      .help = "only packets that the pod's tap would forward, as far as its "
-                              "environment tells"},
-                     into.owned);
+  options.add_switch(
+      {.flag = "--owned",
+       .help =
+           "write only packets that the pod's tap would forward, as far as its environment tells"},
+      into.owned);
   options.add_switch({.flag = "--mesh",
-                      .help = "also what passes between a service mesh's proxy and the "
-                              "application, in the clear, as an interface of its own"},
+                      .help = "also write the plaintext between a service mesh's proxy and the "
+                              "application, as an interface of its own"},
                      into.mesh);
   options.add<std::uint64_t>({.flag = "--buffer-size",
                               .value = "BYTES",
@@ -74,16 +77,15 @@ void declare_dump_capture(config::OptionSet& options, DumpOptions& into) {
                                        .env = "CAPTURE",
                                        .value = "METHOD",
                                        .fallback = "auto",
-                                       .help = "auto, ring or libpcap, as of run"},
+                                       .help = "auto, ring or libpcap, as for run"},
                                       capture_method(), into.capture_method);
-  options.add<bool>(
-      {.flag = "--sandbox",
-       .env = "SANDBOX",
-       .value = "on|off",
-       .fallback = "on",
-       .help = "give up every capability and every system call that is not needed any "
-               "more once the interfaces are open"},
-      config::on_off(), into.sandbox);
+  options.add<bool>({.flag = "--sandbox",
+                     .env = "SANDBOX",
+                     .value = "on|off",
+                     .fallback = "on",
+                     .help = "once the interfaces are open, give up every capability and system "
+                             "call that is no longer needed"},
+                    config::on_off(), into.sandbox);
 }
 
 void declare_dump_pod(config::OptionSet& options, DumpOptions& into) {
@@ -125,8 +127,8 @@ config::ParseResult parse_dump_options(std::span<const char* const> arguments,
                                        DumpOptions& into) {
   config::OptionSet options(
       "sidetap-sidecar dump",
-      "Writes this pod's packets for a while, without taking any from a sensor. What follows the "
-      "options is a pcap filter, such as: tcp port 443.");
+      "Writes this pod's packets for a limited time. Sensors still get all of theirs. The words "
+      "after the options are a pcap filter, such as: tcp port 443.");
   declare_dump_output(options, into);
   declare_dump_capture(options, into);
   declare_dump_pod(options, into);

@@ -162,26 +162,26 @@ void declare(config::OptionSet& options, ExplainOptions& into, std::string& outp
       file_or_standard_input(), into.file);
   declare_ownership(options, into.ownership);
   options.add_switch({.flag = "--mesh",
-                      .help = "the capture is of the loopback interface of a pod in a mesh: tell "
-                              "which packets are between its proxy and the application"},
+                      .help = "the capture is from the loopback interface of a pod in a mesh; show "
+                              "which packets pass between the mesh's proxy and the application"},
                      into.loopback);
   declare_mesh_rules(options, into.mesh);
   options.add<std::string>(tap::kFilter.option, tap::check_filter, into.filter);
-  options.add<std::vector<std::uint16_t>>(
-      {.flag = "--listening",
-       .value = "PORT,...",
-       .help =
-           "TCP ports in LISTEN in the pod; they decide connections that are first seen midway"},
-      port_list(), into.listening);
-  options.add<std::vector<net::IpAddress>>({.flag = "--gateways",
-                                            .value = "ADDRESS,...",
-                                            .help = "the pod's next hops, which are nodes"},
-                                           config::address_list(), into.gateways);
-  options.add<std::array<std::byte, 6>>(
-      {.flag = "--mac",
-       .value = "MAC",
-       .help = "the pod's MAC address, which tells its frames without an address from others'"},
-      mac_address(), into.mac);
+  options.add<std::vector<std::uint16_t>>({.flag = "--listening",
+                                           .value = "PORT,...",
+                                           .help = "TCP ports that the pod listens on; they decide "
+                                                   "about connections that are first seen midway"},
+                                          port_list(), into.listening);
+  options.add<std::vector<net::IpAddress>>(
+      {.flag = "--gateways",
+       .value = "ADDRESS,...",
+       .help = "addresses of the pod's next hops, which are nodes"},
+      config::address_list(), into.gateways);
+  options.add<std::array<std::byte, 6>>({.flag = "--mac",
+                                         .value = "MAC",
+                                         .help = "the pod's MAC address, which identifies the "
+                                                 "pod's frames that have no usable IP address"},
+                                        mac_address(), into.mac);
   options.add<std::vector<net::IpAddress>>({.flag = "--broadcasts",
                                             .value = "ADDRESS,...",
                                             .help = "broadcast addresses of the pod's own subnets"},
@@ -194,7 +194,7 @@ void declare(config::OptionSet& options, ExplainOptions& into, std::string& outp
   options.add<std::string>({.flag = "--output",
                             .value = "text|json",
                             .fallback = "text",
-                            .help = "json: one object a line, the summary last"},
+                            .help = "json: one object on each line, the summary last"},
                            config::one_of({"text", "json"}), output);
 }
 
@@ -223,7 +223,7 @@ Result<void> explain(const ExplainOptions& options, std::ostream& out) {
   report->summary(explainer.totals(), assumed);
   const std::string name = options.file == "-" ? "standard input" : options.file;
   if (!got)
-    return Error{name + " is read up to packet " + std::to_string(explainer.totals().packets) +
+    return Error{name + " was read up to packet " + std::to_string(explainer.totals().packets) +
                  ": " + got.error().text};
   if (const std::string left_out = (*file)->left_out(); !left_out.empty())
     return Error{name + ": " + left_out};
@@ -234,7 +234,7 @@ int explain_command(std::span<const char* const> arguments) {
   ExplainOptions into;
   std::string output;
   config::OptionSet options("sidetap-sidecar explain",
-                            "Tells for each packet of a capture file whether the pod's tap "
+                            "Says for each packet of a capture file whether the pod's tap "
                             "forwards it, and by which rule.");
   declare(options, into, output);
   const auto parsed = options.parse(arguments, config::process_environment);

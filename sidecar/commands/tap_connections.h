@@ -1,5 +1,5 @@
 // What a dump of a pod leaves out: the connections of the pod's taps. Each packet that a tap
-// forwards would else come a second time, within the tap's own stream.
+// forwards would otherwise appear a second time, within the tap's own stream.
 #pragma once
 
 #include <cstdint>

@@ -65,14 +65,14 @@ struct InterfaceDelivery::Impl : std::enable_shared_from_this<Impl> {
   void hear_lost(const std::string& reason) {
     if (!std::exchange(lost, true)) outages.Increment();
     working = false;
-    telemetry::warn("packets cannot go into the interface; they are dropped",
+    telemetry::warn("packets cannot be written into the interface and are dropped",
                     {{"interface", options.name}, {"reason", reason}});
     changed();
   }
   void hear_working() {
     lost = false;
     working = true;
-    telemetry::info("packets go into the interface", {{"interface", options.name}});
+    telemetry::info("packets are written into the interface", {{"interface", options.name}});
     changed();
   }
 

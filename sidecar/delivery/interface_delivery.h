@@ -21,7 +21,7 @@ namespace sidetap {
 /// Label "interface": that of --output-interface.
 inline const telemetry::MetricSpec kOutputOutagesMetric{
     "sidetap_output_interface_outages_total", telemetry::MetricType::kCounter,
-    "Times that the interface to write into was not there, was down or had no carrier"};
+    "Times that the interface to write into was missing, was down, or had no carrier"};
 
 class InterfaceDelivery final : public Delivery {
  public:

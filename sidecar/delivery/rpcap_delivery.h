@@ -28,6 +28,7 @@ class RpcapDelivery final : public Delivery {
         sessions_(std::move(executor), std::move(config), control_, metrics) {}
 
   Result<void> start() override { return sessions_.start(); }
+  void dial_soon() override { sessions_.dial_soon(); }
   boost::asio::awaitable<void> stop() override { return sessions_.stop(); }
   bool forwarding() const override { return sessions_.forwarding(); }
   std::vector<registry::SensorReport> sensors() const override { return sessions_.sensors(); }

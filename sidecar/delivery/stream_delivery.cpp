@@ -16,6 +16,7 @@
 #include "shared/async/resolve.h"
 #include "shared/async/task_group.h"
 #include "shared/async/waiting.h"
+#include "shared/registry/messages.h"
 #include "shared/telemetry/log.h"
 #include "shared/telemetry/log_throttle.h"
 #include "sidecar/delivery/stream_metrics.h"
@@ -46,6 +47,7 @@ struct StreamDelivery::Impl : std::enable_shared_from_this<Impl> {
     ReaderPtr reader;                           // while connected
     std::vector<capture::OwnEndpoint> own;      // the present connection last
     bool same_as_another = false;               // another receiver has each of its addresses
+    bool rests = false;                         // between two dials
     std::string reported;
   };
 
@@ -126,8 +128,12 @@ struct StreamDelivery::Impl : std::enable_shared_from_this<Impl> {
       const std::chrono::milliseconds stood = co_await visit(receiver);
       if (sender.stopping()) break;
       backoff.session_ended(stood);
+      if (hurried) backoff.succeeded();
       receiver.waiting.clear();
+      receiver.rests = true;
       co_await async::sleep(executor, backoff.wait(chance()), &receiver.waiting);
+      receiver.rests = false;
+      receiver.waiting.clear();
     }
   }
 
@@ -172,7 +178,9 @@ struct StreamDelivery::Impl : std::enable_shared_from_this<Impl> {
       }
       if (is_taken(peer, receiver)) {
         ++of_others;
-        failure = Error{where + " is another receiver's of the list, which gets every packet once"};
+        failure =
+            Error{where +
+                  " is the address of another receiver in the list, which gets every packet once"};
         continue;
       }
       receiver.endpoint = peer;
@@ -248,12 +256,19 @@ struct StreamDelivery::Impl : std::enable_shared_from_this<Impl> {
     std::vector<registry::SensorReport> sensors;
     const auto tell = [&sensors](const std::string& name, bool served, const std::string& reason) {
       sensors.push_back({.sensor = name,
-                         .state = served ? "capturing" : "waiting",
+                         .state = std::string(served ? registry::kCapturing : registry::kWaiting),
                          .reason = served ? std::string() : reason});
     };
     if (options.listen) tell(options.listen->to_string(), has_readers(), "no reader is connected");
     for (const Receiver& each : receivers) tell(each.name, is_served(each), each.reported);
     return sensors;
+  }
+
+  void dial_soon() {
+    hurried = true;
+    for (Receiver& receiver : receivers) {
+      if (receiver.rests) receiver.waiting.request();
+    }
   }
 
   void end_all() {
@@ -275,6 +290,7 @@ struct StreamDelivery::Impl : std::enable_shared_from_this<Impl> {
   std::vector<ReaderPtr> readers;  // that have connected
   std::list<Receiver> receivers;
   StreamSender sender;
+  bool hurried = false;  // see Delivery::dial_soon()
   async::Chance chance;
   telemetry::LogThrottle refusals{5, std::chrono::minutes(1)};
   async::TaskGroup tasks;
@@ -300,6 +316,8 @@ Result<void> StreamDelivery::start() {
   }
   return {};
 }
+
+void StreamDelivery::dial_soon() { impl_->dial_soon(); }
 
 asio::awaitable<void> StreamDelivery::stop() {
   const auto impl = impl_;

@@ -42,6 +42,7 @@ class StreamDelivery final : public Delivery {
 
   /// Error: the address cannot be listened on.
   Result<void> start() override;
+  void dial_soon() override;
   boost::asio::awaitable<void> stop() override;
   /// Whether every receiver that is dialled gets packets; without any, whether a reader does.
   bool forwarding() const override;

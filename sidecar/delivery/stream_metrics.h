@@ -7,11 +7,11 @@ namespace sidetap {
 
 inline const telemetry::MetricSpec kReadersMetric{
     "sidetap_pcap_readers", telemetry::MetricType::kGauge,
-    "Readers of PCAP-over-IP that get packets, dialled ones among them."};
+    "Readers of PCAP-over-IP that get packets, including those that this program connected to."};
 /// Label "reason": address, readers.
-inline const telemetry::MetricSpec kReadersRefusedMetric{"sidetap_pcap_readers_refused_total",
-                                                         telemetry::MetricType::kCounter,
-                                                         "Readers that dialled and were refused."};
+inline const telemetry::MetricSpec kReadersRefusedMetric{
+    "sidetap_pcap_readers_refused_total", telemetry::MetricType::kCounter,
+    "Readers that tried to connect and were refused."};
 /// Label "cause": closed, lost, stalled, talked.
 inline const telemetry::MetricSpec kReaderEndsMetric{
     "sidetap_pcap_reader_ends_total", telemetry::MetricType::kCounter,

@@ -14,7 +14,7 @@ namespace sidetap {
 /// Labels "namespace", "vni".
 inline const telemetry::MetricSpec kVxlanVniMetric{
     "sidetap_vxlan_vni", telemetry::MetricType::kGauge,
-    "1 for each namespace whose packets have gone out in VXLAN, with the VNI that they have"};
+    "1 for each namespace whose packets were sent in VXLAN; the label vni is their VNI"};
 
 /// One for the process. Use it on the control thread.
 class VniTable {

@@ -14,6 +14,7 @@
 #include "shared/async/resolve.h"
 #include "shared/async/task_group.h"
 #include "shared/async/waiting.h"
+#include "shared/registry/messages.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/session/sockets.h"
 
@@ -243,9 +244,10 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
   std::vector<registry::SensorReport> sensors() const {
     std::vector<registry::SensorReport> sensors;
     for (const Receiver& each : receivers) {
-      sensors.push_back({.sensor = each.name,
-                         .state = each.begun ? "capturing" : "waiting",
-                         .reason = each.begun ? std::string() : each.reported});
+      sensors.push_back(
+          {.sensor = each.name,
+           .state = std::string(each.begun ? registry::kCapturing : registry::kWaiting),
+           .reason = each.begun ? std::string() : each.reported});
     }
     return sensors;
   }

@@ -1,7 +1,9 @@
 #include "sidecar/forwarding/file_output.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <optional>
 #include <span>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,6 +26,15 @@ constexpr std::size_t kBufferBytes = 64 * 1024;
 // What a disk must hold to count as not full any more: what fails for want of one more buffer would
 // else come and go.
 constexpr std::size_t kBuffersOfRoom = 4;
+// With a number and an ending it fits a file's name, which has at most 255 bytes.
+constexpr std::size_t kMostPrefix = 200;
+
+/// Of a name that is too long the end stays: in it, the pods of an owner differ.
+std::string safe_prefix(std::string prefix) {
+  std::replace(prefix.begin(), prefix.end(), '/', '_');
+  if (prefix.size() > kMostPrefix) prefix.erase(0, prefix.size() - kMostPrefix);
+  return prefix;
+}
 
 class FileOutput final : public Output {
   using Clock = std::chrono::steady_clock;
@@ -33,6 +45,7 @@ class FileOutput final : public Output {
         on_fault_(std::move(on_fault)),
         on_recovered_(std::move(on_recovered)),
         buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferBytes)) {
+    config_.prefix = safe_prefix(std::move(config_.prefix));
     if (config_.identities && config_.heading.format == CaptureFormat::kPcapng) {
       taps_.emplace(config_.identities);
       config_.heading.interfaces.clear();
@@ -178,7 +191,7 @@ class FileOutput final : public Output {
       return true;
     }
     fail(done < 0 ? errno : ENOSPC);
-    cut_off();
+    spoiled_ = !cut_off();
     return false;
   }
 
@@ -191,22 +204,26 @@ class FileOutput final : public Output {
       end.insert(end.end(), totals.begin(), totals.end());
       if (!end.empty() &&
           ::write(file_.get(), end.data(), end.size()) != static_cast<ssize_t>(end.size()))
-        cut_off();
+        (void)cut_off();
     }
+    leave_file();
+  }
+  void leave_file() {
     file_.reset();
+    spoiled_ = false;
     additions_.clear();
     totals_.assign(config_.heading.interfaces.size(), {});
     if (taps_) taps_->clear();
   }
 
-  /// Readers take half a record for damage. What follows is appended.
-  void cut_off() {
-    [[maybe_unused]] const int cut = ::ftruncate(file_.get(), static_cast<off_t>(written_));
-  }
+  /// Readers take half a record for damage. What follows is appended, so it must not follow if this
+  /// fails.
+  bool cut_off() { return ::ftruncate(file_.get(), static_cast<off_t>(written_)) == 0; }
 
   /// Is there room again, for more than the next buffer? The buffer is empty.
   void probe() {
     next_probe_ = Clock::now() + config_.probe_interval;
+    if (spoiled_) leave_file();
     if (!file_) {
       if (open_next()) recovered();
       return;
@@ -215,16 +232,24 @@ class FileOutput final : public Output {
     std::array<iovec, kBuffersOfRoom> trial;
     trial.fill({buffer_.get(), kBufferBytes});
     const ssize_t done = ::writev(file_.get(), trial.data(), static_cast<int>(trial.size()));
-    cut_off();
-    if (done == static_cast<ssize_t>(kBuffersOfRoom * kBufferBytes)) recovered();
+    spoiled_ = !cut_off();
+    if (done == static_cast<ssize_t>(kBuffersOfRoom * kBufferBytes) && !spoiled_) recovered();
   }
 
   bool open_next() {
     const std::string path =
         config_.folder + "/" + config_.prefix + "-" + std::to_string(next_) +
         (config_.heading.format == CaptureFormat::kPcapng ? ".pcapng" : ".pcap");
-    file_.reset(::open(path.c_str(),
-                       O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640));
+    // Without O_NONBLOCK, a pipe in place of the file would stop the packet path.
+    file_.reset(::open(
+        path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+        0640));
+    struct stat facts {};
+    if (file_ && ::fstat(file_.get(), &facts) == 0 && !S_ISREG(facts.st_mode)) {
+      fail(EEXIST);
+      file_.reset();
+      return false;
+    }
     const ssize_t done = file_ ? ::write(file_.get(), beginning_.data(), beginning_.size()) : -1;
     if (done != static_cast<ssize_t>(beginning_.size())) {
       fail(done < 0 ? errno : ENOSPC);
@@ -261,6 +286,7 @@ class FileOutput final : public Output {
   std::size_t used_ = 0;
   std::vector<std::uint32_t> buffered_;  // the interface of each packet in the buffer
   bool failing_ = false;
+  bool spoiled_ = false;  // the file ends with a part of a record; nothing is appended any more
   Clock::time_point next_probe_;
 };
 
@@ -268,6 +294,8 @@ class FileOutput final : public Output {
 
 std::unique_ptr<Output> make_file_output(FileConfig config, FaultHandler on_fault,
                                          std::function<void()> on_recovered) {
+  // A limit of the size of files is as a full disk. By default, the signal ends the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   return std::make_unique<FileOutput>(std::move(config), std::move(on_fault),
                                       std::move(on_recovered));
 }

@@ -15,7 +15,9 @@ namespace sidetap::forwarding {
 
 struct FileConfig {
   std::string folder;
-  std::string prefix;  ///< Files are PREFIX-0.pcap, PREFIX-1.pcap, ..., or .pcapng.
+  /// Files are PREFIX-0.pcap, PREFIX-1.pcap, ..., or .pcapng. Slashes become underscores, and of a
+  /// long prefix the end is used.
+  std::string prefix;
   std::uint64_t file_bytes =
       100U << 20;      ///< A file that would grow beyond is followed by the next.
   unsigned files = 5;  ///< Then the first is written anew.
@@ -38,7 +40,8 @@ struct FileConfig {
 ///
 /// Whole records only: what a write that fails has begun is cut off again. Then packets are dropped
 /// and counted until a flush finds room for more than the next few, at the same place: a full disk
-/// costs none of what is written already. `on_fault` is called when that begins, `on_recovered`
+/// costs none of what is written already. A file that cannot be cut off is followed by the next.
+/// `on_fault` is called when that begins, `on_recovered`
 /// when it ends, whether packets come or not; both on the packet path.
 std::unique_ptr<Output> make_file_output(FileConfig config, FaultHandler on_fault,
                                          std::function<void()> on_recovered);

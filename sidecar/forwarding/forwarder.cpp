@@ -84,7 +84,7 @@ Result<SensorFilter> SensorFilter::make(std::span<const rpcap::BpfInstruction> p
   filter.program_.assign(program.begin(), program.end());
   if (!is_harmless(program) ||
       bpf_validate(tap::as_libpcap(filter.program_), static_cast<int>(filter.program_.size())) == 0)
-    return Error{"the sensor's filter is no valid BPF program"};
+    return Error{"the sensor's filter is not a valid BPF program"};
   return filter;
 }
 

@@ -53,10 +53,9 @@ class PcapOverIpOutput final : public Output {
     if (dead_) return drop(DropCause::kDisconnected, 1);
     const bool fits = room() >= size;
     if (fits && place.newcomer) announce(packet.origin, place);
-    // An interface that has not been announced has no totals yet.
-    if (fits || !place.newcomer) count_received(place.interface, fits);
+    if (place.interface) count_received(*place.interface, fits);
     if (!fits) return drop(DropCause::kSocketFull, 1);
-    const RecordFrame frame = frame_of(heading_.format, {.interface = place.interface,
+    const RecordFrame frame = frame_of(heading_.format, {.interface = place.interface.value_or(0),
                                                          .seconds = packet.header.seconds,
                                                          .nanoseconds = packet.nanoseconds,
                                                          .captured = packet.header.captured,
@@ -87,7 +86,8 @@ class PcapOverIpOutput final : public Output {
  private:
   /// Where a packet stands in the stream.
   struct Place {
-    std::uint32_t interface = 0;
+    /// Nothing: it is not announced yet, and so has no totals.
+    std::optional<std::uint32_t> interface = 0;
     std::optional<TapInterfaces::Newcomer> newcomer = std::nullopt;
     std::vector<std::byte> blocks{};  ///< Of the newcomer, before the packet.
   };
@@ -106,6 +106,9 @@ class PcapOverIpOutput final : public Output {
       without_interface_.insert(origin);
       return {};
     }
+    place.interface.reset();
+    // Of the same pod, from before.
+    if (const auto before = place.newcomer->interface) place.interface = first + *before;
     place.blocks =
         addition_to(heading_, place.newcomer->interface ? nullptr : &place.newcomer->label,
                     place.newcomer->names);
@@ -117,7 +120,7 @@ class PcapOverIpOutput final : public Output {
     put(place.blocks);
     place.interface = static_cast<std::uint32_t>(heading_.interfaces.size()) +
                       taps_->add(origin, *place.newcomer);
-    if (place.interface == totals_.size()) totals_.emplace_back();
+    if (*place.interface == totals_.size()) totals_.emplace_back();
   }
 
   std::size_t room() const { return capacity_ - held_; }

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "shared/net/text.h"
+
 namespace sidetap::forwarding {
 namespace {
 
@@ -54,12 +56,8 @@ void put_option(PcapngBytes& out, std::uint16_t code, std::span<const std::byte>
 
 void put_end_of_options(PcapngBytes& out) { put_option(out, kEndOfOptions, {}); }
 
-bool is_inside_character(char c) { return (static_cast<unsigned char>(c) & 0xc0U) == 0x80U; }
-
 std::string clean_text(std::string_view text, std::size_t most) {
-  std::size_t size = std::min(text.size(), most);
-  while (size != 0 && size < text.size() && is_inside_character(text[size])) --size;
-  std::string clean(text.substr(0, size));
+  std::string clean(net::shortened_text(text, most));
   for (char& c : clean) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '_';
   }

@@ -30,7 +30,8 @@ void declare_mesh_rules(config::OptionSet& options, MeshOptions& into) {
       {.flag = "--mesh-ports",
        .env = "MESH_PORTS",
        .value = "PORT,...",
-       .help = "more ports on which the mesh's proxy listens; whoever listens there is its user"},
+       .help = "further ports that the mesh's proxy listens on; the tap takes the user that "
+               "listens there for the proxy's"},
       port_list(), into.ports);
 }
 
@@ -39,8 +40,8 @@ void declare_mesh_client(config::OptionSet& options, MeshOptions& into) {
       {.flag = "--mesh-client",
        .env = "MESH_CLIENT",
        .value = "ADDRESS,...",
-       .help = "the client's address in plaintext of which the mesh hides the client; one of each "
-               "family; none: the proxy's, as the pod sees it (127.0.0.6)"},
+       .help = "address to show as the client's in plaintext if the mesh hides the client; one for "
+               "each family; if unset: the proxy's address, as the pod sees it (127.0.0.6)"},
       config::address_list(), into.clients);
 }
 
@@ -54,17 +55,17 @@ void declare_mesh(config::OptionSet& options, MeshOptions& into) {
   declare_mesh_client(options, into);
   options.add_switch({.flag = "--mesh-cleartext-ok",
                       .env = "MESH_CLEARTEXT_OK",
-                      .help = "forward the mesh's plaintext to a sensor without TLS too"},
+                      .help = "forward the mesh's plaintext even to a sensor without TLS"},
                      into.cleartext_ok);
 }
 
 Result<void> check_mesh_client(const MeshOptions& options) {
   for (const net::IpAddress address : options.clients) {
     if (address.is_multicast() || address.is_unspecified() || address.is_limited_broadcast())
-      return Error{"--mesh-client: " + address.to_string() + " is no address of a client"};
+      return Error{"--mesh-client: " + address.to_string() + " is not a client's address"};
   }
   if (count_of_family(options.clients, true) > 1 || count_of_family(options.clients, false) > 1)
-    return Error{"--mesh-client: one address of each family"};
+    return Error{"--mesh-client: accepted: at most one address of each family"};
   return {};
 }
 

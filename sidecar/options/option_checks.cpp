@@ -14,11 +14,11 @@ namespace {
 Result<void> check_passive(RunOptions& options) {
   auto& passive = options.sessions.passive;
   if (!passive) {
-    if (!options.passive_allow.empty()) return Error{"--passive-allow: goes with --passive-listen"};
+    if (!options.passive_allow.empty()) return Error{"--passive-allow: needs --passive-listen"};
     return {};
   }
   if (options.interfaces.size() > 1)
-    return Error{"--passive-listen: goes with one interface, --interface names " +
+    return Error{"--passive-listen: needs a single interface, but --interface names " +
                  std::to_string(options.interfaces.size())};
   passive->clients = options.passive_allow;
   passive->most_sessions = options.passive_sessions;
@@ -50,18 +50,18 @@ bool stays_in_pod(OutputKind kind) {
 Result<void> check_places(const RunOptions& options) {
   const OutputOptions& output = options.output;
   const bool files = output.kind == OutputKind::kPcap;
-  if (!files && !output.files.folder.empty()) return Error{"--pcap-dir: goes with --output pcap"};
+  if (!files && !output.files.folder.empty()) return Error{"--pcap-dir: needs --output pcap"};
   if (files && output.files.folder.empty()) return Error{"--pcap-dir: required with --output pcap"};
   const bool interface = output.kind == OutputKind::kInterface;
   const std::string& name = output.interface.name;
-  if (!interface && !name.empty()) return Error{"--output-interface: goes with --output interface"};
+  if (!interface && !name.empty()) return Error{"--output-interface: needs --output interface"};
   if (interface && name.empty())
     return Error{"--output-interface: required with --output interface"};
   if (std::find(options.interfaces.begin(), options.interfaces.end(), name) !=
       options.interfaces.end())
-    return Error{"--output-interface " + name + ": is captured itself, as --interface says"};
+    return Error{"--output-interface " + name + ": is itself captured, as --interface says"};
   if (!output.vxlan.vni.configured.empty() && !output.vxlan.vni.by_namespace)
-    return Error{"--vxlan-vnis: goes with --vxlan-vni-by-namespace on"};
+    return Error{"--vxlan-vnis: needs --vxlan-vni-by-namespace on"};
   return {};
 }
 
@@ -71,18 +71,20 @@ Result<void> check_output(RunOptions& options) {
   if (auto places = check_places(options); !places) return places;
   if (options.output.kind == OutputKind::kRpcap) return {};
   const std::string output = flag_of(options.output.kind);
-  if (sessions.passive) return Error{"--passive-listen: does not go with " + output};
+  if (sessions.passive) return Error{"--passive-listen: cannot be combined with " + output};
   if (!sessions.user.empty() || !options.password_file.empty())
-    return Error{"--user: does not go with " + output + ", which proves nothing"};
+    return Error{"--user: cannot be combined with " + output + ", which has no authentication"};
   if (sessions.tls.role != session::TlsRole::kNone)
-    return Error{"--sensor-tls: does not go with " + output};
+    return Error{"--sensor-tls: cannot be combined with " + output};
   if (options.output.kind != OutputKind::kVxlan) return {};
   if (sessions.mode == session::SensorMode::kFailover)
     return Error{
-        "--sensor-mode failover: does not go with --output vxlan, whose receivers do not answer"};
+        "--sensor-mode failover: cannot be combined with --output vxlan, whose receivers do not "
+        "answer"};
   if (sessions.mode == session::SensorMode::kHash)
     return Error{
-        "--sensor-mode hash: does not go with --output vxlan, whose receivers do not answer"};
+        "--sensor-mode hash: cannot be combined with --output vxlan, whose receivers do not "
+        "answer"};
   for (session::Sensor& sensor : sessions.sensors) {
     if (sensor.default_port) sensor.address.port = tap::kVxlanPort;
   }
@@ -130,7 +132,7 @@ Result<void> check_values(RunOptions& options) {
   if (sessions.tls.role == session::TlsRole::kRegistry && options.registry.ca.empty())
     return Error{"--sensor-tls registry: needs --registry and --registry-ca, whose CA it takes"};
   if (options.registry.token_file == tap::kTokenFromOrders && !options.stdin_orders)
-    return Error{"--registry-token-file -: goes with --stdin-orders on, which brings the token"};
+    return Error{"--registry-token-file -: needs --stdin-orders on, which brings the token"};
   const bool encrypted =
       stays_in_pod(options.output.kind) ||
       (options.output.kind == OutputKind::kRpcap && sessions.tls.role != session::TlsRole::kNone);

@@ -1,10 +1,12 @@
 #include "sidecar/options/options.h"
 
+#include <chrono>
 #include <iostream>
 #include <utility>
 
 #include "shared/tap/assigned.h"
 #include "shared/tap/settings.h"
+#include "sidecar/options/longest_run.h"
 #include "sidecar/options/option_parsers.h"
 #include "sidecar/options/output_declarations.h"
 #include "sidecar/options/stream_options.h"
@@ -28,9 +30,8 @@ void declare_output(config::OptionSet& options, OutputOptions& into) {
        .env = "VXLAN_OVERSIZE",
        .value = "WHAT",
        .fallback = "truncate",
-       .help =
-           "packets that do not fit the path to the sensor, whose VXLAN headers take 50 bytes (70 "
-           "over IPv6); truncate: cut; drop: drop and count"},
+       .help = "what to do with packets that do not fit the path to the sensor with VXLAN's "
+               "headers (50 bytes, 70 over IPv6); truncate: cut them; drop: drop and count them"},
       config::word<forwarding::Oversize>(
           {{"truncate", forwarding::Oversize::kTruncate}, {"drop", forwarding::Oversize::kDrop}}),
       into.vxlan.oversize);
@@ -39,10 +40,9 @@ void declare_output(config::OptionSet& options, OutputOptions& into) {
        .env = "VXLAN_SEGMENTATION",
        .value = "on|off",
        .fallback = "off",
-       .help =
-           "on: several frames are handed to the kernel as one piece (UDP_SEGMENT), which costs "
-           "less; needs a receiver that has bound the port on another node, as one that sniffs "
-           "(Suricata, Zeek) may see the whole piece"},
+       .help = "on: hand several frames to the kernel in one piece (UDP_SEGMENT), which costs less "
+               "CPU; only for a receiver on another node that has bound the port, because a "
+               "receiver that sniffs (Suricata, Zeek) may see the whole piece"},
       config::word<forwarding::Handover>(
           {{"on", forwarding::Handover::kSegments}, {"off", forwarding::Handover::kSingly}}),
       into.vxlan.handover);
@@ -52,38 +52,39 @@ void declare_files(config::OptionSet& options, FileOptions& into) {
   options.add<std::string>({.flag = "--pcap-dir",
                             .env = "PCAP_DIR",
                             .value = "FOLDER",
-                            .help = "where --output pcap writes"},
+                            .help = "folder that --output pcap writes to"},
                            config::any_text(), into.folder);
   options.add<forwarding::CaptureFormat>(
       {.flag = "--pcap-format",
        .env = "PCAP_FORMAT",
        .value = "pcap|pcapng",
        .fallback = "pcap",
-       .help = "of the files of --output pcap and the streams of --output pcap-over-ip; pcapng: "
-               "with nanoseconds, the name of each packet's pod, and what was dropped for want of "
-               "room"},
+       .help = "format of the files of --output pcap and the streams of --output pcap-over-ip; "
+               "pcapng: with nanoseconds, the name of each packet's pod, and the number of packets "
+               "that were dropped"},
       capture_format(), into.format);
-  options.add<std::uint64_t>({.flag = "--pcap-file-size",
-                              .env = "PCAP_FILE_SIZE",
-                              .value = "BYTES",
-                              .fallback = "100M",
-                              .help = "maximum size of a capture file, then the next one "
-                                      "follows; accepts K, M and G"},
-                             config::byte_size(64U << 10, 1ULL << 40), into.file_bytes);
+  options.add<std::uint64_t>(
+      {.flag = "--pcap-file-size",
+       .env = "PCAP_FILE_SIZE",
+       .value = "BYTES",
+       .fallback = "100M",
+       .help =
+           "maximum size of a capture file, after which the next one begins; accepts K, M and G"},
+      config::byte_size(64U << 10, 1ULL << 40), into.file_bytes);
   options.add<std::int64_t>({.flag = "--pcap-file-age",
                              .env = "PCAP_FILE_AGE",
                              .value = "TIME",
                              .fallback = "0",
-                             .help = "maximum age of a capture file, then the next one follows "
-                                     "with the next packet; 0: no maximum"},
+                             .help = "maximum age of a capture file, after which the next packet "
+                                     "begins another one; 0: no maximum"},
                             config::duration_ms(0, 2'592'000'000), into.file_age_ms);
-  options.add<std::uint32_t>(
-      {.flag = "--pcap-files",
-       .env = "PCAP_FILES",
-       .value = "NUMBER",
-       .fallback = "5",
-       .help = "capture files for each interface; then the oldest is overwritten"},
-      config::number<std::uint32_t>(1, 10'000, "files"), into.files);
+  options.add<std::uint32_t>({.flag = "--pcap-files",
+                              .env = "PCAP_FILES",
+                              .value = "NUMBER",
+                              .fallback = "5",
+                              .help = "number of capture files for each interface; when all are "
+                                      "full, the oldest is overwritten"},
+                             config::number<std::uint32_t>(1, 10'000, "files"), into.files);
 }
 
 void declare_sessions(config::OptionSet& options, RunOptions& into) {
@@ -95,11 +96,12 @@ void declare_sessions(config::OptionSet& options, RunOptions& into) {
                                          {"balance", session::SensorMode::kBalance},
                                          {"hash", session::SensorMode::kHash}}),
       sessions.mode);
-  options.add<std::string>({.flag = "--user",
-                            .env = "SENSOR_USER",
-                            .value = "NAME",
-                            .help = "user name that a sensor must send; none: no authentication"},
-                           config::any_text(), sessions.user);
+  options.add<std::string>(
+      {.flag = "--user",
+       .env = "SENSOR_USER",
+       .value = "NAME",
+       .help = "user name that a sensor must send; if unset: no authentication"},
+      config::any_text(), sessions.user);
   options.add<std::string>({.flag = "--password-file",
                             .env = "SENSOR_PASSWORD_FILE",
                             .value = "FILE",
@@ -111,8 +113,8 @@ void declare_sessions(config::OptionSet& options, RunOptions& into) {
        .env = "UDP_FORMAT",
        .value = "FORMAT",
        .fallback = "udpstr",
-       .help = "how packets go to a sensor that asks for UDP; udpstr: packed; plain: one datagram "
-               "each"},
+       .help = "how packets go to a sensor that asks for UDP; udpstr: packed; plain: each in a "
+               "datagram of its own"},
       config::word<session::UdpFormat>(
           {{"udpstr", session::UdpFormat::kUdpstr}, {"plain", session::UdpFormat::kPlain}}),
       sessions.udp_format);
@@ -123,8 +125,8 @@ void declare_sessions(config::OptionSet& options, RunOptions& into) {
        .env = "IPV6_FAMILY",
        .value = "NAME,...",
        .fallback = "linux",
-       .help = "number that announces IPv6 addresses; linux: 10 (ExtraHop); windows: 23 "
-               "(libpcap); one for all sensors, or as many as there are sensors"},
+       .help = "number that announces IPv6 addresses; linux: 10 (ExtraHop); windows: 23 (libpcap); "
+               "one for all sensors, or one for each sensor"},
       word_list<rpcap::Ipv6Family>(
           {{"linux", rpcap::Ipv6Family::kLinux}, {"windows", rpcap::Ipv6Family::kWindows}}),
       into.ipv6_families);
@@ -141,16 +143,15 @@ void declare_passive(config::OptionSet& options, RunOptions& into) {
       {.flag = "--passive-listen",
        .env = "PASSIVE_LISTEN",
        .value = "HOST[:PORT]",
-       .help =
-           "also wait for RPCAP clients (libpcap's rpcap://), on port 2002 where none is given"},
+       .help = "address where the tap also waits for RPCAP clients (libpcap's rpcap://); default "
+               "port: 2002"},
       passive_listen(), into.sessions.passive);
-  options.add<std::vector<net::Cidr>>(
-      {.flag = "--passive-allow",
-       .env = "PASSIVE_ALLOW",
-       .value = "CIDR,...",
-       .help = "addresses that may dial --passive-listen; none: all, "
-               "if --user authenticates them"},
-      config::cidr_list(), into.passive_allow);
+  options.add<std::vector<net::Cidr>>({.flag = "--passive-allow",
+                                       .env = "PASSIVE_ALLOW",
+                                       .value = "CIDR,...",
+                                       .help = "addresses that may connect to --passive-listen; if "
+                                               "unset: all, so set --user and --password-file"},
+                                      config::cidr_list(), into.passive_allow);
   options.add<std::size_t>(
       {.flag = "--passive-sessions",
        .env = "PASSIVE_SESSIONS",
@@ -194,11 +195,12 @@ void declare_tls(config::OptionSet& options, session::TlsSettings& tls) {
                             .value = "FILE",
                             .help = "CA that must have signed the sensor's certificate, PEM"},
                            config::readable_file(), tls.ca_file);
-  options.add<std::string>({.flag = "--sensor-tls-name",
-                            .env = "SENSOR_TLS_NAME",
-                            .value = "NAME",
-                            .help = "name in the sensor's certificate; none: the sensor's host"},
-                           config::any_text(), tls.server_name);
+  options.add<std::string>(
+      {.flag = "--sensor-tls-name",
+       .env = "SENSOR_TLS_NAME",
+       .value = "NAME",
+       .help = "name in the sensor's certificate; if unset: the sensor's host"},
+      config::any_text(), tls.server_name);
 }
 
 /// Bytes, or "auto".
@@ -235,7 +237,7 @@ void declare_sending(config::OptionSet& options, RunOptions& into) {
                              .env = "FLUSH_INTERVAL",
                              .value = "TIME",
                              .fallback = "10ms",
-                             .help = "a partial batch is sent after this time"},
+                             .help = "maximum time before a partial batch is sent"},
                             config::duration_ms(1, 1000), into.flush_interval_ms);
 }
 
@@ -287,24 +289,23 @@ void declare_status(config::OptionSet& options, RunOptions& into) {
 
 void declare_orders(config::OptionSet& options, RunOptions& into) {
   options.add<bool>(tap::kStdinOrders, config::on_off(), into.stdin_orders);
-  options.add<std::int64_t>(
-      {.flag = "--run-for",
-       .env = "RUN_FOR",
-       .value = "TIME",
-       .fallback = "0",
-       .help = "end in good order after this time; 0: run until told to stop"},
-      config::duration_ms(0, 2'592'000'000), into.run_for_ms);
+  options.add<std::int64_t>({.flag = "--run-for",
+                             .env = "RUN_FOR",
+                             .value = "TIME",
+                             .fallback = "0",
+                             .help = "stop cleanly after this time; 0: run until told to stop"},
+                            config::duration_ms(0, std::chrono::milliseconds(kLongestRun).count()),
+                            into.run_for_ms);
 }
 
 void declare_sandbox(config::OptionSet& options, RunOptions& into) {
-  options.add<bool>(
-      {.flag = "--sandbox",
-       .env = "SANDBOX",
-       .value = "on|off",
-       .fallback = "on",
-       .help = "give up every capability and every system call that is not needed any "
-               "more once everything is open"},
-      config::on_off(), into.sandbox);
+  options.add<bool>({.flag = "--sandbox",
+                     .env = "SANDBOX",
+                     .value = "on|off",
+                     .fallback = "on",
+                     .help = "once everything is open, give up every capability and system call "
+                             "that is no longer needed"},
+                    config::on_off(), into.sandbox);
 }
 
 void declare_log(config::OptionSet& options, RunOptions& into) {

@@ -56,8 +56,9 @@ void declare_ownership(config::OptionSet& options, OwnershipOptions& into) {
       {.flag = "--server-ports",
        .env = "SERVER_PORTS",
        .value = "PORT,...",
-       .help = "ports of UDP, UDP-Lite, SCTP and DCCP servers that no Service names, where the "
-               "ephemeral range and the lower port would be wrong; the same for every tap"},
+       .help = "ports of UDP, UDP-Lite, SCTP and DCCP servers that no Service names; otherwise, "
+               "the only port outside of the ephemeral range, or else the lower port, counts as "
+               "the server's; set the same for every tap"},
       port_list(), into.server_ports);
 }
 

@@ -1,8 +1,5 @@
 #include "sidecar/options/registry_options.h"
 
-#include <algorithm>
-
-#include "shared/net/text.h"
 #include "shared/read_file.h"
 #include "shared/tap/assigned.h"
 #include "shared/tap/settings.h"
@@ -33,26 +30,12 @@ config::Parser<std::string> pem_text_or_file() {
 
 namespace {
 
-/// On, off, or some of tap::kControls.
 config::Parser<std::vector<std::string>> controls() {
   return [](std::string_view text) -> Result<std::vector<std::string>> {
-    if (text == "on") return std::vector<std::string>(tap::kControls.begin(), tap::kControls.end());
-    std::vector<std::string> named;
-    if (text == "off") return named;
-    const auto among = [](const auto& names, std::string_view one) {
-      return std::find(names.begin(), names.end(), one) != names.end();
-    };
-    for (const std::string_view item : net::Items(text)) {
-      const std::string_view name = net::trimmed(item, " ");
-      if (!among(tap::kControls, name))
-        return Error{"on, off, or several of " + net::joined(tap::kControls, ", ") +
-                     ", separated by commas"};
-      named.emplace_back(name);
-    }
-    std::vector<std::string> in_order;
-    for (const std::string_view control : tap::kControls)
-      if (among(named, control)) in_order.emplace_back(control);
-    return in_order;
+    const auto controls = tap::parse_controls(text);
+    if (!controls) return controls.error();
+    const auto names = tap::names_of(*controls);
+    return std::vector<std::string>(names.begin(), names.end());
   };
 }
 
@@ -64,7 +47,7 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
   options.add<std::string>({.flag = "--registry-name",
                             .env = "REGISTRY_NAME",
                             .value = "NAME",
-                            .help = "name in the registry's certificate; none: its host"},
+                            .help = "name in the registry's certificate; if unset: its host"},
                            config::any_text(), into.server_name);
   options.add<std::string>(tap::kRegistryTokenFile, config::any_text(), into.token_file);
   options.add<std::int64_t>(

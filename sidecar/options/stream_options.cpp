@@ -13,20 +13,20 @@ void declare_streams(config::OptionSet& options, StreamOptions& into) {
       {.flag = "--pcap-listen",
        .env = "PCAP_LISTEN",
        .value = "[HOST]:PORT",
-       .help = "where readers of --output pcap-over-ip connect, such as dumpcap -i TCP@HOST:PORT; "
-               "with a host alone, port 57012 (Arkime's)"},
+       .help = "address where readers of --output pcap-over-ip connect, such as dumpcap -i "
+               "TCP@HOST:PORT; default port: 57012 (Arkime's)"},
       config::optional_listen_address(kPcapOverIpPort), into.listen);
   options.add<std::vector<net::HostPort>>(
       {.flag = "--pcap-connect",
        .env = "PCAP_CONNECT",
        .value = "HOST[:PORT],...",
-       .help = "where --output pcap-over-ip connects, at most 10; port 57012 where none is given"},
+       .help = "receivers that --output pcap-over-ip connects to, at most 10; default port: 57012"},
       config::host_port_list(kPcapOverIpPort, 10), into.receivers);
   options.add<std::vector<net::Cidr>>(
       {.flag = "--pcap-allow",
        .env = "PCAP_ALLOW",
        .value = "CIDR,...",
-       .help = "addresses that may connect to --pcap-listen; none: all"},
+       .help = "addresses that may connect to --pcap-listen; if unset: all"},
       config::cidr_list(), into.allow);
   options.add<std::uint32_t>(
       {.flag = "--pcap-readers",
@@ -40,24 +40,23 @@ void declare_streams(config::OptionSet& options, StreamOptions& into) {
        .env = "PCAP_READER_BUFFER",
        .value = "BYTES",
        .fallback = "4M",
-       .help = "memory for each reader of --output pcap-over-ip, used when it is slow; what does "
-               "not fit is dropped for this reader; accepts K, M and G"},
+       .help = "memory for each reader of --output pcap-over-ip, used when the reader is slow; "
+               "what does not fit is dropped for this reader; accepts K, M and G"},
       config::byte_size(512U << 10, 1U << 30), into.reader_buffer);
 }
 
 Result<void> check_streams(OutputOptions& output, std::size_t interfaces) {
   StreamOptions& streams = output.streams;
   const bool wanted = output.kind == OutputKind::kPcapOverIp;
-  if (!wanted && streams.listen) return Error{"--pcap-listen: goes with --output pcap-over-ip"};
+  if (!wanted && streams.listen) return Error{"--pcap-listen: needs --output pcap-over-ip"};
   if (!wanted && !streams.receivers.empty())
-    return Error{"--pcap-connect: goes with --output pcap-over-ip"};
-  if (!streams.allow.empty() && !streams.listen)
-    return Error{"--pcap-allow: goes with --pcap-listen"};
+    return Error{"--pcap-connect: needs --output pcap-over-ip"};
+  if (!streams.allow.empty() && !streams.listen) return Error{"--pcap-allow: needs --pcap-listen"};
   if (!wanted) return {};
   if (!streams.listen && streams.receivers.empty())
     return Error{"--output pcap-over-ip: needs --pcap-listen or --pcap-connect"};
   if (streams.listen && interfaces > 1)
-    return Error{"--pcap-listen: goes with one interface, --interface names " +
+    return Error{"--pcap-listen: needs a single interface, but --interface names " +
                  std::to_string(interfaces)};
   streams.receivers = net::distinct(std::move(streams.receivers), net::same_place);
   return {};

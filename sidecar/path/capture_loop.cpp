@@ -63,8 +63,9 @@ struct CaptureLoop::Impl {
     const capture::LinkType link = loop.slot().link_type();
     auto built = config().pipeline.collected ? facts.build_for_process(link) : facts.build(link);
     if (built) return Filter{std::move(*built), link};
-    telemetry::warn("the kernel's filter cannot be built; the process filters alone",
-                    {{"interface", config().interface}, {"reason", built.error().text}});
+    telemetry::warn(
+        "the kernel's filter cannot be built; the tap filters without the kernel's help",
+        {{"interface", config().interface}, {"reason", built.error().text}});
     // But not what the operator's filter leaves out, which the process does not know.
     auto expression = facts.build_expression(link);
     return expression ? std::optional(Filter{std::move(*expression), link}) : std::nullopt;
@@ -121,10 +122,15 @@ void CaptureLoop::perform(CommandQueue::Task command, Done done) {
   impl_->commands.post(std::move(command), std::move(done));
 }
 
-void CaptureLoop::hand_over(Done done) {
+void CaptureLoop::hand_over(Done done, Done awaits) {
   if (!impl_->thread.joinable()) return done();
-  impl_->commands.post(
-      [impl = impl_.get(), done = std::move(done)] { impl->loop.hand_over(done); });
+  impl_->commands.post([impl = impl_.get(), done = std::move(done), awaits = std::move(awaits)] {
+    impl->loop.hand_over(done, awaits);
+  });
+}
+
+void CaptureLoop::hurry() {
+  impl_->commands.post([impl = impl_.get()] { impl->loop.hurry(); });
 }
 
 void CaptureLoop::finish() {
@@ -266,6 +272,7 @@ void CaptureLoop::set_relied_on(bool relied_on) {
 
 bool CaptureLoop::is_open() const { return impl_->loop.slot().is_open(); }
 bool CaptureLoop::is_working() const { return impl_->loop.slot().is_working(); }
+std::uint64_t CaptureLoop::turns() const { return impl_->loop.turns(); }
 const std::string& CaptureLoop::name() const { return impl_->config().interface; }
 const std::vector<std::string>& CaptureLoop::sensors() const { return impl_->sensors; }
 const Ledger& CaptureLoop::ledger() const { return impl_->loop.pipeline().ledger(); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,9 +33,12 @@ class CaptureLoop final : public session::CaptureControl {
   /// Calls `command` on the capture thread between two reads, for what steers its device. `done`
   /// may be null.
   void perform(CommandQueue::Task command, Done done);
-  /// Sends what waits in the backlog to the captures that run, or to the first that starts, for two
-  /// seconds at most.
-  void hand_over(Done done);
+  /// For the tap's end. Sends what waits in the backlog to the captures that run, or to the first
+  /// that starts, within CaptureLoopConfig::hand_over. Calls `awaits` if that first one is waited
+  /// for; it may be null.
+  void hand_over(Done done, Done awaits = {});
+  /// Hands over without waiting any longer, now or when it comes to that.
+  void hurry();
   /// Performs all earlier requests, reads what the kernel holds, sends pending packets, and ends
   /// the thread. Returns when the thread has ended: within a tenth of a second if there were no
   /// earlier requests.
@@ -91,6 +95,8 @@ class CaptureLoop final : public session::CaptureControl {
   /// Whether the interface is open, up and has a carrier, so that its packets are captured. Any
   /// thread.
   bool is_working() const;
+  /// As of PacketLoop. Any thread.
+  std::uint64_t turns() const;
   const std::string& name() const;
   /// Those of the present stage: as in the configuration, or as advance() was told last.
   const std::vector<std::string>& sensors() const;

@@ -59,7 +59,7 @@ void FilterFacts::compile(capture::LinkType link) {
     compiled_ = std::move(*program);
     return;
   }
-  telemetry::warn("the filter cannot be applied to this link layer: nothing is left out",
+  telemetry::warn("the filter cannot be applied to this link layer, so it leaves out nothing",
                   {{"filter", expression_},
                    {"link_layer", static_cast<unsigned>(link)},
                    {"reason", program.error().text}});

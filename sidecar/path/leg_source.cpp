@@ -92,7 +92,7 @@ bool LegSource::suits(capture::LinkType link) {
 
 void LegSource::set_link_type(capture::LinkType link) {
   if (!suits(link) && link != link_)
-    telemetry::warn("legs of a mesh are not forwarded in a capture of this link layer",
+    telemetry::warn("the plaintext of a mesh cannot be forwarded in a capture of this link layer",
                     {{"link_layer", static_cast<unsigned>(link)}});
   link_ = link;
   set_wire_facts();
@@ -146,8 +146,9 @@ void LegSource::compile_filter() {
     filter_ = std::move(*program);
     return;
   }
-  telemetry::warn("the filter cannot be applied to legs of the mesh: nothing is left out",
-                  {{"filter", expression_}, {"reason", program.error().text}});
+  telemetry::warn(
+      "the filter cannot be applied to the mesh's plaintext, so it leaves out none of that",
+      {{"filter", expression_}, {"reason", program.error().text}});
 }
 
 /// The other end of the link, which legs come from as far as the sensor can see.

@@ -1,8 +1,10 @@
 #include "sidecar/path/packet_loop.h"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
+#include "shared/telemetry/log.h"
 #include "sidecar/path/filter_facts.h"
 
 namespace sidetap {
@@ -19,7 +21,6 @@ constexpr std::uint32_t kHeaderBytes = 256;
 constexpr int kReplayPause = 1;
 // For the system to have memory again for what is sent.
 constexpr int kRetryPause = 1;
-constexpr std::chrono::seconds kHandOver{2};
 // For a sensor that has stopped reading to take what is packed for it.
 constexpr std::chrono::milliseconds kFinish{200};
 
@@ -171,16 +172,24 @@ void PacketLoop::wait(int timeout_ms) {
   blocked_.clear();
   pipeline_.collect_blocked(blocked_);
   for (const int descriptor : blocked_) polled_.push_back({descriptor, POLLOUT, 0});
-  const int ready = poll(polled_.data(), polled_.size(), timeout_ms);
-  // Commands, which come first, do not wait.
-  if (ready > 0 && config_.gather.count() != 0 && blocked_.empty() && polled_[0].revents == 0)
-    poll(polled_.data(), 1, static_cast<int>(config_.gather.count()));
+  if (config_.gather.count() != 0 && blocked_.empty() && gather(timeout_ms)) return;
+  poll(polled_.data(), polled_.size(), timeout_ms);
+}
+
+/// Returns true if a command has come, which does not wait.
+bool PacketLoop::gather(int timeout_ms) {
+  const auto left = std::min<Clock::duration>(last_read_ + config_.gather - Clock::now(),
+                                              std::chrono::milliseconds(timeout_ms));
+  if (left <= Clock::duration::zero()) return false;
+  const timespec pause{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(left).count()};
+  return ppoll(polled_.data(), 1, &pause, nullptr) > 0;
 }
 
 void PacketLoop::run() {
   if (slot_.is_open()) give_up_rights();
   Clock::time_point last_flush = Clock::now();
   for (;;) {
+    turns_.add();
     if (commands_.due()) commands_.run();
     if (stopping_) break;  // one of the commands says so
     const Clock::time_point now = Clock::now();
@@ -190,6 +199,7 @@ void PacketLoop::run() {
     }
     if (config_.legs && now >= config_.legs->next_look()) config_.legs->look();
     const std::size_t got = read_source();
+    if (got != 0) last_read_ = now;
     if (got == 0) pipeline_.replay();
     if (!hand_overs_.empty()) end_hand_overs(false);
     if (got == 0) {
@@ -207,20 +217,42 @@ void PacketLoop::run() {
     }
   }
   end_hand_overs(true);
-  pipeline_.abandon();
+  abandon();
 }
 
-void PacketLoop::hand_over(std::function<void()> done) {
-  hand_overs_.push_back({Clock::now() + kHandOver, std::move(done)});
+void PacketLoop::hand_over(std::function<void()> done, std::function<void()> awaits) {
+  hand_overs_.push_back({Clock::now() + config_.hand_over, std::move(done), std::move(awaits)});
+}
+
+void PacketLoop::tell_that_it_awaits() {
+  if (!std::exchange(told_that_it_awaits_, true))
+    telemetry::info("waiting for the first session, which gets what was captured before it",
+                    {{"interface", config_.interface},
+                     {"packets", pipeline_.waiting()},
+                     {"milliseconds", config_.hand_over.count()}});
+  for (HandOver& each : hand_overs_) {
+    if (each.awaits) commands_.answer(std::exchange(each.awaits, nullptr));
+  }
+}
+
+void PacketLoop::abandon() {
+  if (const std::size_t lost = pipeline_.waiting(); lost != 0)
+    telemetry::warn("no session took what was still waiting; it is lost",
+                    {{"interface", config_.interface}, {"packets", lost}});
+  pipeline_.abandon();
 }
 
 void PacketLoop::end_hand_overs(bool all) {
   const Clock::time_point now = Clock::now();
-  const bool waits = pipeline_.has_left() || pipeline_.awaits_first_capture();
-  const bool over = all || !slot_.is_open() || !waits ||
+  const bool awaits = pipeline_.awaits_first_capture();
+  const bool over = all || hurried_ || !slot_.is_open() || (!awaits && !pipeline_.has_left()) ||
                     std::any_of(hand_overs_.begin(), hand_overs_.end(),
                                 [now](const HandOver& each) { return now >= each.deadline; });
-  if (!over) return;
+  if (!over) {
+    if (awaits) tell_that_it_awaits();
+    return;
+  }
+  pipeline_.hold_no_longer();
   slot_.end_capture();
   if (config_.legs) config_.legs->end_capture();
   drain();

@@ -16,6 +16,7 @@
 #include "shared/net/cidr.h"
 #include "shared/result.h"
 #include "shared/rpcap/messages.h"
+#include "shared/telemetry/metrics.h"
 #include "sidecar/capture/device.h"
 #include "sidecar/capture/packet_source.h"
 #include "sidecar/mesh/mesh_kind.h"
@@ -45,11 +46,15 @@ struct CaptureLoopConfig {
   /// The plaintext of a mesh, which travels in the captures of this interface. Null: none.
   std::shared_ptr<LegPath> legs;
   std::chrono::milliseconds flush_interval{10};  ///< A partial batch leaves after this.
-  /// For a source without blocks, which is readable with each packet: so long more may come before
-  /// it is read, so that a system call carries many.
-  std::chrono::milliseconds gather{0};
+  /// For a source without blocks, which is readable with each packet. Two reads that find packets
+  /// begin at least so far apart: what comes densely is read together, and what comes after a pause
+  /// is read at once. Less than a second.
+  std::chrono::microseconds gather{0};
   /// What is read later than that after it passed is decided by what holds then.
   std::chrono::milliseconds longest_backlog{2'000};
+  /// At the tap's end, what waits in the backlog has so long to leave, and the first capture to
+  /// come.
+  std::chrono::milliseconds hand_over{2'000};
   /// By which the capture thread answers the control thread. Null only for a loop that never runs.
   CommandQueue::Reply reply;
   /// Called on the capture thread once it runs and the interface is open: what the thread may do
@@ -79,7 +84,8 @@ inline constexpr std::uint32_t kLongestPacket = 540'000;
 /// What is taken from the kernel of each packet, bytes.
 std::uint32_t captured_bytes(const PipelineConfig& config, const Narrowing& narrowing);
 
-/// The capture thread, but for what any thread may ask of engine(), slot() and pipeline().
+/// The capture thread, but for turns() and what any thread may ask of engine(), slot() and
+/// pipeline().
 class PacketLoop {
  public:
   using Clock = std::chrono::steady_clock;
@@ -91,13 +97,19 @@ class PacketLoop {
   /// Returns after stop(), when what the kernel holds is read and what is packed is sent.
   void run();
   void stop() { stopping_ = true; }
+  /// How often the thread has looked for something to do: twice a second at least, unless it hangs.
+  /// Any thread.
+  std::uint64_t turns() const { return turns_.value(); }
 
   /// For the tap's end. Calls `done` on the control thread when nothing is left in the backlog that
-  /// a capture would take, after two seconds at the latest. If there has been no capture yet, the
-  /// first one may come meanwhile. Until then the loop goes on, and what comes goes behind what
-  /// waits. Afterwards nothing is captured any more: everything that passed before that moment has
-  /// been sent, whichever ring it came through.
-  void hand_over(std::function<void()> done);
+  /// a capture would take, after CaptureLoopConfig::hand_over at the latest. If there has been no
+  /// capture yet, the first one may come meanwhile: `awaits` is called on the control thread then,
+  /// once. Until then the loop goes on, and what comes goes behind what waits. Afterwards nothing
+  /// is captured any more: everything that passed before that moment has been sent, whichever ring
+  /// it came through.
+  void hand_over(std::function<void()> done, std::function<void()> awaits);
+  /// Ends that as if its time were over, now or when it begins.
+  void hurry() { hurried_ = true; }
 
   void add(std::uint64_t id, CaptureRegister::Capture capture);
   /// See CaptureLoop::advance().
@@ -126,6 +138,7 @@ class PacketLoop {
   struct HandOver {
     Clock::time_point deadline;
     std::function<void()> done;
+    std::function<void()> awaits;  // null: called, or nobody asked for it
   };
 
   /// Takes what the slot reads.
@@ -142,7 +155,10 @@ class PacketLoop {
   Part part_of(const CaptureRegister::Capture& capture) const;
   int until_next_look() const;
   void wait(int timeout_ms);
+  bool gather(int timeout_ms);
   void end_hand_overs(bool all);
+  void tell_that_it_awaits();
+  void abandon();
 
   CaptureLoopConfig config_;
   std::unique_ptr<ownership::ListeningSockets> listening_;
@@ -155,7 +171,11 @@ class PacketLoop {
   std::uint64_t stage_ = 0;
   bool clients_look_on_;  // false: they take the place of sensors
   std::vector<HandOver> hand_overs_;
+  bool hurried_ = false;
+  bool told_that_it_awaits_ = false;
   bool stopping_ = false;
+  Clock::time_point last_read_{};  // that found packets
+  telemetry::HotCounter turns_;
   std::vector<pollfd> polled_;
   std::vector<int> blocked_;
 };

@@ -65,6 +65,7 @@ void Pipeline::set_receivers(const Receivers& receivers) {
   config_.balance = receivers.balance;
   config_.spread = receivers.spread;
   config_.keep_without_capture = receivers.configured;
+  config_.dialled = receivers.dialled;
   config_.expected = receivers.expected();
   std::vector<Expected>(config_.expected.size()).swap(expected_);
   note_who_runs();

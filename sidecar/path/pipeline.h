@@ -70,6 +70,7 @@ struct PipelineConfig {
   std::uint32_t captured_bytes = 0;  ///< Of each packet as much is asked of the source. 0: any.
   std::size_t backlog = 0;           ///< Bytes for packets that cannot leave at once.
   bool keep_without_capture = true;  ///< Also keeps packets while no capture runs.
+  bool dialled = true;               ///< As of Receivers.
   /// Peers learn whether this tap forwards. While it does not, their taps forward its packets.
   bool peers_stand_in = false;
   /// Keys of the captures of which each is to get every packet: where one does not run while
@@ -118,12 +119,16 @@ class Pipeline final : public capture::PacketHandler {
   bool can_replay() const;
   /// Something waits, and a capture runs.
   bool has_left() const { return backlog_.packets() != 0 && !takers_.empty(); }
-  /// Something waits, and no capture has run yet: the first one takes it.
+  /// Something waits, and no capture has run yet: the first one takes it, and comes by itself.
   bool awaits_first_capture() const {
-    return backlog_.packets() != 0 && takers_.empty() && !had_taker_;
+    return backlog_.packets() != 0 && takers_.empty() && !had_taker_ && config_.dialled;
   }
+  /// Packets in the backlog.
+  std::size_t waiting() const { return backlog_.packets(); }
   /// The peers are known from now on, so earlier packets can be judged.
   void know_peers() { peers_known_ = true; }
+  /// Nobody waits for that any more.
+  void hold_no_longer() { held_until_ = now_; }
   /// Do peers leave packets to this tap, whether it forwards now or not? False at first.
   void set_relied_on(bool relied_on) { relied_on_ = relied_on; }
   /// Counts everything in the backlog as lost: no session will take it.

@@ -15,6 +15,9 @@ struct Receivers {
   /// Sensors or files are configured. If not, clients that connect to the tap take their place, and
   /// no packet is kept while none runs.
   bool configured = true;
+  /// The tap dials them, or opens them itself. If not, it does not wait at its end for one that
+  /// might connect.
+  bool dialled = true;
 
   /// Keys of the captures of which each is to get every packet.
   std::vector<std::string> expected() const { return every ? sensors : std::vector<std::string>{}; }

@@ -158,7 +158,7 @@ void SourceSlot::set_filter(std::vector<capture::BpfInstruction> program, captur
   config_.filter_link = link;
   if (!source_ || program_.empty() || ended_ || link != source_->link_type()) return;
   if (auto set = source_->set_filter(program_); !set)
-    telemetry::warn("the process filters alone",
+    telemetry::warn("the tap filters without the kernel's help",
                     {{"interface", interface_}, {"reason", set.error().text}});
 }
 

@@ -18,23 +18,23 @@ inline const telemetry::MetricSpec kPeersMetric{
     "Addresses that count as tapped according to the registry."};
 inline const telemetry::MetricSpec kTappedServicesMetric{
     "sidetap_registry_tapped_services", telemetry::MetricType::kGauge,
-    "Services whose views are dropped, since all their backends are tapped by the word of the "
-    "registry; 0 where it does not tell."};
+    "Services whose packets this tap leaves to the backends' taps, because the registry says that "
+    "all backends are tapped; 0 if the registry does not say so."};
 inline const telemetry::MetricSpec kClientOwnedMetric{
     "sidetap_registry_client_owned_endpoints", telemetry::MetricType::kGauge,
-    "Endpoints of partly tapped Services by the word of the registry: of their packets, the tap of "
-    "a tapped client keeps both directions."};
+    "Endpoints of partly tapped Services, as the registry says: the tap of a tapped client "
+    "forwards their packets in both directions."};
 inline const telemetry::MetricSpec kOlderPeersMetric{
     "sidetap_registry_older_peers", telemetry::MetricType::kGauge,
     "Addresses among sidetap_registry_peers to which this tap applies older rules of ownership, "
-    "since their taps, or all replicas that list them, know no newer ones."};
+    "because their taps, or all replicas that list them, know no newer rules."};
 inline const telemetry::MetricSpec kResyncsMetric{
     "sidetap_registry_resyncs_total", telemetry::MetricType::kCounter,
     "Snapshots requested because a change was missed."};
-inline const telemetry::MetricSpec kAloneMetric{"sidetap_registry_alone_total",
-                                                telemetry::MetricType::kCounter,
-                                                "Times that no replica answered for longer than "
-                                                "the grace: every peer counts as untapped then."};
+inline const telemetry::MetricSpec kAloneMetric{
+    "sidetap_registry_alone_total", telemetry::MetricType::kCounter,
+    "Times that no replica answered for longer than --registry-grace, so that every peer counted "
+    "as untapped."};
 /// Label "kind": look_up, connect, handshake, refused, lost, malformed.
 inline const telemetry::MetricSpec kRegistryFailuresMetric{
     "sidetap_registry_failures_total", telemetry::MetricType::kCounter,

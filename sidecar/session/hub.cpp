@@ -3,6 +3,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 
+#include "shared/registry/messages.h"
 #include "sidecar/session/metrics.h"
 
 namespace sidetap::session {
@@ -56,11 +57,11 @@ std::string_view name_of(Standing standing) {
     case Standing::kOpened:
       return "opened";
     case Standing::kCapturing:
-      return "capturing";
+      return registry::kCapturing;
     case Standing::kNone:
       break;
   }
-  return "waiting";
+  return registry::kWaiting;
 }
 
 Hub::Hub(boost::asio::any_io_executor the_executor, SessionsConfig the_config,

@@ -71,6 +71,7 @@ class Hub {
   CaptureControl& control;
   std::function<void(bool)> on_change;
   bool stopping = false;
+  bool hurried = false;  ///< See Sessions::dial_soon().
   async::TaskGroup tasks;
   std::weak_ptr<void> owner;  ///< Owns this hub and all that its tasks refer to.
   async::Chance chance;

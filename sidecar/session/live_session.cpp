@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include <boost/asio/post.hpp>
 #include <sys/socket.h>
@@ -242,10 +241,10 @@ asio::awaitable<Result<void>> LiveSession::accept_data() {
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) co_return Error{"nobody came"};
+    if (left.count() <= 0) co_return Error{"nobody connected in time"};
     const async::Wait wait =
         co_await data_->wait(async::AsyncFd::kRead, left, &parts_.interruption);
-    if (wait == async::Wait::kTimedOut) co_return Error{"nobody came"};
+    if (wait == async::Wait::kTimedOut) co_return Error{"nobody connected in time"};
     if (wait == async::Wait::kInterrupted) co_return Error{"interrupted"};
     net::UniqueFd fd(::accept4(data_->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) continue;

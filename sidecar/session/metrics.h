@@ -20,6 +20,6 @@ inline const telemetry::MetricSpec kSessionEndsMetric{
 /// Clients in passive mode. Label "reason": address, sessions.
 inline const telemetry::MetricSpec kClientsRefusedMetric{
     "sidetap_session_clients_refused_total", telemetry::MetricType::kCounter,
-    "Clients that dialled the tap and were refused."};
+    "Clients that connected to the tap and were refused."};
 
 }  // namespace sidetap::session

@@ -62,11 +62,11 @@ void PassiveListener::admit(net::UniqueFd fd) {
         return cidr.contains(address);
       })) {
     hub_.client_refused("address");
-    return turn_away(fd.get(), "this address may not dial the tap");
+    return turn_away(fd.get(), "this address is not allowed to connect");
   }
   if (clients_.size() >= settings_.most_sessions) {
     hub_.client_refused("sessions");
-    return turn_away(fd.get(), "the tap serves as many clients as it may");
+    return turn_away(fd.get(), "the tap serves its maximum number of clients");
   }
   keep_alive(fd.get());
   const Place client = clients_.emplace(clients_.end(), hub_, free_slot());

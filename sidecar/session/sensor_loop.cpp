@@ -37,9 +37,14 @@ void SensorLoop::reconsider() {
   if (hub_.stopping || list_.wanted(index_) != at_work_) interruption_.request();
 }
 
+void SensorLoop::dial_soon() {
+  if (rests_) interruption_.request();
+}
+
 asio::awaitable<void> SensorLoop::run() {
   while (!hub_.stopping) {
     interruption_.clear();
+    rests_ = false;
     at_work_ = list_.wanted(index_);
     if (!at_work_) {
       co_await stand_by();
@@ -59,6 +64,8 @@ asio::awaitable<void> SensorLoop::run() {
     report(outcome);
     backoff_.session_ended(since(begin));
     interruption_.clear();
+    rests_ = true;
+    if (hub_.hurried) backoff_.succeeded();
     co_await async::sleep(hub_.executor, backoff_.wait(hub_.chance()), &interruption_);
   }
 }
@@ -126,6 +133,7 @@ asio::awaitable<std::optional<async::AsyncFd>> SensorLoop::connect(Outcome& fail
     auto dialled = co_await dial_tcp(hub_.executor, address, exclude, hub_.config.connect_timeout,
                                      &interruption_);
     if (dialled) {
+      keep_alive(dialled->get(), hub_.config.sensor_silence);
       hub_.same_as_another(index_, false);
       co_return std::move(*dialled);
     }

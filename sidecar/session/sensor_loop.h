@@ -27,6 +27,8 @@ class SensorLoop {
   void let_go(std::string_view kind = {});
   /// Checks what the list and the hub want. Ends a session that is no longer wanted.
   void reconsider();
+  /// Ends the wait between two dials. Call it when the hub is hurried.
+  void dial_soon();
   registry::SensorReport now() const;
 
  private:
@@ -58,6 +60,7 @@ class SensorLoop {
   boost::asio::steady_timer patience_;
   Standing standing_ = Standing::kNone;
   bool at_work_ = false;
+  bool rests_ = false;    // between two dials
   std::string reported_;  // the last logged fault
   telemetry::LogThrottle reports_{10, std::chrono::minutes(1)};
 };

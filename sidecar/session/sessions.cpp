@@ -69,6 +69,11 @@ Result<void> Sessions::start() {
   return {};
 }
 
+void Sessions::dial_soon() {
+  impl_->hub.hurried = true;
+  for (SensorLoop& loop : impl_->loops) loop.dial_soon();
+}
+
 asio::awaitable<void> Sessions::stop() {
   const auto impl = impl_;
   impl->hub.stopping = true;

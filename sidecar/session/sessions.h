@@ -92,6 +92,8 @@ struct SessionsConfig {
   std::function<std::string()> registry_ca{};
   async::BackoffBounds backoff;
   std::chrono::milliseconds connect_timeout{5'000};  ///< Per address and per handshake.
+  /// As of keep_alive(), of the control connections to sensors.
+  std::chrono::milliseconds sensor_silence{12'000};
   /// In failover, how long a connected sensor that starts no capture keeps the next one waiting.
   std::chrono::milliseconds failover_patience{15'000};
   /// A peer that pauses longer within a message, or accepts no bytes for longer, is dropped.
@@ -113,6 +115,9 @@ class Sessions {
   /// OpenSSL raises. Error: the tap cannot listen on the address, or the TLS files are wrong
   /// and no Secret may correct that.
   Result<void> start();
+  /// Dials now whom it would dial later, and from now on again in the shortest intervals. Call it
+  /// on the executor's thread.
+  void dial_soon();
   /// Ends every capture, which sends pending packets, and closes every session. Waits for that, but
   /// not for long. No new connections start.
   boost::asio::awaitable<void> stop();

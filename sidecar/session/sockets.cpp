@@ -13,11 +13,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// A silent peer is probed after 5 s and dropped after 12 s without an answer.
-constexpr int kIdleSeconds = 5;
-constexpr int kProbeSeconds = 2;
-constexpr int kProbes = 3;
-constexpr unsigned kUserTimeoutMillis = 12'000;
+constexpr int kProbes = 3;  // where the system knows no TCP_USER_TIMEOUT
 constexpr std::size_t kIpv4Headers = 28;
 constexpr std::size_t kIpv6Headers = 48;
 constexpr std::size_t kLeastDatagram = 256;
@@ -137,12 +133,15 @@ net::IpAddress address_of(const Endpoint& endpoint) {
 Result<Endpoint> local_endpoint(int fd) { return endpoint_of(fd, ::getsockname, "getsockname"); }
 Result<Endpoint> peer_endpoint(int fd) { return endpoint_of(fd, ::getpeername, "getpeername"); }
 
-void keep_alive(int fd) {
+void keep_alive(int fd, std::chrono::milliseconds silence) {
+  // 5 s and 2 s of 12 s; 2 s and 1 s of 5 s.
+  const auto seconds = static_cast<int>(silence.count() / 1'000);
   set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleSeconds);
-  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kProbeSeconds);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, std::max(1, seconds * 5 / 12));
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, seconds / 6));
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
-  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMillis);
+  // What ends the connection, with or without bytes that are not acknowledged.
+  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<unsigned>(silence.count()));
 }
 
 asio::awaitable<Result<async::AsyncFd>> dial_tcp(asio::any_io_executor executor, Endpoint peer,

@@ -48,9 +48,12 @@ using Exclude = std::function<std::chrono::milliseconds(const capture::OwnEndpoi
 Endpoint unmapped(const Endpoint& endpoint);
 net::IpAddress address_of(const Endpoint& endpoint);
 
-/// Connects over TCP with keep-alive, which detects a lost peer within 15 s. Waits before connect()
-/// for as long as `exclude` says; the functions below leave that to the caller. `from`: the own
-/// address; if it is unspecified, of another family or gone, the system chooses one.
+/// How long the system goes on without a sign of a peer.
+inline constexpr std::chrono::milliseconds kUsualSilence{12'000};
+
+/// Connects over TCP with keep_alive() as it is by default. Waits before connect() for as long as
+/// `exclude` says; the functions below leave that to the caller. `from`: the own address; if it is
+/// unspecified, of another family or gone, the system chooses one.
 boost::asio::awaitable<Result<async::AsyncFd>> dial_tcp(
     boost::asio::any_io_executor executor, Endpoint peer, const Exclude& exclude,
     async::Limit limit, async::Interruption* interruption,
@@ -69,8 +72,10 @@ Error system_error(std::string_view what, int number);
 
 Result<Endpoint> local_endpoint(int fd);
 Result<Endpoint> peer_endpoint(int fd);
-/// Sets dial_tcp()'s keep-alive options on an accepted socket.
-void keep_alive(int fd);
+/// Lets the system end a connection whose peer has given no sign for `silence`, at least 3 s, or a
+/// second longer. It asks a peer that has nothing to say several times before. A peer whose program
+/// is busy or stopped answers all the same, because its system does.
+void keep_alive(int fd, std::chrono::milliseconds silence = kUsualSilence);
 /// The UDP payload in bytes that fits an unfragmented packet of `mtu` bytes, or of the route's MTU
 /// if `mtu` is 0.
 std::size_t datagram_size(int fd, bool v4, std::uint32_t mtu);

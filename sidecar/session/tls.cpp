@@ -1,7 +1,5 @@
 #include "sidecar/session/tls.h"
 
-#include <cerrno>
-
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
@@ -139,7 +137,7 @@ asio::awaitable<Result<std::shared_ptr<SSL>>> tls_handshake(async::AsyncFd& fd, 
     const auto direction =
         cause == SSL_ERROR_WANT_READ ? async::AsyncFd::kRead : async::AsyncFd::kWrite;
     const async::Wait wait = co_await fd.wait(direction, limit, interruption);
-    if (wait == async::Wait::kTimedOut) co_return Error{"TLS handshake: the peer is silent"};
+    if (wait == async::Wait::kTimedOut) co_return Error{"TLS handshake: no answer from the peer"};
     if (wait == async::Wait::kInterrupted) co_return Error{"TLS handshake: interrupted"};
   }
 }

@@ -12,6 +12,7 @@
 #include "shared/async/resolve.h"
 #include "shared/async/task_group.h"
 #include "shared/async/waiting.h"
+#include "shared/registry/messages.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/session/collector_choice.h"
 
@@ -24,6 +25,7 @@ using ChoiceClock = std::chrono::steady_clock;
 
 /// There are others: one that is gone without a word must not keep the tap waiting for long.
 constexpr std::chrono::milliseconds kCollectorConnectLimit{2'000};
+constexpr std::chrono::milliseconds kCollectorSilence{5'000};
 constexpr std::chrono::hours kNoLookUp{24};
 /// Longer than an interrupted look-up takes to return.
 constexpr std::chrono::milliseconds kLookUpEndLimit{1'000};
@@ -41,10 +43,12 @@ const registry::SensorReport* report_of(const std::vector<registry::SensorReport
   return found == reports.end() ? nullptr : &*found;
 }
 
-bool has_capture(const registry::SensorReport& report) { return report.state == "capturing"; }
+bool has_capture(const registry::SensorReport& report) {
+  return report.state == registry::kCapturing;
+}
 /// Before its first attempt a session waits for no reason.
 bool has_failed(const registry::SensorReport& report) {
-  return report.state == "waiting" && !report.reason.empty();
+  return report.state == registry::kWaiting && !report.reason.empty();
 }
 
 bool chooses(const RunOptions& options) {
@@ -106,6 +110,7 @@ struct ChosenPath::Impl : std::enable_shared_from_this<Impl> {
     aimed.sessions.sensors.clear();
     aimed.sessions.connect_timeout =
         std::min(aimed.sessions.connect_timeout, kCollectorConnectLimit);
+    aimed.sessions.sensor_silence = std::min(aimed.sessions.sensor_silence, kCollectorSilence);
     if (!place) return aimed;
     if (const auto found = sensors.find(*place); found != sensors.end())
       aimed.sessions.sensors.push_back(found->second);
@@ -159,7 +164,7 @@ struct ChosenPath::Impl : std::enable_shared_from_this<Impl> {
     std::string& before = faults[name];
     if (before == fault) return;
     if (!fault.empty())
-      telemetry::warn("collectors cannot be looked up; those that are known stay candidates",
+      telemetry::warn("cannot look up the collectors; keeping those that are known",
                       {{"name", name}, {"reason", fault}});
     before = std::move(fault);
     if (changed) changed();
@@ -273,7 +278,7 @@ struct ChosenPath::Impl : std::enable_shared_from_this<Impl> {
       return;
     }
     telemetry::warn(
-        "no session with the collector can begin",
+        "cannot begin a session with the collector",
         {{"collector", host_port_of(place).to_string()}, {"reason", followed.error().text}});
     choice.fails(place, now, chance());
     // One that was tried before is given up too. This one is asked again, because it is not the one
@@ -339,6 +344,11 @@ Result<void> ChosenPath::start(const RunOptions& options) { return impl_->start(
 
 Result<void> ChosenPath::follow(const RunOptions& options) { return impl_->follow(options); }
 
+void ChosenPath::dial_soon() {
+  impl_->look.request();
+  path_->dial_soon();
+}
+
 asio::awaitable<void> ChosenPath::stop() {
   const auto impl = impl_;
   impl->stopping = true;
@@ -356,7 +366,7 @@ std::vector<registry::SensorReport> ChosenPath::sensors() const {
     const std::string name = sensor.address.to_string();
     const auto fault = impl_->faults.find(name);
     reports.push_back({.sensor = name,
-                       .state = "waiting",
+                       .state = std::string(registry::kWaiting),
                        .reason = fault == impl_->faults.end() ? std::string() : fault->second});
   }
   return reports;

@@ -59,6 +59,8 @@ class ChosenPath {
   // As of LivePath.
   Result<void> start(const RunOptions& options);
   Result<void> follow(const RunOptions& options);
+  /// As of LivePath; in hash mode, also looks the collectors up.
+  void dial_soon();
   boost::asio::awaitable<void> stop();
   CaptureLoop& loop() { return path_->loop(); }
   const CaptureLoop& loop() const { return path_->loop(); }

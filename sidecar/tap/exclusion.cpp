@@ -90,7 +90,7 @@ std::chrono::milliseconds Exclusion::exclude(const std::string& owner,
   }
   const bool told = marks_.set(owner, std::move(ports));
   if (!told && marks_.size() > 0 && !std::exchange(warned_, true))
-    telemetry::warn("too many connections to mark them all for other taps of this pod",
+    telemetry::warn("too many connections to mark all of them for other taps of this pod",
                     {{"told", marks_.size()}});
   for (CaptureLoop* loop : loops_) loop->exclude_own_traffic(owner, endpoints);
   if (endpoints.empty()) return {};

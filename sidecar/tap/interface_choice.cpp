@@ -56,7 +56,7 @@ Result<void> check_output_interface(const RunOptions& options,
   const unsigned index = ::if_nametoindex(name.c_str());  // also by another name of the device
   for (const std::string& each : captured) {
     if (each == name || (index != 0 && index == ::if_nametoindex(each.c_str())))
-      return Error{"--output-interface " + name + ": is captured itself"};
+      return Error{"--output-interface " + name + ": is itself captured"};
   }
   for (const net::Interface& interface : interfaces) {
     if (interface.index != index) continue;
@@ -64,7 +64,7 @@ Result<void> check_output_interface(const RunOptions& options,
       if (!each.address.is_link_local())
         return Error{"--output-interface " + name + ": has the address " +
                      each.address.to_string() +
-                     "; name one without, which leads to nobody but the sensor"};
+                     "; name an interface without addresses that leads only to the sensor"};
     }
   }
   return {};

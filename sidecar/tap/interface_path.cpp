@@ -103,6 +103,7 @@ Receivers receivers_of(const RunOptions& options) {
       // In hash mode, names that are not looked up yet.
       receivers.configured =
           !receivers.sensors.empty() || options.sessions.mode == session::SensorMode::kHash;
+      receivers.dialled = receivers.configured;
       break;
     case OutputKind::kVxlan:
       for (const net::HostPort& receiver : options.output.vxlan.receivers)
@@ -115,6 +116,7 @@ Receivers receivers_of(const RunOptions& options) {
       for (const net::HostPort& receiver : options.output.streams.receivers)
         receivers.sensors.push_back(receiver.to_string());
       receivers.every = !receivers.sensors.empty();
+      receivers.dialled = !receivers.sensors.empty();
       // Readers that connect are counted one by one only where nobody is dialled: nobody knows who
       // is missing.
       if (receivers.sensors.empty() && options.output.streams.listen)
@@ -131,6 +133,7 @@ void set_receivers(Receivers receivers, CaptureLoopConfig& config) {
   config.pipeline.balance = receivers.balance;
   config.pipeline.spread = receivers.spread;
   config.pipeline.keep_without_capture = receivers.configured;
+  config.pipeline.dialled = receivers.dialled;
   config.pipeline.expected = receivers.expected();
   config.sensors = std::move(receivers.sensors);
 }

@@ -15,7 +15,7 @@ namespace {
 
 const telemetry::MetricSpec kControlRefused{
     "sidetap_control_refused_total", telemetry::MetricType::kCounter,
-    "Settings of the registry that this tap could not apply; it goes on as before"};
+    "Settings from the registry that this tap could not apply; it keeps its previous settings"};
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include "shared/async/task_group.h"
 #include "shared/async/waiting.h"
 #include "shared/net/text.h"
+#include "shared/registry/messages.h"
 #include "shared/telemetry/log.h"
 #include "sidecar/tap/interface_path.h"
 
@@ -47,8 +48,9 @@ bool deliver_alike(const RunOptions& a, const RunOptions& b) {
 bool has_taker(const Delivery& delivery) {
   if (delivery.forwarding()) return true;
   const auto sensors = delivery.sensors();
-  return std::any_of(sensors.begin(), sensors.end(),
-                     [](const registry::SensorReport& each) { return each.state == "capturing"; });
+  return std::any_of(sensors.begin(), sensors.end(), [](const registry::SensorReport& each) {
+    return each.state == registry::kCapturing;
+  });
 }
 
 std::string names_of(const RunOptions& options) {
@@ -213,6 +215,11 @@ Result<void> LivePath::start(const RunOptions& options) {
 }
 
 Result<void> LivePath::follow(const RunOptions& options) { return impl_->follow(options); }
+
+void LivePath::dial_soon() {
+  for (auto* stage : {&impl_->present, &impl_->next})
+    if (*stage) (*stage)->delivery->dial_soon();
+}
 
 asio::awaitable<void> LivePath::stop() {
   const auto impl = impl_;

@@ -45,6 +45,8 @@ class LivePath {
   /// The narrowing of the options applies from then on, and at once if the sensors stay or it
   /// pauses. Error: the new delivery cannot start; what is in force stays.
   Result<void> follow(const RunOptions& options);
+  /// As of Delivery, for every one of them.
+  void dial_soon();
   /// Ends every delivery, as Delivery::stop(). Later calls of follow() do nothing.
   boost::asio::awaitable<void> stop();
 

@@ -7,6 +7,7 @@
 #include <boost/asio/buffer.hpp>
 
 #include "shared/telemetry/log.h"
+#include "sidecar/options/longest_run.h"
 
 namespace sidetap {
 namespace {
@@ -39,7 +40,7 @@ void OrderDesk::start() {
 }
 
 Result<std::string> OrderDesk::token() const {
-  if (token_.empty()) return Error{"no token has come by standard input"};
+  if (token_.empty()) return Error{"no token has arrived on standard input"};
   return token_;
 }
 
@@ -68,7 +69,7 @@ void OrderDesk::take(std::string_view line) {
   if (stopped_) return;
   auto order = parse_order(line);
   if (!order) {
-    telemetry::warn("an order is not taken", {{"reason", order.error().text}});
+    telemetry::warn("an order is refused", {{"reason", order.error().text}});
     return;
   }
   std::visit([this](auto&& one) { obey(std::forward<decltype(one)>(one)); }, *std::move(order));
@@ -109,7 +110,7 @@ void OrderDesk::schedule() {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stopped_) return;
     const auto now = Clock::now();
-    if (awaits_token() && now >= patient_until_) return finish("no token has come", true);
+    if (awaits_token() && now >= patient_until_) return finish("no token has arrived", true);
     if (told_end_ && now >= *told_end_) return finish("the time is up", awaits_token());
     if (token_end_ && now >= *token_end_) return finish("the token expires", false);
     schedule();

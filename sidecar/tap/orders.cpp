@@ -5,30 +5,25 @@
 #include <utility>
 
 #include "shared/base64.h"
+#include "shared/bearer.h"
 #include "shared/config/parsers.h"
 #include "shared/json_members.h"
 #include "shared/net/text.h"
 #include "shared/read_json.h"
+#include "sidecar/options/longest_run.h"
 
 namespace sidetap {
 namespace {
 
-/// What a bearer token may consist of (RFC 6750), so that it fits in a header.
-bool is_token_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("-._~+/=").find(c) != std::string_view::npos;
-}
-
 Result<Order> parse_token(std::string_view text) {
-  if (text.empty() || !std::all_of(text.begin(), text.end(), is_token_character))
-    return Error{"\"token\" needs a bearer token behind it"};
+  if (!is_bearer_token(text)) return Error{"\"token\" must be followed by a bearer token"};
   return Order(TokenOrder{std::string(text)});
 }
 
 Result<Order> parse_time(std::string_view text) {
   const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(kLongestRun);
   const auto time = config::duration_ms(1'000, longest.count())(text);
-  if (!time) return Error{"\"for\" needs " + time.error().text};
+  if (!time) return Error{"\"for\" must be followed by " + time.error().text};
   return Order(TimeOrder{std::chrono::milliseconds(*time)});
 }
 
@@ -49,7 +44,7 @@ std::optional<std::string> payload_of(std::string_view token) {
 
 Result<Order> parse_order(std::string_view line) {
   if (line.size() > kMostOrderBytes || line.empty())
-    return Error{"a line is longer than any order"};
+    return Error{"the line is longer than any order"};
   const auto blank = line.find(' ');
   const std::string_view word = line.substr(0, blank);
   const std::string_view rest =
@@ -57,7 +52,7 @@ Result<Order> parse_order(std::string_view line) {
   if (word == "token") return parse_token(rest);
   if (word == "for") return parse_time(rest);
   if (word == "stop" && rest.empty()) return Order(StopOrder{});
-  return Error{"a line is none of \"token TEXT\", \"for TIME\" and \"stop\""};
+  return Error{"not an order; accepted: \"token TEXT\", \"for TIME\", and \"stop\""};
 }
 
 void OrderLines::feed(std::string_view bytes, const std::function<void(std::string_view)>& line) {

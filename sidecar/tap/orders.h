@@ -31,8 +31,6 @@ using Order = std::variant<TokenOrder, TimeOrder, StopOrder>;
 
 /// Bytes of a line. Tokens of service accounts have one or two thousand.
 inline constexpr std::size_t kMostOrderBytes = 16U << 10;
-/// The longest time that an order, or an option, may give.
-inline constexpr std::chrono::hours kLongestRun{24 * 30};
 
 /// The Error never quotes the line: it may hold a token.
 Result<Order> parse_order(std::string_view line);

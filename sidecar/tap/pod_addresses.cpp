@@ -28,7 +28,7 @@ PodAddresses::PodAddresses(const boost::asio::any_io_executor& executor,
 Result<void> PodAddresses::start() {
   // Start the watch before reading the addresses, so that no change is missed.
   if (auto watched = watch_.start(); !watched)
-    telemetry::warn("polling the pod's addresses and gateways once a second",
+    telemetry::warn("cannot watch the pod's addresses and gateways; polling them once a second",
                     {{"reason", watched.error().text}});
   auto interfaces = net::list_interfaces();
   if (!interfaces) return interfaces.error();

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,7 +12,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <unistd.h>
 
 #include "shared/async/answer.h"
@@ -32,6 +30,7 @@
 #include "sidecar/system/scheduling.h"
 #include "sidecar/tap/backlog_size.h"
 #include "sidecar/tap/chosen_path.h"
+#include "sidecar/tap/end_signals.h"
 #include "sidecar/tap/exclusion.h"
 #include "sidecar/tap/interface_choice.h"
 #include "sidecar/tap/interface_path.h"
@@ -43,6 +42,7 @@
 #include "sidecar/tap/sandbox.h"
 #include "sidecar/tap/tap_metrics.h"
 #include "sidecar/tap/tap_report.h"
+#include "sidecar/tap/thread_watch.h"
 
 namespace sidetap {
 namespace {
@@ -60,7 +60,7 @@ class Tap {
 
   int run() {
     ask_for_short_slices();
-    watch_signals();
+    signals_.start();
     if (!may_begin()) return exit_code_;
     begun_ = true;
     if (auto started = start(); !started) {
@@ -75,14 +75,6 @@ class Tap {
   }
 
  private:
-  void watch_signals() {
-    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
-      if (error) return;
-      telemetry::info("stopping", {{"signal", strsignal(signal)}});
-      stop();
-    });
-  }
-
   /// Takes orders from now on, and waits for a token if the tap needs one from there. False: it is
   /// to end before it has begun.
   bool may_begin() {
@@ -135,6 +127,7 @@ class Tap {
     for (const auto& path : paths_) path->loop().run();
     sandbox_.drop_rights();
     longest_packet_watch_.start(loops());
+    thread_watch_.start(loops());
 
     if (options_.status_listen) {
       // Another container of the pod may use the port. A tap without metrics is better than no tap.
@@ -213,8 +206,8 @@ class Tap {
       clients_ = make_clients(delivery_parts(options_), loop);
     } else if (clients_) {
       telemetry::warn(
-          "clients are not offered this interface: they get the first that has an address of the "
-          "pod",
+          "clients are not offered this interface: they get the first one that has an address of "
+          "the pod",
           {{"interface", loop.name()}});
     }
   }
@@ -235,6 +228,7 @@ class Tap {
 
   Result<void> start_status() {
     http::StatusHandlers handlers;
+    handlers.fault = [this] { return thread_watch_.fault(); };
     handlers.ready = [this] {
       return std::all_of(paths_.begin(), paths_.end(),
                          [](const auto& path) { return path->ready(); });
@@ -328,13 +322,18 @@ class Tap {
         own_addresses(addresses_.interfaces(), captured, options_.ownership.pod_ips));
   }
 
+  void hurry() {
+    for (const auto& path : paths_) path->loop().hurry();
+  }
+
   asio::awaitable<void> end() {
     if (report_) co_await report_->stop();
     // The peers take over first, then this tap stops.
     if (peer_feed_) co_await peer_feed_->leave();
     std::vector<async::Arrival> handed_over;
     for (const auto& path : paths_)
-      path->loop().hand_over(handed_over.emplace_back(context_.get_executor()).callback());
+      path->loop().hand_over(handed_over.emplace_back(context_.get_executor()).callback(),
+                             [path = path.get()] { path->dial_soon(); });
     for (const async::Arrival& each : handed_over) co_await each.wait();
     for (const auto& path : paths_) co_await path->stop();
     if (clients_) co_await clients_->stop();
@@ -343,8 +342,9 @@ class Tap {
     stop_loops();
     addresses_.stop();
     longest_packet_watch_.stop();
+    thread_watch_.stop();
     status_.reset();
-    signals_.cancel();
+    signals_.stop();
     orders_.stop();
     context_.stop();
   }
@@ -358,11 +358,12 @@ class Tap {
   telemetry::MetricsRegistry metrics_;
   asio::io_context context_{1};
   async::TaskGroup tasks_{context_.get_executor(), &metrics_};
-  asio::signal_set signals_{context_, SIGTERM, SIGINT};
+  EndSignals signals_{context_.get_executor(), [this] { stop(); }, [this] { hurry(); }};
   OrderDesk orders_{context_.get_executor(), order_config(),
                     [this](std::string_view reason, bool failed) { end_by_order(reason, failed); }};
   PodAddresses addresses_{context_.get_executor(), options_.ownership, [this] { tell_registry(); }};
   LongestPacketWatch longest_packet_watch_{context_.get_executor()};
+  ThreadWatch thread_watch_{context_.get_executor()};
   std::vector<std::unique_ptr<ChosenPath>> paths_;
   std::unique_ptr<Delivery> clients_;  // that connect to the tap; null: none may
   std::unique_ptr<Exclusion> exclusion_;

@@ -15,8 +15,9 @@ namespace {
 using telemetry::MetricSpec;
 using telemetry::MetricType;
 
-const MetricSpec kSeen{"sidetap_packets_seen_total", MetricType::kCounter,
-                       "Packets that passed the kernel's filter, those it then dropped included"};
+const MetricSpec kSeen{
+    "sidetap_packets_seen_total", MetricType::kCounter,
+    "Packets that passed the kernel's filter, including those that the kernel then dropped"};
 const MetricSpec kSeenBytes{"sidetap_bytes_seen_total", MetricType::kCounter,
                             "Bytes on the wire of the packets that the process has read"};
 const MetricSpec kOwnedBytes{"sidetap_bytes_owned_total", MetricType::kCounter,
@@ -24,7 +25,7 @@ const MetricSpec kOwnedBytes{"sidetap_bytes_owned_total", MetricType::kCounter,
 const MetricSpec kOwned{"sidetap_packets_owned_total", MetricType::kCounter,
                         "Packets that this tap forwards, by rule of ownership"};
 const MetricSpec kNotOwned{"sidetap_packets_not_owned_total", MetricType::kCounter,
-                           "Packets left to another tap, by rule of ownership"};
+                           "Packets that this tap does not forward, by rule of ownership"};
 const MetricSpec kForwarded{"sidetap_packets_forwarded_total", MetricType::kCounter,
                             "Packets sent to sensors"};
 const MetricSpec kDropped{"sidetap_packets_dropped_total", MetricType::kCounter,
@@ -37,12 +38,12 @@ const MetricSpec kBytes{"sidetap_sent_bytes_total", MetricType::kCounter,
                         "Bytes given to data sockets, RPCAP headers included"};
 const MetricSpec kDatagrams{"sidetap_sent_datagrams_total", MetricType::kCounter,
                             "Datagrams given to data sockets"};
-const MetricSpec kSegments{"sidetap_segments_added_total", MetricType::kCounter,
-                           "Packets more than were captured, by splitting those that offloads made "
-                           "larger than the MTU"};
+const MetricSpec kSegments{
+    "sidetap_segments_added_total", MetricType::kCounter,
+    "Additional packets from splitting those that offloads made larger than the MTU"};
 const MetricSpec kUnsplit{"sidetap_packets_unsplit_total", MetricType::kCounter,
-                          "Packets forwarded in one piece that left in several, such as those that "
-                          "a tunnel's device splits inside"};
+                          "Packets forwarded in one piece although they left the pod in several, "
+                          "such as those that a tunnel's device splits"};
 const MetricSpec kTruncated{
     "sidetap_packets_truncated_total", MetricType::kCounter,
     "Packets cut to what fits a datagram (plain UDP, VXLAN), or to what the "
@@ -51,18 +52,19 @@ const MetricSpec kSensor{"sidetap_sensor_packets_total", MetricType::kCounter,
                          "What became of owned packets at each sensor: forwarded, filtered, or the "
                          "cause by which that sensor did not get them; no-session counts what it "
                          "missed while another sensor had a session"};
-const MetricSpec kCopied{"sidetap_copied_packets_total", MetricType::kCounter,
-                         "Packets sent to clients that look on while sensors are configured"};
+const MetricSpec kCopied{
+    "sidetap_copied_packets_total", MetricType::kCounter,
+    "Packets also sent to clients of --passive-listen while sensors are configured"};
 const MetricSpec kCopiesDropped{"sidetap_copied_packets_dropped_total", MetricType::kCounter,
-                                "Packets that such a client was too slow for"};
+                                "Packets that such a client missed because it was too slow"};
 const MetricSpec kWaiting{"sidetap_packets_waiting", MetricType::kGauge,
                           "Packets in the backlog, until they can leave"};
 const MetricSpec kDelayed{"sidetap_packets_delayed_total", MetricType::kCounter,
                           "Owned packets that could not leave at once, and were put into the "
                           "backlog"};
-const MetricSpec kLeftToPeers{"sidetap_packets_left_to_peers_total", MetricType::kCounter,
-                              "Owned packets of a time without a session that a peer's tap has "
-                              "forwarded instead"};
+const MetricSpec kLeftToPeers{
+    "sidetap_packets_left_to_peers_total", MetricType::kCounter,
+    "Owned packets from a time without a session that a peer's tap forwarded instead"};
 const MetricSpec kCaptures{"sidetap_captures", MetricType::kGauge,
                            "Captures that sensors have started and not ended"};
 const MetricSpec kOpen{"sidetap_interface_open", MetricType::kGauge,
@@ -70,15 +72,15 @@ const MetricSpec kOpen{"sidetap_interface_open", MetricType::kGauge,
 const MetricSpec kWorking{"sidetap_interface_working", MetricType::kGauge,
                           "1 while the interface is open, is up and has a carrier"};
 const MetricSpec kReopened{"sidetap_interface_reopened_total", MetricType::kCounter,
-                           "Times that the interface was opened anew"};
+                           "Times that the interface was opened again"};
 
 const MetricSpec kFlows{"sidetap_flows", MetricType::kGauge,
-                        "TCP flows of which the tap remembers who opened them; the table holds "
-                        "131,072, and a flow leaves it only for another"};
-const MetricSpec kFlowEvictions{"sidetap_flow_evictions_total", MetricType::kCounter,
-                                "TCP flows that the tap has forgotten for want of room, by state: "
-                                "closed, opening (SYNs only), or open, which it decides anew by "
-                                "their ports"};
+                        "TCP flows whose opener the tap remembers; the table holds 131,072, and a "
+                        "flow leaves it only to make room for another"};
+const MetricSpec kFlowEvictions{
+    "sidetap_flow_evictions_total", MetricType::kCounter,
+    "TCP flows that the tap has forgotten to make room for others, by state: closed, opening (SYNs "
+    "only), or open; the tap decides open ones again by their ports"};
 
 /// By FlowPhase.
 constexpr std::string_view kFlowStates[ownership::kFlowPhaseCount] = {"closed", "opening", "open"};

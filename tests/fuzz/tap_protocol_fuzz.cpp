@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "sidecar/collector/tap_protocol.h"
+#include "tests/support/protocol_driver.h"
 
 namespace {
 
@@ -26,21 +27,20 @@ void require(bool holds) {
 class HostileTap {
  public:
   HostileTap(TapProtocolConfig config, std::uint8_t moments, rpcap::View input)
-      : stream_(!config.datagram), moments_(moments), input_(input), protocol_(std::move(config)) {}
+      : stream_(!config.datagram),
+        passive_(config.passive),
+        moments_(moments),
+        input_(input),
+        protocol_(std::move(config)) {}
 
   void run() {
-    std::optional<TapEvent> event = Began{};
-    while (event) {
-      TapActions actions = protocol_.resume(*event);
-      require(!actions.empty());
-      event.reset();
-      for (TapAction& action : actions) {
-        require(!ended_);
-        event = std::visit([this](auto& step) { return perform(step); }, action);
-        if (event) break;
-      }
-      require(event.has_value() != ended_);
-    }
+    test::drive(protocol_, TapEvent(Began{}), [this](auto& step) {
+      require(!ended_);
+      Outcome outcome = perform(step);
+      require(!(outcome && ended_));
+      return outcome;
+    });
+    require(ended_);
     require(!data_open_);
     require(protocol_.phase() == TapPhase::kEnded);
   }
@@ -56,8 +56,7 @@ class HostileTap {
 
   Outcome perform(SendToTap& action) {
     require(action.bytes.size() >= rpcap::kHeaderSize);
-    const auto header = rpcap::decode_header(
-        std::span<const std::byte, rpcap::kHeaderSize>(action.bytes.data(), rpcap::kHeaderSize));
+    const auto header = test::header_of(action.bytes);
     require(header.payload_size == action.bytes.size() - rpcap::kHeaderSize);
     if (header.type == rpcap::MessageType::kOpenRequest) open_asked_ = true;
     return std::nullopt;
@@ -69,8 +68,7 @@ class HostileTap {
       return DataLost{"the stream ended"};
     const auto bytes = take(rpcap::kHeaderSize);
     if (bytes.size() == rpcap::kHeaderSize) {
-      return HeaderRead{rpcap::decode_header(
-          std::span<const std::byte, rpcap::kHeaderSize>(bytes.data(), rpcap::kHeaderSize))};
+      return HeaderRead{test::header_of(bytes)};
     }
     if (bytes.empty() && !std::exchange(stopped_, true)) return StopRequested{};
     return TapLost{TapEnd::kLost, "the input ends"};
@@ -91,8 +89,8 @@ class HostileTap {
     data_open_ = true;
     return DataOpened{2'003};
   }
-  Outcome perform(TakeTapData&) {
-    require(data_open_);
+  Outcome perform(TakeTapData& action) {
+    require(data_open_ && stream_ && passive_ == (action.port != 0));
     return DataTaken{};
   }
   Outcome perform(TapStats&) {
@@ -114,6 +112,7 @@ class HostileTap {
   }
 
   const bool stream_;
+  const bool passive_;
   const std::uint8_t moments_;
   rpcap::View input_;
   TapProtocol protocol_;
@@ -137,6 +136,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if ((data[0] & 8) != 0) config.sampling = {rpcap::SamplingMethod::kOneInN, 3};
   if ((data[0] & 16) != 0) config.stats_every = {};
+  if ((data[0] & 32) != 0) {
+    config.link_type.reset();
+    config.close_on_failure = false;
+  }
+  config.passive = (data[0] & 64) != 0;
   HostileTap tap(config, data[1], std::as_bytes(std::span(data, size)).subspan(2));
   tap.run();
   return 0;

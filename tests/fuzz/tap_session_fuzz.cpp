@@ -9,6 +9,7 @@
 #include <span>
 
 #include "sidecar/session/protocol.h"
+#include "tests/support/protocol_driver.h"
 
 namespace {
 
@@ -26,18 +27,13 @@ class HostileSession {
       : failing_(failing), input_(input), protocol_(std::move(config)) {}
 
   void run() {
-    std::optional<Event> event = Began{};
-    while (event) {
-      Actions actions = protocol_.resume(*event);
-      require(!actions.empty());
-      event.reset();
-      for (Action& action : actions) {
-        require(!ended_);
-        event = std::visit([this](auto& step) { return perform(step); }, action);
-        if (event) break;
-      }
-      require(event.has_value() != ended_);
-    }
+    test::drive(protocol_, Event(Began{}), [this](auto& step) {
+      require(!ended_);
+      Outcome outcome = perform(step);
+      require(!(outcome && ended_));
+      return outcome;
+    });
+    require(ended_);
     require(!capturing_);
     require(protocol_.phase() == Phase::kEnded);
   }
@@ -54,8 +50,7 @@ class HostileSession {
 
   Outcome perform(Send& action) {
     require(action.bytes.size() >= rpcap::kHeaderSize);
-    const auto header = rpcap::decode_header(
-        std::span<const std::byte, rpcap::kHeaderSize>(action.bytes.data(), rpcap::kHeaderSize));
+    const auto header = test::header_of(action.bytes);
     require(header.payload_size == action.bytes.size() - rpcap::kHeaderSize);
     if (header.type == rpcap::MessageType::kAuthReply) authenticated_ = true;
     if (header.type == rpcap::MessageType::kOpenReply) opened_ = true;
@@ -76,8 +71,7 @@ class HostileSession {
     if (bytes.size() < rpcap::kHeaderSize) {
       return bytes.empty() ? Outcome(StopRequested{}) : over();
     }
-    return HeaderRead{
-        rpcap::decode_header(std::span<const std::byte, rpcap::kHeaderSize>(bytes.data(), 8))};
+    return HeaderRead{test::header_of(bytes)};
   }
   Outcome perform(ReadPayload& action) {
     require(action.size <= rpcap::kMaxControlPayload);

@@ -8,7 +8,6 @@
 
 namespace {
 
-using sidetap::yaml::Documents;
 using sidetap::yaml::Repeated;
 using sidetap::yaml::Tree;
 

@@ -62,69 +62,72 @@ void declare_data(config::OptionSet& set, Options& o, std::string& data) {
   set.add<std::string>({.flag = "--data",
                         .value = "udp|tcp",
                         .fallback = "udp",
-                        .help = "how packets are to come; udp: plain or packed, as the tap does"},
+                        .help = "how taps send packets; udp: plain or packed, as the tap chooses"},
                        config::one_of({"udp", "tcp"}), data);
   set.add<std::uint16_t>({.flag = "--udp-port",
                           .value = "PORT",
-                          .help = "data port, the same for all taps; none: one for each"},
+                          .help = "data port, the same for all taps; if unset: one for each tap"},
                          config::number<std::uint16_t>(0, 65'535, "a port"), o.data_port);
   set.add<std::uint32_t>({.flag = "--receive-buffer",
                           .value = "BYTES",
                           .fallback = "67108864",
-                          .help = "SO_RCVBUF of the UDP socket, as far as the system allows"},
+                          .help = "SO_RCVBUF of the UDP socket; the system may limit it"},
                          config::number<std::uint32_t>(4096, 1U << 30, "bytes"), o.receive_buffer);
   set.add<std::string>({.flag = "--filter-bpf",
                         .value = "EXPRESSION",
-                        .help = "tcpdump expression that the taps are to filter by"},
+                        .help = "tcpdump expression that the taps filter by"},
                        config::any_text(), o.filter);
   set.add<std::string>({.flag = "--update-filter",
                         .value = "EXPRESSION",
                         .help = "replaces the filter after --update-filter-after"},
                        config::any_text(), o.next_filter);
-  set.add<std::chrono::seconds>(
-      {.flag = "--update-filter-after", .value = "SECONDS", .fallback = "1", .help = "see there"},
-      seconds(), o.next_filter_after);
+  set.add<std::chrono::seconds>({.flag = "--update-filter-after",
+                                 .value = "SECONDS",
+                                 .fallback = "1",
+                                 .help = "seconds after which --update-filter replaces the filter"},
+                                seconds(), o.next_filter_after);
   set.add<std::vector<net::Cidr>>(
       {.flag = "--interface",
        .value = "CIDR,...",
-       .help = "capture the interface that has an address in there; "
-               "none: the first of use. What a tap preselects comes before"},
+       .help = "capture the interface that has an address in these subnets; if unset: the first "
+               "usable one; an interface that the tap preselects has priority"},
       config::cidr_list(), o.interface_rule);
   set.add<std::uint32_t>({.flag = "--snaplen",
                           .value = "BYTES",
                           .fallback = "262144",
-                          .help = "bytes wanted of each packet"},
+                          .help = "bytes to capture of each packet"},
                          config::number<std::uint32_t>(1, 1U << 20, "bytes"), o.snaplen);
   set.add<std::uint32_t>({.flag = "--read-timeout",
                           .value = "MILLISECONDS",
                           .fallback = "1000",
-                          .help = "how long a tap on libpcap may keep packets back"},
+                          .help = "how long a tap that uses libpcap may hold packets"},
                          config::number<std::uint32_t>(1, 60'000, "milliseconds"),
                          o.read_timeout_ms);
   set.add<rpcap::Sampling>({.flag = "--sampling",
                             .value = "one-in=N|per-ms=N",
-                            .help = "ask the taps to leave packets out"},
+                            .help = "ask the taps to sample packets"},
                            sampling(), o.sampling);
   set.add<std::chrono::seconds>({.flag = "--stats-every",
                                  .value = "SECONDS",
                                  .fallback = "0",
-                                 .help = "ask for statistics; 0: at the end only"},
+                                 .help = "how often to ask for statistics; 0: only at the end"},
                                 seconds(), o.stats_every);
 }
 
 void declare_rest(config::OptionSet& set, Options& o, std::string& tls) {
-  set.add<std::string>({.flag = "--user", .value = "NAME", .help = "user to name to the taps"},
+  set.add<std::string>({.flag = "--user", .value = "NAME", .help = "user name to send to the taps"},
                        config::any_text(), o.user);
-  set.add<std::string>({.flag = "--password", .value = "TEXT", .help = "and the password"},
-                       config::any_text(), o.password);
+  set.add<std::string>(
+      {.flag = "--password", .value = "TEXT", .help = "password to send to the taps"},
+      config::any_text(), o.password);
   set.add<std::string>({.flag = "--output-dir",
                         .value = "DIR",
-                        .help = "write one capture file a session there: PEER-NUMBER.pcap"},
+                        .help = "folder for one capture file of each session: PEER-NUMBER.pcap"},
                        config::any_text(), o.output_dir);
   set.add<std::string>({.flag = "--json",
                         .value = "FILE|-",
                         .fallback = "-",
-                        .help = "where the totals go at the end"},
+                        .help = "file for the totals at the end; -: standard output"},
                        config::any_text(), o.json);
   set.add<Fault>({.flag = "--fault",
                   .value = "KIND",
@@ -138,14 +141,15 @@ void declare_rest(config::OptionSet& set, Options& o, std::string& tls) {
                        config::one_of({"off", "rpcaps", "server"}), tls);
   set.add<std::string>({.flag = "--tls-cert", .value = "FILE", .help = "certificate chain, PEM"},
                        config::readable_file(), o.tls_cert);
-  set.add<std::string>({.flag = "--tls-key", .value = "FILE", .help = "its key, PEM"},
-                       config::readable_file(), o.tls_key);
+  set.add<std::string>(
+      {.flag = "--tls-key", .value = "FILE", .help = "key of the certificate, PEM"},
+      config::readable_file(), o.tls_key);
   set.add<std::string>({.flag = "--tls-ca",
                         .value = "FILE",
                         .help = "CA that must have signed the taps' certificates, PEM"},
                        config::readable_file(), o.tls_ca);
   set.add<std::string>(
-      {.flag = "--tls-name", .value = "NAME", .help = "name that the taps' certificates must bear"},
+      {.flag = "--tls-name", .value = "NAME", .help = "name that the taps' certificates must have"},
       config::any_text(), o.tls_name);
 }
 
@@ -155,18 +159,18 @@ config::ParseResult parse_options(std::span<const char* const> arguments, Option
   const std::string_view command = arguments.empty() ? "" : arguments.front();
   if (command != "active" && command != "passive") {
     std::cerr << "Usage: sidetap-sensor active --listen HOST[:PORT] | passive --connect "
-                 "HOST[:PORT] [OPTION...]; --help tells the options\n";
+                 "HOST[:PORT] [OPTION...]; add --help for the options\n";
     return config::ParseResult::kError;
   }
   into.active = command == "active";
-  config::OptionSet set(
-      "sidetap-sensor " + std::string(command),
-      into.active ? "Waits for taps and captures from each." : "Dials a tap and captures from it.");
+  config::OptionSet set("sidetap-sensor " + std::string(command),
+                        into.active ? "Waits for taps, and captures from each."
+                                    : "Connects to a tap, and captures from it.");
   set.add<net::HostPort>(
       {.flag = into.active ? "--listen" : "--connect",
        .value = "HOST[:PORT]",
-       .help = into.active ? "where taps dial; port 2003 where none is given"
-                           : "the tap; port 2002 where none is given",
+       .help = into.active ? "address where taps connect; default port: 2003"
+                           : "address of the tap; default port: 2002",
        .required = true},
       [active = into.active](std::string_view text) {
         return active ? net::parse_listen_address(text, 2003) : net::parse_host_port(text, 2002);

@@ -211,6 +211,25 @@ class Peculiar(SensorTest):
         self.assertEqual([(session["ended_by"], session["packets"]) for session in self.totals()["taps"]],
                          [("tap", 1), ("sensor", 1)])
 
+    def test_tap_that_closes_instead_of_an_answer_has_ended_the_session(self):
+        self.start()
+        tap = self.dial()
+        tap.expect(AUTH)
+        tap.control.sendall(message(CLOSE))
+        self.assertEqual(tap.control.recv(1), b"")
+        self.terminate()
+        self.assertEqual(self.totals()["taps"][0]["ended_by"], "tap")
+
+    def test_stop_before_the_capture_ends_it_in_good_order(self):
+        self.start("--fault", "start-after=300")
+        tap = self.dial()
+        tap.until_start()
+        self.terminate()
+        tap.expect(STARTCAP)
+        tap.control.sendall(message(STARTCAP + REPLY, struct.pack(">IHH", 2 << 20, 0, 0)))
+        tap.end()
+        self.assertEqual(self.totals()["taps"][0]["ended_by"], "sensor")
+
     def test_reply_and_close_in_one_segment(self):
         self.start("--stats-every", "1")
         tap = self.dial().start_udp()

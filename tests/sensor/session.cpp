@@ -8,7 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <pcap/pcap.h>
@@ -22,6 +22,8 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 using asio::ip::udp;
+using collector::TapEvent;
+using collector::TapPhase;
 using namespace asio::experimental::awaitable_operators;
 
 constexpr auto kReplyTimeout = std::chrono::seconds(10);
@@ -43,10 +45,29 @@ std::string text_of(asio::ip::address address) {
   return address.to_string();
 }
 
+collector::TapProtocolConfig protocol_config(const Options& options) {
+  return {.user = options.user,
+          .password = options.password,
+          .interface_rule = options.interface_rule,
+          .datagram = options.data == DataMode::kUdp,
+          .passive = !options.active,
+          .link_type = std::nullopt,
+          .snaplen = options.snaplen,
+          .read_timeout_ms = options.read_timeout_ms,
+          .sampling = options.sampling,
+          .stats_every = options.stats_every,
+          .close_on_failure = false};
+}
+
 }  // namespace
 
 Session::Session(asio::any_io_executor executor, Common& common, tcp::socket socket)
-    : executor_(executor), common_(common), options_(common.options), socket_(std::move(socket)) {
+    : executor_(executor),
+      common_(common),
+      options_(common.options),
+      socket_(std::move(socket)),
+      stream_news_(executor),
+      protocol_(protocol_config(common.options)) {
   boost::system::error_code gone;
   recorder_ = std::make_shared<Recorder>(text_of(socket_.remote_endpoint(gone).address()),
                                          options_.fault.drop_every);
@@ -58,17 +79,17 @@ void Session::stop() {
 }
 
 asio::awaitable<void> Session::run() {
-  std::string failure;
   try {
     control_ = std::make_unique<Control>(
         co_await in_time(open_stream(std::move(socket_), common_.tls, options_),
                          "the tap does not take part in the handshake of TLS"));
-    co_await lead();
+    const std::string ended_by = co_await lead();
+    recorder_->set_ended(ended_by);
   } catch (const std::exception& error) {
-    failure = error.what();
+    recorder_->set_error(error.what());
+    recorder_->set_ended("error");
   }
-  if (!failure.empty()) recorder_->set_error(failure);
-  recorder_->set_ended(!failure.empty() ? "error" : ended_by_tap_ ? "tap" : "sensor");
+  door_.reset();
   co_await settle();
   if (udp_) {
     udp_->forget(recorder_.get());
@@ -78,33 +99,90 @@ asio::awaitable<void> Session::run() {
   recorder_->flush();
 }
 
-asio::awaitable<Message> Session::ask(rpcap::Bytes request, rpcap::MessageType reply) {
-  co_await control_->send(std::move(request));
-  co_return co_await answer(reply);
-}
-
-asio::awaitable<Message> Session::answer(rpcap::MessageType reply) {
-  Message message = co_await control_->next(Clock::now() + kReplyTimeout);
-  if (message.header.type == rpcap::MessageType::kError)
-    throw std::runtime_error("the tap says: " + rpcap::decode_error(message.payload));
-  if (message.header.type != reply)
-    throw std::runtime_error("the tap answers with message type " +
-                             std::to_string(static_cast<unsigned>(message.header.type)));
-  co_return message;
-}
-
-asio::awaitable<void> Session::lead() {
+/// Returns who has ended the session.
+asio::awaitable<std::string> Session::lead() {
   if (options_.fault.refuse) {
     co_await control_->send(
         rpcap::encode_error(rpcap::ErrorCode::kAuthentication, "this host is not welcome"));
-    co_return;
+    co_return "sensor";
   }
-  co_await authenticate();
-  const rpcap::Interface interface = co_await choose_interface();
-  recorder_->set_interface(interface);
-  const Message opened =
-      co_await ask(rpcap::encode_open_request(interface.name), rpcap::MessageType::kOpenReply);
-  link_type_ = rpcap::decode_open_reply(opened.payload).value().link_type;
+  const collector::EndTap end = co_await converse();
+  if (end.kind == collector::TapEnd::kClosed) co_return "tap";
+  if (end.kind != collector::TapEnd::kStopped) throw std::runtime_error(end.text);
+  co_return "sensor";
+}
+
+asio::awaitable<collector::EndTap> Session::converse() {
+  TapEvent event = collector::Began{};
+  for (;;) {
+    collector::TapActions actions = protocol_.resume(event);
+    if (protocol_.phase() == TapPhase::kCapturing && !std::exchange(capturing_, true))
+      capture_begins();
+    for (collector::TapAction& action : actions) {
+      if (auto* const end = std::get_if<collector::EndTap>(&action)) co_return std::move(*end);
+      auto outcome = co_await std::visit([this](auto& step) { return perform(step); }, action);
+      if (!outcome) continue;
+      event = std::move(*outcome);
+      break;
+    }
+  }
+}
+
+void Session::capture_begins() {
+  std::cout << "capturing " << recorder_->peer() << ' ' << interface_ << std::endl;
+  const Clock::time_point now = Clock::now();
+  if (options_.fault.close_after) close_at_ = now + *options_.fault.close_after;
+  if (options_.fault.hang) hang_at_ = now + *options_.fault.hang;
+  if (!options_.next_filter.empty()) filter_at_ = now + options_.next_filter_after;
+}
+
+/// What the options, or whoever stops the sensor, have in store for a capture. A stop that comes
+/// earlier waits for it, so that every session ends in good order.
+std::optional<TapEvent> Session::due() {
+  if (protocol_.phase() != TapPhase::kCapturing) return std::nullopt;
+  const Clock::time_point now = Clock::now();
+  if ((stopping_ || now >= close_at_) && !std::exchange(stop_told_, true)) {
+    close_at_ = hang_at_ = filter_at_ = kNever;
+    return collector::StopRequested{};
+  }
+  if (now < filter_at_) return std::nullopt;
+  filter_at_ = kNever;
+  return collector::FilterChanged{compile(options_.next_filter)};
+}
+
+Session::Outcome Session::perform(collector::SendToTap& action) {
+  co_await control_->send(std::move(action.bytes));
+  co_return std::nullopt;
+}
+
+Session::Outcome Session::perform(collector::ReadTapHeader& action) {
+  if (action.limit) header_until_ = Clock::now() + *action.limit;
+  for (;;) {
+    if (auto event = due()) co_return event;
+    if (Clock::now() >= hang_at_) {
+      co_await hang();
+      co_return collector::TapLost{collector::TapEnd::kStopped, "the sensor hangs"};
+    }
+    const auto until = std::min({header_until_, close_at_, hang_at_, filter_at_});
+    if (co_await control_->wait(until)) break;
+    if (Clock::now() >= header_until_) co_return collector::NothingCame{};
+  }
+  message_ = co_await control_->next(Clock::now());
+  co_return collector::HeaderRead{message_.header};
+}
+
+Session::Outcome Session::perform(collector::ReadTapPayload&) {
+  co_return collector::PayloadRead{message_.payload};
+}
+
+Session::Outcome Session::perform(collector::InterfaceOpened& action) {
+  interface_ = action.interface.name;
+  recorder_->set_interface(action.interface);
+  co_return std::nullopt;
+}
+
+Session::Outcome Session::perform(collector::OpenTapData& action) {
+  link_type_ = action.link_type;
   if (!options_.output_dir.empty()) {
     recorder_
         ->open_file(options_.output_dir + "/" + recorder_->peer() + "-" +
@@ -112,54 +190,47 @@ asio::awaitable<void> Session::lead() {
                     link_type_)
         .value();
   }
-  if (options_.sampling.method != rpcap::SamplingMethod::kNone)
-    co_await ask(rpcap::encode_sampling(options_.sampling), rpcap::MessageType::kSetSamplingReply);
   if (options_.fault.start_after.count() != 0) co_await nap(options_.fault.start_after);
-  co_await start_capture(compile(options_.filter));
-  std::cout << "capturing " << recorder_->peer() << ' ' << interface.name << std::endl;
-  co_await watch();
-}
-
-asio::awaitable<void> Session::authenticate() {
-  const rpcap::AuthRequest request{.with_password = !options_.user.empty(),
-                                   .user = options_.user,
-                                   .password = options_.password};
-  co_await ask(rpcap::encode_auth_request(request), rpcap::MessageType::kAuthReply);
-}
-
-// Chooses the interface that the tap preselects; otherwise by address, like sensors whose rules
-// name a subnet; otherwise the first with a usable address.
-asio::awaitable<rpcap::Interface> Session::choose_interface() {
-  const Message reply =
-      co_await ask(rpcap::encode_empty(rpcap::MessageType::kFindAllInterfacesRequest),
-                   rpcap::MessageType::kFindAllInterfacesReply);
-  auto interfaces = rpcap::decode_interfaces(reply.payload, reply.header.value).value();
-  if (interfaces.empty()) throw std::runtime_error("the tap has no interface");
-  const auto has_address = [&](const rpcap::Interface& interface, auto wanted) {
-    return std::any_of(interface.addresses.begin(), interface.addresses.end(),
-                       [&](const auto& entry) { return entry.address && wanted(*entry.address); });
-  };
-  const auto take = [&](auto wanted) {
-    const auto found = std::find_if(interfaces.begin(), interfaces.end(), wanted);
-    return found == interfaces.end() ? std::nullopt : std::optional(*found);
-  };
-  if (auto preselected = take([](const rpcap::Interface& interface) {
-        return interface.description.ends_with(";preselected");
-      }))
-    co_return *preselected;
-  if (!options_.interface_rule.empty()) {
-    const net::CidrSet rule(options_.interface_rule);
-    if (auto named = take([&](const rpcap::Interface& interface) {
-          return has_address(interface, [&](net::IpAddress a) { return rule.contains(a); });
-        }))
-      co_return *named;
-    throw std::runtime_error("no interface of the tap has an address that the rule names");
+  collector::DataOpened opened{.port = 0, .filter = compile(options_.filter)};
+  if (action.datagram) {
+    opened.port = open_udp();
+  } else if (options_.active) {
+    opened.port = open_door();
   }
-  const auto usual = take([&](const rpcap::Interface& interface) {
-    return has_address(interface, [](net::IpAddress a) { return !a.is_loopback(); });
-  });
-  co_return usual ? *usual : interfaces.front();
+  co_return opened;
 }
+
+Session::Outcome Session::perform(collector::TakeTapData& action) {
+  if (action.port != 0) {
+    tcp::socket data(executor_);
+    const tcp::endpoint tap(control_->remote().address(), action.port);
+    co_await data.async_connect(tap, asio::use_awaitable);
+    asio::co_spawn(executor_, take_stream(std::move(data)), asio::detached);
+    co_return collector::DataTaken{};
+  }
+  if (!stream_came_) {
+    stream_news_.expires_after(kReplyTimeout);
+    boost::system::error_code cancelled;
+    co_await stream_news_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+  }
+  if (!stream_came_) co_return collector::DataFailed{"the tap opens no data connection"};
+  co_return collector::DataTaken{};
+}
+
+Session::Outcome Session::perform(collector::TapStats& action) {
+  recorder_->set_stats(action.stats);
+  co_return std::nullopt;
+}
+
+Session::Outcome Session::perform(collector::SettleTapData&) {
+  co_await settle();
+  co_return collector::DataSettled{};
+}
+
+// What is open until the end of the session is closed by run().
+Session::Outcome Session::perform(collector::CloseTapData&) { co_return std::nullopt; }
+
+Session::Outcome Session::perform(collector::EndTap&) { co_return std::nullopt; }
 
 rpcap::Filter Session::compile(const std::string& expression) const {
   // Even the empty expression becomes a program, a single "return", because rpcapd refuses an empty
@@ -178,17 +249,7 @@ rpcap::Filter Session::compile(const std::string& expression) const {
   return filter;
 }
 
-asio::awaitable<void> Session::start_capture(const rpcap::Filter& filter) {
-  const rpcap::StartCaptureRequest request{.snaplen = options_.snaplen,
-                                           .read_timeout_ms = options_.read_timeout_ms,
-                                           .flags = 0,
-                                           .data_port = 0,
-                                           .filter = filter};
-  if (options_.data == DataMode::kUdp) return start_udp(request);
-  return options_.active ? start_tcp_from_tap(request) : start_tcp_to_tap(request);
-}
-
-asio::awaitable<void> Session::start_udp(rpcap::StartCaptureRequest request) {
+std::uint16_t Session::open_udp() {
   udp_ = common_.udp;
   if (!udp_) {
     udp_ = std::make_shared<UdpPort>(executor_, udp::endpoint(control_->local().address(), 0),
@@ -196,42 +257,24 @@ asio::awaitable<void> Session::start_udp(rpcap::StartCaptureRequest request) {
     if (!options_.fault.stop_reading) udp_->start();
   }
   udp_->expect(control_->remote().address(), recorder_);
-  request.flags = rpcap::kStartDatagram;
-  request.data_port = udp_->port();
-  co_await ask(rpcap::encode_start_request(request), rpcap::MessageType::kStartCaptureReply);
+  return udp_->port();
 }
 
-asio::awaitable<void> Session::start_tcp_to_tap(rpcap::StartCaptureRequest request) {
-  const Message reply =
-      co_await ask(rpcap::encode_start_request(request), rpcap::MessageType::kStartCaptureReply);
-  const auto port = rpcap::decode_start_reply(reply.payload).value().data_port;
-  tcp::socket data(executor_);
-  co_await data.async_connect({control_->remote().address(), port}, asio::use_awaitable);
-  asio::co_spawn(executor_, take_stream(std::move(data)), asio::detached);
+std::uint16_t Session::open_door() {
+  door_.emplace(executor_, tcp::endpoint(control_->local().address(), 0));
+  const std::uint16_t port = door_->local_endpoint().port();
+  asio::co_spawn(executor_, accept_stream(), asio::detached);
+  return port;
 }
 
-// The tap connects before it answers, and with TLS waits for the handshake in between. A tap that
-// cannot connect answers with an error.
-asio::awaitable<void> Session::start_tcp_from_tap(rpcap::StartCaptureRequest request) {
-  tcp::acceptor acceptor(executor_, {control_->local().address(), 0});
-  request.data_port = acceptor.local_endpoint().port();
-  request.flags = rpcap::kStartServerOpens;
-  co_await control_->send(rpcap::encode_start_request(request));
+// The tap connects before it answers, and with TLS waits for the handshake in between.
+asio::awaitable<void> Session::accept_stream() {
   tcp::socket data(executor_);
-  const auto deadline = Clock::now() + kReplyTimeout;
-  const auto first =
-      co_await (acceptor.async_accept(data, asio::use_awaitable) || control_->wait(deadline));
-  const bool answered = first.index() == 1;
-  if (answered) {
-    co_await answer(rpcap::MessageType::kStartCaptureReply);
-    asio::steady_timer timer(executor_, deadline);
-    if (!data.is_open())
-      co_await (acceptor.async_accept(data, asio::use_awaitable) ||
-                timer.async_wait(asio::use_awaitable));
-    if (!data.is_open()) throw std::runtime_error("the tap opens no data connection");
-  }
-  asio::co_spawn(executor_, take_stream(std::move(data)), asio::detached);
-  if (!answered) co_await answer(rpcap::MessageType::kStartCaptureReply);
+  co_await door_->async_accept(data, asio::use_awaitable);
+  door_.reset();
+  stream_came_ = true;
+  stream_news_.cancel();
+  co_await take_stream(std::move(data));
 }
 
 asio::awaitable<void> Session::take_stream(tcp::socket socket) {
@@ -258,65 +301,9 @@ asio::awaitable<void> Session::nap(std::chrono::milliseconds time) {
   co_await timer.async_wait(asio::use_awaitable);
 }
 
-asio::awaitable<void> Session::ask_stats() {
-  const Message reply = co_await ask(rpcap::encode_empty(rpcap::MessageType::kStatsRequest),
-                                     rpcap::MessageType::kStatsReply);
-  recorder_->set_stats(rpcap::decode_stats(reply.payload).value());
-}
-
-// Of the messages that a tap sends without a request, only CLOSE is not an error.
-asio::awaitable<void> Session::take_news() {
-  const Message message = co_await control_->next(Clock::now());
-  if (message.header.type == rpcap::MessageType::kClose) {
-    ended_by_tap_ = true;
-    co_return;
-  }
-  throw std::runtime_error(message.header.type == rpcap::MessageType::kError
-                               ? "the tap says: " + rpcap::decode_error(message.payload)
-                               : "the tap speaks unasked");
-}
-
-asio::awaitable<void> Session::watch() {
-  constexpr auto kNever = Clock::time_point::max();
-  const Clock::time_point begin = Clock::now();
-  const auto after = [&](std::optional<std::chrono::seconds> delay) {
-    return delay ? begin + *delay : kNever;
-  };
-  const auto close_at = after(options_.fault.close_after);
-  const auto hang_at = after(options_.fault.hang);
-  auto filter_at = options_.next_filter.empty() ? kNever : begin + options_.next_filter_after;
-  auto stats_at = options_.stats_every.count() == 0 ? kNever : begin + options_.stats_every;
-  while (!stopping_ && Clock::now() < close_at) {
-    const auto next = std::min({close_at, hang_at, filter_at, stats_at});
-    if (co_await control_->wait(next)) co_await take_news();
-    if (ended_by_tap_) co_return;
-    const auto now = Clock::now();
-    if (now >= hang_at) co_return co_await hang();
-    if (now >= filter_at) {
-      filter_at = kNever;
-      co_await ask(rpcap::encode_update_filter(compile(options_.next_filter)),
-                   rpcap::MessageType::kUpdateFilterReply);
-    }
-    if (now >= stats_at) {
-      stats_at = now + options_.stats_every;
-      co_await ask_stats();
-    }
-  }
-  co_await finish();
-}
-
 asio::awaitable<void> Session::hang() {
   if (udp_) udp_->close();
   while (!stopping_) co_await nap(kQuiet);
-}
-
-asio::awaitable<void> Session::finish() {
-  co_await ask_stats();
-  co_await ask(rpcap::encode_empty(rpcap::MessageType::kEndCaptureRequest),
-               rpcap::MessageType::kEndCaptureReply);
-  // The tap has sent everything before it answers.
-  co_await settle();
-  co_await control_->send(rpcap::encode_empty(rpcap::MessageType::kClose));
 }
 
 // Receives what is still in flight: a stream to its end, datagrams until none arrives.

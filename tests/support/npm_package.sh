@@ -6,6 +6,19 @@ skip() {
   exit 77
 }
 
+# read_tools_folder OPTION...: sets `tools`. The script has a function `usage`, and `root` is the folder of the project.
+read_tools_folder() {
+  # shellcheck disable=SC2154
+  tools=$root/build/tools
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      -h|--help) usage; exit 0 ;;
+      --dir) tools=${2:?--dir needs a folder}; shift 2 ;;
+      *) usage >&2; exit 2 ;;
+    esac
+  done
+}
+
 # lock_tools DIR: makes the folder of tools, for this process alone until it ends.
 lock_tools() {
   mkdir -p "$1"

@@ -6,7 +6,6 @@ namespace sidetap::capture {
 namespace {
 
 using Step = SourceKeeper::Step;
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr InterfaceNow kThere{.index = 2, .up = true, .carrier = true};

@@ -11,6 +11,7 @@
 
 #include "sidecar/collector/tap_protocol.h"
 #include "sidecar/session/protocol.h"
+#include "tests/support/protocol_driver.h"
 
 namespace sidetap::collector {
 namespace {
@@ -33,10 +34,6 @@ struct Pipe {
     return true;
   }
 };
-
-rpcap::Header header_of(const rpcap::Bytes& bytes) {
-  return rpcap::decode_header(std::span<const std::byte, 8>(bytes.data(), 8));
-}
 
 /// Performs the actions of one side, as far as there are bytes for them.
 template <typename Machine, typename Action, typename Event>
@@ -74,6 +71,9 @@ class Side {
   rpcap::Bytes bytes_;
 };
 
+/// Of a tap that is dialled.
+constexpr std::uint16_t kListeningPort = 40'000;
+
 class TapEndOfIt final : public Side<session::Protocol, session::Action, session::Event> {
  public:
   using Side::Side;
@@ -88,7 +88,7 @@ class TapEndOfIt final : public Side<session::Protocol, session::Action, session
       out_.sent.insert(out_.sent.end(), send->bytes.begin(), send->bytes.end());
     } else if (std::get_if<session::ReadHeader>(&action) != nullptr) {
       if (!in_.take(rpcap::kHeaderSize, bytes_)) return false;
-      event = session::HeaderRead{header_of(bytes_)};
+      event = session::HeaderRead{test::header_of(bytes_)};
     } else if (const auto* const payload = std::get_if<session::ReadPayload>(&action)) {
       if (!in_.take(payload->size, bytes_)) return false;
       event = session::PayloadRead{bytes_};
@@ -96,8 +96,10 @@ class TapEndOfIt final : public Side<session::Protocol, session::Action, session
       event = session::InterfaceDescribed{
           {"eth0", "shop/cart", 6, {{net::IpAddress::v4(0x0af40107), {}, {}, {}}}}, 1};
     } else if (const auto* const data = std::get_if<session::OpenData>(&action)) {
-      EXPECT_EQ(data->port, 2'003);
-      event = session::DataOpened{0};
+      EXPECT_EQ(data->port, data->listen ? 0 : 2'003);
+      event = session::DataOpened{data->listen ? kListeningPort : std::uint16_t{0}};
+    } else if (std::get_if<session::FinishData>(&action) != nullptr) {
+      event = session::DataReady{};
     } else if (auto* const start = std::get_if<session::StartCapture>(&action)) {
       capturing = true;
       ++captures;
@@ -123,6 +125,7 @@ class SensorEndOfIt final : public Side<TapProtocol, TapAction, TapEvent> {
  public:
   using Side::Side;
   bool data_open = false;
+  std::uint16_t dialled = 0;  ///< For the stream.
   std::optional<TapEnd> ended;
   std::string why;
 
@@ -143,14 +146,15 @@ class SensorEndOfIt final : public Side<TapProtocol, TapAction, TapEvent> {
       out_.sent.insert(out_.sent.end(), send->bytes.begin(), send->bytes.end());
     } else if (std::get_if<ReadTapHeader>(&action) != nullptr) {
       if (!in_.take(rpcap::kHeaderSize, bytes_)) return false;
-      event = HeaderRead{header_of(bytes_)};
+      event = HeaderRead{test::header_of(bytes_)};
     } else if (const auto* const payload = std::get_if<ReadTapPayload>(&action)) {
       if (!in_.take(payload->size, bytes_)) return false;
       event = PayloadRead{bytes_};
     } else if (std::get_if<OpenTapData>(&action) != nullptr) {
       data_open = true;
       event = DataOpened{2'003};
-    } else if (std::get_if<TakeTapData>(&action) != nullptr) {
+    } else if (const auto* const take = std::get_if<TakeTapData>(&action)) {
+      dialled = take->port;
       event = DataTaken{};
     } else if (std::get_if<SettleTapData>(&action) != nullptr) {
       event = DataSettled{};
@@ -208,15 +212,19 @@ rpcap::Filter numbered(std::uint32_t number) { return {{0x28, 0, 0, 12}, {6, 0, 
 
 TEST(BothProtocols, AgreeOnEveryKindOfCapture) {
   for (const bool datagram : {true, false}) {
-    for (const bool login : {true, false}) {
+    for (const unsigned kind : {0U, 1U, 2U, 3U}) {
+      const bool login = (kind & 1U) != 0;
+      const bool passive = (kind & 2U) != 0;
       const std::string user = login ? "me" : "";
       const std::string password = login ? "secret" : "";
-      Conversation both(7, {.user = user, .password = password},
+      Conversation both(7, {.active = !passive, .user = user, .password = password},
                         {.user = user,
                          .password = password,
                          .datagram = datagram,
+                         .passive = passive,
                          .sampling = {rpcap::SamplingMethod::kOneInN, 2}});
       both.settle();
+      EXPECT_EQ(both.sensor.dialled, passive && !datagram ? kListeningPort : 0);
       EXPECT_EQ(both.tap.machine().phase(), session::Phase::kCapturing);
       EXPECT_EQ(both.sensor.machine().phase(), TapPhase::kCapturing) << both.sensor.why;
       EXPECT_TRUE(both.tap.capturing && both.sensor.data_open);

@@ -3,11 +3,11 @@
 
 #include <chrono>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 
 #include "sidecar/collector/tap_protocol.h"
+#include "tests/support/protocol_driver.h"
 
 namespace sidetap::collector {
 
@@ -23,23 +23,20 @@ class ScriptedTap {
   }
   /// The same, but its header claims `size`; what is missing reads as zeros.
   void announce(const rpcap::Bytes& message, std::uint32_t size) {
-    auto header = rpcap::decode_header(std::span<const std::byte, 8>(message.data(), 8));
+    auto header = test::header_of(message);
     header.payload_size = size;
     payload_.assign(message.begin() + 8, message.end());
     resume(HeaderRead{header});
   }
   void resume(TapEvent event) {
-    for (std::optional<TapEvent> next = std::move(event); next && !end_;) {
-      const TapActions actions = protocol_.resume(*next);
-      next.reset();
-      for (const TapAction& action : actions) {
-        next = std::visit([this](const auto& step) { return perform(step); }, action);
-        if (next) break;
-      }
-    }
+    if (!end_)
+      test::drive(protocol_, std::move(event), [this](const auto& step) { return perform(step); });
   }
   void fail_data(std::string why) { data_failure_ = std::move(why); }
-  /// What was done since the last call: "send 8", "read", "open", "end closed"...
+  /// Chosen when the link type is known.
+  void choose_filter(rpcap::Filter filter) { chosen_filter_ = std::move(filter); }
+  /// What was done since the last call: "send 8", "read", "open", "take", "dial 2003", "end
+  /// closed"...
   std::string done() { return std::exchange(done_, {}); }
 
   TapPhase phase() const { return protocol_.phase(); }
@@ -48,6 +45,7 @@ class ScriptedTap {
   const std::optional<rpcap::Stats>& stats() const { return stats_; }
   const std::optional<EndTap>& end() const { return end_; }
   std::optional<std::chrono::milliseconds> limit() const { return limit_; }
+  std::optional<std::int32_t> link_type() const { return link_type_; }
 
  private:
   using Outcome = std::optional<TapEvent>;
@@ -75,12 +73,13 @@ class ScriptedTap {
     interface_ = action.interface;
     return std::nullopt;
   }
-  Outcome perform(const OpenTapData&) {
+  Outcome perform(const OpenTapData& action) {
     note("open");
-    return data(DataOpened{kDataPort});
+    link_type_ = action.link_type;
+    return data(DataOpened{kDataPort, chosen_filter_});
   }
-  Outcome perform(const TakeTapData&) {
-    note("take");
+  Outcome perform(const TakeTapData& action) {
+    note(action.port == 0 ? "take" : "dial " + std::to_string(action.port));
     return data(DataTaken{});
   }
   Outcome perform(const TapStats& action) {
@@ -110,6 +109,8 @@ class ScriptedTap {
   std::optional<rpcap::Stats> stats_;
   std::optional<EndTap> end_;
   std::optional<std::chrono::milliseconds> limit_;
+  std::optional<std::int32_t> link_type_;
+  std::optional<rpcap::Filter> chosen_filter_;
 };
 
 }  // namespace sidetap::collector

@@ -142,6 +142,17 @@ TEST_F(TapFeedTest, APlainDatagramHoldsOnePacketAndNothingElse) {
   EXPECT_EQ(feed.counts().malformed, 2U);
 }
 
+TEST_F(TapFeedTest, KnowsTheFirstDatagramOfACapture) {
+  const auto packed = packed_datagrams(1, 9, 100, 128);
+  EXPECT_TRUE(TapFeed::begins_capture(packed.front()));
+  EXPECT_FALSE(TapFeed::begins_capture(packed.back()));
+  EXPECT_TRUE(TapFeed::begins_capture(packet_message(1, 50)));
+  EXPECT_FALSE(TapFeed::begins_capture(packet_message(2, 50)));
+  EXPECT_FALSE(TapFeed::begins_capture({}));
+  const PacketBytes plain = packet_message(1, 0);
+  EXPECT_FALSE(TapFeed::begins_capture({plain.begin(), plain.end() - 1}));
+}
+
 TEST_F(TapFeedTest, ATimeIsATimeWhateverTheTapSays) {
   rpcap::PacketHeader header = header_of_packet(1, 50);
   header.microseconds = 0xffffffff;

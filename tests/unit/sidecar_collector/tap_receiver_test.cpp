@@ -135,16 +135,45 @@ TEST_F(TapReceiverTest, TakesNothingOfSendersThatAreNoTaps) {
 TEST_F(TapReceiverTest, LateDatagramsOfATapThatIsGoneCountForNoOther) {
   receiver_->expect(1, ip("127.0.0.2"));
   const auto former = tap_at("127.0.0.2");
-  send_all(former, packed_datagrams(1, 5, 100));
+  // One packet in each.
+  const auto all = packed_datagrams(1, 9, 100, 128);
+  ASSERT_EQ(all.size(), 9U);
+  send_all(former, {all.begin(), all.begin() + 5});
   read_all();
   EXPECT_EQ(receiver_->remove(1).packets, 5U);
   receiver_->expect(2, ip("127.0.0.2"));
-  send_all(former, packed_datagrams(6, 9, 100));
+  send_all(former, {all.begin() + 5, all.end()});
   send_all(tap_at("127.0.0.2"), packed_datagrams(1, 3, 100));
   read_all();
   EXPECT_EQ(receiver_->received_from(2).counts.packets, 3U);
   EXPECT_EQ(receiver_->counts().packets, 8U) << "of both";
   EXPECT_EQ(receiver_->counts().taps, 1U);
+}
+
+TEST_F(TapReceiverTest, ATapThatGetsThePortOfOneThatIsGoneLosesNothing) {
+  receiver_->expect(1, ip("127.0.0.2"));
+  const auto same = tap_at("127.0.0.2");
+  send_all(same, packed_datagrams(1, 5, 100));
+  read_all();
+  receiver_->remove(1);
+  receiver_->expect(2, ip("127.0.0.2"));
+  send_all(same, packed_datagrams(1, 3, 100));
+  read_all();
+  EXPECT_EQ(receiver_->received_from(2).counts.packets, 3U);
+}
+
+TEST_F(TapReceiverTest, APacketThatATapDoesNotCompleteBeforeItsEndIsCounted) {
+  receiver_->expect(1, ip("127.0.0.2"));
+  const auto pieces = packed_datagrams(1, 1, 3'000);
+  send_all(tap_at("127.0.0.2"), {pieces.begin(), pieces.end() - 1});
+  auto [ours, taps] = stream();
+  receiver_->add_stream(2, std::move(ours), nullptr, [](const std::string&) {});
+  const PacketBytes message = packet_message(1, 500);
+  ASSERT_EQ(send(taps.get(), message.data(), 100, 0), 100);
+  read_all();
+  EXPECT_EQ(receiver_->remove(1).broken_packets, 1U);
+  EXPECT_EQ(receiver_->remove(2).broken_packets, 1U);
+  EXPECT_EQ(receiver_->counts().broken_packets, 2U);
 }
 
 TEST_F(TapReceiverTest, TakesStreams) {
@@ -167,6 +196,24 @@ TEST_F(TapReceiverTest, TakesStreams) {
   EXPECT_EQ(why, "the tap has ended the stream");
   EXPECT_FALSE(receiver_->received_from(1).stream_open);
   EXPECT_EQ(receiver_->remove(1).broken_packets, 0U);
+}
+
+TEST_F(TapReceiverTest, ManyStreamsDoNotKeepTheThreadLongerThanItAsks) {
+  constexpr std::uint32_t kStreams = 200;
+  std::vector<net::UniqueFd> taps;
+  for (std::uint32_t i = 1; i <= kStreams; ++i) {
+    auto [ours, theirs] = stream();
+    receiver_->add_stream(i, std::move(ours), nullptr, [](const std::string&) {});
+    const PacketBytes message = packet_message(1, 100);
+    ASSERT_EQ(send(theirs.get(), message.data(), message.size(), 0),
+              static_cast<ssize_t>(message.size()));
+    taps.push_back(std::move(theirs));
+  }
+  const std::size_t got = receiver_->read(keeper_, 1);
+  EXPECT_GT(got, 0U);
+  EXPECT_LT(got, kStreams);
+  read_all();
+  EXPECT_EQ(receiver_->delivered(), kStreams);
 }
 
 TEST_F(TapReceiverTest, EndsAStreamOfSomethingElse) {
@@ -213,6 +260,15 @@ TEST_F(TapReceiverTest, ATapThatForcesPacketsInPiecesLosesThemAlone) {
   send_all(honest, packed_datagrams(1, 100, 1'400));
   read_all();
   EXPECT_EQ(receiver_->received_from(99).counts.packets, 100U);
+}
+
+TEST(DatagramPortTest, TellsTheSizeOfTheBufferThatTheSystemGranted) {
+  const auto small = open_datagram_port({"127.0.0.1", 0}, 8U << 10);
+  const auto large = open_datagram_port({"127.0.0.1", 0}, 64U << 10);
+  ASSERT_TRUE(small && large);
+  EXPECT_GE(buffer_size(small->get()), 8U << 10);
+  EXPECT_GT(buffer_size(large->get()), buffer_size(small->get()));
+  EXPECT_EQ(buffer_size(-1), 0U);
 }
 
 }  // namespace

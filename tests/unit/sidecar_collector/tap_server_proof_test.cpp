@@ -88,5 +88,19 @@ TEST_F(TapServerTest, DrainsUntilTheLastTapHasLeft) {
   EXPECT_EQ(drained.wait_for(std::chrono::seconds(10)), std::future_status::ready);
 }
 
+TEST_F(TapServerTest, DrainsNoLongerThanItIsWanted) {
+  start({});
+  Wire wire = dial();
+  until_open(wire);
+  ASSERT_TRUE(soon([&] { return taps().size() == 1; }));
+  auto drained =
+      asio::co_spawn(context_, server_->drain(std::chrono::minutes(1)), asio::use_future);
+  EXPECT_EQ(drained.wait_for(milliseconds(50)), std::future_status::timeout);
+  asio::post(context_, asio::use_future([this] { server_->end_drain(); })).get();
+  EXPECT_EQ(drained.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  auto again = asio::co_spawn(context_, server_->drain(std::chrono::minutes(1)), asio::use_future);
+  EXPECT_EQ(again.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+}
+
 }  // namespace
 }  // namespace sidetap::collector

@@ -86,7 +86,8 @@ TEST(Explain, NamesFlowVerdictRuleAndSentenceOfEachPacket) {
             "     1     0.000000  owned      tcp-handshake       10.0.0.2:40000 > 10.0.0.1:443 tcp "
             "SYN: SYN or SYN+ACK names the server, which owns the flow");
   EXPECT_THAT(lines[1], HasSubstr("     2     1.500000  not owned  service-view "));
-  EXPECT_THAT(lines[1], HasSubstr("10.0.0.1:40000 > 10.96.0.10:53 udp: view of a Service address"));
+  EXPECT_THAT(lines[1],
+              HasSubstr("10.0.0.1:40000 > 10.96.0.10:53 udp: packet with a Service's address"));
   EXPECT_THAT(lines[2], HasSubstr("[fd00::1]:40000 > [2001:db8::1]:53 udp: the peer has no tap"));
   EXPECT_EQ(lines[4], "3 packets: 2 owned, 1 not owned");
   EXPECT_THAT(lines[5], HasSubstr("1  not owned  service-view "));

@@ -76,7 +76,7 @@ class StreamDeliveryTest : public testing::Test {
                             return std::chrono::milliseconds(0);
                           },
                       .metrics = &metrics_,
-                      .backoff = {std::chrono::milliseconds(100), std::chrono::milliseconds(200)}};
+                      .backoff = backoff_};
     if (everything_is_own) parts.is_own_address = [](const net::IpAddress&) { return true; };
     delivery_ = std::make_unique<StreamDelivery>(context_.get_executor(), std::move(options),
                                                  std::move(parts), *loop_, 0);
@@ -101,6 +101,7 @@ class StreamDeliveryTest : public testing::Test {
 
   boost::asio::io_context context_{1};
   telemetry::MetricsRegistry metrics_;
+  async::BackoffBounds backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(200)};
   std::map<std::string, std::size_t> excluded_;
   std::unique_ptr<CaptureLoop> loop_;
   std::unique_ptr<StreamDelivery> delivery_;
@@ -176,8 +177,18 @@ TEST_F(StreamDeliveryTest, OneReceiverUnderTwoNamesGetsEveryPacketOnce) {
     reason += each.reason;
   }
   EXPECT_EQ(capturing, 1U);
-  EXPECT_THAT(reason, HasSubstr("is another receiver's of the list"));
+  EXPECT_THAT(reason, HasSubstr("is the address of another receiver"));
   EXPECT_FALSE(receiver.readable(0));
+}
+
+TEST_F(StreamDeliveryTest, DialsAtOnceWhenTheTapIsAboutToEnd) {
+  const std::uint16_t port = unused_port();
+  backoff_ = {std::chrono::hours(1), std::chrono::hours(1)};
+  start({.receivers = {net::HostPort{"127.0.0.1", port}}});
+  ASSERT_TRUE(comes_true([&] { return !delivery_->sensors().front().reason.empty(); }));
+  const session::LocalSocket receiver(SOCK_STREAM, port);
+  delivery_->dial_soon();
+  EXPECT_TRUE(forwards());
 }
 
 TEST_F(StreamDeliveryTest, DoesNotDialItsOwnPod) {

@@ -1,5 +1,6 @@
 #include "sidecar/forwarding/file_output.h"
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -11,14 +12,29 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shared/net/unique_fd.h"
 #include "sidecar/forwarding/tap_interfaces.h"
 #include "tests/support/addresses.h"
 #include "tests/unit/sidecar_forwarding/pcapng_blocks.h"
+
+namespace {
+bool files_can_be_cut = true;
+}  // namespace
+
+/// In place of the C library's, for a file system that fails.
+extern "C" int ftruncate(int fd, off_t size) noexcept {
+  if (files_can_be_cut) return static_cast<int>(::syscall(SYS_ftruncate, fd, size));
+  errno = EIO;
+  return -1;
+}
 
 namespace sidetap::forwarding {
 namespace {
@@ -33,9 +49,10 @@ class FileOutputTest : public testing::Test {
     folder_ = fs::temp_directory_path() / ("sidetap-files-" + std::to_string(getpid()));
     fs::create_directory(folder_);
     getrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_DFL);
   }
   ~FileOutputTest() override {
+    files_can_be_cut = true;
     setrlimit(RLIMIT_FSIZE, &before_);
     fs::remove_all(folder_);
   }
@@ -135,6 +152,62 @@ TEST_F(FileOutputTest, ComesBackFromADiskThatIsFullFromTheStart) {
   files->flush();
   EXPECT_EQ(files->counts().forwarded.value(), 5u);
   EXPECT_EQ(size("p-0.pcap"), 24u + 5 * 1016);
+}
+
+TEST_F(FileOutputTest, NothingFollowsHalfARecordThatCannotBeCutOff) {
+  auto files = output();
+  add(*files, 30);
+  files->flush();
+  const auto written = size("p-0.pcap");
+  disk_holds(written + 500);
+  files_can_be_cut = false;
+  add(*files, 10);
+  files->flush();
+  const auto spoiled = size("p-0.pcap");
+  EXPECT_EQ(spoiled, written + 500);
+  disk_holds(1 << 20);
+  files->flush();
+  EXPECT_EQ(recoveries_, 1);
+  add(*files, 7);
+  files->flush();
+  EXPECT_EQ(size("p-0.pcap"), spoiled);
+  EXPECT_EQ(size("p-1.pcap"), 24u + 7 * 1016);
+  EXPECT_EQ(files->counts().forwarded.value(), 37u);
+  EXPECT_EQ(files->counts().dropped_total(), 10u);
+}
+
+TEST_F(FileOutputTest, APipeInPlaceOfTheFileStopsNothing) {
+  const std::string pipe = folder_ / "p-0.pcap";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  auto files = output();
+  add(*files, 3);
+  files->flush();
+  EXPECT_EQ(faults_, 1);
+  const net::UniqueFd reader(::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_TRUE(reader);
+  files->flush();
+  EXPECT_EQ(recoveries_, 0) << "nor does anybody read it";
+  EXPECT_EQ(files->counts().dropped_total(), 3u);
+  fs::remove(pipe);
+  files->flush();
+  EXPECT_EQ(recoveries_, 1);
+  add(*files, 2);
+  files->flush();
+  EXPECT_EQ(size("p-0.pcap"), 24u + 2 * 1016);
+}
+
+TEST_F(FileOutputTest, NamesStayInTheFolderAndFitTheFileSystem) {
+  const std::string pod = std::string(250, 'x') + "-7d4b9";
+  for (const std::string& prefix : {std::string("../../p"), pod + "_eth0"}) {
+    auto files = make_file_output({.folder = folder_, .prefix = prefix}, nullptr, nullptr);
+    add(*files, 1);
+    files->finish();
+    EXPECT_EQ(files->counts().forwarded.value(), 1u) << prefix;
+  }
+  std::vector<std::string> names;
+  for (const auto& each : fs::directory_iterator(folder_)) names.push_back(each.path().filename());
+  EXPECT_THAT(names, testing::UnorderedElementsAre(".._.._p-0.pcap",
+                                                   testing::EndsWith("x-7d4b9_eth0-0.pcap")));
 }
 
 TEST_F(FileOutputTest, EveryFileOfPcapngIsWholeAndSaysInItsEndWhatWasDropped) {

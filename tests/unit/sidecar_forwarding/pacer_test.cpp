@@ -8,7 +8,6 @@
 namespace sidetap::forwarding {
 namespace {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr Pacer::Time kBegin{std::chrono::hours(5)};

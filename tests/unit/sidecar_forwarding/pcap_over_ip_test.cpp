@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/unit/sidecar_forwarding/pcapng_blocks.h"
 #include "tests/unit/sidecar_forwarding/sockets.h"
 
 namespace sidetap::forwarding {
@@ -196,6 +197,35 @@ TEST(PcapOverIp, TellsThatItsReaderHasGone) {
   }
   EXPECT_EQ(faults, std::vector{ReaderFault::kLost});
   EXPECT_EQ(output->counts().forwarded.value() + output->counts().dropped_total(), added);
+}
+
+TEST(PcapOverIp, WhatIsDroppedOfATapThatConnectsAgainCountsForItsPod) {
+  const auto taps = std::make_shared<TapIdentities>();
+  for (const std::uint32_t origin : {1U, 2U})
+    taps->add(origin,
+              {.from = {}, .description = "shop/web-1", .interface = "eth0", .addresses = {}});
+  Pair pair = tcp_pair();
+  hold_little(pair);
+  const auto output = make_pcap_over_ip_output(
+      std::move(pair.tap),
+      {.heading = {.format = CaptureFormat::kPcapng, .interfaces = {InterfaceLabel{.name = "all"}}},
+       .identities = taps,
+       .buffer_bytes = kLeastBuffer},
+      nullptr);
+  for (std::uint32_t i = 0; i < 1000; ++i) add_to_stream(*output, i, 1500, 1);
+  const std::uint64_t before = dropped_by(*output, DropCause::kSocketFull);
+  ASSERT_GT(before, 0u);
+  for (std::uint32_t i = 0; i < 5; ++i) add_to_stream(*output, i, 1500, 2);
+  ASSERT_EQ(dropped_by(*output, DropCause::kSocketFull), before + 5);
+  StreamReader reader(pair.sensor.get());
+  for (int i = 0; i < 1000 && !output->takes_more(); ++i) {
+    reader.read_on();
+    output->flush();
+  }
+  reader.read_on();
+  output->finish();
+  reader.read_on();
+  EXPECT_EQ(told_by(reader.bytes()).back(), "1 has 1005, dropped " + std::to_string(before + 5));
 }
 
 TEST(PcapOverIp, NumbersTheInterfacesForEachReader) {

@@ -73,13 +73,13 @@ TEST(OutputOptions, AnInterfaceNeedsNoSensor) {
 TEST(OutputOptions, AnInterfaceGoesWithItsOutputAlone) {
   EXPECT_THAT(refusal_of({"--output", "interface"}), HasSubstr("--output-interface: required"));
   EXPECT_THAT(refusal_of({"--sensor", "10.0.0.1", "--output-interface", "mon0"}),
-              HasSubstr("goes with --output interface"));
+              HasSubstr("needs --output interface"));
   EXPECT_THAT(refusal_of({"--output", "interface", "--output-interface", "mon0", "--interface",
                           "eth0,mon0"}),
-              HasSubstr("mon0: is captured itself"));
+              HasSubstr("mon0: is itself captured"));
   EXPECT_THAT(
       refusal_of({"--output", "interface", "--output-interface", "mon0", "--sensor-tls", "client"}),
-      HasSubstr("--sensor-tls: does not go with --output interface"));
+      HasSubstr("--sensor-tls: cannot be combined with --output interface"));
 }
 
 }  // namespace

@@ -196,6 +196,17 @@ TEST_F(PipelineBacklog, OnlyTheFirstCaptureIsAwaited) {
   EXPECT_FALSE(pipeline.awaits_first_capture()) << "an outage";
 }
 
+TEST_F(PipelineBacklog, WhoConnectsByThemselvesAreNotAwaited) {
+  PipelineConfig config = with_backlog(4096);
+  config.dialled = false;
+  Pipeline pipeline = make(config);
+  feed(pipeline, there(0));
+  EXPECT_EQ(pipeline.waiting(), 1U);
+  EXPECT_FALSE(pipeline.awaits_first_capture());
+  pipeline.set_receivers({.sensors = {"one"}});
+  EXPECT_TRUE(pipeline.awaits_first_capture());
+}
+
 TEST_F(PipelineBacklog, ForNobodyWhoMightComeNothingIsKept) {
   PipelineConfig config = with_backlog(4096);
   config.keep_without_capture = false;
@@ -288,6 +299,19 @@ TEST_F(PipelineWithPeers, AtTheStartItWaitsForWordOfThePeersButNotForLong) {
   pipeline.replay();
   EXPECT_TRUE(got.empty());
   pipeline.begin_read(kBegin + milliseconds(1001), false);
+  pipeline.replay();
+  EXPECT_EQ(got.size(), 1U);
+}
+
+TEST_F(PipelineWithPeers, AtTheEndItWaitsForNoWordOfThem) {
+  Pipeline pipeline = make(known_to_peers());
+  pipeline.begin_read(kBegin, false);
+  feed(pipeline, there(0));
+  std::vector<Bytes> got;
+  pipeline.add(forwarder(got), "one");
+  pipeline.replay();
+  EXPECT_TRUE(got.empty());
+  pipeline.hold_no_longer();
   pipeline.replay();
   EXPECT_EQ(got.size(), 1U);
 }

@@ -116,7 +116,7 @@ TEST_F(PassiveMode, ADataConnectionThatNeverComesIsAnErrorAndTheSessionGoesOn) {
   expect_type(wire.ask(start_request(0, 0)), MessageType::kStartCaptureReply);
   const auto error = wire.receive();
   expect_type(error, MessageType::kError);
-  EXPECT_THAT(rpcap::decode_error(error->payload), HasSubstr("nobody came"));
+  EXPECT_THAT(rpcap::decode_error(error->payload), HasSubstr("nobody connected"));
   expect_type(wire.ask(rpcap::encode_empty(MessageType::kStatsRequest)), MessageType::kStatsReply);
 }
 

@@ -13,7 +13,6 @@ namespace {
 
 using rpcap::ErrorCode;
 using rpcap::MessageType;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 const rpcap::Filter kFilter = {{0x28, 0, 0, 12}, {6, 0, 0, 96}};

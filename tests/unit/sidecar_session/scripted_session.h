@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sidecar/session/protocol.h"
+#include "tests/support/protocol_driver.h"
 
 namespace sidetap::session {
 
@@ -26,20 +27,14 @@ class ScriptedSession {
   }
   /// A message whose header claims `size`. Reads beyond it return zeros.
   void announce(const rpcap::Bytes& message, std::uint32_t size) {
-    auto header = rpcap::decode_header(std::span<const std::byte, 8>(message.data(), 8));
+    auto header = test::header_of(message);
     header.payload_size = size;
     payload_.assign(message.begin() + 8, message.end());
     resume(HeaderRead{header});
   }
   void resume(Event event) {
-    for (std::optional<Event> next = std::move(event); next && !end_;) {
-      const Actions actions = protocol_.resume(*next);
-      next.reset();
-      for (const Action& action : actions) {
-        next = std::visit([this](const auto& step) { return perform(step); }, action);
-        if (next) break;
-      }
-    }
+    if (!end_)
+      test::drive(protocol_, std::move(event), [this](const auto& step) { return perform(step); });
   }
   /// Makes the next action that can fail do so.
   void fail_next(std::string why) { failure_ = std::move(why); }
@@ -76,7 +71,7 @@ class ScriptedSession {
 
   Outcome perform(const Send& action) {
     sent_ = action.bytes;
-    const auto header = rpcap::decode_header(std::span<const std::byte, 8>(sent_.data(), 8));
+    const auto header = test::header_of(sent_);
     const auto type = static_cast<int>(header.type);
     if (header.type == rpcap::MessageType::kError) {
       note("error " + std::to_string(header.value));

@@ -33,6 +33,7 @@ constexpr const char* kTapAddress = "10.244.1.7";
 struct PlayedSession {
   std::string host{};  // empty: no sensor
   session::Sensor sensor{};
+  milliseconds silence{};
   std::string state = "dialling";
   std::string reason{};
   bool stopped = false;
@@ -130,6 +131,7 @@ class ChosenPathTest : public testing::Test {
       played->host = played->sensor.address.host;
     }
     EXPECT_LE(asked.sessions.sensors.size(), 1U);
+    played->silence = asked.sessions.sensor_silence;
     played->refuses = refuse_ && !played->host.empty();
     sessions_.push_back(played);
     return std::make_unique<PlayedDelivery>(played);
@@ -187,6 +189,14 @@ TEST_F(ChosenPathTest, HasOneSessionWithItsFirstChoice) {
   EXPECT_EQ(with(order[2]), nullptr);
   EXPECT_EQ(with(order[0])->sensor.certificate_host, "collectors") << "not the address";
   EXPECT_THAT(path_->loop().sensors(), ElementsAre(order[0] + ":2003"));
+}
+
+TEST_F(ChosenPathTest, BearsWithASilentCollectorForLessTimeThanWithAnOnlySensor) {
+  start_with(kThree);
+  const auto order = ranked(kThree);
+  ASSERT_TRUE(asks(order[0]));
+  EXPECT_EQ(with(order[0])->silence, milliseconds(5'000));
+  EXPECT_EQ(session::SessionsConfig().sensor_silence, session::kUsualSilence);
 }
 
 TEST_F(ChosenPathTest, TakesTheNextOneWhenItsCollectorGoesAndComesBack) {

@@ -29,6 +29,7 @@ struct Made {
   bool forwards = false;
   bool gone = false;
   bool stopped = false;
+  int dialled_soon = 0;
   std::string state = "waiting";  // of each sensor
   std::function<void()> changed{};
 
@@ -47,6 +48,7 @@ class FakeDelivery final : public Delivery {
     if (!works_) return Error{"it cannot work"};
     return {};
   }
+  void dial_soon() override { ++made_->dialled_soon; }
   boost::asio::awaitable<void> stop() override {
     made_->stopped = true;
     co_return;
@@ -145,6 +147,17 @@ TEST_F(LivePathTest, PassesToTheNewDeliveryWhenThatForwards) {
   EXPECT_THAT(told(), ElementsAre("new"));
   EXPECT_TRUE(path_->forwarding()) << "there was no moment without";
   EXPECT_GT(changes_, before);
+}
+
+TEST_F(LivePathTest, WhoIsStillAwaitedAtTheEndIsDialledSoon) {
+  start(to({"old"}));
+  made_[0]->forward(true);
+  path_->dial_soon();
+  EXPECT_EQ(made_[0]->dialled_soon, 1);
+  follow(to({"new"}));
+  path_->dial_soon();
+  EXPECT_EQ(made_[0]->dialled_soon, 2);
+  EXPECT_EQ(made_[1]->dialled_soon, 1);
 }
 
 TEST_F(LivePathTest, DoesNotWaitForSensorsThatAreGone) {

@@ -83,7 +83,7 @@ TEST_F(OrderDeskTest, ATapThatNobodyGivesATokenEnds) {
   start();
   writer_.reset();
   run();
-  EXPECT_EQ(reason_, "no token has come");
+  EXPECT_EQ(reason_, "no token has arrived");
   EXPECT_TRUE(failed_);
 }
 

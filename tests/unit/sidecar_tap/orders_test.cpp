@@ -35,8 +35,8 @@ TEST(Orders, AreATokenATimeAndAnEnd) {
 
 TEST(Orders, OfOtherFormsAreRefusedWithoutBeingQuoted) {
   for (const std::string line :
-       {"", "secret", "token", "token ", "token se cret", "token secret\x01", "for", "for secret",
-        "for 0s", "for 900h", "stop secret", "STOP", "tokensecret"}) {
+       {"", "secret", "token", "token ", "token se cret", "token secret\x01", "token =secret",
+        "for", "for secret", "for 0s", "for 900h", "stop secret", "STOP", "tokensecret"}) {
     const auto order = parse_order(line);
     ASSERT_FALSE(order) << line;
     EXPECT_THAT(order.error().text, Not(HasSubstr("secret")));

@@ -40,8 +40,8 @@ std::string objection(const RunOptions& options, const std::vector<std::string>&
 }
 
 TEST(OutputInterface, IsNotOneThatIsCaptured) {
-  EXPECT_THAT(objection(into_interface("lo"), {"eth9", "lo"}, {}), HasSubstr("is captured itself"));
-  EXPECT_THAT(objection(into_interface("none9"), {"none9"}, {}), HasSubstr("is captured itself"));
+  EXPECT_THAT(objection(into_interface("lo"), {"eth9", "lo"}, {}), HasSubstr("is itself captured"));
+  EXPECT_THAT(objection(into_interface("none9"), {"none9"}, {}), HasSubstr("is itself captured"));
   EXPECT_EQ(objection(into_interface("lo"), {"eth9"}, {}), "");
 }
 

@@ -1,0 +1,32 @@
+// Follows SIGTERM and SIGINT: the first one ends the program in good order, and each later one says
+// that nobody waits for what that still waits for.
+#pragma once
+
+#include <functional>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/signal_set.hpp>
+
+namespace sidetap {
+
+/// Use it on the control thread's strand. Logs each signal.
+class EndSignals {
+ public:
+  EndSignals(boost::asio::any_io_executor executor, std::function<void()> end,
+             std::function<void()> hurry);
+
+  void start() { wait(); }
+  /// The callbacks are called no more, but the signals do not kill the program.
+  void stop();
+
+ private:
+  void wait();
+
+  boost::asio::signal_set signals_;
+  std::function<void()> end_;
+  std::function<void()> hurry_;
+  bool ending_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace sidetap
