@@ -12,78 +12,48 @@ Measures each row several times, and prints a table of the medians beside their 
   --seconds N       length of each measurement (default: 10)
   --runs N          rounds (default: 3)
   --rows LIST       what to measure, separated by commas (default: large,small,sessions,latency,dies,straight).
-                    large, small: what the collector uses for a byte of packets of 1442 bytes, and for a packet of 60
-                    bytes; sessions: thousands of taps that are idle, and that all come back at once; latency: from a
-                    real tap through the collector to the sensor, at 200 packets a second; dies: until a tap forwards
-                    elsewhere when its collector is killed; straight: a real tap and the sensor without a collector
-                    between them, by forward.sh
+                    large, small: CPU of the collector for each byte of 1442-byte packets, and for each 60-byte packet;
+                    sessions: thousands of idle taps, which also reconnect all at once; latency: from a real tap through
+                    the collector to the sensor, at 200 packets a second; dies: time until a tap forwards elsewhere after
+                    its collector is killed; straight: a real tap and the sensor without a collector between them, by
+                    forward.sh
   --taps N          idle taps (default: 10000)
-  --senders N       taps that share the packets of large and small (default: 100)
-  --large-rate N    packets a second of large, of all taps (default: 100000)
-  --small-rate N    the same of small (default: 400000)
+  --senders N       taps that send the packets of large and small (default: 100)
+  --large-rate N    packets a second of all taps in large (default: 100000)
+  --small-rate N    packets a second of all taps in small (default: 400000)
   --data udp|tcp    how taps send to the collector (default: udp)
   --results FILE    append a line of JSON for each measurement
   --smoke           only show that it works: few taps, little traffic
   --keep DIR        keep logs and figures there
 Needs root, iproute2 and python3, and iperf3 for straight.
 
-All programs share the machine's processors, so costs are the collector's own time on them (schedstat), without what the
-kernel does for it in others' time. Choose rates at which nothing is lost. Each tap takes one of the collector's
-descriptors, and with --data tcp two. No process can have more than its hard limit (ulimit -Hn): the collector raises its
-own limit that far by itself, and tap_load runs in several processes. Where the hard limit is too low for --taps, there
-are fewer, and the table says how many.
+All programs share the machine's processors, so costs are the collector's own CPU time (schedstat). They do not include what
+the kernel does for the collector in the time of other processes. Choose rates at which nothing is lost. Each tap takes one
+of the collector's descriptors, or two with --data tcp. No process can have more than its hard limit (ulimit -Hn): the
+collector raises its own limit that far by itself, and tap_load runs in several processes. If the hard limit is too low for
+--taps, the script simulates fewer taps, and the table says how many.
 USAGE
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/options.sh"
 . "$here/processes.sh"
 bin=$here/../../build/release/bin
 seconds=10 runs=3 rows=large,small,sessions,latency,dies,straight
 taps=10000 senders=100 large_rate=100000 small_rate=400000 data=udp
 results='' smoke='' keep=''
 
-while [ $# -gt 0 ]; do
-  case "$1" in
-    -h|--help) usage; exit 0 ;;
-    --smoke) smoke=yes; shift; continue ;;
-    --bin|--seconds|--runs|--rows|--taps|--senders|--large-rate|--small-rate|--data|--results|--keep)
-      [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 2; }
-      case "$1" in
-        --bin) bin=$2 ;;
-        --seconds) seconds=$2 ;;
-        --runs) runs=$2 ;;
-        --rows) rows=$2 ;;
-        --taps) taps=$2 ;;
-        --senders) senders=$2 ;;
-        --large-rate) large_rate=$2 ;;
-        --small-rate) small_rate=$2 ;;
-        --data) data=$2 ;;
-        --results) results=$(realpath -m "$2") ;;
-        --keep) keep=$2 ;;
-      esac
-      shift 2 ;;
-    *) usage >&2; exit 2 ;;
-  esac
-done
-
-for number in "$seconds" "$runs" "$taps" "$senders" "$large_rate" "$small_rate"; do
-  [[ $number =~ ^[1-9][0-9]*$ ]] || { echo "times, rounds, taps and rates are whole numbers" >&2; exit 2; }
-done
+read_options smoke 'bin seconds runs rows taps senders large-rate small-rate data results keep' '' "$@"
+check_values '[1-9][0-9]*' 'a whole number from 1 on' seconds runs taps senders large-rate small-rate
+row='(large|small|sessions|latency|dies|straight)'
+check_values "$row(,$row)*" 'rows that --help tells, separated by commas' rows
+check_values 'udp|tcp' 'udp or tcp' data
 idle_seconds=$((seconds > 40 ? seconds : 40))  # each tap is asked for its counts every 30 s
 [ -z "$smoke" ] || { seconds=1 idle_seconds=1 runs=1 taps=200 senders=20 large_rate=2000 small_rate=2000; }
-for row in ${rows//,/ }; do
-  [[ $row =~ ^(large|small|sessions|latency|dies|straight)$ ]] || { echo "no such row: $row" >&2; exit 2; }
-done
-[[ $data =~ ^(udp|tcp)$ ]] || { echo "--data: udp or tcp" >&2; exit 2; }
-for program in ip python3; do
-  command -v "$program" >/dev/null || { echo "missing: $program (apt-get install iproute2 python3)" >&2; exit 2; }
-done
-[ "$(id -u)" -eq 0 ] || { echo "needs root, for network namespaces" >&2; exit 2; }
+need_commands 'iproute2 python3' ip python3
+need_root
 python=$(python3 -c "import sys; print(sys.executable)")  # itself: a shim of it may take a second to start
-bin=$(cd "$bin" && pwd)
-for program in sidetap-sidecar sidetap-sensor tap_load; do
-  [ -x "$bin/$program" ] || { echo "no $program in $bin: build it first" >&2; exit 2; }
-done
+need_programs sidetap-sidecar sidetap-sensor tap_load
 
 # Descriptors that a process needs beside those of its taps.
 spare=128
@@ -111,14 +81,8 @@ remove_spaces() {  # those that are there: it also cleans up after a row that fa
 }
 
 cleanup() {
-  local pid
-  for pid in "${running[@]}"; do stop "$pid"; done
+  finish
   remove_spaces
-  if [ -n "$keep" ]; then
-    mkdir -p "$keep"
-    cp -r "$folder/." "$keep/"
-  fi
-  rm -rf "$folder"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM

@@ -6,10 +6,10 @@
 
 #include <benchmark/benchmark.h>
 
-#include "shared/rpcap/udpstr_packer.h"
 #include "sidecar/collector/tap_feed.h"
 #include "sidecar/ownership/listening_sockets.h"
 #include "sidecar/path/pipeline.h"
+#include "tests/bench/nowhere.h"
 #include "tests/unit/sidecar_collector/packed_packets.h"
 
 namespace sidetap::collector {
@@ -18,27 +18,13 @@ namespace {
 /// What a read of one message with joined datagrams holds, about.
 constexpr std::uint32_t kPacketBytesOfRead = 64 * 1024;
 
-class PackAndDiscard final : public forwarding::Output {
- public:
-  void add(const forwarding::OutgoingPacket& packet) override {
-    packer_.add(packet.header, packet.head, packet.body, [this] { packer_.clear(); });
-  }
-  void flush() override { packer_.clear(); }
-
- private:
-  rpcap::UdpstrPacker packer_{1472, 64 * 1024};
-};
-
 void collect(benchmark::State& state, std::size_t size) {
   ownership::NoListeningSockets sockets;
   ownership::Engine engine(ownership::EngineConfig(), sockets);
   PipelineConfig config;
   config.collected = true;
   Pipeline pipeline(config, engine);
-  pipeline.add(std::make_shared<forwarding::Forwarder>(std::make_unique<PackAndDiscard>(),
-                                                       forwarding::SensorFilter(),
-                                                       rpcap::Sampling(), 262'144),
-               "sensor");
+  pipeline.add(to_nowhere(), "sensor");
   const auto count = static_cast<std::uint32_t>(kPacketBytesOfRead / (size + 20));
   const auto datagrams = packed_datagrams(1, count, size);
   FeedSink sink;

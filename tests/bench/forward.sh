@@ -6,7 +6,7 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 Usage: tests/bench/forward.sh [OPTION...]
-Runs each kind of traffic past each tap, one after the other, and prints a table.
+Sends each kind of traffic to a pod with each tap, one after the other, and prints a table of costs and losses.
   -h, --help         this text
   --bin DIR          where the programs are (default: build/release/bin)
   --seconds N        length of each measurement (default: 10)
@@ -21,8 +21,8 @@ Runs each kind of traffic past each tap, one after the other, and prints a table
                      burst16x1; conns: 500 short TCP connections a second; flows: 20,000 TCP
                      connections, 20,000 messages a second; startup: 10 Mbit/s of datagrams from the
                      moment when the tap starts; life: the same, of a pod that ends after a second;
-                     away: the same, while the sensor comes --seconds late.
-                     KIND+busy: a busy process for each CPU beside it
+                     away: the same, with a sensor that starts --seconds late.
+                     KIND+busy: the same as KIND, beside a busy process for each CPU
   --data udp|tcp     how packets go to the sensor (default: udp)
   --receive-buffer N bytes of the sensor's UDP socket, SO_RCVBUF (default: 64 MB)
   --limits           run each tap in a cgroup with the chart's default limits of CPU and memory
@@ -31,81 +31,41 @@ Runs each kind of traffic past each tap, one after the other, and prints a table
                      'libpcap=--capture libpcap'. May be repeated.
   --tap NAME=COMMAND measure another tap too; in COMMAND, {sensor} is the sensor's address, {port}
                      its port and {interface} the interface to capture. May be repeated.
-  --only             leave sidetap-sidecar without other arguments out
+  --only             do not measure sidetap-sidecar without other arguments
   --results FILE     append a line of JSON for each measurement, for report.py
   --smoke            only show that it works: little traffic, short waits, limits where there can be any
   --keep DIR         keep logs and figures there
 Needs root, iperf3, iproute2 and python3.
 
-Columns: offered = packets on the pod's interface (its own counters); arrived = at the sensor; bytes % = payload that
-arrived, of the payload on the wire; ring = lost in the kernel's capture ring (the tap's ledger, or STATS); tap = dropped
-by the tap, by its own ledger; socket = lost in the sensor's full socket, datagrams or trains of them; way = lost between
-tap and sensor, by packet numbers; CPU is the tap's user and system time; ns/byte is CPU by byte that arrived; RSS before
-the traffic, and the highest; latency from the tap's time stamp to the sensor. An offloaded packet counts as one when
-offered; a tap that splits it sends more than that, so losses are told from the bytes.
+Columns: offered = packets on the pod's interface (its own counters); arrived = packets at the sensor; bytes % = share of
+the payload on the wire that arrived; ring = lost in the kernel's capture ring (the tap's counters, or STATS); tap = dropped
+by the tap (its counters); socket = lost in the sensor's full socket, in datagrams or trains of them; way = lost between
+tap and sensor, by packet numbers; CPU = the tap's user and system time; ns/byte = CPU for each byte that arrived; RSS =
+before the traffic, and the highest; latency = from the tap's time stamp to the sensor. An offloaded packet counts as one
+when offered; a tap that splits it sends more, so only the bytes show losses.
 USAGE
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cgroup.sh"
+. "$here/options.sh"
 . "$here/pod.sh"
 . "$here/processes.sh"
 bin=$here/../../build/release/bin
 values=$here/../../deploy/helm/sidetap/values.yaml
-seconds=10
-runs=1
-kinds=udp1400,udp18,tcp,mixed,low
-data=udp
-receive_buffer=
-arguments=
-taps=()
-also=()
-own=yes
-limits=
-results=
-smoke=
-keep=
+seconds=10 runs=1 kinds=udp1400,udp18,tcp,mixed,low data=udp receive_buffer='' args=''
+also=() tap=()
+only='' limits='' results='' smoke='' keep=''
 
-while [ $# -gt 0 ]; do
-  case "$1" in
-    -h|--help) usage; exit 0 ;;
-    --only) own=no; shift; continue ;;
-    --limits) limits=yes; shift; continue ;;
-    --smoke) smoke=yes; shift; continue ;;
-    --bin|--seconds|--runs|--kinds|--data|--receive-buffer|--args|--also|--tap|--results|--keep)
-      [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 2; }
-      case "$1" in
-        --bin) bin=$2 ;;
-        --seconds) seconds=$2 ;;
-        --runs) runs=$2 ;;
-        --kinds) kinds=$2 ;;
-        --data) data=$2 ;;
-        --receive-buffer) receive_buffer=$2 ;;
-        --args) arguments=$2 ;;
-        --also) also+=("$2") ;;
-        --tap) taps+=("$2") ;;
-        --results) results=$(realpath -m "$2") ;;
-        --keep) keep=$2 ;;
-      esac
-      shift 2 ;;
-    *) usage >&2; exit 2 ;;
-  esac
-done
-
-for number in "$seconds" "$runs" "${receive_buffer:-1}"; do
-  [[ $number =~ ^[1-9][0-9]*$ ]] || { echo "--seconds, --runs and --receive-buffer take whole numbers" >&2; exit 2; }
-done
-for kind in ${kinds//,/ }; do
-  [[ ${kind%+busy} =~ ^(udp1400|udp18|tcp|mixed|low|soak|conns|flows|startup|life|away|burst[1-9][0-9]*x[1-9][0-9]*)$ ]] ||
-    { echo "no such kind: $kind" >&2; exit 2; }
-done
-for program in ip iperf3 python3; do
-  command -v "$program" >/dev/null || { echo "missing: $program (apt-get install iproute2 iperf3 python3)" >&2; exit 2; }
-done
-[ "$(id -u)" -eq 0 ] || { echo "needs root, for network namespaces" >&2; exit 2; }
+read_options 'only limits smoke' 'bin seconds runs kinds data receive-buffer args results keep' 'also tap' "$@"
+check_values '[1-9][0-9]*' 'a whole number from 1 on' seconds runs ${receive_buffer:+receive-buffer}
+kind='(udp1400|udp18|tcp|mixed|low|soak|conns|flows|startup|life|away|burst[1-9][0-9]*x[1-9][0-9]*)(\+busy)?'
+check_values "$kind(,$kind)*" 'kinds that --help tells, separated by commas' kinds
+check_values 'udp|tcp' 'udp or tcp' data
+need_commands 'iproute2 iperf3 python3' ip iperf3 python3
+need_root
 python=$(python3 -c "import sys; print(sys.executable)")  # itself: a shim of it may take a second to start
-bin=$(cd "$bin" && pwd)
-[ -x "$bin/sidetap-sensor" ] || { echo "no sidetap-sensor in $bin: build it first" >&2; exit 2; }
+need_programs sidetap-sensor
 
 port=2003
 data_port=2004
@@ -118,15 +78,9 @@ settle=1 own_seconds=$seconds bursts=10 flows=20000 life=1
 [ -z "$smoke" ] || settle=0.1 own_seconds=0.3 bursts=2 flows=200 life=0.3
 
 cleanup() {
-  local pid
-  for pid in "${running[@]}"; do stop "$pid"; done
+  finish
   limit_remove
   remove_namespaces
-  if [ -n "$keep" ]; then
-    mkdir -p "$keep"
-    cp -r "$folder/." "$keep/"
-  fi
-  rm -rf "$folder"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
@@ -162,7 +116,7 @@ send_traffic() {
 }
 
 start_receivers() {
-  local program worker
+  local worker
   case "$1" in
     udp1400|udp18|tcp|mixed|low|soak)
       for worker in 5201 5202; do
@@ -191,9 +145,9 @@ start_sensor() {
 
 start_tap() {
   limit_run setsid ip netns exec "$pod" "$@" >"$run/tap.log" 2>&1 9>&- &
-  tap=$!
+  tap_process=$!
   disown  # a tap that has to be killed is no news
-  running+=("-$tap")
+  running+=("-$tap_process")
 }
 
 # The pod's first moment is the tap's: both begin at once, with the sensor there or on its way.
@@ -222,8 +176,8 @@ start_before_traffic() {  # start_before_traffic COMMAND...
   start_tap "$@"
   wait_for_line capturing "$run/sensor.log"
   sleep "$settle"
-  idle=$(resident "$tap")
-  ticks=$(cpu_ticks "$tap")
+  idle=$(resident "$tap_process")
+  ticks=$(cpu_ticks "$tap_process")
   read -r packets bytes < <(on_the_wire)
 }
 
@@ -248,14 +202,14 @@ take_down() {
   local process
   # Only now: connections are still closing when their sender has ended.
   read -r wire_packets wire_bytes < <(on_the_wire)
-  ticks=$(($(cpu_ticks "$tap") - ticks))
-  peak=$(highest_resident "$tap")
-  kill -0 "$tap" 2>/dev/null || { died=true; echo "$name has died: see --keep" >&2; }
-  stop "-$tap"
+  ticks=$(($(cpu_ticks "$tap_process") - ticks))
+  peak=$(highest_resident "$tap_process")
+  kill -0 "$tap_process" 2>/dev/null || { died=true; echo "$name has died: see --keep" >&2; }
+  stop "-$tap_process"
   sleep 0.2
   [ "$data" = tcp ] || drops=$(socket_drops "$data_port")
   stop "$collector"
-  for process in "${running[@]}"; do [ "$process" = "-$tap" ] || [ "$process" = "$collector" ] || stop "$process"; done
+  for process in "${running[@]}"; do [ "$process" = "-$tap_process" ] || [ "$process" = "$collector" ] || stop "$process"; done
   running=()
   if [ -n "$limits" ]; then
     limited=", $(limit_figures)"
@@ -275,7 +229,7 @@ FIGURES
 }
 
 measure() {  # measure NAME KIND RUN COMMAND...
-  local name=$1 full_kind=$2 kind=${2%+busy} number=$3 collector='' tap='' limited='' peak drops=0
+  local name=$1 full_kind=$2 kind=${2%+busy} number=$3 collector='' tap_process='' limited='' peak drops=0
   local ticks=0 packets=0 bytes=0 wire_packets wire_bytes start end idle=0 died=false early=false
   shift 3
   run=$folder/$name.$full_kind.$number
@@ -321,12 +275,12 @@ for number in $(seq "$runs"); do
     own_tap=("$bin/sidetap-sidecar" run --sensor "$sensor:$port" --interface "$interface" --pod-ips "$pod_address"
       --pod-subnets 10.90.0.0/24)
     # shellcheck disable=SC2086  # several arguments are meant, here and below
-    if [ "$own" = yes ]; then measure sidetap "$kind" "$number" "${own_tap[@]}" $arguments; fi
+    if [ -z "$only" ]; then measure sidetap "$kind" "$number" "${own_tap[@]}" $args; fi
     for entry in "${also[@]}"; do
       # shellcheck disable=SC2086
-      measure "${entry%%=*}" "$kind" "$number" "${own_tap[@]}" $arguments ${entry#*=}
+      measure "${entry%%=*}" "$kind" "$number" "${own_tap[@]}" $args ${entry#*=}
     done
-    for entry in "${taps[@]}"; do
+    for entry in "${tap[@]}"; do
       command=${entry#*=}
       command=${command//\{sensor\}/$sensor}
       command=${command//\{port\}/$port}

@@ -7,10 +7,11 @@
 
 #include <benchmark/benchmark.h>
 
-#include "shared/rpcap/udpstr_packer.h"
 #include "sidecar/mesh/leg_rewriter.h"
 #include "sidecar/mesh/leg_table.h"
+#include "sidecar/ownership/listening_sockets.h"
 #include "sidecar/path/pipeline.h"
+#include "tests/bench/nowhere.h"
 #include "tests/unit/sidecar_ownership/pod.h"
 
 namespace sidetap {
@@ -18,24 +19,9 @@ namespace {
 
 using namespace sidetap::test;
 
-class Discard final : public forwarding::Output {
- public:
-  void add(const forwarding::OutgoingPacket& packet) override {
-    packer_.add(packet.header, packet.head, packet.body, [this] { packer_.clear(); });
-  }
-  void flush() override { packer_.clear(); }
-
- private:
-  rpcap::UdpstrPacker packer_{1472, 64 * 1024};
-};
-
-struct NobodyListens final : ownership::ListeningSockets {
-  bool is_listening(net::IpAddress, std::uint16_t) override { return false; }
-};
-
 /// `packet` is one that the pod sends to an untapped peer.
 void run(benchmark::State& state, const Bytes& bytes, const capture::Offload& offload) {
-  NobodyListens sockets;
+  ownership::NoListeningSockets sockets;
   ownership::EngineConfig config;
   config.self.addresses = {ip("10.0.0.1")};
   config.own_endpoints = {{capture::IpProtocol::kTcp, ip("10.0.0.1"), 40001, ip("192.0.2.1"), 2003},
@@ -43,10 +29,7 @@ void run(benchmark::State& state, const Bytes& bytes, const capture::Offload& of
                           {capture::IpProtocol::kTcp, {}, 15920, {}, 0}};
   ownership::Engine engine(config, sockets);
   Pipeline pipeline({}, engine);
-  pipeline.add(
-      std::make_shared<forwarding::Forwarder>(
-          std::make_unique<Discard>(), forwarding::SensorFilter{}, rpcap::Sampling{}, 262'144),
-      "sensor");
+  pipeline.add(to_nowhere(), "sensor");
   capture::CapturedPacket packet;
   packet.bytes = bytes;
   packet.length = static_cast<std::uint32_t>(bytes.size());
@@ -96,13 +79,10 @@ struct NobodysSockets final : mesh::SocketOwners {
 void BM_LegOf64K(benchmark::State& state) {
   Bytes bytes =
       packet().from("10.0.0.1").to("127.0.0.6").tcp(8080, 40000, 0x10).data(44 * 1460).ethernet();
-  NobodyListens sockets;
+  ownership::NoListeningSockets sockets;
   ownership::Engine engine({}, sockets);
   Pipeline pipeline({}, engine);
-  pipeline.add(
-      std::make_shared<forwarding::Forwarder>(
-          std::make_unique<Discard>(), forwarding::SensorFilter{}, rpcap::Sampling{}, 262'144),
-      "sensor");
+  pipeline.add(to_nowhere(), "sensor");
   NobodysSockets owners;
   mesh::LegTable legs(owners);
   const std::vector<mesh::Listener> listeners = {

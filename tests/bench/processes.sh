@@ -1,5 +1,6 @@
-# shellcheck shell=bash
-# Ends processes and waits for what they say. For bash scripts to source, which set `run` to the folder of their logs.
+# shellcheck shell=bash disable=SC2154
+# Ends processes and waits for what they say. For bash scripts to source, which set `folder` to that of all that they write,
+# `run` to that of the present logs, `running` to their processes, and `keep` to where the folder is kept, if at all.
 
 stop() {  # stop PID: ends one of our processes, or with -PID its group, and waits for it
   # It may have ended by itself, and its status tells nothing here.
@@ -19,7 +20,16 @@ wait_for_line() {  # wait_for_line TEXT FILE [SECONDS]
     sleep 0.05
   done
   echo "no '$1' in $2 after $seconds s:" >&2
-  # shellcheck disable=SC2154  # the script that sources this sets it
   tail -n 20 "$run"/*.log >&2
   return 1
+}
+
+finish() {  # ends what still runs, and removes the folder
+  local process
+  for process in "${running[@]}"; do stop "$process"; done
+  if [ -n "$keep" ]; then
+    mkdir -p "$keep"
+    cp -r "$folder/." "$keep/"
+  fi
+  rm -rf "$folder"
 }

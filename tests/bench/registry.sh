@@ -13,34 +13,22 @@ Needs openssl and python3, and a limit of open files above taps x replicas.
   --bin FOLDER   sidetap-webhook and registry_load      (default build/release/bin)
   --taps N       taps                                   (default 9900)
   --replicas N   replicas of the webhook                (default 2)
-  --changes N    changes that are followed to every tap (default 20)
+  --changes N    changes to follow until every tap knows them (default 20)
   --restart N    taps that restart within a minute      (default 1000)
-  --reports N    seconds between the reports of a tap; 0: none  (default 10)
-  --configurations N  configurations that are followed to every tap  (default 3)
+  --reports N    seconds between the reports of a tap; 0: no reports (default 10)
+  --configurations N  configurations to follow until every tap has them (default 3)
   --tokens       taps prove their pods by tokens, which a fake API server reviews
 USAGE
 }
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$root/build/release/bin taps=9900 replicas=2 changes=20 restart=1000 reports=10 configurations=3 tokens=
-while [ $# -gt 0 ]; do
-  case "$1" in
-    --bin) bin=$2 ;;
-    --taps) taps=$2 ;;
-    --replicas) replicas=$2 ;;
-    --changes) changes=$2 ;;
-    --restart) restart=$2 ;;
-    --reports) reports=$2 ;;
-    --configurations) configurations=$2 ;;
-    --tokens) tokens=yes && shift && continue ;;
-    -h | --help) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
-  esac
-  shift 2
-done
-for program in sidetap-webhook registry_load; do
-  [ -x "$bin/$program" ] || { echo "registry.sh: no program $bin/$program; build it first" >&2 && exit 1; }
-done
+. "$(dirname "$0")/options.sh"
+read_options tokens 'bin taps replicas changes restart reports configurations' '' "$@"
+check_values '[1-9][0-9]*' 'a whole number from 1 on' taps replicas
+check_values '[0-9]+' 'a whole number or 0' changes restart reports configurations
+need_commands 'openssl python3' openssl python3
+need_programs sidetap-webhook registry_load
 
 work=$(mktemp -d)
 webhooks=()

@@ -71,7 +71,7 @@ inline config::ParseResult parse_options(std::span<const char* const> arguments,
   file("--review", "a review", o.review_file);
   port("--api-port", "serves an API server that knows taps' tokens", o.api_port);
   file("--api-cert", "its certificate, PEM", o.api_certificate);
-  file("--api-key", "its key, PEM", o.api_key);
+  file("--api-key", "key of the certificate, PEM", o.api_key);
   count("--taps", "10000", "taps to hold connections of", 1, o.taps);
   count("--changes", "20", "changes to follow to every tap", 0, o.changes);
   count("--restart", "1000", "taps that restart within a minute", 0, o.restart);

@@ -17,21 +17,11 @@ USAGE
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 program=$root/build/release/bin/sidetap-webhook seconds=5 idle=10000 threads=2
-while [ $# -gt 0 ]; do
-  case "$1" in
-    --program) program=$2 ;;
-    --seconds) seconds=$2 ;;
-    --idle) idle=$2 ;;
-    --threads) threads=$2 ;;
-    -h | --help) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
-  esac
-  shift 2
-done
-for tool in wrk openssl python3; do
-  command -v "$tool" >/dev/null || { echo "webhook.sh: needs $tool: apt-get install $tool" >&2 && exit 1; }
-done
-[ -x "$program" ] || { echo "webhook.sh: no program $program; build it first" >&2 && exit 1; }
+. "$(dirname "$0")/options.sh"
+read_options '' 'program seconds idle threads' '' "$@"
+check_values '[1-9][0-9]*' 'a whole number from 1 on' seconds idle threads
+need_commands 'wrk openssl python3' wrk openssl python3
+[ -x "$program" ] || refuse "no program $program: build it first"
 
 work=$(mktemp -d)
 webhook=

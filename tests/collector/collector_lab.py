@@ -1,4 +1,6 @@
 """Pods with a tap each, a collector and a sensor, each in a network namespace of its own on one bridge."""
+import collections
+import http.client
 import os
 import re
 import shutil
@@ -12,7 +14,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "tap"), os.path.join(HERE, "..", "lab")]
 from sidetap_lab.namespaces import Namespace  # noqa: E402
-from tap_lab import BINARIES, Sensor, Tap, wait_for  # noqa: E402
+from tap_lab import BINARIES, Sensor, Tap, markers_in, wait_for  # noqa: E402
 
 SINK, COLLECTOR, SENSOR = "10.99.0.1", "10.99.0.2", "10.99.0.3"
 SUBNET = "10.99.0.0/16"
@@ -46,7 +48,7 @@ class Collector(Tap):
     def stop(self):
         """Ends it as the kubelet does; returns the ledger, and what came from taps."""
         ledger = super().stop()
-        line = [line for line in self.log().splitlines() if "what came from taps" in line][-1]
+        line = [line for line in self.log().splitlines() if "totals from taps" in line][-1]
         return ledger, numbers_of(line)
 
     def descriptors(self):
@@ -113,13 +115,7 @@ class CollectorTest(unittest.TestCase):
 
     def markers(self):
         """How often each marker is in the sensor's capture files: a pod's digit, then six of the number."""
-        found = {}
-        for name in os.listdir(self.folder):
-            if name.endswith(".pcap"):
-                with open(os.path.join(self.folder, name), "rb") as file:
-                    for marker in re.findall(rb"marker-(\d{7})-", file.read()):
-                        found[int(marker)] = found.get(int(marker), 0) + 1
-        return found
+        return dict(collections.Counter(markers_in(self.folder)))
 
     def assert_all_once(self, *sent):
         """Each of `sent` is a pod and the number of its datagrams."""
@@ -137,6 +133,28 @@ class CollectorTest(unittest.TestCase):
         dropped = sum(value for key, value in ledger.items() if key.startswith("dropped_") and key != "dropped_kernel_ring")
         left_out = ledger["filtered"] + ledger["sampled_flows"] + ledger["paused"]
         self.assertEqual(ledger["owned"], ledger["forwarded"] + left_out + dropped, ledger)
+
+    def metrics(self):
+        """What the collector tells, with --status-listen :15920."""
+        with self.collector_pod:
+            connection = http.client.HTTPConnection("127.0.0.1", 15920, timeout=5)
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+            connection.close()
+        return text
+
+    def metric(self, name):
+        """The sum of all that begin so."""
+        return sum(float(line.rsplit(" ", 1)[1]) for line in self.metrics().splitlines() if line.startswith(name))
+
+    def tap_comes_again(self, collector):
+        """The first pod's, three times, with a hundred datagrams each time."""
+        for begin in (0, 100, 200):
+            tap = self.tap(1)
+            tap.wait_log("forwarding to sensor")
+            self.send(1, begin, 100)
+            tap.stop()
+        collector.wait_log("session with tap ended", 3)
 
     def certificate(self):
         """Of a CA, and of a collector that it has signed; returns the folder's file names."""

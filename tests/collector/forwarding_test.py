@@ -1,5 +1,4 @@
 """What arrives at the sensor of what several taps forward to one collector."""
-import http.client
 import os
 import unittest
 
@@ -86,20 +85,10 @@ class Forwarding(CollectorTest):
         tap.wait_log("forwarding to sensor")
         collector.wait_log("forwarding to sensor")
         self.send(1, 0, 100)
-
-        def metric(name):
-            with self.collector_pod:
-                connection = http.client.HTTPConnection("127.0.0.1", 15920, timeout=5)
-                connection.request("GET", "/metrics")
-                text = connection.getresponse().read().decode()
-                connection.close()
-            values = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name)]
-            return sum(values)
-
-        self.assertTrue(wait_for(lambda: metric("sidetap_collector_packets_received_total") >= 100))
-        self.assertEqual(metric('sidetap_collector_taps{state="capturing"}'), 1)
-        self.assertTrue(wait_for(lambda: metric("sidetap_packets_forwarded_total") >= 100))
-        self.assertEqual(metric("sidetap_collector_packets_missing_total"), 0)
+        self.assertTrue(wait_for(lambda: self.metric("sidetap_collector_packets_received_total") >= 100))
+        self.assertEqual(self.metric('sidetap_collector_taps{state="capturing"}'), 1)
+        self.assertTrue(wait_for(lambda: self.metric("sidetap_packets_forwarded_total") >= 100))
+        self.assertEqual(self.metric("sidetap_collector_packets_missing_total"), 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """What a collector writes into an interface of its pod, for sensors that listen there, and VXLAN by namespace."""
 import base64
-import http.client
-import json
 import os
 import re
 import shutil
@@ -11,48 +9,13 @@ import subprocess
 import unittest
 
 from collector_lab import SENSOR, Collector, CollectorTest, wait_for
+from sidetap_lab.suricata import Suricata
 
 PODS, PACKETS = 3, 300
 VXLAN_PORT = 4789
 # The operator's page tells of these: FNV-1a of the name.
 VNI_OF_SHOP, VNI_OF_WEB = 5402793, 14335121
 
-SURICATA = """%YAML 1.1
----
-vars:
-  address-groups: {{HOME_NET: any, EXTERNAL_NET: any}}
-  port-groups: {{VXLAN_PORTS: 4789}}
-default-log-dir: {folder}
-stats: {{enabled: yes, interval: 1}}
-outputs:
-  - eve-log:
-      enabled: yes
-      filetype: regular
-      filename: eve.json
-      types:
-        - alert: {{payload: yes, payload-buffer-size: 4kb}}
-        - stats: {{totals: yes, threads: no, deltas: no}}
-logging:
-  default-log-level: notice
-  outputs:
-    - console: {{enabled: yes}}
-af-packet:
-  - interface: mon1
-    threads: 1
-    cluster-id: 99
-    cluster-type: cluster_flow
-    copy-mode: none
-    checksum-checks: yes
-    defrag: yes
-    tpacket-v3: yes
-decoder:
-  vxlan: {{enabled: true, ports: $VXLAN_PORTS}}
-stream: {{checksum-validation: yes}}
-default-rule-path: {folder}
-rule-files: [test.rules]
-classification-file: {folder}/classification.config
-reference-config-file: {folder}/reference.config
-"""
 RULES = """alert udp any any -> any 9000 (msg:"a marker"; content:"marker-"; sid:1;)
 alert udp any any -> any any (msg:"a wrong sum of UDP"; udpv4-csum:invalid; sid:2;)
 alert ip any any -> any any (msg:"a wrong sum of IP"; ipv4-csum:invalid; sid:3;)
@@ -97,17 +60,6 @@ class MonitorTest(CollectorTest):
             tap.wait_log("forwarding to sensor")
         return taps
 
-    def metrics(self):
-        with self.collector_pod:
-            connection = http.client.HTTPConnection("127.0.0.1", 15920, timeout=5)
-            connection.request("GET", "/metrics")
-            text = connection.getresponse().read().decode()
-            connection.close()
-        return text
-
-    def metric(self, name):
-        return sum(float(line.rsplit(" ", 1)[1]) for line in self.metrics().splitlines() if line.startswith(name))
-
 
 @unittest.skipUnless(shutil.which("tcpdump"), "tcpdump is not installed")
 class Interface(MonitorTest):
@@ -127,7 +79,7 @@ class Interface(MonitorTest):
         self.make_monitor(self.collector_pod)
         stop = self.listen(self.collector_pod, "mon1")
         collector = self.into_interface()
-        collector.wait_log("packets go into the interface")
+        collector.wait_log("packets are written into the interface")
         ledger = self.forward(stop, collector, sizes=(100, 1400))
         self.assert_all_once(*((number, 2 * PACKETS) for number in range(1, PODS + 1)))
         self.assertEqual(ledger["forwarded"], ledger["owned"], ledger)
@@ -139,7 +91,7 @@ class Interface(MonitorTest):
             self.skipTest(f"this kernel makes no dummy: {error}")
         stop = self.listen(self.collector_pod, "mon0", interface="mon0")
         collector = self.into_interface()
-        collector.wait_log("packets go into the interface")
+        collector.wait_log("packets are written into the interface")
         self.forward(stop, collector)
         self.assert_all_once(*((number, PACKETS) for number in range(1, PODS + 1)))
 
@@ -147,7 +99,7 @@ class Interface(MonitorTest):
         self.make_monitor(self.collector_pod, mtu=600)
         stop = self.listen(self.collector_pod, "mon1")
         collector = self.into_interface()
-        collector.wait_log("packets go into the interface")
+        collector.wait_log("packets are written into the interface")
         ledger = self.forward(stop, collector, sizes=(100, 1200))
         self.assert_all_once(*((number, PACKETS) for number in range(1, PODS + 1)))
         self.assertEqual(ledger["dropped_too_large"], PODS * PACKETS)
@@ -157,20 +109,20 @@ class Interface(MonitorTest):
         self.make_monitor(self.collector_pod)
         stop = self.listen(self.collector_pod, "before")
         collector = self.into_interface("--status-listen", ":15920")
-        collector.wait_log("packets go into the interface")
+        collector.wait_log("packets are written into the interface")
         tap = self.tap(1)
         tap.wait_log("forwarding to sensor")
         self.send(1, 0, 100)
         self.assertTrue(wait_for(lambda: len(self.markers()) == 100))
         stop()
         self.collector_pod.ip("link del mon0")
-        collector.wait_log("packets cannot go into the interface")
+        collector.wait_log("packets cannot be written into the interface")
         self.send(1, 100, 50)
         lost = 'sidetap_packets_dropped_total{cause="send-error"'
         self.assertTrue(wait_for(lambda: self.metric(lost) >= 50))
         self.make_monitor(self.collector_pod)
         stop = self.listen(self.collector_pod, "after")
-        collector.wait_log("packets go into the interface", 2)
+        collector.wait_log("packets are written into the interface", 2)
         self.send(1, 150, 100)
         tap.stop()
         self.assertTrue(wait_for(lambda: len(self.markers()) == 200))
@@ -185,26 +137,26 @@ class Interface(MonitorTest):
         self.make_monitor(self.collector_pod)
         self.collector_pod.ip("link set mon1 down")
         collector = self.into_interface("--status-listen", ":15920")
-        collector.wait_log("packets cannot go into the interface")
+        collector.wait_log("packets cannot be written into the interface")
         self.assertIn("no carrier", collector.log())
         self.collector_pod.ip("link set mon1 up")
-        collector.wait_log("packets go into the interface")
+        collector.wait_log("packets are written into the interface")
         collector.stop()
 
     def test_a_tap_does_it_too_and_needs_no_right_to_do_it_again(self):
         pod = self.pods["web-1"] = self.attach("web1", "10.99.1.1")
         tap = self.tap(1, "--output", "interface", "--output-interface", "mon0")
-        tap.wait_log("packets cannot go into the interface")
+        tap.wait_log("packets cannot be written into the interface")
         self.assertEqual({thread["CapEff"] for thread in tap.threads()}, {"0" * 16})
         for numbers in (0, 100):
             self.make_monitor(pod)
             stop = self.listen(pod, f"from-{numbers}")
-            tap.wait_log("packets go into the interface", 1 + numbers // 100)
+            tap.wait_log("packets are written into the interface", 1 + numbers // 100)
             self.send(1, numbers, 100)
             self.assertTrue(wait_for(lambda most=numbers + 100: len(self.markers()) == most))
             stop()
             pod.ip("link del mon0")
-            tap.wait_log("packets cannot go into the interface", 2 + numbers // 100)
+            tap.wait_log("packets cannot be written into the interface", 2 + numbers // 100)
         tap.stop()
         self.assert_all_once((1, 200))
 
@@ -218,50 +170,18 @@ class Interface(MonitorTest):
         line, = self.refused(collector)
         self.assertIn("eth0: has the address 10.99.0.2", line)
         line, = self.refused(self.tap(1, "--output", "interface", "--output-interface", "eth0"))
-        self.assertIn("eth0: is captured itself", line)
+        self.assertIn("eth0: is itself captured", line)
 
 
 @unittest.skipUnless(shutil.which("suricata"), "Suricata is not installed")
 class WithSuricata(MonitorTest):
-    def start_suricata(self):
-        for name, text in (("suricata.yaml", SURICATA.format(folder=self.folder)), ("test.rules", RULES),
-                           ("classification.config", ""), ("reference.config", "")):
-            with open(os.path.join(self.folder, name), "w", encoding="ascii") as file:
-                file.write(text)
-        console = os.path.join(self.folder, "suricata.log")
-        with open(console, "wb") as log:
-            suricata = self.collector_pod.popen(
-                ["suricata", "-c", os.path.join(self.folder, "suricata.yaml"), "--af-packet", "-l", self.folder], stdout=log, stderr=log)
-        self.addCleanup(suricata.wait)
-        self.addCleanup(suricata.kill)
-
-        def said():
-            with open(console, encoding="utf-8", errors="replace") as file:
-                return file.read()
-
-        def started():
-            self.assertIsNone(suricata.poll(), said())
-            return "Engine started" in said()
-        self.assertTrue(wait_for(started, 60), said())
-        return suricata
-
-    def events(self, kind):
-        path = os.path.join(self.folder, "eve.json")
-        if not os.path.exists(path):
-            return []
-        with open(path, encoding="utf-8") as file:
-            lines = [line for line in file if line.endswith("\n")]
-        return [event for event in map(json.loads, lines) if event["event_type"] == kind]
-
-    def counted(self):
-        events = self.events("stats")
-        return events[-1]["stats"] if events else {"decoder": {"pkts": 0}}
-
     def test_each_rule_fires_once_on_whole_frames(self):
         self.make_monitor(self.collector_pod)
-        suricata = self.start_suricata()
+        suricata = Suricata(self.collector_pod, self.folder, "mon1", RULES, checksums="yes")
+        self.addCleanup(suricata.stop)
+        suricata.wait_started()
         collector = self.into_interface()
-        collector.wait_log("packets go into the interface")
+        collector.wait_log("packets are written into the interface")
         taps = self.start_taps()
         for number in range(1, PODS + 1):
             self.send(number, 0, PACKETS, size=200)
@@ -269,15 +189,14 @@ class WithSuricata(MonitorTest):
             tap.stop()
         ledger, received = collector.stop()
         self.assert_balanced(ledger, received)
-        wait_for(lambda: self.counted()["decoder"]["pkts"] >= ledger["forwarded"], 10)
-        suricata.send_signal(signal.SIGINT)
-        self.assertEqual(suricata.wait(30), 0)
-        stats = self.counted()
+        wait_for(lambda: suricata.decoded("pkts") >= ledger["forwarded"], 10)
+        self.assertEqual(suricata.stop(30, signal.SIGINT), 0, suricata.log())
+        stats = suricata.stats()
         self.assertEqual(stats["capture"]["kernel_drops"], 0, stats["capture"])
         decoder = stats["decoder"]
         self.assertEqual((decoder["pkts"], decoder["invalid"], decoder["vxlan"]), (ledger["forwarded"], 0, 0), decoder)
         fired = {}
-        for event in self.events("alert"):
+        for event in suricata.alerts():
             marker = re.search(rb"marker-(\d{7})-", base64.b64decode(event["payload"]))
             fired.setdefault(event["alert"]["signature_id"], []).append(int(marker[1]) if marker else None)
         self.assertEqual(set(fired), {1}, "only the rule for markers")

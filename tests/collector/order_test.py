@@ -61,12 +61,7 @@ class Order(CollectorTest):
     def test_a_tap_that_comes_again_counts_anew(self):
         sensor = self.sensor()
         collector = self.collector()
-        for begin in (0, 100, 200):
-            tap = self.tap(1)
-            tap.wait_log("forwarding to sensor")
-            self.send(1, begin, 100)
-            tap.stop()
-        collector.wait_log("session with tap ended", 3)
+        self.tap_comes_again(collector)
         ledger, received = collector.stop()
         sensor.stop()
         self.assert_all_once((1, 300))

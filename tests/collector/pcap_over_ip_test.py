@@ -55,10 +55,6 @@ class PcapOverIp(CollectorTest):
     def wanted(pods=PODS, count=PACKETS):
         return sorted(pod * 1_000_000 + number for pod in range(1, pods + 1) for number in range(count))
 
-    def metric(self, name):
-        text = self.collector_pod.run("curl", "-s", "http://127.0.0.1:15920/metrics")
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
-
     def end(self, collector, taps):
         for tap in taps:
             tap.stop()

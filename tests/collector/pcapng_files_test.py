@@ -132,12 +132,7 @@ class PcapngFiles(CollectorTest):
 
     def test_a_tap_that_comes_again_has_the_same_interface(self):
         collector = self.write("--pcap-format", "pcapng")
-        for begin in (0, 100, 200):
-            tap = self.tap(1)
-            tap.wait_log("forwarding to sensor")
-            self.send(1, begin, 100)
-            tap.stop()
-        collector.wait_log("session with tap ended", 3)
+        self.tap_comes_again(collector)
         ledger, _ = collector.stop()
         (path,) = self.paths()
         self.assertEqual(sum(kind == INTERFACE for kind, _ in blocks(path)), 1)

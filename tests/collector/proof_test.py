@@ -92,7 +92,7 @@ class Proof(CollectorTest):
     def test_only_a_tap_that_dials_from_its_pods_address_is_taken(self):
         registry = Registry(self, [Registry.pod("web-1", "10.99.1.1"), Registry.pod("web-2", "10.99.1.2")])
         collector = self.collector(*registry.options())
-        collector.wait_log("following what the registry proves")
+        collector.wait_log("following the addresses that the registry proves")
         self.assertEqual(registry.asked[0], ("GET", "/v1/identities/stream", "Bearer t0ken"))
         taps = [self.tap(1), self.tap(2)]
         for tap in taps:
@@ -112,7 +112,7 @@ class Proof(CollectorTest):
     def test_a_tap_that_is_listed_late_is_kept_waiting(self):
         registry = Registry(self, [])
         collector = self.collector(*registry.options())
-        collector.wait_log("following what the registry proves")
+        collector.wait_log("following the addresses that the registry proves")
         tap = self.tap(1)
         registry.tell(Registry.pod("web-1", "10.99.1.1"))
         tap.wait_log("forwarding to sensor")
@@ -124,7 +124,7 @@ class Proof(CollectorTest):
     def test_a_pod_that_is_not_listed_is_refused_and_counted(self):
         registry = Registry(self, [Registry.pod("web-1", "10.99.1.1", to="2026-01-02T04:00:00.000Z")])
         collector = self.collector(*registry.options())
-        collector.wait_log("following what the registry proves")
+        collector.wait_log("following the addresses that the registry proves")
         tap = self.tap(1)
         collector.wait_log('reason="unlisted"')
         self.assertNotIn("forwarding to sensor", tap.log())
@@ -144,7 +144,7 @@ class Proof(CollectorTest):
         collector.wait_log("no tap is proved")
         tap = self.tap(1)
         tap.wait_log("forwarding to sensor")
-        collector.wait_log("admitted on its word")
+        collector.wait_log("admitted without proof")
         collector.wait_log("forwarding to sensor")
         self.send(1, 0, 100)
         self.finish(collector, [tap], (1, 100))
@@ -159,7 +159,7 @@ class Proof(CollectorTest):
     def test_what_was_proved_counts_while_the_registry_is_away(self):
         registry = Registry(self, [Registry.pod("web-1", "10.99.1.1")])
         collector = self.collector(*registry.options(), "--unproven", "refuse")
-        collector.wait_log("following what the registry proves")
+        collector.wait_log("following the addresses that the registry proves")
         registry.close()
         collector.wait_log("what it has proved counts")
         tap = self.tap(1)

@@ -4,17 +4,10 @@ import shutil
 import unittest
 
 from collector_lab import COLLECTOR, CollectorTest, wait_for
+from tap_lab import assert_given_up
 
 
 class Sandbox(CollectorTest):
-    def assert_given_up(self, threads):
-        self.assertGreater(len(threads), 1)
-        for thread in threads:
-            for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
-                self.assertEqual(int(thread[kind], 16), 0, (kind, thread["Name"]))
-            self.assertEqual(thread["NoNewPrivs"], "1")
-            self.assertEqual(thread["Seccomp"], "2")
-
     def forward(self, collector, tap):
         """With everything that a collector does only later: accept, shake hands, dial the sensor, tell its metrics."""
         tap.wait_log("forwarding to sensor")
@@ -37,7 +30,7 @@ class Sandbox(CollectorTest):
 
     def test_root_with_every_right_gives_all_up(self):
         collector = self.collector("--status-listen", ":15920")
-        self.assert_given_up(self.forward(collector, self.tap(1)))
+        assert_given_up(self, self.forward(collector, self.tap(1)))
 
     def test_it_is_left_off_where_that_is_wanted(self):
         collector = self.collector("--status-listen", ":15920", "--sandbox", "off")
@@ -57,7 +50,7 @@ class Sandbox(CollectorTest):
         self.assertTrue(wait_for(lambda: self.serves(files["ca.pem"]), 60), collector.log())
         self.assertFalse(self.serves(former))
         tap = self.tap(1, "--sensor-tls", "client", "--sensor-tls-ca", files["ca.pem"], "--sensor-tls-name", "collector")
-        self.assert_given_up(self.forward(collector, tap))
+        assert_given_up(self, self.forward(collector, tap))
 
     def serves(self, authority):
         """Whether the collector's certificate is of this CA; openssl says so with its exit code."""
@@ -75,7 +68,7 @@ class Sandbox(CollectorTest):
         tap.wait_log("forwarding to sensor")
         collector.wait_log("no session with sensor")
         self.sensor_program = self.sensor()
-        self.assert_given_up(self.forward(collector, tap))
+        assert_given_up(self, self.forward(collector, tap))
 
 
 if __name__ == "__main__":

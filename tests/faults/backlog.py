@@ -53,6 +53,42 @@ def lives_for_a_moment(bench):
     lives_for(bench, 0.2, least=5)
 
 
+def dials_in_vain(bench):
+    """Comes back when the tap, which has no sensor, is to wait for at least 4 s until it dials again."""
+    wait_for("the tap has dialled five times", lambda: bench.ends("connect") >= 5)
+
+
+def comes_at_the_end(bench):
+    """A sensor that comes after the tap was told to end gets everything that was kept: the tap goes on dialling."""
+    bench.start_tap()
+    wait_for("packets wait", lambda: bench.waiting() > 0)
+    begun = time.time()
+    dials_in_vain(bench)
+    sensors = []
+    ledger = bench.stop_tap(
+        meanwhile=lambda: sensors.append(bench.start_sensor("--output-dir", bench.folder_for("captures"))))
+    totals = bench.stop_sensor(sensors[0])
+    expect("waiting for the first session" in bench.text("tap.log"), "the tap does not say that it waits")
+    expect(ledger["dropped_no_session"] == 0 and totals["packets"] == ledger["forwarded"], f"{ledger}, arrived {totals['packets']}")
+    expect_complete(bench.path("captures"), begun)
+
+
+def told_twice_to_end(bench):
+    """A tap that is told again to end waits no longer for its first session; what it kept is counted as lost."""
+    bench.start_tap()
+    wait_for("packets wait", lambda: bench.waiting() >= 20)
+
+    def tell_again():
+        wait_for("the tap waits", lambda: "waiting for the first session" in bench.text("tap.log"))
+        bench.tap.send_signal(signal.SIGTERM)
+
+    ledger = bench.stop_tap(meanwhile=tell_again)
+    log = bench.text("tap.log")
+    expect("stopping without waiting any longer" in log, "the tap did not heed the second signal")
+    expect("no session took what was still waiting" in log, "the tap does not say that packets are lost")
+    expect(ledger["dropped_no_session"] == ledger["delayed"] == ledger["owned"] > 0, f"not all is lost: {ledger}")
+
+
 def away_for_a_while(bench):
     """While the sensor is away everything is kept, and arrives when it is back."""
     bench.start_tap()
@@ -115,4 +151,4 @@ def memory_limit(bench):
             raise Failure(f"hardly anything was kept: {ledger}")
 
 
-BACKLOG_FAULTS = [lives_for_a_second, lives_for_a_moment, away_for_a_while, hung_for_a_moment, memory_limit]
+BACKLOG_FAULTS = [lives_for_a_second, lives_for_a_moment, comes_at_the_end, told_twice_to_end, away_for_a_while, hung_for_a_moment, memory_limit]

@@ -233,13 +233,15 @@ class Bench:
         before = self.forwarded()
         wait_for("packets are forwarded", lambda: self.forwarded() >= before + count)
 
-    def stop_tap(self, sensors=1):
+    def stop_tap(self, sensors=1, meanwhile=lambda: None):
         """Ends the tap as Kubernetes does; gives what became of the packets, which must add up.
 
-        While several sensors have a capture a packet counts for each of them.
+        While several sensors have a capture a packet counts for each of them. Does `meanwhile` once the tap has been told to
+        end.
         """
         self.application.end()
         self.tap.send_signal(signal.SIGTERM)
+        meanwhile()
         try:
             status = self.tap.wait(20)
         except subprocess.TimeoutExpired as late:

@@ -6,13 +6,9 @@ set -euo pipefail
 case ${1:-} in
   -h|--help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
 esac
+# shellcheck source=tests/support/namespaces.sh
+. "$(dirname "$0")/../support/namespaces.sh"
 test=$(cd "$(dirname "$0")" && pwd)/suricata_test.py
-
-# Exit status 77 tells ctest that the test was skipped.
-skip() {
-  echo "skipped: $1"
-  exit 77
-}
 
 version() { suricata -V 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p'; }
 
@@ -51,13 +47,12 @@ install_suricata() {
     skip "Suricata 7 cannot be installed: $(tail -n 1 "$lists/log")"
 }
 
-unshare --net --mount true 2>/dev/null || skip "network namespaces cannot be made here (no CAP_SYS_ADMIN)"
+need_namespaces
 [ "$(version)" = 7 ] || install_suricata
 [ "$(version)" = 7 ] || skip "Suricata $(version) is installed, not 7"
 
-SIDETAP_BINARIES=$(realpath "${1:?the folder of the programs}")
-export SIDETAP_BINARIES
+take_binaries "${1:-}"
 shift
 # A trap does not survive exec. The folder of the lists has been removed, or was never created.
 [ -z "${lists:-}" ] || rm -rf "$lists"
-exec unshare --net --mount /usr/bin/python3 -B "$test" "$@"
+python_as_root "$test" "$@"

@@ -1,23 +1,22 @@
 """A cluster as `kubectl sidetap` sees it: an API server for the real kubectl, with pods that are attached to, executed in, tapped and
 forwarded to. Nothing runs in it but what a test says; the webhook's part is played by `webhook`.
 """
-import base64
 import copy
-import hashlib
 import http.server
 import io
 import json
 import os
 import pathlib
 import re
-import struct
 import sys
 import threading
 import time
 import urllib.parse
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chart"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path += [os.path.join(HERE, "..", "chart"), os.path.join(HERE, "..", "support")]
 from helm_server import HelmServer, fields_of, status
+from web_socket import BINARY, CLOSE, PING, PONG, accept, frame, read_frame
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"
 ROUTES = [
@@ -30,29 +29,8 @@ ROUTES = [
 ]
 
 
-def frame(channel, payload):
-    data = bytes([channel]) + payload
-    size = bytes([len(data)]) if len(data) < 126 else b"\x7e" + struct.pack(">H", len(data))
-    return b"\x82" + size + data
-
-
-def read_exactly(stream, size):
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError
-    return data
-
-
-def read_frame(stream):
-    """(opcode, payload) of one frame of a client."""
-    first, second = read_exactly(stream, 2)
-    size = second & 0x7F
-    if size == 126:
-        size, = struct.unpack(">H", read_exactly(stream, 2))
-    elif size == 127:
-        size, = struct.unpack(">Q", read_exactly(stream, 8))
-    mask = read_exactly(stream, 4)
-    return first & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(read_exactly(stream, size)))
+def message(channel, payload):
+    return frame(BINARY, bytes([channel]) + payload)
 
 
 def token_request(body):
@@ -257,11 +235,10 @@ class FakeCluster(HelmServer):
         if handler.headers.get("Upgrade", "").lower() != "websocket" or not match:
             handler.send_error(400)
             return
-        key = handler.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         handler.send_response(101)
         handler.send_header("Upgrade", "websocket")
         handler.send_header("Connection", "Upgrade")
-        handler.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        handler.send_header("Sec-WebSocket-Accept", accept(handler.headers["Sec-WebSocket-Key"]))
         handler.send_header("Sec-WebSocket-Protocol", "v5.channel.k8s.io")
         handler.end_headers()
         handler.close_connection = True
@@ -272,33 +249,33 @@ class FakeCluster(HelmServer):
                 self.execute(handler, [value for name, _, value in arguments if name == "command"])
             else:
                 self.listen(handler, match[1], match[2], container)
-        except (EOFError, OSError):
+        except OSError:
             pass
 
     def execute(self, handler, words):
         self.executed.append([urllib.parse.unquote_plus(word) for word in words])
-        handler.wfile.write(frame(1, self.dumped))
-        handler.wfile.write(frame(3, json.dumps({"metadata": {}, "status": "Success"}).encode()))
-        handler.wfile.write(b"\x88\x02\x03\xe8")
+        handler.wfile.write(message(1, self.dumped))
+        handler.wfile.write(message(3, json.dumps({"metadata": {}, "status": "Success"}).encode()))
+        handler.wfile.write(frame(CLOSE, b"\x03\xe8"))
         read_frame(handler.rfile)
 
     def listen(self, handler, namespace, name, container):
         """A tap that takes orders."""
         pending = b""
         while True:
-            opcode, payload = read_frame(handler.rfile)
-            if opcode == 8:
+            opcode, payload, _ = read_frame(handler.rfile)
+            if opcode == CLOSE:
                 return
-            if opcode == 9:
-                handler.wfile.write(b"\x8a\x00")
-            if opcode != 2 or payload[:1] != b"\0":
+            if opcode == PING:
+                handler.wfile.write(frame(PONG, b""))
+            if opcode != BINARY or payload[:1] != b"\0":
                 continue
             pending += payload[1:]
             while b"\n" in pending:
                 line, _, pending = pending.partition(b"\n")
                 self.orders.append((name, container, line.decode()))
                 if not self.silent_taps:
-                    handler.wfile.write(frame(1, b'{"msg":"order taken","order":"%s"}\n' % line.split()[0]))
+                    handler.wfile.write(message(1, b'{"msg":"order taken","order":"%s"}\n' % line.split()[0]))
                 if line == b"stop":
                     with self.lock:
                         for one in self.objects["", "pods", namespace, name]["status"]["ephemeralContainerStatuses"]:

@@ -35,7 +35,7 @@ class LedgerTest(unittest.TestCase):
     def ledger(self, taps=(TAP, TAP), collectors=((COLLECTOR, RECEIVED),), totals=None, killed=0):
         """Two taps' ledgers in one log, as of a tap that was restarted; each collector in its own."""
         tap_log = self.log("tap.log", "".join(line("what became of the packets", tap) for tap in taps))
-        logs = [self.log(f"collector-{number}.log", line("what came from taps", received) +
+        logs = [self.log(f"collector-{number}.log", line("totals from taps", received) +
                          line("what became of the packets", ledger)) for number, (ledger, received) in enumerate(collectors)]
         return ledger_of([tap_log, os.path.join(self.folder, "never-started.log")], logs, TOTALS | (totals or {}), killed)
 
@@ -103,7 +103,7 @@ class LedgerTest(unittest.TestCase):
         self.assert_does_not(nothing, 0, "nothing has arrived")
 
     def test_a_collector_without_a_last_word(self):
-        ledger = ledger_of([], [self.log("collector.log", line("what came from taps", RECEIVED))], TOTALS)
+        ledger = ledger_of([], [self.log("collector.log", line("totals from taps", RECEIVED))], TOTALS)
         self.assert_does_not(ledger, 0, "0 ledgers and 1 counts")
 
 

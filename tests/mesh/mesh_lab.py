@@ -138,42 +138,6 @@ frontend application
 """
 
 
-SURICATA = """%YAML 1.1
----
-vars:
-  address-groups: {{HOME_NET: any, EXTERNAL_NET: any}}
-default-log-dir: {folder}
-outputs:
-  - fast: {{enabled: yes, filename: fast.log}}
-logging:
-  default-log-level: notice
-  outputs:
-    - console: {{enabled: yes}}
-stream: {{checksum-validation: yes}}
-app-layer:
-  protocols:
-    http: {{enabled: yes}}
-default-rule-path: {folder}
-rule-files: [mesh.rules]
-classification-file: {folder}/classification.config
-reference-config-file: {folder}/reference.config
-"""
-
-
-def suricata_alerts(folder, capture, uri):
-    """How often a rule on this URI fires on the packets of a capture file."""
-    os.makedirs(folder)
-    rule = f'alert http any any -> any any (msg:"a request"; http.uri; content:"{uri}"; sid:1;)\n'
-    for name, text in (("suricata.yaml", SURICATA.format(folder=folder)), ("mesh.rules", rule),
-                       ("classification.config", ""), ("reference.config", "")):
-        with open(os.path.join(folder, name), "w", encoding="ascii") as file:
-            file.write(text)
-    subprocess.run(["suricata", "-c", os.path.join(folder, "suricata.yaml"), "-l", folder, "-r", capture], check=True,
-                   capture_output=True)
-    with open(os.path.join(folder, "fast.log"), encoding="utf-8") as file:
-        return file.read().count("a request")
-
-
 class Packet:
     """One TCP packet of a capture of Ethernet frames."""
 

@@ -8,8 +8,9 @@ import time
 import unittest
 
 import meshes
-from mesh_lab import BAD_CHECKSUM, CLIENT, DATABASE_USER, MeshTest, SENSOR, suricata_alerts
+from mesh_lab import BAD_CHECKSUM, CLIENT, DATABASE_USER, MeshTest, SENSOR
 from meshes import APPLICATION_PORT, POD
+from sidetap_lab.suricata import alerts_on
 
 
 class EveryMesh(MeshTest):
@@ -174,9 +175,10 @@ class EveryMesh(MeshTest):
         with self.connect() as connection:
             self.ask(connection, "suricata-marker")
         self.finish()
-        alerts = [suricata_alerts(os.path.join(self.folder, f"suricata-{number}"), capture, "/suricata-marker")
-                  for number, capture in enumerate(self.capture_files())]
-        self.assertEqual(sum(alerts), 1)
+        rule = 'alert http any any -> any any (msg:"a request"; http.uri; content:"/suricata-marker"; sid:1;)\n'
+        alerts = [alert for number, capture in enumerate(self.capture_files())
+                  for alert in alerts_on(capture, os.path.join(self.folder, f"suricata-{number}"), rule)]
+        self.assertEqual(len(alerts), 1, alerts)
 
     def test_what_is_no_leg_stays_in_the_pod(self):
         self.start_python("database", "127.0.0.1", 5432, DATABASE_USER)

@@ -6,9 +6,13 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from web_socket import BINARY, CONTINUATION, PING, PONG, TEXT, frame, read_frame, request
 
 PROGRAM = shutil.which("chromium")
 PATIENCE = 30  # Seconds after which something that must happen has not.
@@ -27,64 +31,34 @@ def eventually(condition, what):
 
 
 class WebSocket:
-    """Text messages only. What the browser sends is never masked."""
+    """Text messages only."""
 
     def __init__(self, port, path):
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self._socket.sendall((f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-                              f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode())
-        self._bytes = b""
-        while b"\r\n\r\n" not in self._bytes:
-            self._receive()
-        head, self._bytes = self._bytes.split(b"\r\n\r\n", 1)
-        if b" 101 " not in head.split(b"\r\n")[0]:
-            raise ConnectionError(head.decode())
-
-    def _receive(self):
-        more = self._socket.recv(1 << 16)
-        if not more:
-            raise ConnectionError("the browser has closed the connection")
-        self._bytes += more
-
-    def _take(self, count):
-        while len(self._bytes) < count:
-            self._receive()
-        taken, self._bytes = self._bytes[:count], self._bytes[count:]
-        return taken
-
-    def _send_frame(self, opcode, payload):
-        size = len(payload)
-        if size < 126:
-            head = bytes([0x80 | opcode, 0x80 | size])
-        elif size < 1 << 16:
-            head = bytes([0x80 | opcode, 0x80 | 126]) + size.to_bytes(2, "big")
-        else:
-            head = bytes([0x80 | opcode, 0x80 | 127]) + size.to_bytes(8, "big")
-        # A mask of zeros leaves the payload as it is.
-        self._socket.sendall(head + bytes(4) + payload)
+        self._stream = self._socket.makefile("rb")
+        self._socket.sendall(request(path, f"127.0.0.1:{port}"))
+        status = self._stream.readline()
+        if b" 101 " not in status:
+            raise ConnectionError(status.decode())
+        while self._stream.readline() not in (b"\r\n", b""):
+            pass
 
     def send(self, text):
-        self._send_frame(1, text.encode())
+        self._socket.sendall(frame(TEXT, text.encode(), masked=True))
 
     def receive(self):
         message = b""
         while True:
-            first, second = self._take(2)
-            size = second & 0x7f
-            if size == 126:
-                size = int.from_bytes(self._take(2), "big")
-            elif size == 127:
-                size = int.from_bytes(self._take(8), "big")
-            payload = self._take(size)
-            if first & 0xf == 9:
-                self._send_frame(10, payload)
-            elif first & 0xf in (0, 1, 2):
+            opcode, payload, last = read_frame(self._stream)
+            if opcode == PING:
+                self._socket.sendall(frame(PONG, payload, masked=True))
+            elif opcode in (CONTINUATION, TEXT, BINARY):
                 message += payload
-                if first & 0x80:
+                if last:
                     return message.decode()
 
     def close(self):
+        self._stream.close()
         self._socket.close()
 
 

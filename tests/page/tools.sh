@@ -14,16 +14,9 @@ USAGE
 }
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-tools=$root/build/tools
-while [ $# -gt 0 ]; do
-  case "$1" in
-    -h|--help) usage; exit 0 ;;
-    --dir) tools=${2:?--dir needs a folder}; shift 2 ;;
-    *) usage >&2; exit 2 ;;
-  esac
-done
 # shellcheck source=tests/support/npm_package.sh
 . "$root/tests/support/npm_package.sh"
+read_tools_folder "$@"
 
 lock_tools "$tools"
 unpack "$tools" axe-core@4.14.1 axe

@@ -1,12 +1,11 @@
 """The registry's orders to a running tap: other sensors, filter, pause. No packet is lost or doubled by them."""
 import os
-import re
 import socket
 import threading
 import time
 
 from registry_lab import Registry
-from tap_lab import NODE, TapTest, wait_for
+from tap_lab import NODE, TapTest, markers_in, wait_for
 
 OTHER = "10.99.0.3"
 FOLLOWING = "following the registry's settings"
@@ -33,15 +32,6 @@ class Control(TapTest):
             self.marked += 1
             time.sleep(0.002)
         return set(numbers)
-
-    def markers_in(self, folder):
-        """The numbers in a sensor's capture files, with repetitions."""
-        found = []
-        for name in os.listdir(folder):
-            if name.endswith(".pcap"):
-                with open(os.path.join(folder, name), "rb") as file:
-                    found += [int(marker) for marker in re.findall(rb"marker-(\d+)-", file.read())]
-        return found
 
     def controlled_tap(self, registry, *arguments, sensor=NODE):
         # As the webhook writes it: a flag would win over the registry.
@@ -80,7 +70,7 @@ class Control(TapTest):
         ledger = tap.stop()
         first.stop()
         second.stop()
-        before, after = self.markers_in(self.folder), self.markers_in(os.path.join(self.folder, "other"))
+        before, after = markers_in(self.folder), markers_in(os.path.join(self.folder, "other"))
         self.assertEqual(sorted(before + after), list(range(self.marked)), tap.log())
         self.assertTrue(before and after, tap.log())
         self.assertLess(max(before), min(after), "it passes from one to the other between two packets")
@@ -104,7 +94,7 @@ class Control(TapTest):
         expected |= self.mark(20)
         tap.stop()
         sensor.stop()
-        self.assertEqual(sorted(self.markers_in(self.folder)), sorted(expected), tap.log())
+        self.assertEqual(sorted(markers_in(self.folder)), sorted(expected), tap.log())
 
     def test_a_tap_takes_no_orders_if_its_operator_says_so(self):
         sensor, other = self.sensor(), self.second_sensor()
@@ -116,8 +106,8 @@ class Control(TapTest):
         tap.stop()
         sensor.stop()
         other.stop()
-        self.assertEqual(sorted(self.markers_in(self.folder)), sorted(expected), tap.log())
-        self.assertEqual(self.markers_in(os.path.join(self.folder, "other")), [])
+        self.assertEqual(sorted(markers_in(self.folder)), sorted(expected), tap.log())
+        self.assertEqual(markers_in(os.path.join(self.folder, "other")), [])
         self.assertNotIn(FOLLOWING, tap.log())
 
     def test_what_a_tap_cannot_do_leaves_it_as_it_was(self):
@@ -130,4 +120,4 @@ class Control(TapTest):
         expected = self.mark(20)
         tap.stop()
         sensor.stop()
-        self.assertEqual(sorted(self.markers_in(self.folder)), sorted(expected), tap.log())
+        self.assertEqual(sorted(markers_in(self.folder)), sorted(expected), tap.log())

@@ -5,7 +5,7 @@ import sys
 import time
 import unittest
 
-from tap_lab import BINARIES, TapTest, wait_for
+from tap_lab import BINARIES, TapTest, assert_given_up, wait_for
 
 
 class Privileges(TapTest):
@@ -25,33 +25,25 @@ class Privileges(TapTest):
             self.assertNotIn(warning, tap.log())
         return threads
 
-    def assert_given_up(self, threads):
-        self.assertGreater(len(threads), 1)
-        for thread in threads:
-            for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
-                self.assertEqual(int(thread[kind], 16), 0, (kind, thread["Name"]))
-            self.assertEqual(thread["NoNewPrivs"], "1")
-            self.assertEqual(thread["Seccomp"], "2")
-
     def test_root_with_every_right_gives_all_up(self):
-        self.assert_given_up(self.capture_and_end(()))
+        assert_given_up(self, self.capture_and_end(()))
 
     def test_root_with_net_raw_alone(self):
-        self.assert_given_up(self.capture_and_end(
+        assert_given_up(self, self.capture_and_end(
             ("--inh-caps", "-all", "--bounding-set", "-all,+net_raw", "--no-new-privs")))
 
     def test_another_user_with_net_raw(self):
         os.chmod(self.folder, 0o755)
         threads = self.capture_and_end(("--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", "-all,+net_raw",
                                         "--ambient-caps", "-all,+net_raw", "--bounding-set", "-all,+net_raw", "--no-new-privs"))
-        self.assert_given_up(threads)
+        assert_given_up(self, threads)
         self.assertEqual({thread["Uid"].split()[0] for thread in threads}, {"65534"})
 
     def test_a_root_file_system_that_is_read_only(self):
         # Every mount point of a container's own; here, of the test's own mount namespace.
         read_only = ["unshare", "--mount", "sh", "-c",
                      'mount -o remount,bind,ro / && exec "$@"', "tap"]
-        self.assert_given_up(self.capture_and_end(("--no-new-privs", *read_only)))
+        assert_given_up(self, self.capture_and_end(("--no-new-privs", *read_only)))
 
     def test_without_net_raw_it_says_so(self):
         tap = self.tap(confined=("--inh-caps", "-all", "--bounding-set", "-all", "--no-new-privs"))
@@ -80,9 +72,9 @@ class CommandLine(unittest.TestCase):
             ("--output", "erspan"): "rpcap, vxlan, pcap, pcap-over-ip, interface",
             ("--output", "pcap"): "--pcap-dir",
             ("--output", "interface"): "--output-interface: required",
-            ("--output-interface", "mon0"): "goes with --output interface",
+            ("--output-interface", "mon0"): "needs --output interface",
             ("--output", "interface", "--output-interface", "a,b"): "the name of a network interface",
-            ("--output", "interface", "--output-interface", "eth0", "--interface", "eth0"): "is captured itself",
+            ("--output", "interface", "--output-interface", "eth0", "--interface", "eth0"): "is itself captured",
             ("--output", "vxlan", "--sensor-mode", "failover"): "--sensor-mode failover",
             ("--output", "vxlan", "--sensor-mode", "hash"): "--sensor-mode hash",
             ("--output", "vxlan", "--vxlan-vni", "16777216"): "--vxlan-vni",
@@ -90,11 +82,11 @@ class CommandLine(unittest.TestCase):
             ("--vxlan-vni-by-namespace", "on", "--vxlan-vnis", "shop=7,shop=8"): "each namespace once",
             ("--pcap-dir", "/tmp"): "--output pcap",
             ("--output", "pcap-over-ip"): "needs --pcap-listen or --pcap-connect",
-            ("--output", "pcap-over-ip", "--pcap-listen", ":1", "--interface", "eth0,eth1"): "goes with one interface",
-            ("--output", "pcap-over-ip", "--pcap-connect", "a", "--pcap-allow", "10.0.0.0/8"): "goes with --pcap-listen",
+            ("--output", "pcap-over-ip", "--pcap-listen", ":1", "--interface", "eth0,eth1"): "needs a single interface",
+            ("--output", "pcap-over-ip", "--pcap-connect", "a", "--pcap-allow", "10.0.0.0/8"): "needs --pcap-listen",
             ("--output", "pcap-over-ip", "--pcap-listen", ":1", "--pcap-reader-buffer", "1K"): "--pcap-reader-buffer",
             ("--output", "pcap-over-ip", "--pcap-listen", ":1", "--pcap-readers", "65"): "1 to 64",
-            ("--output", "pcap-over-ip", "--pcap-listen", ":1", "--user", "eh"): "does not go with --output pcap-over-ip",
+            ("--output", "pcap-over-ip", "--pcap-listen", ":1", "--user", "eh"): "cannot be combined with --output pcap-over-ip",
             ("--pcap-listen", ":57012"): "--output pcap-over-ip",
             ("--pcap-connect", "arkime"): "--output pcap-over-ip",
             ("--passive-allow", "10.0.0.0/8"): "--passive-listen",

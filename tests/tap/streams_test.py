@@ -24,8 +24,13 @@ class Reader(StreamReader):
 
 
 class Streams(TapTest):
-    def assert_all_once_and_nothing_of_itself(self, reader, count, ledger):
-        self.assertEqual(reader.markers(), list(range(count)))
+    def assert_every_packet_once_and_nothing_of_itself(self, tap, reader):
+        self.sink()
+        self.send(500)
+        self.assertTrue(wait_for(lambda: len(reader.markers()) == 500))
+        ledger = tap.stop()
+        self.assert_balanced(ledger)
+        self.assertEqual(reader.markers(), list(range(500)))
         frames = reader.frames()
         self.assertEqual(len(frames), ledger["forwarded"])
         port = struct.pack(">H", PORT)
@@ -39,12 +44,7 @@ class Streams(TapTest):
         connection.connect((POD, PORT))
         reader = Reader(connection)
         tap.wait_log("sending a capture stream")
-        self.sink()
-        self.send(500)
-        self.assertTrue(wait_for(lambda: len(reader.markers()) == 500))
-        ledger = tap.stop()
-        self.assert_balanced(ledger)
-        self.assert_all_once_and_nothing_of_itself(reader, 500, ledger)
+        self.assert_every_packet_once_and_nothing_of_itself(tap, reader)
 
     def test_a_receiver_that_is_dialled_gets_the_same(self):
         with self.node.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
@@ -54,12 +54,7 @@ class Streams(TapTest):
             tap = self.tap("--output", "pcap-over-ip", "--pcap-connect", NODE, sensor=None)
             reader = Reader(listener.accept()[0])
         tap.wait_log("sending a capture stream")
-        self.sink()
-        self.send(500)
-        self.assertTrue(wait_for(lambda: len(reader.markers()) == 500))
-        ledger = tap.stop()
-        self.assert_balanced(ledger)
-        self.assert_all_once_and_nothing_of_itself(reader, 500, ledger)
+        self.assert_every_packet_once_and_nothing_of_itself(tap, reader)
 
     def test_a_tap_does_not_dial_its_own_pod(self):
         with self.pod.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:

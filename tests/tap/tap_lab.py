@@ -1,4 +1,5 @@
 """A pod and a node, one veth between them, and in them a tap and the reference sensor."""
+import collections
 import json
 import os
 import re
@@ -72,6 +73,26 @@ class Tap:
             self.process.kill()
         self.process.wait()
         self.log_file.close()
+
+
+def markers_in(folder):
+    """The numbers of all markers in a sensor's capture files, with repetitions."""
+    found = []
+    for name in os.listdir(folder):
+        if name.endswith(".pcap"):
+            with open(os.path.join(folder, name), "rb") as file:
+                found += [int(marker) for marker in re.findall(rb"marker-(\d+)-", file.read())]
+    return found
+
+
+def assert_given_up(test, threads):
+    """Every right, of a program with these threads(), which is in its sandbox."""
+    test.assertGreater(len(threads), 1)
+    for thread in threads:
+        for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+            test.assertEqual(int(thread[kind], 16), 0, (kind, thread["Name"]))
+        test.assertEqual(thread["NoNewPrivs"], "1")
+        test.assertEqual(thread["Seccomp"], "2")
 
 
 class Sensor:
@@ -151,13 +172,7 @@ class TapTest(unittest.TestCase):
 
     def markers(self):
         """How often each marker is in the sensor's capture files."""
-        found = {}
-        for name in os.listdir(self.folder):
-            if name.endswith(".pcap"):
-                with open(os.path.join(self.folder, name), "rb") as file:
-                    for marker in re.findall(rb"marker-(\d+)-", file.read()):
-                        found[int(marker)] = found.get(int(marker), 0) + 1
-        return found
+        return dict(collections.Counter(markers_in(self.folder)))
 
     def stream(self, address, family, size):
         """So many bytes over TCP from the pod to the node, which the pod's kernel leaves to be cut."""

@@ -260,7 +260,7 @@ def balance(ledger, received):
 def ledger_of(tap_logs, collector_logs, totals, killed=0):
     """Of programs that have ended; a log may be that of several, one after the other. totals: the sensor's report."""
     taps, collectors = (counts(logs, "what became of the packets") for logs in (tap_logs, collector_logs))
-    received = counts(collector_logs, "what came from taps")
+    received = counts(collector_logs, "totals from taps")
     result = Ledger(
         forwarded=sum(tap["forwarded"] for tap in taps), dropped_by_taps=drops(taps),
         overrun=sum(tap["dropped_kernel_ring"] for tap in taps),

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 from . import api_objects
-from . import cluster as places
 from .taps import Program, metrics
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.append(os.path.join(ROOT, "tests", "support"))
+import web_socket  # noqa: E402
+
 REGISTRY, REGISTRY_PORT = "sidetap-registry.sidetap-system.svc", 8444
 API_SERVER, API_PORT = ("172.18.0.200", "fd00:18::200"), 6443
 REPLICAS = (("172.18.0.201", "fd00:18::201"), ("172.18.0.202", "fd00:18::202"))
@@ -138,22 +140,17 @@ class ControlPlane:
         with place:
             plain = socket.create_connection((REPLICAS[replica][0], REGISTRY_PORT), _PATIENCE)
         connection = context.wrap_socket(plain, server_hostname=REGISTRY)
-        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-        connection.sendall(("GET /v1/taps HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                            f"{authorization}\r\n").encode())
-        status = _until(connection, b"\r\n\r\n").split()[1].decode()
+        connection.sendall(web_socket.request("/v1/taps", token=token))
+        status = web_socket.until(connection, b"\r\n\r\n").split()[1].decode()
         if status != "101":
             connection.close()
             return status
         hello = json.dumps({"type": "hello", "version": 1, "addresses": taken, "forwarding": True}).encode()
-        # A masked text frame (RFC 6455, 5.2); the mask is zeros.
-        length = bytes([0x80 | len(hello)]) if len(hello) < 126 else bytes([0x80 | 126]) + len(hello).to_bytes(2, "big")
-        connection.sendall(b"\x81" + length + bytes(4) + hello)
+        connection.sendall(web_socket.frame(web_socket.TEXT, hello, masked=True))
         # The addresses are looked at while the first news is on its way already.
         connection.settimeout(_REFUSED_WITHIN)
         try:
-            _until(connection, b'"type":"refused"')
+            web_socket.until(connection, b'"type":"refused"')
         except TimeoutError:
             self._claims.append(connection)
             return "accepted"
@@ -161,13 +158,3 @@ class ControlPlane:
             pass  # the reason was not waited for
         connection.close()
         return "refused"
-
-
-def _until(connection, words):
-    received = b""
-    while words not in received:
-        piece = connection.recv(65536)
-        if not piece:
-            raise ConnectionError(f"the registry has closed the connection after {received}")
-        received += piece
-    return received
