@@ -10,8 +10,8 @@ deploy/demo/*.yaml. Then it runs the patched pods in network namespaces with a s
 know each other, sends traffic, and counts. Exits 0 only if every packet reached the sensor exactly once.
 Needs root, or a kernel that allows unprivileged user namespaces. Captures and logs are in build/demo.
   --no-build  use the programs that are already in build/release
-  --collector the taps send to a collector, and that to the sensor; says of each flow what went through the collector
-  --mesh      shows instead what the sensor gets of a request to a pod in a service mesh, with and without its plaintext
+  --collector put a collector between the taps and the sensor, and show for each flow what passed through it
+  --mesh      show instead what the sensor gets of a request to a pod in a service mesh, with and without its plaintext
 USAGE
 }
 
@@ -28,7 +28,7 @@ for argument in "$@"; do
   esac
 done
 if [ "$mesh" = yes ] && [ ${#arguments[@]} -gt 0 ]; then
-  echo "run.sh: --collector and --mesh are two demonstrations" >&2
+  echo "run.sh: --collector and --mesh are separate demonstrations: give only one of them" >&2
   exit 2
 fi
 
@@ -39,7 +39,7 @@ else
   within=(unshare --user --map-root-user --net --mount)
 fi
 if ! "${within[@]}" true 2>/dev/null; then
-  echo "the demo cannot run: this kernel lets $(id -un) make no network namespaces; try as root" >&2
+  echo "the demo cannot run: this kernel does not let $(id -un) create network namespaces; try as root" >&2
   exit 1
 fi
 

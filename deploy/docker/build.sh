@@ -9,7 +9,7 @@ Usage: REGISTRY=registry.example.com/network deploy/docker/build.sh [-h] [--no-p
 
 Builds REGISTRY/sidetap-webhook:TAG and REGISTRY/sidetap-sidecar:TAG, pushes both, and prints the values to give to
 helm. Without REGISTRY, it builds the images for this machine and pushes nothing; step 2 of deploy/docs/install.md says how
-to bring them to the nodes.
+to load them into the nodes.
 
   --tag TAG         tag of both images (default: the project's version)
   --platforms LIST  build one image for several platforms, for example linux/amd64,linux/arm64 (default: this machine's).
@@ -17,7 +17,7 @@ to bring them to the nodes.
                     plug-in buildx
   --engine NAME     docker, podman, or buildah (default: the first of them that works here)
   --base IMAGE      Debian 12 image of the build stage (default: docker.io/library/debian:bookworm-slim).
-                    Where no image can be pulled, tests/images/base.sh makes localhost/debian:bookworm-slim
+                    If you cannot pull images, tests/images/base.sh makes localhost/debian:bookworm-slim
   --insecure        push over plain HTTP, or to a registry whose certificate is not trusted; podman and buildah only
   --no-push         build and tag only
   --testbed         build REGISTRY/sidetap-testbed:TAG too, which tests/cluster/run.sh needs

@@ -7,12 +7,13 @@ usage() {
 Usage: deploy/kubectl/package.sh --uri URI [--homepage URI] [--dir DIR]
        deploy/kubectl/package.sh --check
 
-Writes kubectl-sidetap.tar.gz and sidetap.yaml into DIR. The same sources give the same archive, byte for byte.
+Packages the kubectl plugin for krew: writes kubectl-sidetap.tar.gz and its manifest sidetap.yaml into DIR. The same sources
+give the same archive, byte for byte.
 
-  --uri URI       where the archive will be downloaded from
-  --homepage URI  for the manifest (default: the archive's folder)
-  --dir DIR       where both are written (default: build/kubectl)
-  --check         make both in a temporary folder, and see that the manifest is complete and its digest the archive's
+  --uri URI       where users download the archive
+  --homepage URI  homepage in the manifest (default: the archive's folder)
+  --dir DIR       folder for both files (default: build/kubectl)
+  --check         make both in a temporary folder, and check that the manifest is complete and has the archive's digest
 USAGE
 }
 

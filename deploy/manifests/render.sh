@@ -5,9 +5,9 @@ set -euo pipefail
 usage() {
   cat <<'USAGE'
 Usage: deploy/manifests/render.sh [-h] [--check] [--helm FILE]
-Writes deploy/manifests/sidetap.yaml from the chart and values.yaml. With --check nothing is written; exits 1 when the
-file is not current.
-  --helm FILE   the helm to use (default: helm)
+Writes deploy/manifests/sidetap.yaml from the chart and values.yaml.
+  --check       write nothing; exit 1 if the file is not current
+  --helm FILE   helm program to use (default: helm)
 USAGE
 }
 

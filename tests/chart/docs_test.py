@@ -36,6 +36,20 @@ def commands(page):
                 yield line.strip()
 
 
+def anchors(page):
+    """Of a page's headings, as GitHub derives them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@functools.cache
+def anchors(page):
+    """Of the page's headings, as GitHub makes them."""
+    text = re.sub(r"^ *```\w*\n.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
 @functools.cache
 def answer(*command):
     """(exit status, output, errors) of a command that only tells something; many pages name the same ones."""
@@ -168,10 +182,30 @@ class Names(unittest.TestCase):
 
     def test_links_lead_somewhere(self):
         for page in PAGES:
-            for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            for link, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
+                if link.startswith("http"):
+                    continue
+                with self.subTest(page=page.name, link=link, anchor=anchor):
+                    target = page.parent / link if link else page
+                    self.assertTrue(target.exists())
+                    if anchor:
+                        self.assertIn(anchor, anchors(target))
+
+    def test_every_annotation_of_a_pod_is_explained(self):
+        page = (ROOT / "deploy/docs/install.md").read_text()
+        schema = json.loads((CHART / "values.schema.json").read_text())
+        names = schema["properties"]["sidecar"]["properties"]["overrides"]["items"]["enum"]
+        self.assertGreater(len(names), 5)
+        rows = "\n".join(re.findall(r"^\| (`sidetap\.io/.*?) \|", page, re.MULTILINE))
+        for name in names:
+            self.assertIn(f"`sidetap.io/{name}`", rows)
+
+    def test_anchors_are_headings_of_their_page(self):
+        for page in PAGES:
+            for link, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text()):
                 if not link.startswith("http"):
-                    with self.subTest(page=page.name):
-                        self.assertTrue((page.parent / link).exists(), link)
+                    with self.subTest(page=page.name, link=f"{link}#{anchor}"):
+                        self.assertIn(anchor, anchors(page.parent / link if link else page))
 
     def test_objects_are_valid(self):
         models = Models(rendering.tools()["MODELS"])

@@ -50,6 +50,21 @@ class Monitoring(unittest.TestCase):
                     self.assertLessEqual({label, *values.split("|")}, known, f"{name}: {selector}")
         self.assertTrue(asked)
 
+    def test_the_dashboard_counts_no_packet_twice_that_passes_a_collector(self):
+        """A collector has the metrics of a tap, so every sum says which of the two it is about."""
+        both = set(re.findall(r'"(sidetap_[a-z_]+)"', "".join((rendering.ROOT / path).read_text() for path in
+                                                             ("sidecar/tap/tap_metrics.cpp", "sidecar/session/metrics.h"))))
+        dashboard = json.loads((CHART / "monitoring/dashboard.json").read_text())
+        row, asked = None, 0
+        for panel in dashboard["panels"]:
+            row = panel["title"] if panel["type"] == "row" else row
+            side = "and" if row == "Collectors" else "unless"
+            for expression in (target["expr"] for target in panel.get("targets", [])):
+                for metric in re.findall(r"(?:rate\()?\b(?:%s)\b(?:\{[^}]*\})?(?:\[5m\]\))?(.*)" % "|".join(both), expression):
+                    asked += 1
+                    self.assertTrue(metric.startswith(f" {side} on (namespace, pod) sidetap_collector_taps)"), f"{panel['title']}: {expression}")
+        self.assertGreater(asked, 10)
+
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
     def test_alerts_fire_on_their_faults_alone(self):
         for command in (["check", "rules", CHART / "monitoring/alerts.yaml"], ["test", "rules", HERE / "alerts_test.yaml"]):

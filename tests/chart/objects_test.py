@@ -2,6 +2,7 @@
 """What must hold of the objects that the chart makes: certificates, the workload and its rights."""
 import base64
 import itertools
+import json
 import re
 import unittest
 
@@ -59,6 +60,24 @@ class Workload(unittest.TestCase):
                         self.assertEqual(container["command"], ["/usr/bin/sidetap-webhook"])
                     for volume in spec.get("volumes", []):
                         self.assertLessEqual(set(volume) - {"name"}, {"configMap", "downwardAPI", "secret", "projected", "emptyDir"})
+
+    def test_what_a_quota_or_limit_range_asks_for_can_be_said_of_every_container(self):
+        """A namespace may ask each container for limits, and for no less than some amount: one container without is a pod less."""
+        amounts = {"requests": {"cpu": "200m", "memory": "128Mi", "ephemeral-storage": "1M"},
+                   "limits": {"cpu": "200m", "memory": "512Mi", "ephemeral-storage": "1M"}}
+        both = {"webhook": {"resources": amounts}, "collector": {"enabled": True, "resources": amounts}}
+        docs = documents(template(*REQUIRED, *(part for key, value in both.items() for part in ("--set-json", f"{key}={json.dumps(value)}"))))
+        specs = [d["spec"]["template"]["spec"] for d in of_kind(docs, "Deployment")] + [d["spec"] for d in of_kind(docs, "Pod")]
+        self.assertEqual(len(specs), 3)
+        for spec in specs:
+            for container in spec.get("initContainers", []) + spec["containers"]:
+                with self.subTest(container["name"]):
+                    self.assertEqual(container["resources"], amounts)
+
+    def test_the_pod_of_the_test_pulls_its_image_as_the_webhook_does(self):
+        docs = documents(template(*REQUIRED, "--set", "image.pullSecrets={a}", "--set", "image.sidecar.pullSecrets={b,a}"))
+        pod, = of_kind(docs, "Pod")
+        self.assertEqual(pod["spec"]["imagePullSecrets"], pod_spec(docs)["imagePullSecrets"])
 
     def test_a_rolling_update_never_has_fewer_pods(self):
         for label, docs in rendering.renderings():
@@ -297,6 +316,15 @@ class Rights(unittest.TestCase):
                  if not r["metadata"].get("annotations", {}).get("helm.sh/hook")]
         self.assertEqual(roles, [])
         self.assertTrue(pod_spec(documents(template(*REQUIRED)))["automountServiceAccountToken"])
+
+    def test_the_test_has_its_rights_wherever_its_pod_would_run(self):
+        """Also in the release's own namespace, where it needs two rights."""
+        for where in ("shop", NAMESPACE):
+            docs = documents(template(*REQUIRED, "--set", f"tests.namespace={where}"))
+            granted = {(role["metadata"]["namespace"], resource, verb) for role in of_kind(docs, "Role")
+                       if role["metadata"].get("annotations", {}).get("helm.sh/hook") == "test"
+                       for rule in role["rules"] for resource, verb in itertools.product(rule["resources"], rule["verbs"])}
+            self.assertEqual(granted, {(where, "pods", "create"), (NAMESPACE, "endpointslices", "list")})
 
     def test_bindings_bind_what_is_there(self):
         for label, docs in rendering.renderings():

@@ -181,6 +181,14 @@ class Notes(unittest.TestCase):
                         "kubectl -n NAMESPACE wait --for=condition=Ready pod --field-selector="):
             self.assertIn(command, notes)
 
+    def test_a_test_that_cannot_pass_is_announced(self):
+        self.assertNotIn("Set tests.namespace first", self.notes())
+        for arguments in (["tests.namespace=kube-system"], [f"tests.namespace={NAMESPACE}"],
+                          ["tests.namespace=shop", "injection.excludedNamespaces={shop}"]):
+            notes = self.notes(*[part for argument in arguments for part in ("--set", argument)])
+            name = arguments[0].split("=")[1]
+            self.assertIn(f"Set tests.namespace first: it is {name}, whose pods never get a tap.", notes)
+
     def test_the_way_to_the_page_is_said_where_there_is_one(self):
         command = f"kubectl -n {NAMESPACE} port-forward deployment/sidetap-webhook "
         self.assertIn(f"{command}8446\n", self.notes())

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 """What must hold of values and their schema: what is missing or cannot be is named, and each value is described and used."""
 import json
+import pathlib
 import re
+import shutil
+import subprocess
+import tempfile
 import unittest
 
 import yaml
 
+import program_test
 import rendering
 import values_table
 from rendering import CHART, REQUIRED, SUBNETS, documents, pod_spec, template
@@ -78,6 +83,9 @@ class Values(unittest.TestCase):
             "subnets.pods={10.244.0.0/33}": "pods",
             "subnets.services={fd00::/129}": "services",
             "webhook.port=0": "port",
+            "enabled=maybe": "enabled",
+            # Without any, a rule of a NetworkPolicy allows every port.
+            "networkPolicy.apiServerPorts=[]": "apiServerPorts",
             "webhook.timeoutSeconds=31": "timeoutSeconds",
             "webhook.failurePolicy=ignore": "failurePolicy",
             "webhook.replicas=0": "replicas",
@@ -106,9 +114,75 @@ class Values(unittest.TestCase):
             "tests.namespace=A_B": "namespace",
         }.items():
             with self.subTest(setting):
-                result = rendering.helm("template", "sidetap", CHART, *REQUIRED, "--set", setting)
+                option = "--set-json" if setting.endswith("[]") else "--set"
+                result = rendering.helm("template", "sidetap", CHART, *REQUIRED, option, setting)
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn(part, result.stderr)
+
+    # What the webhook refuses in each new pod, so that no rollout would end, is refused by helm already.
+    UNFIT = {
+        "sidecar.output=vxlan,sensor.mode=failover": "sensor.mode: replicate, balance",
+        "sidecar.output=vxlan,sensor.mode=hash": "sensor.mode: replicate, balance",
+        "sidecar.output=vxlan,sensor.tls=client": "Set sensor.tls=off",
+        "sensor.tls=rpcaps": "- sensor.secretName is not set",
+        "sensor.tls=registry,registry.enabled=false": "- sensor.tls is registry",
+        "profiles.edge.sidecar.output=vxlan": "set profiles.edge.sensor.address",
+        "profiles.edge.sidecar.output=vxlan,profiles.edge.sensor.address=b,sensor.mode=failover": "profiles.edge.sensor.mode: replicate",
+        "profiles.edge.sidecar.output=vxlan,profiles.edge.sensor.address=b,sensor.tls=client": "Set profiles.edge.sensor.tls=off",
+        "profiles.edge.sensor.tls=rpcaps": "- profiles.edge.sensor.secretName is not set",
+        "profiles.edge.sensor.tls=registry,registry.enabled=false": "- profiles.edge.sensor.tls is registry",
+    }
+    FIT = [
+        "sidecar.output=vxlan,sensor.mode=balance",
+        "sensor.tls=rpcaps,sensor.secretName=login",
+        "sensor.tls=rpcaps,sidecar.env.SENSOR_TLS_CERT=/x,sidecar.env.SENSOR_TLS_KEY=/x",
+        "sensor.tls=registry",
+        "sensor.mode=failover,sensor.tls=client,profiles.edge.sidecar.output=vxlan,profiles.edge.sensor.address=b,"
+        "profiles.edge.sensor.mode=balance,profiles.edge.sensor.tls=off",
+        "collector.enabled=true,profiles.edge.sidecar.output=vxlan,profiles.edge.sensor.address=b",
+    ]
+
+    def test_outputs_and_sensors_that_do_not_go_together_are_refused(self):
+        for settings, part in self.UNFIT.items():
+            with self.subTest(settings):
+                result = rendering.helm("template", "sidetap", CHART, *REQUIRED, *SUBNETS, "--set", settings)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(part, result.stderr)
+        for settings in self.FIT:
+            documents(template(*REQUIRED, "--set", settings))
+
+    @unittest.skipIf(rendering.program("sidetap-webhook") is None, "sidetap-webhook is not built")
+    def test_the_webhook_judges_the_same(self):
+        """By the texts that the chart would have rendered without its own judgement."""
+        with tempfile.TemporaryDirectory() as folder:
+            chart = pathlib.Path(folder) / "sidetap"
+            shutil.copytree(CHART, chart)
+            rules = chart / "templates/_validate.tpl"
+            rules.write_text(rules.read_text().replace("{{- if $faults -}}", "{{- if false -}}"))
+            for settings in [*self.UNFIT, *self.FIT]:
+                result = rendering.helm("template", "sidetap", chart, *REQUIRED, *SUBNETS, "--kube-version", "1.36", "--set", settings)
+                path = pathlib.Path(folder) / "config.yaml"
+                path.write_text(rendering.configuration([d for d in documents(result.stdout) if d["metadata"]["name"] == "sidetap-webhook"]))
+                answer = subprocess.run([rendering.program("sidetap-webhook"), "explain", "--config", path, "-f", "-"],
+                                        input=program_test.Program.POD, capture_output=True, text=True)
+                with self.subTest(settings):
+                    self.assertEqual(answer.returncode == 0, settings in self.FIT, answer.stderr)
+
+    def test_a_parent_chart_may_have_a_condition_and_globals_of_its_own(self):
+        with tempfile.TemporaryDirectory() as folder:
+            parent = pathlib.Path(folder)
+            shutil.copytree(CHART, parent / "charts/sidetap")
+            (parent / "Chart.yaml").write_text("{apiVersion: v2, name: parent, version: 0.1.0, dependencies: [{name: sidetap, "
+                                               f"version: {self.version()}, condition: sidetap.enabled}}]}}\n")
+            for enabled in (True, False):
+                values = {"global": {"registry": "x"}, "sidetap": {"enabled": enabled, "sensor": {"address": "10.10.10.10"}}}
+                (parent / "values.yaml").write_text(json.dumps(values))
+                result = rendering.helm("template", "parent", parent, "--kube-version", "1.36")
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual("kind: MutatingWebhookConfiguration" in result.stdout, enabled)
+
+    def version(self):
+        return yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
 
     def test_a_profile_may_set_what_can_change_in_running_taps(self):
         """What the registry may change has a row in the programs' table; so has what the schema lets a profile set."""
@@ -138,7 +212,7 @@ class Values(unittest.TestCase):
 
     def test_each_value_is_in_the_schema_and_described(self):
         described = dict(values_table.described_keys((CHART / "values.yaml").read_text()))
-        paths = set(leaves(self.schema, self.schema)) - {"global"}
+        paths = set(leaves(self.schema, self.schema)) - {"global", "enabled"}
         for path in paths:
             with self.subTest(path):
                 values_table.lookup(self.values, path)
@@ -156,7 +230,7 @@ class Values(unittest.TestCase):
             used = any(re.search(rf"\.{re.escape('.'.join(parts[:end]))}\b", templates)
                        for end in range(max(1, len(parts) - 1), len(parts) + 1))
             used = used or (parts[0] == "monitoring" and f".{parts[-1]}" in monitoring)
-            self.assertTrue(used or path == "global", f"{path} is used nowhere")
+            self.assertTrue(used or path in ("global", "enabled"), f"{path} is used nowhere")
 
     def test_the_readme_is_current(self):
         readme = (CHART / "README.md").read_text()

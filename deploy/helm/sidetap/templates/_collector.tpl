@@ -105,6 +105,10 @@ app.kubernetes.io/component: collector
 {{- /* The port is that of RPCAP sensors, and nothing else than RPCAP has TLS. */ -}}
 {{- $direct = set (omit $direct "port" "secretName") "tls" "off" -}}
 {{- end -}}
+{{- if not $direct.address -}}
+{{- /* No address is none to the webhook, which then keeps that of the collectors. Outputs without sensors do not use it. */ -}}
+{{- $direct = omit $direct "address" -}}
+{{- end -}}
 {{- $_ := set $routed "sensor" (merge (dict) ($profile.sensor | default dict) $direct) -}}
 {{- end -}}
 {{- toJson $routed -}}

@@ -168,6 +168,7 @@
 {{- if and .Values.identities.volume (not (include "sidetap.knowsIdentities" .)) -}}
 {{- $faults = append $faults "identities.volume is set, but without the registry and its tokens nothing is known of identities. Leave registry.enabled at true and registry.auth at token, or identities.volume empty." -}}
 {{- end -}}
+{{- $faults = concat $faults (include "sidetap.faultsOfSensors" . | fromJsonArray) -}}
 {{- if .Values.collector.enabled -}}{{- $faults = concat $faults (include "sidetap.faultsOfCollector" . | fromJsonArray) -}}{{- end -}}
 {{- $outputs := dict "sidecar.output" .Values.sidecar.output -}}
 {{- $owners := dict -}}
@@ -208,6 +209,44 @@
 {{- toJson $faults -}}
 {{- end -}}
 
+{{/* A JSON list of sensors and outputs that do not go together, of all taps and of each profile. The webhook refuses them too, but in
+     the pods of a rollout, where nobody looks at first. Taps that send to collectors: see sidetap.faultsOfCollector. */}}
+{{- define "sidetap.faultsOfSensors" -}}
+{{- $faults := list -}}
+{{- $env := .Values.sidecar.env -}}
+{{- $default := include "sidetap.tapSensor" . | fromJson -}}
+{{- $parts := dict "" (dict "sensor" $default "output" .Values.sidecar.output) -}}
+{{- range $name, $profile := include "sidetap.profiles" . | fromJson -}}
+{{- $path := printf "profiles.%s." $name -}}
+{{- $output := ($profile.sidecar | default dict).output | default $.Values.sidecar.output -}}
+{{- $parts = set $parts $path (dict "sensor" (merge (dict) ($profile.sensor | default dict) $default) "output" $output) -}}
+{{- $another := and (has $output (list "rpcap" "vxlan")) (ne $output $.Values.sidecar.output) -}}
+{{- if and $another (not ($profile.sensor | default dict).address) (not $.Values.collector.enabled) -}}
+{{- $faults = append $faults (printf "%ssidecar.output is %s, but its taps have no sensor for it: set %ssensor.address." $path $output $path) -}}
+{{- end -}}
+{{- end -}}
+{{- $collectors := include "sidetap.collectorSensor" . | fromJson -}}
+{{- range $path, $part := $parts -}}
+{{- $sensor := $part.sensor -}}
+{{- $output := $part.output -}}
+{{- if not (and $.Values.collector.enabled (eq $sensor.address $collectors.address)) -}}
+{{- if and (ne $sensor.tls "off") (ne $output "rpcap") -}}
+{{- $faults = append $faults (printf "%ssidecar.output is %s, but the sensors' TLS is %s, which only rpcap has. Set %ssensor.tls=off, in a file `tls: \"off\"`." $path $output $sensor.tls $path) -}}
+{{- end -}}
+{{- if and (eq $sensor.tls "rpcaps") (not $sensor.secretName) (not (hasKey $env "SENSOR_TLS_CERT")) -}}
+{{- $faults = append $faults (printf "%ssensor.secretName is not set, but the sensors' TLS is rpcaps: it needs a Secret with tls.crt and tls.key." $path) -}}
+{{- end -}}
+{{- if and (eq $output "vxlan") (has $sensor.mode (list "failover" "hash")) -}}
+{{- $faults = append $faults (printf "%ssidecar.output is vxlan, but the sensors' mode is %s, and receivers of VXLAN do not answer. Accepted for %ssensor.mode: replicate, balance." $path $sensor.mode $path) -}}
+{{- end -}}
+{{- if and (eq $sensor.tls "registry") (not $.Values.registry.enabled) (not (hasKey $env "REGISTRY")) -}}
+{{- $faults = append $faults (printf "%ssensor.tls is registry, but registry.enabled is false: taps know that CA from the registry. Accepted: off, rpcaps, client." $path) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $faults -}}
+{{- end -}}
+
 {{/* A JSON list of what does not go with collectors. */}}
 {{- define "sidetap.faultsOfCollector" -}}
 {{- $faults := list -}}
@@ -226,6 +265,9 @@
 {{- end -}}
 {{- if eq .Values.sensor.tls "registry" -}}
 {{- $faults = append $faults "sensor.tls is registry, which is how taps prove collectors; collectors prove sensors by sensor.secretName. Accepted with collector.enabled: off, rpcaps, client." -}}
+{{- end -}}
+{{- if and (eq $c.output "rpcap") (eq .Values.sensor.tls "rpcaps") (not .Values.sensor.secretName) (not $c.env.SENSOR_TLS_CERT) -}}
+{{- $faults = append $faults "sensor.secretName is not set, but sensor.tls is rpcaps: collectors need a Secret with tls.crt and tls.key." -}}
 {{- end -}}
 {{- if and (eq $c.output "interface") (not $c.interface) (not $c.env.OUTPUT_INTERFACE) -}}
 {{- $faults = append $faults "collector.output is interface, but collector.interface is not set: the name of the interface that packets are put into." -}}
@@ -255,7 +297,7 @@
 {{- $output := ($profile.sidecar | default dict).output | default $.Values.sidecar.output -}}
 {{- if not (include "sidetap.profileCollects" (list $ $profile)) -}}
 {{- $unfit := or (not $.Values.sensor.address) (ne $output $.Values.sidecar.output) -}}
-{{- if and $unfit (not ($profile.sensor | default dict).address) (ne $output "pcap") -}}
+{{- if and $unfit (not ($profile.sensor | default dict).address) (has $output (list "rpcap" "vxlan")) -}}
 {{- $faults = append $faults (printf "%s does not send to the collectors, and has no sensor for %s: set %s.sensor.address." $path $output $path) -}}
 {{- end -}}
 {{- else if ne $output "rpcap" -}}
