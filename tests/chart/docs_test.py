@@ -36,12 +36,6 @@ def commands(page):
                 yield line.strip()
 
 
-def anchors(page):
-    """Of a page's headings, as GitHub derives them."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
 @functools.cache
 def anchors(page):
     """Of the page's headings, as GitHub makes them."""
@@ -199,13 +193,6 @@ class Names(unittest.TestCase):
         rows = "\n".join(re.findall(r"^\| (`sidetap\.io/.*?) \|", page, re.MULTILINE))
         for name in names:
             self.assertIn(f"`sidetap.io/{name}`", rows)
-
-    def test_anchors_are_headings_of_their_page(self):
-        for page in PAGES:
-            for link, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text()):
-                if not link.startswith("http"):
-                    with self.subTest(page=page.name, link=f"{link}#{anchor}"):
-                        self.assertIn(anchor, anchors(page.parent / link if link else page))
 
     def test_objects_are_valid(self):
         models = Models(rendering.tools()["MODELS"])

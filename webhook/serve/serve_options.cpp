@@ -100,7 +100,7 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
        .env = "SIDETAP_REGISTRY_CA",
        .value = "FILE",
        .help = "CAs, PEM, by which taps verify the registry; reloaded when it changes; if unset: "
-               "the self-managed bundle, or registry.ca of the configuration"},
+               "the self-managed bundle, or the CA in the configuration file"},
       config::readable_file(), into.ca_file);
 }
 
