@@ -28,8 +28,8 @@ class Delivery {
 
   /// Error: the configuration can never work.
   virtual Result<void> start() = 0;
-  /// Call it when the tap is about to end and something waits for its first session: dials now, and
-  /// again in short intervals, whom it would dial later.
+  /// Call it when the tap is about to end and packets wait for its first session. Dials at once
+  /// every peer that it would dial later, and again at short intervals.
   virtual void dial_soon() {}
   /// Ends every capture, which sends pending packets, and every connection. Returns within a few
   /// seconds.

@@ -41,8 +41,8 @@ struct FileConfig {
 /// Whole records only: what a write that fails has begun is cut off again. Then packets are dropped
 /// and counted until a flush finds room for more than the next few, at the same place: a full disk
 /// costs none of what is written already. A file that cannot be cut off is followed by the next.
-/// `on_fault` is called when that begins, `on_recovered`
-/// when it ends, whether packets come or not; both on the packet path.
+/// `on_fault` is called when packets begin to be dropped, `on_recovered` when that ends, whether
+/// packets come or not; both on the packet path.
 std::unique_ptr<Output> make_file_output(FileConfig config, FaultHandler on_fault,
                                          std::function<void()> on_recovered);
 

@@ -1,5 +1,5 @@
-// Follows SIGTERM and SIGINT: the first one ends the program in good order, and each later one says
-// that nobody waits for what that still waits for.
+// Follows SIGTERM and SIGINT: the first one ends the program in good order, and each later one ends
+// what the program still waits for meanwhile.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ class EndSignals {
              std::function<void()> hurry);
 
   void start() { wait(); }
-  /// The callbacks are called no more, but the signals do not kill the program.
+  /// From now on, a signal calls nothing, and does not kill the program either.
   void stop();
 
  private:

@@ -19,7 +19,7 @@ void ThreadWatch::look_again() {
   look(Heartbeat::Time::clock::now());
   timer_.expires_after(kLookAtThreadsEvery);
   timer_.async_wait([this](const boost::system::error_code& stopped) {
-    if (!stopped) look_again();
+    if (!stopped && !rows_.empty()) look_again();
   });
 }
 

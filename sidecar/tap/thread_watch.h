@@ -21,7 +21,11 @@ class ThreadWatch {
 
   /// Looks every few seconds from now on. `loops` run, and must outlive this object.
   void start(const std::vector<CaptureLoop*>& loops);
-  void stop() { timer_.cancel(); }
+  /// A look that is due already does not begin the next one.
+  void stop() {
+    rows_.clear();
+    timer_.cancel();
+  }
   /// Only start() need call it, and tests. Of a thread that has made no turn since the last look,
   /// asks one.
   void look(Heartbeat::Time now);
