@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "shared/net/netlink.h"
+#include "shared/net/socket_address.h"
 #include "shared/net/unique_fd.h"
 
 namespace sidetap::net {
@@ -21,19 +22,7 @@ namespace {
 
 IpAddress from_sockaddr(const sockaddr* address) {
   if (address == nullptr) return {};
-  if (address->sa_family == AF_INET) {
-    sockaddr_in in{};
-    std::memcpy(&in, address, sizeof in);
-    return IpAddress::v4(ntohl(in.sin_addr.s_addr));
-  }
-  if (address->sa_family == AF_INET6) {
-    sockaddr_in6 in6{};
-    std::memcpy(&in6, address, sizeof in6);
-    std::array<std::byte, 16> bytes{};
-    std::memcpy(bytes.data(), &in6.sin6_addr, bytes.size());
-    return IpAddress::from_v6_bytes(bytes);
-  }
-  return {};
+  return read_socket_address(address).value_or(SocketAddress{}).address;
 }
 
 unsigned mask_length(IpAddress mask, bool v4) {

@@ -5,27 +5,11 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
-#include <functional>
 #include <unordered_map>
 
-#include "shared/net/ip_address.h"
+#include "shared/net/socket_address.h"
 
 namespace sidetap::collector {
-
-/// Where datagrams come from.
-struct Sender {
-  net::IpAddress address{};
-  std::uint16_t port = 0;
-  friend bool operator==(const Sender&, const Sender&) = default;
-};
-
-struct SenderHash {
-  std::size_t operator()(const Sender& sender) const noexcept {
-    return std::hash<net::IpAddress>()(sender.address) ^
-           static_cast<std::size_t>(sender.port * 0x9e3779b97f4a7c15ULL);
-  }
-};
 
 /// Memory is bounded.
 class FormerSenders {
@@ -38,10 +22,10 @@ class FormerSenders {
   static constexpr std::size_t kMost = 1U << 16;
 
   /// Its tap has gone.
-  void add(const Sender& sender, Time now);
+  void add(const net::SocketAddress& sender, Time now);
   /// Whether what it sends now belongs to the tap that has gone. `begins`: a capture begins with
   /// it, so it is of a new tap that has got the same port.
-  bool is_former(const Sender& sender, bool begins, Time now);
+  bool is_former(const net::SocketAddress& sender, bool begins, Time now);
   std::size_t size() const { return senders_.size(); }
 
  private:
@@ -53,7 +37,7 @@ class FormerSenders {
     return now - former.heard >= kSilence || now - former.gone >= kLongest;
   }
 
-  std::unordered_map<Sender, Former, SenderHash> senders_;
+  std::unordered_map<net::SocketAddress, Former> senders_;
 };
 
 }  // namespace sidetap::collector

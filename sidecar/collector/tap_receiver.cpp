@@ -5,14 +5,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
 
-#include <netinet/in.h>
-#include <netinet/udp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
@@ -23,9 +20,6 @@
 namespace sidetap::collector {
 namespace {
 
-constexpr std::size_t kMessages = 32;
-/// With UDP_GRO the kernel joins up to so many bytes.
-constexpr std::size_t kMessageBytes = 65'536;
 constexpr std::size_t kStreamRead = 64 * 1024;
 /// OpenSSL returns at most one record at a time, which is read whole if there is room for it.
 constexpr std::size_t kTlsRecord = 16 * 1024;
@@ -38,17 +32,6 @@ constexpr std::uint64_t kUnfinishedEvent = 1ULL << 33;
 
 std::string reason_of_errno() { return std::generic_category().message(errno); }
 
-/// Bytes of each datagram in a message that the kernel has joined; 0 if it is a single one.
-std::size_t joined_size(msghdr& message) {
-  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO) continue;
-    int size = 0;
-    std::memcpy(&size, CMSG_DATA(c), sizeof size);
-    return size > 0 ? static_cast<std::size_t>(size) : 0;
-  }
-  return 0;
-}
-
 }  // namespace
 
 struct TapReceiver::Tap {
@@ -57,8 +40,8 @@ struct TapReceiver::Tap {
 
   const std::uint32_t origin;
   TapFeed feed;
-  std::optional<Sender> expected_from{};  // with the number of our port
-  std::optional<Sender> sender{};
+  std::optional<net::SocketAddress> expected_from{};  // with the number of our port
+  std::optional<net::SocketAddress> sender{};
   net::UniqueFd socket{};
   std::shared_ptr<ssl_st> tls{};
   StreamEnded ended{};
@@ -67,35 +50,11 @@ struct TapReceiver::Tap {
   bool goes_on = false;           // it is among the unfinished streams, once
 };
 
-struct TapReceiver::Batch {
-  // Not touched before use: most messages are far shorter.
-  std::unique_ptr<std::byte[]> bytes =
-      std::make_unique_for_overwrite<std::byte[]>(kMessages * kMessageBytes);
-  std::array<mmsghdr, kMessages> messages{};
-  std::array<iovec, kMessages> parts{};
-  std::array<sockaddr_storage, kMessages> senders{};
-  std::array<std::array<char, CMSG_SPACE(sizeof(int))>, kMessages> controls{};
-
-  void reset() {
-    for (std::size_t i = 0; i < kMessages; ++i) {
-      parts[i] = {bytes.get() + i * kMessageBytes, kMessageBytes};
-      messages[i].msg_hdr = {.msg_name = &senders[i],
-                             .msg_namelen = sizeof senders[i],
-                             .msg_iov = &parts[i],
-                             .msg_iovlen = 1,
-                             .msg_control = controls[i].data(),
-                             .msg_controllen = controls[i].size(),
-                             .msg_flags = 0};
-    }
-  }
-};
-
 TapReceiver::TapReceiver(ReceiverConfig config, std::vector<net::UniqueFd> ports)
     : config_(config),
       ports_(std::move(ports)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       unfinished_left_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      batch_(std::make_unique<Batch>()),
       stream_(kStreamRead + rpcap::kHeaderSize + rpcap::kPacketHeaderSize + config.most_packet) {
   if (!unfinished_left_) throw std::runtime_error("eventfd: " + reason_of_errno());
   if (!epoll_) throw std::runtime_error("epoll: " + reason_of_errno());
@@ -112,20 +71,6 @@ TapReceiver::TapReceiver(ReceiverConfig config, std::vector<net::UniqueFd> ports
 
 TapReceiver::~TapReceiver() = default;
 
-Sender TapReceiver::sender_of(const void* address) {
-  sockaddr_in6 from{};
-  std::memcpy(&from, address, sizeof(sockaddr_in));
-  if (from.sin6_family == AF_INET) {
-    sockaddr_in v4{};
-    std::memcpy(&v4, address, sizeof v4);
-    return {net::IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
-  }
-  std::memcpy(&from, address, sizeof from);
-  std::array<std::byte, 16> bytes{};
-  std::memcpy(bytes.data(), &from.sin6_addr, bytes.size());
-  return {net::IpAddress::from_v6_bytes(bytes), ntohs(from.sin6_port)};
-}
-
 TapReceiver::Tap& TapReceiver::add(std::uint32_t origin) {
   auto& tap = taps_[origin];
   tap = std::make_unique<Tap>(origin, config_.most_packet, sink_);
@@ -133,10 +78,10 @@ TapReceiver::Tap& TapReceiver::add(std::uint32_t origin) {
 }
 
 std::size_t TapReceiver::expect(std::uint32_t origin, const net::IpAddress& from) {
-  Sender chosen{from, 0};
+  net::SocketAddress chosen{from, 0};
   std::size_t fewest = SIZE_MAX;
   for (std::size_t port = 0; port < ports_.size() && fewest != 0; ++port) {
-    const Sender there{from, static_cast<std::uint16_t>(port)};
+    const net::SocketAddress there{from, static_cast<std::uint16_t>(port)};
     const auto waiting = expected_.find(there);
     const std::size_t count = waiting == expected_.end() ? 0 : waiting->second.size();
     if (count >= fewest) continue;
@@ -189,7 +134,7 @@ TapCounts TapReceiver::remove(std::uint32_t origin) {
 }
 
 /// The one that has waited longest for its first datagram from this address at this port.
-TapReceiver::Tap* TapReceiver::claim(const Sender& sender, std::size_t port,
+TapReceiver::Tap* TapReceiver::claim(const net::SocketAddress& sender, std::size_t port,
                                      std::span<const std::byte> bytes) {
   // Asked whether somebody is awaited or not: one that goes on sending stays a former one.
   if (former_.is_former(sender, TapFeed::begins_capture(bytes), std::chrono::steady_clock::now()))
@@ -205,7 +150,7 @@ TapReceiver::Tap* TapReceiver::claim(const Sender& sender, std::size_t port,
   return tap;
 }
 
-TapReceiver::Tap* TapReceiver::tap_of(const Sender& sender, std::size_t port,
+TapReceiver::Tap* TapReceiver::tap_of(const net::SocketAddress& sender, std::size_t port,
                                       std::span<const std::byte> bytes) {
   if (last_tap_ != nullptr && sender == last_sender_) return last_tap_;
   const auto found = senders_.find(sender);
@@ -217,24 +162,15 @@ TapReceiver::Tap* TapReceiver::tap_of(const Sender& sender, std::size_t port,
 }
 
 void TapReceiver::read_port(std::size_t port) {
-  batch_->reset();
-  const int got =
-      recvmmsg(ports_[port].get(), batch_->messages.data(), kMessages, MSG_DONTWAIT, nullptr);
-  for (std::size_t i = 0; got > 0 && i < static_cast<std::size_t>(got); ++i) {
-    msghdr& message = batch_->messages[i].msg_hdr;
-    std::span<const std::byte> bytes(batch_->bytes.get() + i * kMessageBytes,
-                                     batch_->messages[i].msg_len);
-    const std::size_t joined = joined_size(message);
-    Tap* const tap = tap_of(sender_of(message.msg_name), port, bytes);
+  const std::size_t messages = batch_.receive(ports_[port].get());
+  for (std::size_t i = 0; i < messages; ++i) {
+    const net::DatagramMessage message = batch_.message(i);
+    Tap* const tap = tap_of(message.sender, port, message.bytes);
     if (tap == nullptr) {
-      strange_ += joined == 0 ? 1 : (bytes.size() + joined - 1) / joined;
+      strange_ += message.datagrams();
       continue;
     }
-    while (!bytes.empty()) {
-      const std::size_t here = joined == 0 ? bytes.size() : std::min(joined, bytes.size());
-      tap->feed.on_datagram(bytes.first(here));
-      bytes = bytes.subspan(here);
-    }
+    message.for_each_datagram([tap](std::span<const std::byte> d) { tap->feed.on_datagram(d); });
     account(*tap);
   }
 }

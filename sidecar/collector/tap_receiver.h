@@ -23,7 +23,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "shared/net/datagram_batch.h"
 #include "shared/net/ip_address.h"
+#include "shared/net/socket_address.h"
 #include "shared/net/unique_fd.h"
 #include "sidecar/collector/former_senders.h"
 #include "sidecar/collector/tap_feed.h"
@@ -90,12 +92,10 @@ class TapReceiver {
 
  private:
   struct Tap;
-  struct Batch;
 
-  static Sender sender_of(const void* address);
   Tap& add(std::uint32_t origin);
-  Tap* tap_of(const Sender& sender, std::size_t port, std::span<const std::byte> bytes);
-  Tap* claim(const Sender& sender, std::size_t port, std::span<const std::byte> bytes);
+  Tap* tap_of(const net::SocketAddress& sender, std::size_t port, std::span<const std::byte> bytes);
+  Tap* claim(const net::SocketAddress& sender, std::size_t port, std::span<const std::byte> bytes);
   void read_port(std::size_t port);
   void read_stream(Tap& tap);
   /// Bytes; 0: nothing now, or the stream has ended.
@@ -111,15 +111,15 @@ class TapReceiver {
   net::UniqueFd epoll_;
   FeedSink sink_;
   std::unordered_map<std::uint32_t, std::unique_ptr<Tap>> taps_;
-  std::unordered_map<Sender, Tap*, SenderHash> senders_;
+  std::unordered_map<net::SocketAddress, Tap*> senders_;
   // By the tap's address and the number of our port; who has waited longest comes first.
-  std::unordered_map<Sender, std::vector<std::uint32_t>, SenderHash> expected_;
-  FormerSenders former_;  // late datagrams of a tap must not become those of the next one
-  Sender last_sender_;    // most datagrams come from the sender of the one before
+  std::unordered_map<net::SocketAddress, std::vector<std::uint32_t>> expected_;
+  FormerSenders former_;            // late datagrams of a tap must not become those of the next one
+  net::SocketAddress last_sender_;  // most datagrams come from the sender of the one before
   Tap* last_tap_ = nullptr;
   std::vector<std::uint32_t> unfinished_;  // streams whose socket need not be readable to go on
   net::UniqueFd unfinished_left_;          // readable between two read() while there are such
-  std::unique_ptr<Batch> batch_;
+  net::DatagramBatch batch_;
   std::vector<std::byte> stream_;  // what is read of one stream at a time
   std::size_t beyond_ = 0;         // bytes that taps hold beyond kAssured
   TapCounts ended_;                // of taps that are no more

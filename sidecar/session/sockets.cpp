@@ -8,6 +8,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "shared/net/socket_address.h"
+
 namespace sidetap::session {
 namespace {
 
@@ -125,9 +127,7 @@ Endpoint unmapped(const Endpoint& endpoint) {
 }
 
 net::IpAddress address_of(const Endpoint& endpoint) {
-  if (endpoint.address().is_v4()) return net::IpAddress::v4(endpoint.address().to_v4().to_uint());
-  const auto bytes = endpoint.address().to_v6().to_bytes();
-  return net::IpAddress::from_v6_bytes(std::as_bytes(std::span(bytes)));
+  return net::read_socket_address(endpoint.data()).value_or(net::SocketAddress{}).address;
 }
 
 Result<Endpoint> local_endpoint(int fd) { return endpoint_of(fd, ::getsockname, "getsockname"); }

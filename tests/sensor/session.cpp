@@ -256,7 +256,8 @@ std::uint16_t Session::open_udp() {
                                      common_.batch, options_.receive_buffer);
     if (!options_.fault.stop_reading) udp_->start();
   }
-  udp_->expect(control_->remote().address(), recorder_);
+  const auto tap = control_->remote();
+  udp_->expect(net::read_socket_address(tap.data())->address, recorder_);
   return udp_->port();
 }
 

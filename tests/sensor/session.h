@@ -25,7 +25,7 @@ struct Common {
   const Options& options;
   std::shared_ptr<SSL_CTX> tls;
   std::shared_ptr<UdpPort> udp;  ///< Of all sessions; null: each has its own.
-  std::shared_ptr<UdpPort::Batch> batch = UdpPort::make_batch();
+  std::shared_ptr<net::DatagramBatch> batch = std::make_shared<net::DatagramBatch>();
   unsigned next_number = 1;
 };
 

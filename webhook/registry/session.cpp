@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include "shared/async/tuple.h"
+#include "shared/net/socket_address.h"
 #include "shared/registry/codec.h"
 
 namespace sidetap::webhook::registry {
@@ -20,10 +21,7 @@ std::optional<net::IpAddress> source_of(const asio::ip::tcp::socket& socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
   if (error) return std::nullopt;
-  if (endpoint.address().is_v4()) return net::IpAddress::v4(endpoint.address().to_v4().to_uint());
-  const auto bytes = endpoint.address().to_v6().to_bytes();
-  return net::IpAddress::from_v6_bytes(
-      std::as_bytes(std::span<const unsigned char, 16>(bytes.data(), 16)));
+  return net::read_socket_address(endpoint.data()).value_or(net::SocketAddress{}).address;
 }
 
 Session::Session(async::TaskGroup& tasks, ConnectionId id, std::optional<net::IpAddress> source,

@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr FormerSenders::Time kStart{std::chrono::hours(1)};
-const Sender kFormer{host(1), 40'000};
+const net::SocketAddress kFormer{host(1), 40'000};
 
 TEST(FormerSendersTest, KnowsWhoWasATapUntilItIsSilent) {
   FormerSenders senders;
