@@ -23,8 +23,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::chrono::milliseconds kLookUpAgain{30'000};
-constexpr std::chrono::milliseconds kTryAgain{2'000};
 constexpr std::chrono::milliseconds kStopLimit{2'000};
 
 constexpr std::string_view kNoForwarding = "cannot forward by VXLAN; trying again";
@@ -63,6 +61,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     std::optional<session::Endpoint> endpoint;
     std::vector<capture::OwnEndpoint> own;
     std::optional<std::uint64_t> capture;
+    bool rests = false;            // until it looks up the address again
     bool begun = false;            // packets are sent from now on
     bool is_self = false;          // has an address of the pod
     bool same_as_another = false;  // another receiver has each of its addresses
@@ -71,7 +70,8 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
 
   Impl(asio::any_io_executor the_executor, VxlanOptions the_options,
        PacketNamespaces the_namespaces, IsOwnAddress the_own_address, CaptureLoop& the_loop,
-       std::uint64_t the_stage, Exclude the_exclude, telemetry::MetricsRegistry* metrics)
+       std::uint64_t the_stage, Exclude the_exclude, telemetry::MetricsRegistry* metrics,
+       LookUpTimes the_times)
       : executor(std::move(the_executor)),
         options(std::move(the_options)),
         namespaces(std::move(the_namespaces)),
@@ -79,6 +79,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
         loop(the_loop),
         stage(the_stage),
         exclude(std::move(the_exclude)),
+        times(the_times),
         tasks(executor, metrics) {}
 
   asio::awaitable<void> follow(Receiver& receiver) {
@@ -94,8 +95,11 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
       if (before != sensors()) changed();
       if (stopping) break;
       receiver.waiting.clear();
-      const auto time = receiver.reported.empty() ? kLookUpAgain : kTryAgain;
-      co_await async::sleep(executor, time, &receiver.waiting);
+      const auto again = hurried ? times.hurried : times.failed;
+      receiver.rests = true;
+      co_await async::sleep(executor, receiver.reported.empty() ? times.settled : again,
+                            &receiver.waiting);
+      receiver.rests = false;
     }
   }
 
@@ -252,6 +256,13 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
     return sensors;
   }
 
+  void dial_soon() {
+    hurried = true;
+    for (Receiver& receiver : receivers) {
+      if (receiver.rests) receiver.waiting.request();
+    }
+  }
+
   bool forwarding() const {
     const auto runs = [](const Receiver& receiver) { return receiver.begun; };
     const auto served = [&](const Receiver& receiver) {
@@ -268,19 +279,21 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
   CaptureLoop& loop;
   const std::uint64_t stage;
   const Exclude exclude;
+  const LookUpTimes times;
   std::function<void()> on_changed;
   std::list<Receiver> receivers;
   async::TaskGroup tasks;
+  bool hurried = false;  // see Delivery::dial_soon()
   bool stopping = false;
 };
 
 VxlanDelivery::VxlanDelivery(asio::any_io_executor executor, VxlanOptions options,
                              PacketNamespaces namespaces, IsOwnAddress is_own_address,
                              CaptureLoop& loop, std::uint64_t stage, Exclude exclude,
-                             telemetry::MetricsRegistry* metrics)
+                             telemetry::MetricsRegistry* metrics, LookUpTimes times)
     : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), std::move(namespaces),
                                    std::move(is_own_address), loop, stage, std::move(exclude),
-                                   metrics)) {}
+                                   metrics, times)) {}
 VxlanDelivery::~VxlanDelivery() = default;
 
 Result<void> VxlanDelivery::start() {
@@ -297,6 +310,8 @@ Result<void> VxlanDelivery::start() {
   }
   return {};
 }
+
+void VxlanDelivery::dial_soon() { impl_->dial_soon(); }
 
 asio::awaitable<void> VxlanDelivery::stop() {
   const auto impl = impl_;

@@ -1,6 +1,7 @@
 // Delivers packets to VXLAN receivers.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -35,6 +36,13 @@ struct PacketNamespaces {
   std::shared_ptr<VniTable> table{};  ///< Null: it is not told.
 };
 
+/// When a receiver's name is looked up again.
+struct LookUpTimes {
+  std::chrono::milliseconds settled{30'000};  ///< While packets are sent to it.
+  std::chrono::milliseconds failed{2'000};
+  std::chrono::milliseconds hurried{200};  ///< Instead of `failed`, once dial_soon() was called.
+};
+
 class VxlanDelivery final : public Delivery {
  public:
   /// The same as session::SessionsConfig::is_own_address.
@@ -43,11 +51,13 @@ class VxlanDelivery final : public Delivery {
   /// `loop` and `metrics` must outlive this object; `metrics` may be null.
   VxlanDelivery(boost::asio::any_io_executor executor, VxlanOptions options,
                 PacketNamespaces namespaces, IsOwnAddress is_own_address, CaptureLoop& loop,
-                std::uint64_t stage, Exclude exclude, telemetry::MetricsRegistry* metrics);
+                std::uint64_t stage, Exclude exclude, telemetry::MetricsRegistry* metrics,
+                LookUpTimes times = {});
   ~VxlanDelivery() override;
 
   /// Never fails: a receiver that cannot be resolved yet is looked up again.
   Result<void> start() override;
+  void dial_soon() override;
   boost::asio::awaitable<void> stop() override;
   /// The same as session::Sessions::forwarding().
   bool forwarding() const override;

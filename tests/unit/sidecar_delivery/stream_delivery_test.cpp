@@ -16,13 +16,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "shared/async/task_group.h"
 #include "shared/net/unique_fd.h"
 #include "shared/telemetry/metrics.h"
-#include "sidecar/ownership/listening_sockets.h"
+#include "tests/unit/sidecar_delivery/idle_loop.h"
 #include "tests/unit/sidecar_session/fake_sensor.h"
 
 namespace sidetap {
@@ -30,39 +29,8 @@ namespace {
 
 using testing::HasSubstr;
 
-/// Has no packets.
-class IdleSource final : public capture::PacketSource {
- public:
-  capture::LinkType link_type() const override { return capture::LinkType::kEthernet; }
-  int descriptor() const override { return event_.get(); }
-  Result<std::size_t> read(capture::PacketHandler&, std::size_t) override { return 0; }
-  Result<void> set_filter(std::span<const capture::BpfInstruction>) override { return {}; }
-  capture::SourceCounts counts() override { return {}; }
-  int bound_index() const override { return 2; }
-
- private:
-  net::UniqueFd event_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-};
-
-class IdleDevice final : public capture::Device {
- public:
-  Result<std::unique_ptr<capture::PacketSource>> open(const capture::DeviceConfig&) override {
-    return std::unique_ptr<capture::PacketSource>(std::make_unique<IdleSource>());
-  }
-  capture::InterfaceNow look(const std::string&, unsigned) override {
-    return {.index = 2, .up = true, .carrier = true};
-  }
-};
-
-/// The loop does not run, so that it does at once what it is asked for.
 class StreamDeliveryTest : public testing::Test {
  protected:
-  StreamDeliveryTest() {
-    CaptureLoopConfig config;
-    config.interface = "eth0";
-    loop_ = std::make_unique<CaptureLoop>(std::move(config), std::make_unique<IdleDevice>(),
-                                          std::make_unique<ownership::NoListeningSockets>());
-  }
   ~StreamDeliveryTest() override {
     context_.restart();
     if (delivery_) async::run_to_end(context_, delivery_->stop());
@@ -103,7 +71,7 @@ class StreamDeliveryTest : public testing::Test {
   telemetry::MetricsRegistry metrics_;
   async::BackoffBounds backoff_{std::chrono::milliseconds(100), std::chrono::milliseconds(200)};
   std::map<std::string, std::size_t> excluded_;
-  std::unique_ptr<CaptureLoop> loop_;
+  std::unique_ptr<CaptureLoop> loop_ = make_idle_loop();
   std::unique_ptr<StreamDelivery> delivery_;
 };
 
