@@ -44,12 +44,14 @@ target_link_libraries(sidetap_boost INTERFACE Boost::headers Threads::Threads Op
 target_compile_definitions(sidetap_boost INTERFACE BOOST_ASIO_SEPARATE_COMPILATION
   BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_ALLOW_DEPRECATED_HEADERS)
 
-# The packet path is compiled for speed, everything else for a short build: -O2 costs a fifth less to compile than -O3,
-# and the tests' own code is not optimised at all.
+# What runs for each packet is compiled for speed (-O3), and what runs for each review with -O2. Everything else is compiled
+# for a short build: -O1 takes a quarter less time than -O2, and the tests' own code is not optimised at all.
 add_library(sidetap_packet_path_options INTERFACE)
+add_library(sidetap_control_options INTERFACE)
 add_library(sidetap_test_options INTERFACE)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(sidetap_packet_path_options INTERFACE -O3)
+  target_compile_options(sidetap_control_options INTERFACE -O1)
   target_compile_options(sidetap_test_options INTERFACE -O0)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -83,15 +85,19 @@ function(sidetap_combined name n)
   set_target_properties(${name} PROPERTIES UNITY_BUILD_MODE BATCH UNITY_BUILD_BATCH_SIZE ${n})
 endfunction()
 
-# sidetap_library(NAME PCH name SOURCES a.cpp... LINK lib...): PCH names a precompiled header from above. "packet_path"
-# is for code that runs for each packet, and sets the compiler options of the packet path.
+# sidetap_library(NAME PCH name [EACH_REVIEW] SOURCES a.cpp... LINK lib...): PCH names a precompiled header from above.
+# "packet_path" is for code that runs for each packet, and sets the compiler options of the packet path. "network" and
+# "tree" are for control code; EACH_REVIEW: some of it runs for each review.
 function(sidetap_library name)
-  cmake_parse_arguments(ARG "" "PCH" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "EACH_REVIEW" "PCH" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC sidetap_options ${ARG_LINK})
   target_precompile_headers(${name} REUSE_FROM sidetap_pch_${ARG_PCH})
   if(ARG_PCH MATCHES "network|tree")
     sidetap_combined(${name} 4)
+    if(NOT ARG_EACH_REVIEW)
+      target_link_libraries(${name} PRIVATE sidetap_control_options)
+    endif()
   else()
     sidetap_combined(${name} 6)
   endif()
