@@ -22,7 +22,9 @@ done
 
 cd "$(dirname "$0")/.."
 . deploy/demo/packages.sh
-install_missing "${SIDETAP_BUILD_PACKAGES[@]}" "${SIDETAP_TEST_PACKAGES[@]}"
+packages=("${SIDETAP_BUILD_PACKAGES[@]}" "${SIDETAP_TEST_PACKAGES[@]}")
+[ "$sanitizers" = no ] || packages+=("${SIDETAP_SANITIZER_PACKAGES[@]}")
+install_missing "${packages[@]}"
 
 failed=() unsteady=()
 building='' builder=''

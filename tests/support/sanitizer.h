@@ -1,12 +1,20 @@
 // What tests must know about the sanitizer that they run under.
 #pragma once
 
+#if defined(__has_feature)  // clang
+#if __has_feature(address_sanitizer)
+#define SIDETAP_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)  // GCC
+#define SIDETAP_ADDRESS_SANITIZER
+#endif
+
 namespace sidetap::testing_support {
 
 /// UndefinedBehaviorSanitizer opens a pipe for the first object of each type, and ends the process
 /// if it cannot. A test that leaves no descriptor free is therefore skipped there. The other builds
 /// run it.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(SIDETAP_ADDRESS_SANITIZER)
 inline constexpr bool kSanitizerNeedsDescriptors = true;
 #else
 inline constexpr bool kSanitizerNeedsDescriptors = false;

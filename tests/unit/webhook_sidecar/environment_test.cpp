@@ -60,10 +60,10 @@ RunOptions options_of(const Json& tap) {
   config::OptionSet known("", "");
   RunOptions unused;
   declare(known, unused);
-  for (const auto& [name, value] : environment) {
+  for (const auto& variable : environment) {
     const bool found = std::any_of(known.specs().begin(), known.specs().end(),
-                                   [&](const auto& spec) { return spec.env == name; });
-    EXPECT_TRUE(found) << name << " is no variable of the tap";
+                                   [&](const auto& spec) { return spec.env == variable.first; });
+    EXPECT_TRUE(found) << variable.first << " is no variable of the tap";
   }
   const auto parsed = parse_run_options(
       {},
