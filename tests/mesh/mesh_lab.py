@@ -1,4 +1,6 @@
 """A client, a pod with a mesh's proxy, an application and a tap, and the sensor, in namespaces on one bridge."""
+import atexit
+import functools
 import glob
 import os
 import re
@@ -72,6 +74,15 @@ class Certificates:
         if certificate:
             context.load_cert_chain(self.path("client.crt"), self.path("client.key"))
         return context
+
+
+@functools.cache
+def certificates_of_all():
+    """They are the same for all tests."""
+    folder = tempfile.mkdtemp(prefix="sidetap-mesh-certificates-")
+    atexit.register(shutil.rmtree, folder)
+    os.chmod(folder, 0o755)
+    return Certificates(folder)
 
 
 def proxy_configuration(mesh, certificates, mode, upstream_protocol):
@@ -183,6 +194,23 @@ class MeshTest(unittest.TestCase):
     MESH = None
     MODES = ("both", "plaintext")
 
+    @classmethod
+    def setUpClass(cls):
+        cls.forwarded = tempfile.mkdtemp(prefix="sidetap-mesh-forwarded-")
+        cls.addClassCleanup(shutil.rmtree, cls.forwarded)
+
+    @classmethod
+    def tearDownClass(cls):
+        """All checksums of what the sensor got in all tests, with one start of tshark."""
+        files = sorted(glob.glob(os.path.join(cls.forwarded, "*.pcap")))
+        if not files:
+            return
+        whole = os.path.join(cls.forwarded, "whole")
+        subprocess.run(["mergecap", "-a", "-F", "pcap", "-w", whole, *files], check=True)
+        if cls.dissect(whole, BAD_CHECKSUM, "frame.number"):
+            bad = [os.path.basename(path) for path in files if cls.dissect(path, BAD_CHECKSUM, "frame.number")]
+            raise AssertionError(f"bad checksums in what the sensor got in {bad}")
+
     def setUp(self):
         if self.MESH is None:
             self.skipTest("the tests are those of the meshes")
@@ -202,8 +230,7 @@ class MeshTest(unittest.TestCase):
             namespace.ip("link set eth0 up", f"addr add {address}/24 dev eth0", f"addr add {address6}/64 dev eth0 nodad")
         self.pod.sysctl(self.MESH.sysctl)
         self.pod.ip(*self.MESH.commands)
-        os.mkdir(os.path.join(self.folder, "certificates"))
-        self.certificates = Certificates(os.path.join(self.folder, "certificates"))
+        self.certificates = certificates_of_all()
         os.mkdir(os.path.join(self.folder, "captures"))
 
     def start(self, namespace, argv, user=None, log="log", group=None):
@@ -291,12 +318,10 @@ class MeshTest(unittest.TestCase):
         self.assertEqual(self.tap.wait(10), 0, self.log("tap.log"))
         self.sensor.send_signal(signal.SIGTERM)
         self.assertEqual(self.sensor.wait(10), 0)
-        self.assert_checksums()
-        return [packet for path in self.capture_files() for packet in packets_of(path)]
-
-    def assert_checksums(self):
         for path in self.capture_files():
-            self.assertEqual(self.dissect(path, BAD_CHECKSUM, "frame.number"), [])
+            name = f"{self.id()}-{len(os.listdir(self.forwarded))}.pcap"
+            shutil.copy(path, os.path.join(self.forwarded, name))
+        return [packet for path in self.capture_files() for packet in packets_of(path)]
 
     def ledger(self):
         summary = [line for line in self.log("tap.log").splitlines() if "what became of the packets" in line][-1]

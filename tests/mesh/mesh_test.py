@@ -17,7 +17,15 @@ class EveryMesh(MeshTest):
     """Run by each class below, with its mesh."""
 
     def count(self, packets, text):
-        return sum(packet.payload.count(text) for packet in packets)
+        """How often the text was seen. Without what TCP has sent again, whose headers differ from the first time."""
+        first = {}
+
+        def is_sent_again(packet):
+            segment = (packet.source, packet.destination, packet.source_port, packet.destination_port, packet.sequence,
+                       packet.payload)
+            return first.setdefault(segment, packet.frame) != packet.frame
+
+        return sum(packet.payload.count(text) for packet in packets if not is_sent_again(packet))
 
     def stream(self, packets, **wanted):
         """The payload of the packets with these attributes, by their sequence numbers."""
