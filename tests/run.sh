@@ -6,7 +6,7 @@ usage() {
   cat <<'USAGE'
 Usage: tests/run.sh [-h] [--no-sanitizers]
 Installs missing packages, builds under build/, and runs all tests through ctest. Exits non-zero if anything fails.
-While the tests of one build run, the next build goes on in their pauses.
+While tests run, the next builds go on in their pauses.
   --no-sanitizers  skip the AddressSanitizer, UBSan, and ThreadSanitizer builds
 USAGE
 }
@@ -27,7 +27,7 @@ packages=("${SIDETAP_BUILD_PACKAGES[@]}" "${SIDETAP_TEST_PACKAGES[@]}")
 install_missing "${packages[@]}"
 
 failed=() unsteady=()
-building='' builder=''
+builder=''
 last=$(mktemp -d)
 clean_up() {
   if [ -n "$builder" ]; then
@@ -65,28 +65,35 @@ idle=(nice -n 19)
 if chrt --idle 0 true 2>/dev/null; then idle=(chrt --idle 0); fi
 if ionice -c 3 true 2>/dev/null; then idle+=(ionice -c 3); fi
 
-# begin_build PRESET: its sanitized tests, beside what follows. In a session of its own, which ends as a whole; the kernel may
-# weigh sessions before it looks at what is in them (sched_autogroup).
-begin_build() {
-  building=$1
+# begin_builds PRESET...: their sanitized tests, one after the other, beside what follows. In a session of its own, which ends as a
+# whole; the kernel may weigh sessions before it looks at what is in them (sched_autogroup).
+begin_builds() {
   # shellcheck disable=SC2016  # for the other shell
   setsid "${idle[@]}" bash -c '
     { echo 19 >/proc/self/autogroup; } 2>/dev/null || true
-    cmake --preset "$1" && cmake --build --preset "$1" --target sanitized --parallel "$(nproc)"
-  ' build "$building" </dev/null >"$last/build" 2>&1 &
+    folder=$1
+    for preset in "${@:2}"; do
+      status=0
+      { cmake --preset "$preset" && cmake --build --preset "$preset" --target sanitized --parallel "$(nproc)"; } \
+        >"$folder/$preset.build" 2>&1 || status=$?
+      echo "$status" >"$folder/$preset.ending" && mv "$folder/$preset.ending" "$folder/$preset.status"
+    done
+  ' builds "$last" "$@" </dev/null &
   builder=$!
 }
 
-# end_build: waits for it, and shows what it printed if it failed.
+# end_build PRESET: waits for it, and shows what it printed if it failed.
 end_build() {
-  local status=0
-  echo "== $building: what is left of the build"
-  wait "$builder" || status=$?
-  builder=''
+  local status=1
+  echo "== $1: what is left of the build"
+  while [ ! -e "$last/$1.status" ] && kill -0 "$builder" 2>/dev/null; do sleep 1; done
+  if [ -e "$last/$1.status" ]; then status=$(cat "$last/$1.status"); fi
   [ "$status" -ne 0 ] || return 0
-  cat "$last/build"
-  failed+=("$building: build")
-  { echo "== $building: build"; tail -n 60 "$last/build"; } >>"$last/output"
+  if [ -e "$last/$1.build" ]; then
+    cat "$last/$1.build"
+    { echo "== $1: build"; tail -n 60 "$last/$1.build"; } >>"$last/output"
+  fi
+  failed+=("$1: build")
   return 1
 }
 
@@ -94,14 +101,15 @@ echo "== release: build and every test"
 cmake --preset release
 cmake --build --preset release
 rm -f build/*/Testing/Temporary/LastTestsFailed.log
-[ "$sanitizers" = no ] || begin_build asan
+[ "$sanitizers" = no ] || begin_builds asan tsan
 # A processor has two of ctest's slots: a test that computes takes both (PROCESSORS 2), one that waits takes one.
 run_tests release --parallel $((2 * $(nproc)))
 first=("${failed[@]}") failed=() built=no
-if [ "$sanitizers" = yes ] && end_build; then built=yes; fi
+if [ "$sanitizers" = yes ] && end_build asan; then built=yes; fi
 if [ "${#first[@]}" -ne 0 ]; then
   # Tests of real programs share the processors with others. What fails beside them must pass by itself; what does is told
   # in the end. No sanitizer gets a second chance: what it found is there.
+  [ -z "$builder" ] || wait "$builder" || true
   run_tests release --rerun-failed
   for name in "${first[@]}"; do
     [[ " ${failed[*]} " == *" $name "* ]] || unsteady+=("$name")
@@ -110,12 +118,11 @@ fi
 tests/check_includes.py || failed+=("tests/check_includes.py")
 
 if [ "$sanitizers" = yes ]; then
-  begin_build tsan
   if [ "$built" = yes ]; then
     echo "== asan: the tests labelled sanitize"
     run_tests asan -L sanitize --parallel "$(nproc)"
   fi
-  if end_build; then
+  if end_build tsan; then
     echo "== tsan: the tests labelled threads"
     run_tests tsan -L threads --parallel "$(nproc)"
   fi

@@ -142,11 +142,13 @@ function(sidetap_test name)
   if(sidetap_sanitized_label IN_LIST ARG_LABELS)
     add_dependencies(sanitized ${name})
   endif()
+  # Freed memory is filled with something else, so that a use after that shows without a sanitizer too.
+  set(environment MALLOC_PERTURB_=165)
   # One label per test, because gtest_discover_tests does not pass on lists. ctest -L matches a part of it.
   string(JOIN "_" label unit ${ARG_LABELS})
   if(NOT ARG_OWN_PROCESSES)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS ${label})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS ${label} ENVIRONMENT ${environment})
     if(ARG_NETWORK)
       # Its waits add up; they are to pass beside what computes.
       set_tests_properties(${name} PROPERTIES COST 40)
@@ -154,7 +156,7 @@ function(sidetap_test name)
   else()
     include(GoogleTest)
     gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
-      PROPERTIES TIMEOUT 120 LABELS ${label})
+      PROPERTIES TIMEOUT 120 LABELS ${label} ENVIRONMENT ${environment})
   endif()
 endfunction()
 
