@@ -27,6 +27,8 @@ CollectorMetrics::CollectorMetrics(telemetry::MetricsRegistry& registry, DataWay
   show(kDatagramsMetric, "late", [](const Counts& c) { return c.late_datagrams; });
   show(kDatagramsMetric, "malformed", [](const Counts& c) { return c.malformed; });
   show(kDatagramsMetric, "strange", [](const Counts& c) { return c.strange_datagrams; });
+  registry.expose(kStrangeStreamsMetric, {},
+                  [this] { return static_cast<double>(ways_.strange_streams()); });
 }
 
 void CollectorMetrics::refresh(std::function<void()> done) {
@@ -46,7 +48,8 @@ void CollectorMetrics::log_summary() {
                                        {"lost_datagrams", counts_.lost_datagrams},
                                        {"late_datagrams", counts_.late_datagrams},
                                        {"malformed", counts_.malformed},
-                                       {"strange_datagrams", counts_.strange_datagrams}});
+                                       {"strange_datagrams", counts_.strange_datagrams},
+                                       {"strange_streams", ways_.strange_streams()}});
 }
 
 }  // namespace sidetap::collector

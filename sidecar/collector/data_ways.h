@@ -48,6 +48,7 @@ class DataWays {
   std::shared_ptr<Waiter> wait_for_stream(const net::IpAddress& from, async::Interruption& wake);
   /// The next one's turn comes. `waiter` may have left before.
   void leave_door(const net::IpAddress& from, const std::shared_ptr<Waiter>& waiter);
+  /// Connections that were closed, because no tap of their address was about to open its stream.
   std::uint64_t strange_streams() const { return strange_streams_; }
 
   // As of the receiver.

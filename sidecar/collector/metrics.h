@@ -45,6 +45,10 @@ inline const telemetry::MetricSpec kDatagramsMetric{
     "sidetap_collector_datagrams_total", telemetry::MetricType::kCounter,
     "Datagrams from taps; lost: missing in the sequence; late: out of order, not used; malformed: "
     "violate the format (streams too); strange: from senders that are not taps"};
+inline const telemetry::MetricSpec kStrangeStreamsMetric{
+    "sidetap_collector_strange_streams_total", telemetry::MetricType::kCounter,
+    "With TCP, connections to the data port that were closed, because no tap of their address was "
+    "about to open its stream"};
 inline const telemetry::MetricSpec kBrokenMetric{
     "sidetap_collector_packets_broken_total", telemetry::MetricType::kCounter,
     "Packets that began, but whose rest was lost; part of the missing ones"};

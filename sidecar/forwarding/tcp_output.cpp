@@ -1,6 +1,7 @@
 #include "sidecar/forwarding/tcp_output.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -19,6 +20,8 @@ namespace {
 constexpr std::size_t kCapacity = 2U << 20;
 // What is gathered before the socket is asked, so that one system call carries many packets.
 constexpr std::size_t kWriteBytes = 64 * 1024;
+// Reads of what a sensor has sent that should send nothing.
+constexpr unsigned kMostDiscards = 64;
 
 class TcpOutput final : public Output {
  public:
@@ -31,6 +34,8 @@ class TcpOutput final : public Output {
     if (tls_)
       SSL_set_mode(tls_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   }
+
+  ~TcpOutput() override { discard_unread(); }
 
   void add(const OutgoingPacket& packet) override {
     if (dead_) {
@@ -107,6 +112,15 @@ class TcpOutput final : public Output {
         die("the TLS connection broke");
     }
     return -1;
+  }
+
+  /// Unread bytes, such as the session tickets of a TLS server, would turn the end of the
+  /// connection into a reset, which takes away what the sensor has not received yet.
+  void discard_unread() {
+    std::array<std::byte, 4096> unread;
+    for (unsigned i = 0; i < kMostDiscards; ++i) {
+      if (::recv(socket_.get(), unread.data(), unread.size(), MSG_DONTWAIT) <= 0) return;
+    }
   }
 
   void make_room() {

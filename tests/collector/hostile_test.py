@@ -238,6 +238,15 @@ class Hostile(CollectorTest):
         self.assertEqual(received["strange_datagrams"], 500)
         self.assertEqual(received["missing_packets"], 0)
 
+    def test_streams_of_strangers_are_closed(self):
+        attacker = self.attacker()
+        collector = self.collector("--data", "tcp")
+        with attacker.socket(socket.AF_INET, socket.SOCK_STREAM) as stranger:
+            stranger.connect((COLLECTOR, 2004))
+            stranger.sendall(message(7, packet(1, 60)))
+            self.assertTrue(wait_for(lambda: has_ended(stranger)))
+        self.assertEqual(self.assert_still_works(collector)["strange_streams"], 1)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -318,10 +318,13 @@ class MeshTest(unittest.TestCase):
         self.assertEqual(self.tap.wait(10), 0, self.log("tap.log"))
         self.sensor.send_signal(signal.SIGTERM)
         self.assertEqual(self.sensor.wait(10), 0)
+        self.keep_for_checksums()
+        return [packet for path in self.capture_files() for packet in packets_of(path)]
+
+    def keep_for_checksums(self):
         for path in self.capture_files():
             name = f"{self.id()}-{len(os.listdir(self.forwarded))}.pcap"
             shutil.copy(path, os.path.join(self.forwarded, name))
-        return [packet for path in self.capture_files() for packet in packets_of(path)]
 
     def ledger(self):
         summary = [line for line in self.log("tap.log").splitlines() if "what became of the packets" in line][-1]

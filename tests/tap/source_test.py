@@ -119,6 +119,18 @@ class Silence(TapTest):
                 self.marked += 1
                 time.sleep(0.0005)
 
+    def arrives(self, sink):
+        """Whether datagrams get through: a new interface may drop what is sent before the system has activated its queue."""
+        sink.settimeout(0.05)
+        with self.pod.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"probe", (NODE, 9000))
+        try:
+            while sink.recv(100) != b"probe":
+                pass
+            return True
+        except TimeoutError:
+            return False
+
     def go_and_come(self, name, way):
         """The tap has said all that there is to say when this returns, and got all that it was to get."""
         lines = len(self.running.log())
@@ -185,6 +197,7 @@ class Silence(TapTest):
             tap.wait_log("the interface is open", times)
             self.running = tap
             self.must(self.ready, "ready again")
+            self.must(lambda: self.arrives(sink), "datagrams arrive")
             self.mark(10)
         sink.close()
         ledger = tap.stop()

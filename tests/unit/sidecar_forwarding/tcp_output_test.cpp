@@ -106,6 +106,31 @@ TEST(TcpOutput, CountsWhatALostConnectionTookWithIt) {
   EXPECT_GE(output->counts().dropped_total(), 9u);
 }
 
+TEST(TcpOutput, EndsInOrderAlthoughTheSensorHasSentBytesThatNobodyReads) {
+  Pair pair = tcp_pair();
+  const int sensor = pair.sensor.get();
+  auto output = make_tcp_output(std::move(pair.tap), nullptr, nullptr);
+  const std::string tickets(500, 't');
+  ASSERT_EQ(::send(sensor, tickets.data(), tickets.size(), 0), 500);
+  const std::vector<std::byte> body(60'000, std::byte{7});
+  for (std::uint32_t i = 1; output->blocked_descriptor() < 0; ++i)
+    output->add(packet_of({}, body, i));
+  output->finish();
+  const std::uint64_t forwarded = output->counts().forwarded.value();
+  ASSERT_GT(forwarded, 10U);
+  output.reset();
+  // What the socket has taken is still on its way: the sensor reads it all.
+  std::vector<std::byte> stream;
+  std::vector<std::byte> piece(1U << 20);
+  for (;;) {
+    const ssize_t got = ::recv(sensor, piece.data(), piece.size(), 0);
+    ASSERT_GE(got, 0) << "the connection was reset";
+    if (got == 0) break;
+    stream.insert(stream.end(), piece.begin(), piece.begin() + got);
+  }
+  EXPECT_EQ(messages(stream).size(), forwarded);
+}
+
 TEST(TcpOutput, GivesUpAtTheEndWhatAStalledSensorDoesNotTake) {
   Pair pair = tcp_pair();
   auto output = make_tcp_output(std::move(pair.tap), nullptr, nullptr);
