@@ -182,12 +182,12 @@ class Notes(unittest.TestCase):
             self.assertIn(command, notes)
 
     def test_a_test_that_cannot_pass_is_announced(self):
-        self.assertNotIn("Set tests.namespace first", self.notes())
+        self.assertNotIn("Set tests.namespace", self.notes())
         for arguments in (["tests.namespace=kube-system"], [f"tests.namespace={NAMESPACE}"],
                           ["tests.namespace=shop", "injection.excludedNamespaces={shop}"]):
             notes = self.notes(*[part for argument in arguments for part in ("--set", argument)])
             name = arguments[0].split("=")[1]
-            self.assertIn(f"Set tests.namespace first: it is {name}, whose pods never get a tap.", notes)
+            self.assertIn(f"Set tests.namespace to another namespace first: pods in {name} never get a tap.", notes)
 
     def test_the_way_to_the_page_is_said_where_there_is_one(self):
         command = f"kubectl -n {NAMESPACE} port-forward deployment/sidetap-webhook "
@@ -202,7 +202,7 @@ class Notes(unittest.TestCase):
         self.assertIn("may change in running taps: on\n", self.notes())
         notes = self.notes("--set", "sidecar.registryControl=pause,profiles.edge.sidecar.paused=true")
         self.assertIn("may change in running taps: pause; profiles edge\n", notes)
-        self.assertIn("of new taps only (no registry)\n", self.notes(*SUBNETS, "--set", "registry.enabled=false"))
+        self.assertIn("settings apply to new taps only (no registry)\n", self.notes(*SUBNETS, "--set", "registry.enabled=false"))
 
     def test_a_missing_certificate_is_said(self):
         self.assertNotIn("install.sh", self.notes())
@@ -218,7 +218,7 @@ class Notes(unittest.TestCase):
                                    ([*SUBNETS, "--set", "registry.services=false"], None),
                                    ([*SUBNETS, "--set", "registry.enabled=false"], None)):
             notes = self.notes(*arguments)
-            said = re.findall(r"may list and watch (.+?)\. To decline that", notes)
+            said = re.findall(r"may list and watch (.+?)\. To decline these rights", notes)
             self.assertEqual(said, [watched] if watched else [], arguments)
             self.assertEqual("Services          from the registry" in notes, watched is not None)
             self.assertEqual("Services          within 10.96.0.0/12 (not watched)" in notes, watched is None)

@@ -115,7 +115,7 @@ class Tap(Cluster):
         self.cluster.token_life = 900
         result = self.run_it("tap", "web-1", "-n", "shop")
         self.assertEqual(result.returncode, 0)
-        self.assertRegex(result.stderr, r"lets a token live for (900|89\d) s only")
+        self.assertRegex(result.stderr, r"token that is valid for only (900|89\d) s")
 
 
 class Refusals(Cluster):
@@ -136,13 +136,13 @@ class Refusals(Cluster):
     def test_a_tap_that_cannot_be_reached_is_said_to_end(self):
         self.cluster.unreachable = True
         said = self.refused("tap", "web-1", "-n", "shop")
-        self.assertIn("has not got its orders, and ends by itself within a minute", said)
+        self.assertIn("did not receive its instructions, so it ends by itself within a minute", said)
 
     def test_what_the_webhook_says_is_passed_on(self):
         def deny(_):
-            raise FakeCluster.Denied('admission webhook "ephemeral.inject.sidetap.io" denied the request: sidetap: not tapped: the pod declines')
+            raise FakeCluster.Denied('admission webhook "ephemeral.inject.sidetap.io" denied the request: sidetap: not tapped: the pod opts out')
         self.cluster.webhook = deny
-        self.assertEqual(self.refused("tap", "web-1", "-n", "shop"), "kubectl sidetap: shop/web-1: the pod declines\n")
+        self.assertEqual(self.refused("tap", "web-1", "-n", "shop"), "kubectl sidetap: shop/web-1: the pod opts out\n")
         self.expect_untouched()
 
     def test_a_pod_security_level_is_named(self):
@@ -155,7 +155,7 @@ class Refusals(Cluster):
 
     def test_no_stub_is_left_where_there_is_no_webhook_or_it_does_not_answer(self):
         self.cluster.webhook = None
-        self.assertIn("nobody fills in the tap", self.refused("tap", "web-1", "-n", "shop"))
+        self.assertIn("no webhook completes the tap", self.refused("tap", "web-1", "-n", "shop"))
         self.expect_untouched()
 
         def away(_):
@@ -165,10 +165,10 @@ class Refusals(Cluster):
         self.expect_untouched()
 
     def test_pods_that_are_gone_or_do_not_run(self):
-        self.assertIn("shop/nope: it is not there, or is gone", self.refused("tap", "nope", "-n", "shop"))
-        self.assertIn("deployment/nope: it is not there", self.refused("tap", "deployment/nope", "-n", "shop"))
+        self.assertIn("shop/nope: not found in the namespace shop", self.refused("tap", "nope", "-n", "shop"))
+        self.assertIn("deployment/nope: not found", self.refused("tap", "deployment/nope", "-n", "shop"))
         self.cluster.put_pod("done", phase="Succeeded")
-        self.assertIn("it does not run (Succeeded)", self.refused("tap", "done", "-n", "shop"))
+        self.assertIn("the pod does not run (Succeeded)", self.refused("tap", "done", "-n", "shop"))
 
     def test_one_pod_that_cannot_be_tapped_does_not_keep_the_others_from_it(self):
         result = self.run_it("tap", "nope", "web-1", "-n", "shop")
@@ -186,7 +186,7 @@ class Refusals(Cluster):
         self.cluster.add_containers = lambda *_: (404, {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound", "code": 404,
             "message": "the server could not find the requested resource"})
-        self.assertIn("came with Kubernetes 1.25", self.refused("tap", "web-1", "-n", "shop"))
+        self.assertIn("need Kubernetes 1.25 or newer", self.refused("tap", "web-1", "-n", "shop"))
 
     def test_wrong_arguments_are_explained(self):
         for arguments, words in ((("tap", "web-1", "--for", "soon"), "accepted: 90s"), (("tap", "web-1", "--for", "30s"), "from 1m"),
@@ -296,15 +296,15 @@ class Status(Cluster):
 
     def test_why_a_pod_has_no_tap(self):
         self.say("coverage\tno\n")
-        self.assertIn("not selected", self.row(self.done("status", "-n", "shop"), "web-1"))
+        self.assertIn("neither the pod nor its namespace opts in", self.row(self.done("status", "-n", "shop"), "web-1"))
         self.label("disabled")
-        self.assertIn("the namespace is disabled", self.row(self.done("status", "-n", "shop"), "web-1"))
+        self.assertIn("the namespace is labelled sidetap.io/inject=disabled", self.row(self.done("status", "-n", "shop"), "web-1"))
         self.label("enabled")
-        self.assertIn("older than the choice", self.row(self.done("status", "-n", "shop", code=1), "web-1"))
+        self.assertIn("older than the label or annotation", self.row(self.done("status", "-n", "shop", code=1), "web-1"))
         self.cluster.put_pod("web-1", annotations={"sidetap.io/inject": "false"})
-        self.assertIn("the pod declines", self.row(self.done("status", "-n", "shop"), "web-1"))
+        self.assertIn("the pod opts out", self.row(self.done("status", "-n", "shop"), "web-1"))
         self.cluster.put_pod("web-1", hostNetwork=True)
-        self.assertIn("network of the node", self.row(self.done("status", "-n", "shop"), "web-1"))
+        self.assertIn("the pod has hostNetwork", self.row(self.done("status", "-n", "shop"), "web-1"))
 
     def test_coverage_knows_better(self):
         self.label("enabled")
@@ -372,17 +372,17 @@ class Status(Cluster):
         self.say(FORWARDING, "mesh\tshop\tweb-1\tistio\t9\t8\t5\n", "interface\teth0\tyes\n", "sensor\t10.0.0.9:2003\tcapturing\t\n", "counts\t1000\t600\t590\t7\n",
                  "lost\tbacklog\t3\n", path="/api/status/shop/web-1")
         text = self.done("explain", "web-1", "-n", "shop")
-        for words in ("Running on the node node-1", "tapped since its creation", "It captures: eth0.", "It forwards to 10.0.0.9:2003: capturing.",
-                      "1000 packets seen, 600 of them its own to forward, 590 forwarded", "Lost since its start: 3 by backlog.",
+        for words in ("Running on the node node-1", "tapped since its creation", "Interfaces: eth0.", "Sensor 10.0.0.9:2003: capturing.",
+                      "1000 packets seen; this tap is responsible for 600 of them; 590 forwarded", "by cause: backlog 3.",
                       "the plaintext of the mesh: istio; 9 packets read from the loopback interface, 8 of them plaintext; 5 packets of"):
             self.assertIn(words, text)
 
     def test_explain_says_whether_a_pod_can_be_tapped(self):
         self.say("coverage\tno\n", path="/api/status/shop/web-1")
-        self.assertIn("It can be tapped as it runs: kubectl sidetap tap web-1 -n shop", self.done("explain", "web-1", "-n", "shop"))
+        self.assertIn("You can tap the running pod: kubectl sidetap tap web-1 -n shop", self.done("explain", "web-1", "-n", "shop"))
 
         def deny(_):
             raise FakeCluster.Denied("sidetap: not tapped: no sensor is configured")
         self.cluster.webhook = deny
-        self.assertIn("It cannot be tapped: no sensor is configured", self.done("explain", "web-1", "-n", "shop"))
+        self.assertIn("You cannot tap the running pod: no sensor is configured", self.done("explain", "web-1", "-n", "shop"))
         self.assertNotIn("ephemeralContainers", self.cluster.objects["", "pods", "shop", "web-1"]["spec"])

@@ -123,9 +123,9 @@ class ThreeTaps(PageCase):
 
     def test_a_dead_tap_appears(self):
         self.open()
-        self.assertNotIn("gone without a word", self.text())
+        self.assertNotIn("disconnected unexpectedly", self.text())
         self.fixture.process.send_signal(signal.SIGUSR1)
-        self.browser.until("document.querySelector('.attention').innerText.includes('gone without a word: shop/web-0')")
+        self.browser.until("document.querySelector('.attention').innerText.includes('disconnected unexpectedly: shop/web-0')")
         self.keep("dead-tap")
         self.browser.run("[...document.querySelectorAll('.attention a')].find(a => a.innerText.includes('gone')).click()")
         self.browser.until("document.querySelectorAll('tbody tr').length === 1", "the link shows the dead tap alone")

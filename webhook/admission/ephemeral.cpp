@@ -42,7 +42,7 @@ std::vector<std::size_t> additions(const Review& review, const std::string& tap)
 
 std::optional<Verdict> choice_against(const Pod& pod, Entry called) {
   if (pod.inject == "false")
-    return deny(Reason::kPodOptOut, R"(the pod declines: sidetap.io/inject is "false")");
+    return deny(Reason::kPodOptOut, R"(the pod opts out: sidetap.io/inject is "false")");
   if (called == Entry::kEphemeralDisabled)
     return deny(Reason::kNamespaceDisabled, "the namespace is labelled sidetap.io/inject=disabled");
   if (pod.inject && pod.inject != "true")
@@ -54,7 +54,7 @@ std::optional<Verdict> choice_against(const Pod& pod, Entry called) {
 /// A tap that the pod has, or has had since its creation, or that runs in it.
 std::optional<Verdict> tap_of(const Review& review, const std::string& tap) {
   if (review.pod->has_status || has_container(*review.pod, tap))
-    return deny(Reason::kAlreadyInjected, "the pod has a tap since its creation");
+    return deny(Reason::kAlreadyInjected, "the pod has had a tap since its creation");
   for (const std::string_view name : review.ephemeral_before.names) {
     if (pods::is_tap_name(name, tap) && !is_among(name, review.ephemeral_before.ended))
       return deny(Reason::kAlreadyInjected, "the tap " + in_quotes(name) + " has not ended");

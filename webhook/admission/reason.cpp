@@ -12,16 +12,16 @@ struct Words {
 
 // In the order of the enumeration.
 constexpr std::array<Words, kReasonCount> kReasons = {{
-    {"pod-opt-in", "The pod asks for it: sidetap.io/inject is \"true\"."},
+    {"pod-opt-in", "The pod opts in: sidetap.io/inject is \"true\"."},
     {"namespace-enabled", "The namespace is labelled sidetap.io/inject=enabled."},
     {"tap-asked", "Somebody adds a tap to the running pod."},
     {"restart-policy-removed",
      "The sidecar is there, but something removed its restartPolicy. Without it, the pod would "
      "wait for the sidecar forever, so it is put back."},
-    {"pod-opt-out", "The pod declines: sidetap.io/inject is \"false\"."},
+    {"pod-opt-out", "The pod opts out: sidetap.io/inject is \"false\"."},
     {"namespace-disabled",
      "The namespace is labelled sidetap.io/inject=disabled, which a pod cannot overrule."},
-    {"not-requested", "Neither the pod nor its namespace asks for it."},
+    {"not-requested", "Neither the pod nor its namespace opts in."},
     {"bad-value", "The pod's sidetap.io/inject is neither \"true\" nor \"false\"."},
     {"not-pod-creation", "Only the creation of pods and of taps in running pods is reviewed."},
     {"unusable-pod", "The pod is malformed."},
@@ -31,7 +31,7 @@ constexpr std::array<Words, kReasonCount> kReasons = {{
     {"windows-pod", "The sidecar is a Linux program."},
     {"host-network", "The pod shares the node's network: the tap would capture the whole node."},
     {"protected-namespace",
-     "Pods of the cluster's own namespaces and of the webhook's are never touched."},
+     "The namespace is a system namespace, the webhook's own, or in injection.excludedNamespaces."},
     {"excluded-pod", "The operator excludes pods with these labels."},
     {"job-without-native",
      "As a plain container the sidecar would keep the Job from finishing; native sidecars do not."},

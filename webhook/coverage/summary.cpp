@@ -14,13 +14,16 @@ struct CauseWords {
 
 // In the order of the enumeration.
 constexpr std::array<CauseWords, kCauseCount> kCauseWords = {{
-    {"declined", "The webhook declines it: the detail says why."},
-    {"older", "It is older than the label of its namespace: restart its owner."},
+    {"declined", "The webhook does not add a tap to the pod. The detail of the pod says why."},
+    {"older",
+     "The pod was created before its namespace got the label sidetap.io/inject=enabled. Restart "
+     "the pod's workload."},
     {"missed",
-     "The webhook was not asked about it, or did not answer: restart its owner, and check the "
-     "webhook."},
-    {"bare", "No owner would replace it: delete it, and create it again."},
-    {"job", "A Job that runs is not restarted: wait for its end."},
+     "The API server did not ask the webhook about the pod, or got no answer. Check the webhook, "
+     "and restart the pod's workload."},
+    {"bare",
+     "The pod has no controller that would replace it. Delete the pod, and create it again."},
+    {"job", "The pod belongs to a Job, and Jobs cannot be restarted. Wait until the Job ends."},
 }};
 
 const CauseWords& words_of(Cause cause) { return kCauseWords.at(static_cast<std::size_t>(cause)); }

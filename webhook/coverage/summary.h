@@ -22,7 +22,7 @@ enum class Cause : std::uint8_t {
 inline constexpr std::size_t kCauseCount = 5;
 /// "declined", "older", "missed", "bare", "job"; a static string.
 std::string_view name_of(Cause cause);
-/// One sentence that says what to do.
+/// One or two sentences that say what to do.
 std::string_view remedy_of(Cause cause);
 
 struct Untapped {

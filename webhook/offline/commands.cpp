@@ -56,13 +56,13 @@ void declare(config::OptionSet& set, Options& into) {
   set.add<std::string>({.flag = "--namespace",
                         .value = "NAME",
                         .fallback = "default",
-                        .help = "namespace of objects that name none"},
+                        .help = "namespace of objects that do not name one"},
                        config::any_text(), into.namespace_name);
   set.add<std::optional<Labels>>(
       {.flag = "--namespace-labels",
        .value = "KEY=VALUE,...",
-       .help = "labels of the namespaces that are not among the manifests; if unset: such a "
-               "namespace counts as labelled sidetap.io/inject=enabled"},
+       .help = "labels of namespaces that the manifests do not contain; if unset: the command "
+               "treats such a namespace as labelled sidetap.io/inject=enabled"},
       label_list(), into.labels);
 }
 
@@ -222,21 +222,21 @@ void line(std::string_view name, std::string_view text) {
 
 void print_calls(bool known, Entry entry, Reason reason) {
   if (entry == Entry::kNamespace && reason == Reason::kPodOptOut)
-    line("called by",
-         "nothing: sidetap.io/inject: \"false\" on the pod keeps the API server from asking; as a "
-         "label it does so whatever the annotation says");
+    line("webhook entry",
+         "none: the pod opts out with sidetap.io/inject: \"false\"; if the pod has this value as a "
+         "label, its annotation does not count");
   else if (entry == Entry::kNamespace)
-    line("called by", known ? "namespace.inject: the namespace is labelled "
-                              "sidetap.io/inject=enabled"
-                            : "namespace.inject, if the namespace is labelled "
-                              "sidetap.io/inject=enabled; its labels are not known "
-                              "(--namespace-labels)");
+    line("webhook entry", known ? "namespace.inject: the namespace is labelled "
+                                  "sidetap.io/inject=enabled"
+                                : "namespace.inject, if the namespace is labelled "
+                                  "sidetap.io/inject=enabled; its labels are not known "
+                                  "(--namespace-labels)");
   else if (entry == Entry::kDisabled)
-    line("called by", "nothing: the namespace's label sidetap.io/inject is not \"enabled\"");
+    line("webhook entry", "none: the namespace's label sidetap.io/inject is not \"enabled\"");
   else if (reason == Reason::kNotRequested || reason == Reason::kPodOptOut)
-    line("called by", "nothing: neither namespace nor pod asks");
+    line("webhook entry", "none: neither the namespace nor the pod opts in");
   else
-    line("called by", "pod.inject: the pod asks, and the namespace has no label");
+    line("webhook entry", "pod.inject: the pod opts in, and the namespace has no label");
 }
 
 /// What the taps cannot know, since neither subnets nor a registry tell them.
@@ -245,17 +245,18 @@ std::vector<std::string_view> missing_subnets(const Configuration& configuration
   std::vector<std::string_view> missing;
   if (!registry && configuration.taps[tap::kPodSubnets].empty())
     missing.emplace_back(
-        "subnets.pods is not set in the configuration, and no registry: the tap cannot tell pods "
-        "from other hosts, and packets between tapped pods arrive twice");
+        "subnets.pods is not set in the configuration, and there is no registry: the tap cannot "
+        "distinguish pods from other hosts, so packets between tapped pods arrive twice");
   if (!configuration.taps[tap::kServiceSubnets].empty()) return missing;
   if (configuration.taps[tap::kServiceView] == "never")
     missing.emplace_back(
         "sidecar.serviceView is never, but subnets.services is not set in the configuration: the "
-        "tap does not recognize packets with a Service's address, and forwards them");
+        "tap does not recognize packets with a Service's address, so it forwards them all");
   else if (!registry)
     missing.emplace_back(
-        "subnets.services is not set in the configuration, and no registry: the tap takes Services "
-        "for untapped peers, and packets through a Service arrive twice if its backend is tapped");
+        "subnets.services is not set in the configuration, and there is no registry: the tap "
+        "treats Services as untapped peers, so packets through a Service arrive twice if the "
+        "backend is tapped");
   return missing;
 }
 
@@ -282,15 +283,15 @@ void explain(std::size_t document, const PodPlace& place, Job& job) {
             << '\n';
   if (unasked != Unasked::kNo) {
     const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
-    line("called by", "nothing: " + nobody.why);
-    line("to have it injected, set", nobody.remedy);
+    line("webhook entry", "none: " + nobody.why);
+    line("to get a tap", nobody.remedy);
     return;
   }
   print_calls(known, entry_of(labels), answer.reason);
   line("reason", std::string(admission::reason_name(answer.reason)) + ": " +
                      std::string(admission::reason_text(answer.reason)));
   for (const std::string& warning : answer.warnings) line("warning", warning);
-  line("to have it injected, set", remedy(answer, namespace_name, job.configuration));
+  line("to get a tap", remedy(answer, namespace_name, job.configuration));
   if (!injected) return;
   for (const std::string& warning : autoscaler_warnings(place, job)) line("warning", warning);
   Tree pod = *place.pod;
@@ -314,7 +315,7 @@ void inject(std::size_t document, const PodPlace& place, Job& job) {
   };
   if (unasked != Unasked::kNo) {
     const Silence nobody = silence(unasked, labels, namespace_name, job.configuration);
-    warn("sidetap: not injected: " + nobody.why + "; to have it injected, set " + nobody.remedy);
+    warn("sidetap: not injected: " + nobody.why + "; to get a tap, " + nobody.remedy);
   }
   for (const std::string& warning : answer.warnings) warn(warning);
   if (answer.action == Action::kInject)
@@ -330,9 +331,10 @@ void inject(std::size_t document, const PodPlace& place, Job& job) {
 /// nothing but --tapped-peers says which peers forward too.
 void leave_out_untrusted_registry(Configuration& configuration) {
   if (!configuration::lacks_registry_ca(configuration)) return;
-  std::cerr << "sidetap-webhook inject: the taps are not led to the registry "
+  std::cerr << "sidetap-webhook inject: the manifests leave out the registry "
             << configuration.registry.address
-            << ", since they would end at once without its CA: set registry.ca in the configuration"
+            << ", because a tap without the registry's CA exits at once: set registry.ca in the "
+               "configuration"
             << (configuration.taps[tap::kTappedPeers] == "none"
                     ? ", or packets between tapped pods arrive twice\n"
                     : "\n");
@@ -346,7 +348,7 @@ int inject_command(std::span<const char* const> arguments) {
   job.program = "sidetap-webhook inject";
   if (const auto status = prepare(
           arguments,
-          "Prints manifests with every pod and pod template injected as the cluster would do.",
+          "Prints manifests with a tap in each pod and pod template, as the cluster would add it.",
           job))
     return *status;
   leave_out_untrusted_registry(job.configuration);
@@ -359,7 +361,7 @@ int explain_command(std::span<const char* const> arguments) {
   Job job;
   job.program = "sidetap-webhook explain";
   if (const auto status =
-          prepare(arguments, "Says for every pod whether it would be injected, and why.", job))
+          prepare(arguments, "Says for every pod whether it would get a tap, and why.", job))
     return *status;
   const bool found =
       each_pod(job, [&](std::size_t i, const PodPlace& place) { explain(i, place, job); });

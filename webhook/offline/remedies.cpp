@@ -8,7 +8,7 @@ using configuration::Configuration;
 
 std::string to_be_asked_about(const std::string& namespace_name,
                               const Configuration& configuration) {
-  return "the label sidetap.io/inject=enabled on namespace " + namespace_name + ", or the " +
+  return "set the label sidetap.io/inject=enabled on namespace " + namespace_name + ", or the " +
          (sees_annotations(configuration) ? "annotation" : "label") +
          " sidetap.io/inject: \"true\" on the pod";
 }
@@ -21,28 +21,29 @@ std::string remedy(const admission::Answer& answer, const std::string& namespace
     case Reason::kNotRequested:
       return to_be_asked_about(namespace_name, configuration);
     case Reason::kPodOptOut:
-      return "no annotation or label sidetap.io/inject: \"false\" on the pod, but \"true\" where "
-             "the namespace is not enabled";
+      return "remove the annotation or label sidetap.io/inject: \"false\" from the pod; if the "
+             "namespace is not enabled, set \"true\" instead";
     case Reason::kNamespaceDisabled:
-      return "the label sidetap.io/inject=enabled on namespace " + namespace_name +
-             ", or no such label there";
+      return "set the label sidetap.io/inject=enabled on namespace " + namespace_name +
+             "; or remove that label, and set sidetap.io/inject: \"true\" on the pod";
     case Reason::kBadValue:
-      return "sidetap.io/inject: \"true\" or \"false\" on the pod";
+      return "set sidetap.io/inject: \"true\" on the pod";
     case Reason::kAlreadyInjected:
-      return answer.warnings.empty() ? "" : "no annotation sidetap.io/status on the pod";
+      return answer.warnings.empty() ? "" : "remove the annotation sidetap.io/status from the pod";
     case Reason::kNameTaken:
-      return "another name for the pod's container, or another sidecar.name in the configuration";
+      return "rename the pod's container, or set another sidecar.name in the configuration";
     case Reason::kJobWithoutNative:
-      return "sidecar.native: always in the configuration when all kubelets are 1.29 or newer, or "
-             "injection.forceJobs: true";
+      return "set sidecar.native: always in the configuration if all kubelets are 1.29 or newer; "
+             "or set injection.forceJobs: true";
     case Reason::kNoSensor:
-      return "sensor.address in the configuration (--config), or the annotation sidetap.io/sensor";
+      return "set sensor.address in the configuration (--config), or the annotation "
+             "sidetap.io/sensor on the pod";
     case Reason::kExcludedPod:
-      return "other labels on the pod, or another injection.excludedPods in the configuration";
+      return "change the pod's labels, or injection.excludedPods in the configuration";
     case Reason::kProtectedNamespace:
-      return "another namespace for the pod";
+      return "create the pod in another namespace";
     case Reason::kHostNetwork:
-      return "hostNetwork: false on the pod, if it can do without";
+      return "set hostNetwork: false on the pod, if the pod does not need the node's network";
     default:
       return "";
   }
@@ -51,17 +52,17 @@ std::string remedy(const admission::Answer& answer, const std::string& namespace
 Silence silence(Unasked unasked, const Labels& labels, const std::string& namespace_name,
                 const Configuration& configuration) {
   if (unasked == Unasked::kAnnotation)
-    return {"before server 1.28 the API server sees no annotation, only a label",
+    return {"before version 1.28, the API server selects pods by labels only, not by annotations",
             to_be_asked_about(namespace_name, configuration)};
   const std::string level = labels.at(std::string(kPodSecurityLevel));
   if (level == "baseline")
     return {
         "the namespace enforces Pod Security level baseline, which refuses NET_RAW: the pod "
         "starts without a tap",
-        "sidecar.capabilities: runtimeDefault in the configuration"};
+        "set sidecar.capabilities: runtimeDefault in the configuration"};
   return {"the namespace enforces Pod Security level " + level +
               ", where no container may capture packets: the pod starts without a tap",
-          "another namespace for the pod"};
+          "create the pod in another namespace"};
 }
 
 }  // namespace sidetap::offline

@@ -19,8 +19,8 @@ struct IssueWords {
   std::string_view many;
 };
 constexpr std::array<IssueWords, kIssueCount> kIssueWords = {{
-    {Issue::kGone, Severity::kError, "tap has gone without a word",
-     "taps have gone without a word"},
+    {Issue::kGone, Severity::kError, "tap disconnected unexpectedly",
+     "taps disconnected unexpectedly"},
     {Issue::kNoSensor, Severity::kError, "tap is connected and does not forward",
      "taps are connected and do not forward"},
     {Issue::kNotCapturing, Severity::kError, "tap does not capture one of its interfaces",

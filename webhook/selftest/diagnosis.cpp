@@ -23,8 +23,8 @@ const json* find_tap(const json& pod, const char* kind) {
 std::string firewall(const Setting& setting) {
   const std::string port = std::to_string(setting.webhook_port);
   return "The API server does not reach the webhook. Allow TCP " + port +
-         " from the control plane to the nodes (and to the pods, where pods have addresses of the "
-         "network):\n"
+         " from the control plane to the nodes. If pods have addresses of the VPC, allow it to the "
+         "pods too:\n"
          "  GKE   gcloud compute firewall-rules create sidetap-webhook --network NETWORK "
          "--source-ranges CONTROL-PLANE-CIDR --target-tags NODE-TAG --allow tcp:" +
          port +
@@ -32,8 +32,8 @@ std::string firewall(const Setting& setting) {
          "  EKS   the node security group: inbound TCP " +
          port +
          " from the cluster security group\n"
-         "  else  a NetworkPolicy or firewall between control plane and pods; where there is no "
-         "route at all: webhook.hostNetwork\n";
+         "  else  check NetworkPolicies and firewalls between the control plane and the pods; if "
+         "there is no route, set webhook.hostNetwork=true and webhook.port=10260\n";
 }
 
 bool mentions(const std::string& text, std::string_view part) {
@@ -43,23 +43,24 @@ bool mentions(const std::string& text, std::string_view part) {
 Diagnosis diagnose_refusal(const std::string& said, const Setting& setting) {
   if (mentions(said, "violates PodSecurity")) {
     return {false, false,
-            "Injected, and then refused by Pod Security: " + said + "\nNamespace " +
-                setting.pod_namespace +
-                " enforces a level that forbids NET_RAW. Set tests.namespace to another, or "
-                "sidecar.capabilities=runtimeDefault for the level baseline; at restricted no "
-                "packet capture is possible.\n"};
+            "The webhook added the tap, and then Pod Security refused the trial pod: " + said +
+                "\nNamespace " + setting.pod_namespace +
+                " enforces a level that forbids NET_RAW. Set tests.namespace to another namespace. "
+                "For the level baseline, you can set sidecar.capabilities=runtimeDefault instead. "
+                "At the level restricted, packet capture is not possible.\n"};
   }
   if (mentions(said, "failed calling webhook")) {
     if (mentions(said, "deadline exceeded") || mentions(said, "imeout")) {
-      return {false, true, firewall(setting) + "It said: " + said + "\n"};
+      return {false, true, firewall(setting) + "The API server said: " + said + "\n"};
     }
     if (mentions(said, "x509") || mentions(said, "certificate")) {
       return {false, true,
               "The API server does not trust the webhook's certificate: " + said +
-                  "\nIts caBundle is not that of the certificate (self-managed: see the webhook's "
-                  "log; else: certs-scripts/install.sh).\n"};
+                  "\nThe caBundle of the MutatingWebhookConfiguration does not match the "
+                  "certificate. In the mode selfManaged, see the webhook's log. In the mode "
+                  "existingSecret, run certs-scripts/install.sh.\n"};
     }
-    return {false, true, "The API server does not get an answer of the webhook: " + said + "\n"};
+    return {false, true, "The API server does not get an answer from the webhook: " + said + "\n"};
   }
   if (mentions(said, "forbidden")) {
     return {
@@ -106,17 +107,19 @@ Diagnosis diagnose(const kube::Response& answer, std::chrono::milliseconds taken
   }
   if (setting.patience.count() > 0 && taken >= setting.patience) {
     return {false, true,
-            firewall(setting) + "It gave up after " + std::to_string(taken.count()) +
-                " ms and let the pod pass without a tap.\n"};
+            firewall(setting) + "The API server gave up after " + std::to_string(taken.count()) +
+                " ms, and admitted the trial pod without a tap.\n"};
   }
   return {
       false, true,
-      "The trial pod passed without a tap. Look at the webhook's log for a review of namespace " +
+      "The API server admitted the trial pod without a tap. Look in the webhook's log for a review "
+      "of namespace " +
           setting.pod_namespace +
-          ".\nOne with a reason says what declined it. None: the API server did not ask or did "
-          "not get through; compare the caBundle of the MutatingWebhookConfiguration with the "
-          "certificate, and see that the namespace is not labelled sidetap.io/inject, is neither "
-          "the webhook's own nor in injection.excludedNamespaces, and enforces no Pod Security "
+          ".\nIf the log has one, its reason says why the webhook added no tap.\n"
+          "If the log has none, the API server did not ask the webhook, or did not connect to it. "
+          "Compare the caBundle of the MutatingWebhookConfiguration with the certificate. Then "
+          "check the namespace: it must not have the label sidetap.io/inject, must not be the "
+          "webhook's own or in injection.excludedNamespaces, and must not enforce a Pod Security "
           "level that refuses taps.\n"};
 }
 

@@ -34,7 +34,7 @@ struct Options {
 config::ParseResult parse(std::span<const char* const> arguments, Options& into) {
   config::OptionSet options(
       "sidetap-webhook selftest",
-      "Creates a pod through the API server as a dry run, and looks for the tap.");
+      "Creates a trial pod by a dry run, and checks whether the API server's answer has the tap.");
   options.add<std::string>({.flag = "--namespace",
                             .value = "NAME",
                             .fallback = "default",
@@ -52,8 +52,8 @@ config::ParseResult parse(std::span<const char* const> arguments, Options& into)
   options.add<std::string>(
       {.flag = "--webhook-service",
        .value = "NAME",
-       .help = "the webhook's Service; if the tap is missing, its EndpointSlices say whether a pod "
-               "is ready; if unset: the command does not look"},
+       .help = "the webhook's Service; if the tap is missing, the command checks in the "
+               "EndpointSlices of this Service whether a webhook pod is ready; if unset: no check"},
       config::any_text(), into.webhook_service);
   options.add<std::uint32_t>({.flag = "--timeout-seconds",
                               .value = "SECONDS",
@@ -64,7 +64,7 @@ config::ParseResult parse(std::span<const char* const> arguments, Options& into)
       {.flag = "--wait",
        .value = "SECONDS",
        .fallback = "30",
-       .help = "how long to ask again, because API servers notice a new webhook a little later"},
+       .help = "how long to retry, because API servers notice a new webhook after a short delay"},
       config::number<std::uint32_t>(0, 600, "seconds"), into.wait_seconds);
   options.add<std::string>({.flag = "--service-account",
                             .value = "FOLDER",

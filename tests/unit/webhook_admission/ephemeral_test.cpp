@@ -133,7 +133,7 @@ TEST(EphemeralTap, NeedsNoOptIn) {
 
 TEST(EphemeralTap, IsRefusedWhereSomebodyDeclines) {
   expect_denied(tap_running(pod().annotation("sidetap.io/inject", "false")), Reason::kPodOptOut,
-                "the pod declines");
+                "the pod opts out");
   expect_denied(tap_running(pod().label("sidetap.io/inject", "false")), Reason::kPodOptOut,
                 "declines");
   expect_denied(tap_running(pod().annotation("sidetap.io/inject", "maybe")), Reason::kBadValue,

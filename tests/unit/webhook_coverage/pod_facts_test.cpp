@@ -96,7 +96,7 @@ TEST(PodFacts, WhatTheWebhookDeclinesIsSaidInItsWords) {
   json opted_out = stored_pod("b");
   opted_out["metadata"]["annotations"]["sidetap.io/inject"] = "false";
   EXPECT_TRUE(read_selected(opted_out)->declined);
-  EXPECT_THAT(read_selected(opted_out)->detail, HasSubstr("The pod declines"));
+  EXPECT_THAT(read_selected(opted_out)->detail, HasSubstr("The pod opts out"));
   EXPECT_TRUE(read_selected(stored_pod("c", "kube-system"))->declined);
 }
 

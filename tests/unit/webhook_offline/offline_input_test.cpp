@@ -14,7 +14,7 @@ using testing::HasSubstr;
 // The input is the same, so is what becomes of it.
 TEST_F(Offline, BothCommandsTakeANamespaceOfUnknownLabelsForEnabled) {
   ASSERT_EQ(run(explain_command, kManifests), 0);
-  EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would be injected\n  called by: "
+  EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would be injected\n  webhook entry: "
                                     "namespace.inject, if the namespace is labelled"),
                           HasSubstr("not known (--namespace-labels)"),
                           HasSubstr("Pod default/alone: would not be injected")));

@@ -175,8 +175,8 @@ spec: {containers: [{name: a, ports: [{containerPort: 08}], size: 12345678901234
 )";
   const std::vector<std::string> enabled = {"--namespace-labels", "sidetap.io/inject=enabled"};
   ASSERT_EQ(run(explain_command, pod, enabled), 0);
-  EXPECT_THAT(out_, AllOf(HasSubstr("would not be injected"), HasSubstr("called by: nothing"),
-                          HasSubstr("whatever the annotation says"), HasSubstr("pod-opt-out")));
+  EXPECT_THAT(out_, AllOf(HasSubstr("would not be injected"), HasSubstr("webhook entry: none"),
+                          HasSubstr("its annotation does not count"), HasSubstr("pod-opt-out")));
   ASSERT_EQ(run(inject_command, pod, enabled), 0);
   EXPECT_THAT(out_, Not(HasSubstr("initContainers")));
   // The entry for other namespaces selects by conditions, in which the annotation counts.
@@ -196,7 +196,7 @@ TEST_F(Offline, ALevelOfPodSecurityThatRefusesTheTapKeepsTheApiServerFromAsking)
   for (const std::string level : {"restricted", "baseline"}) {
     ASSERT_EQ(run(explain_command, kManifests, labels(level)), 0);
     EXPECT_THAT(out_, AllOf(HasSubstr("Deployment default/web: would not be injected\n"
-                                      "  called by: nothing: "),
+                                      "  webhook entry: none: "),
                             HasSubstr("level " + level), Not(HasSubstr("would be injected")),
                             Not(HasSubstr("namespace-enabled"))));
     ASSERT_EQ(run(inject_command, kManifests, labels(level)), 0);
@@ -250,14 +250,14 @@ TEST_F(Offline, OnAnOldServerOnlyALabelHasThePodAskedAbout) {
   config("v1.27.4");
   ASSERT_EQ(run(explain_command, annotated, plain), 0);
   EXPECT_THAT(out_,
-              AllOf(HasSubstr("would not be injected\n  called by: nothing: "), HasSubstr("1.28"),
+              AllOf(HasSubstr("would not be injected\n  webhook entry: none: "), HasSubstr("1.28"),
                     HasSubstr("the label sidetap.io/inject: \"true\" on "
                               "the pod"),
                     Not(HasSubstr("annotation sidetap.io/inject: \"true\" on the pod"))));
   ASSERT_EQ(run(inject_command, annotated, plain), 0);
   EXPECT_THAT(out_, Not(HasSubstr("sidetap-sidecar")));
   ASSERT_EQ(run(explain_command, both, plain), 0);
-  EXPECT_THAT(out_, HasSubstr("would not be injected\n  called by: nothing: "));
+  EXPECT_THAT(out_, HasSubstr("would not be injected\n  webhook entry: none: "));
   ASSERT_EQ(run(explain_command, labelled, plain), 0);
   EXPECT_THAT(out_, AllOf(HasSubstr("would be injected"), HasSubstr("pod.inject")));
   ASSERT_EQ(run(explain_command, annotated, {"--namespace-labels", "sidetap.io/inject=enabled"}),

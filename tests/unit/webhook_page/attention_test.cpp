@@ -34,7 +34,7 @@ TEST_F(AttentionTest, NothingIsSaidWhereAllForward) {
 
 TEST_F(AttentionTest, ATapThatHasGoneIsNamed) {
   taps_.inventory.ended(taps_.connect("web", true), second(20));
-  EXPECT_THAT(texts(), ElementsAre("error 1 tap has gone without a word: shop/web. "
+  EXPECT_THAT(texts(), ElementsAre("error 1 tap disconnected unexpectedly: shop/web. "
                                    "#/taps?issue=gone"));
 }
 
@@ -47,7 +47,7 @@ TEST_F(AttentionTest, OnlyTheFirstOfManyAreNamed) {
   for (const char* name : {"a", "b", "c", "d", "e"}) {
     taps_.inventory.ended(taps_.connect(name, true), second(20));
   }
-  EXPECT_THAT(texts(), ElementsAre("error 5 taps have gone without a word: shop/a, shop/b, shop/c "
+  EXPECT_THAT(texts(), ElementsAre("error 5 taps disconnected unexpectedly: shop/a, shop/b, shop/c "
                                    "and 2 more. #/taps?issue=gone"));
 }
 

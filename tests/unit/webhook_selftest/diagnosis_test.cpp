@@ -72,7 +72,7 @@ TEST(Selftest, AForeignCertificateIsNamed) {
       "failed calling webhook \"pod.inject.sidetap.io\": tls: failed to verify certificate: "
       "x509: certificate signed by unknown authority"));
   EXPECT_TRUE(diagnosis.may_settle);
-  EXPECT_THAT(diagnosis.text, HasSubstr("caBundle is not that of the certificate"));
+  EXPECT_THAT(diagnosis.text, HasSubstr("does not match the certificate"));
 }
 
 TEST(Selftest, PodSecurityIsNamedWithItsRemedy) {

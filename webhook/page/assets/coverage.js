@@ -25,7 +25,7 @@ export function coverage(root) {
     show(data) {
       setText(words, data.watched
         ? "Running pods in the namespaces that are selected for injection."
-        : "Coverage is not watched. It needs the right to list pods.");
+        : "Coverage is off, or the webhook cannot list pods and namespaces now. To turn coverage on, set coverage.enabled=true.");
       tiles.node.hidden = causes.node.hidden = pods.node.hidden = !data.watched;
       tiles.fill([["With a tap", number(data.tapped)], ["Without a tap", number(data.untapped)]]);
       causes.fill(data.causes, row => row.cause);
