@@ -25,6 +25,9 @@ bool Claim::is_proved(const net::IpAddress& address) const {
 void Claim::prove(const std::vector<net::IpAddress>& addresses) { known_ = addresses; }
 
 void Claim::give_up() {
+  // What it does not claim any more is forgotten, so that there are no more than it may claim.
+  std::erase_if(hopeless_,
+                [this](const auto& address) { return !contains(state_.addresses, address); });
   std::copy_if(
       state_.addresses.begin(), state_.addresses.end(), std::back_inserter(hopeless_),
       [this](const auto& address) { return !is_proved(address) && !contains(hopeless_, address); });

@@ -15,7 +15,7 @@ namespace sidetap::webhook::registry {
 ///   "standing":"forwarding","profile":"edge","generation":7,"following":true,"release":"1.2.0",
 ///   "reported":"2026-01-02T03:04:05.678Z","interfaces":[...],"sensors":[...],"counts":{...},
 ///   "lost":{"kernel_ring":0}
-/// The last four and their members are those of the tap's report; see shared/registry/messages.h.
+/// "interfaces" and what follows are those of the tap's report; see shared/registry/messages.h.
 /// What follows "standing" is null without a report, and "forwarding" and "rules" are null if the
 /// tap has just gone. `known` is null if nothing more is known of it.
 std::string tap_object(const identity::Tap& tap, const inventory::Tap* known);

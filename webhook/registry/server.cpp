@@ -33,6 +33,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::chrono::milliseconds kMostProofWait{60'000};
+
 /// Two runs of a replica must not use the same version for different sets.
 std::uint64_t first_version() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
@@ -122,7 +124,11 @@ struct Server::Impl {
     if (!greeted) co_return;
     if (identity_api && !tap->session->request().is_upgrade()) {
       // Named, because GCC 12 destroys a temporary closure twice.
-      const std::function<void()> admitted = [tap] { tap->limit.cancel(); };
+      const std::function<void()> admitted = [this, tap] {
+        tap->limit.cancel();
+        tap->greeted = true;
+        known_now(*tap);
+      };
       co_await identity_api->serve(tap->session, admitted);
       co_return;
     }
@@ -151,7 +157,8 @@ struct Server::Impl {
     const auto tap = std::make_shared<Connection>(
         std::make_shared<Session>(tasks, ++last_id, source, std::move(socket), *certificate,
                                   config.silence),
-        authenticator ? Claim(source) : Claim::of_anybody());
+        authenticator ? Claim(source) : Claim::of_anybody(),
+        async::BackoffBounds{config.proof_wait, kMostProofWait});
     connections.emplace(tap->session->id(), tap);
     figures.count_connections(connections.size());
     tasks.spawn("registry-connection", serve(tap),
@@ -225,7 +232,6 @@ struct Server::Impl {
                               .settings = *settings,
                               .authenticator = authenticator ? &*authenticator : nullptr,
                               .services = services ? &services->table() : nullptr,
-                              .proof_wait = config.proof_wait,
                               .changed = [this] { changed(); },
                               .greeted = [this](const Connection& tap) { known_now(tap); }});
     if (api_queue && config.identity_api.enabled) {

@@ -45,7 +45,7 @@ struct ServerConfig {
   /// Only with `credentials`: nobody gets identities without a token.
   IdentityApiConfig identity_api{};
   std::size_t most_connections = kMostConnections;
-  /// Connections per source address that have not sent hello yet.
+  /// Connections per source address that have neither sent hello nor been admitted as readers yet.
   std::size_t most_strangers = 64;
   std::chrono::milliseconds handshake{10'000};  ///< Until a tap has sent hello.
   /// A tap from which no byte arrives for this long is considered gone.

@@ -18,7 +18,7 @@ const telemetry::MetricSpec kFailures{
     "Lists and watches of Services, EndpointSlices and Nodes that failed, by resource."};
 
 /// 10,000 endpoints of 500 bytes each, with a wide margin.
-constexpr std::size_t kMostAnswerBytes = 16u << 20;
+constexpr std::size_t kMostAnswerBytes = 8u << 20;
 
 }  // namespace
 

@@ -20,7 +20,6 @@ namespace wire = sidetap::registry;
 /// How often the API server may say that an address is not the pod's. The last answer comes 30 s or
 /// more after the first.
 constexpr int kMostAnswers = 7;
-constexpr std::chrono::milliseconds kMostProofWait{60'000};
 
 }  // namespace
 
@@ -107,16 +106,23 @@ void TapDesk::apply(const Connection& tap) {
 /// Asks the API server whether the addresses that the connection does not prove are the pod's. Asks
 /// again, because the kubelet may not have reported them yet, or the API server may be unavailable.
 asio::awaitable<void> TapDesk::prove(const Tap tap) {
-  async::Backoff backoff({parts_.proof_wait, kMostProofWait});
   using Kind = Authenticator::AddressesAnswer::Kind;
   const Asker asker{tap->session->source(), [tap] { return !tap->ended; }};
+  // It may claim other addresses at once.
+  if (tap->gave_up) {
+    tap->again.expires_after(tap->proof_backoff.wait(chance_()));
+    co_await tap->again.async_wait(async::kTuple);
+  }
   for (int answers = 0; !tap->ended && tap->claim.wants_proof();) {
     const auto known = co_await parts_.authenticator->addresses_of(asker, tap->identity);
     if (tap->ended || known.is(Kind::kUnwanted)) co_return;
     if (known.is(Kind::kAnswered)) {
       tap->claim.prove(known.value.value_or(wire::Addresses()));
       apply(*tap);
-      if (!known.value || ++answers == kMostAnswers) tap->claim.give_up();
+      if (!known.value || ++answers == kMostAnswers) {
+        tap->claim.give_up();
+        tap->gave_up = true;
+      }
       // Not earlier: the kubelet often has not reported all addresses of a new pod yet.
       if (!tap->claim.wants_proof() && tap->claim.unproved() > 0) report_unproven(*tap);
       if (tap->claim.forwarding() && tap->claim.proved().empty()) {
@@ -126,16 +132,20 @@ asio::awaitable<void> TapDesk::prove(const Tap tap) {
         co_return;
       }
     }
-    tap->again.expires_after(backoff.wait(chance_()));
+    tap->again.expires_after(tap->proof_backoff.wait(chance_()));
     if (tap->claim.wants_proof()) co_await tap->again.async_wait(async::kTuple);
   }
+  if (!tap->gave_up) tap->proof_backoff.succeeded();
 }
 
 void TapDesk::report_unproven(Connection& tap) {
   if (std::exchange(tap.reported, true)) return;
   parts_.metrics.counter(kUnproven).Increment(static_cast<double>(tap.claim.unproved()));
-  telemetry::warn("a tap claims addresses that it has not proved",
-                  {{"user", tap.identity.user}, {"pod", tap.identity.pod_name}});
+  if (const auto kept_back = unproven_.admit()) {
+    telemetry::warn(
+        "a tap claims addresses that it has not proved",
+        {{"user", tap.identity.user}, {"pod", tap.identity.pod_name}, {"not_logged", *kept_back}});
+  }
 }
 
 }  // namespace sidetap::webhook::registry

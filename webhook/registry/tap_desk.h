@@ -12,6 +12,7 @@
 #include "shared/async/task_group.h"
 #include "shared/registry/messages.h"
 #include "shared/result.h"
+#include "shared/telemetry/log_throttle.h"
 #include "shared/telemetry/metrics.h"
 #include "webhook/registry/authenticator.h"
 #include "webhook/registry/bulletin.h"
@@ -33,7 +34,6 @@ struct TapDeskParts {
   SettingsRound& settings;
   Authenticator* authenticator = nullptr;  ///< Null: nobody proves anything.
   ServiceTable* services = nullptr;        ///< Null: Services are not watched.
-  std::chrono::milliseconds proof_wait{};  ///< See ServerConfig.
   /// Called when the bulletin may have changed.
   std::function<void()> changed{};
   /// Called when a connection has said hello.
@@ -60,6 +60,7 @@ class TapDesk {
 
   const TapDeskParts parts_;
   async::Chance chance_;
+  telemetry::LogThrottle unproven_{5, std::chrono::minutes(1)};
 };
 
 }  // namespace sidetap::webhook::registry

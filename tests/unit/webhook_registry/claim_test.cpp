@@ -71,6 +71,16 @@ TEST(Claim, WhatWasGivenUpIsNotAskedForAgainAndDoesNotCount) {
   EXPECT_THAT(claim.proved(), ElementsAre(host(1), host(3)));
 }
 
+TEST(Claim, WhatIsNotClaimedAnyMoreIsForgotten) {
+  Claim claim(host(1));
+  claim.say(state({2}, true));
+  claim.give_up();
+  claim.say(state({3}, true));
+  claim.give_up();
+  claim.say(state({2}, true));
+  EXPECT_TRUE(claim.wants_proof()) << "no more is kept than a tap may claim";
+}
+
 TEST(Claim, WithoutTokensEverythingIsProved) {
   Claim claim = Claim::of_anybody();
   claim.say(state({1, 2}, true));
