@@ -54,7 +54,7 @@ ALLOWED = {
     "webhook/json": ["webhook/json"],
     "webhook/configuration": ["webhook/configuration", "shared/config/parsers.h", "shared/net", "shared/tap", "shared/yaml",
                               "shared/json_members.h", "shared/read_file.h", "shared/result.h"],
-    "webhook/pods": ["webhook/pods", "webhook/json", "webhook/configuration/quantity.h"],
+    "webhook/pods": ["webhook/pods", "webhook/json", "webhook/configuration/quantity.h", "shared/net/text.h"],
     "webhook/injection": ["webhook/injection", "webhook/pods", "webhook/json/text.h",
                           "webhook/configuration/configuration.h", "webhook/configuration/quantity.h",
                           "webhook/configuration/values.h", "shared/net/text.h", "shared/tap", "shared/result.h"],

@@ -32,6 +32,22 @@ std::optional<T> whole_number(std::string_view text, int base = 10) {
   return text.empty() ? value : std::nullopt;
 }
 
+/// The text with `instead` for each control character of UTF-8: those below U+0020, and U+007F to
+/// U+009F. Terminals take some of them as commands.
+inline std::string without_controls(std::string_view text, char instead) {
+  std::string clean;
+  clean.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // From U+0080 on, they are C2 80 to C2 9F.
+    const bool two =
+        byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    clean += two || byte < 0x20 || byte == 0x7f ? instead : text[i];
+    if (two) ++i;
+  }
+  return clean;
+}
+
 /// What percent-encoded text stands for (RFC 3986). Nothing if an escape is incomplete, or stands
 /// for a control character.
 inline std::optional<std::string> percent_decoded(std::string_view text) {

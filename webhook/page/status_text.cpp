@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "shared/net/text.h"
 #include "webhook/page/attention.h"
 #include "webhook/page/survey.h"
 
@@ -19,10 +20,7 @@ class StatusLines {
     text_ += word;
     for (const std::string_view field : fields) {
       text_ += '\t';
-      for (const char c : field) {
-        const auto byte = static_cast<unsigned char>(c);
-        text_ += byte < 0x20 || byte == 0x7f ? ' ' : c;
-      }
+      text_ += net::without_controls(field, ' ');
     }
     text_ += '\n';
   }

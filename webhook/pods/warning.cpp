@@ -1,5 +1,7 @@
 #include "webhook/pods/warning.h"
 
+#include "shared/net/text.h"
+
 namespace sidetap::pods {
 namespace {
 
@@ -21,18 +23,8 @@ std::string shortened(std::string_view text, std::size_t limit) {
 }
 
 std::string warning(std::string_view text) {
-  const std::string whole = shortened(std::string(kWarningPrefix).append(text), kMaxWarning);
-  std::string clean;
-  clean.reserve(whole.size());
-  for (std::size_t i = 0; i < whole.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(whole[i]);
-    // In UTF-8, the control characters from U+0080 on are C2 80 to C2 9F.
-    const bool two =
-        byte == 0xc2 && i + 1 < whole.size() && static_cast<unsigned char>(whole[i + 1]) < 0xa0;
-    clean += two || byte < 0x20 || byte == 0x7f ? '?' : whole[i];
-    if (two) ++i;
-  }
-  return clean;
+  return net::without_controls(shortened(std::string(kWarningPrefix).append(text), kMaxWarning),
+                               '?');
 }
 
 std::string in_quotes(std::string_view value) { return '"' + shortened(value, kMaxQuoted) + '"'; }

@@ -82,5 +82,14 @@ TEST(TakenNumber, LeavesTheRest) {
   EXPECT_EQ(text, "K") << "as it was";
 }
 
+TEST(WithoutControls, ReplacesWhatATerminalMightObey) {
+  EXPECT_EQ(without_controls("a\tb\x1b[31m\x7f", ' '), "a b [31m ");
+  EXPECT_EQ(without_controls("\xc2\x9b"
+                             "31m \xc2\x80\xc2\x9f",
+                             '?'),
+            "?31m ??");
+  EXPECT_EQ(without_controls("caf\xc3\xa9 \xc2\xa0 \xc2", '?'), "caf\xc3\xa9 \xc2\xa0 \xc2");
+}
+
 }  // namespace
 }  // namespace sidetap::net
