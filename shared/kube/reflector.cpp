@@ -1,5 +1,6 @@
 #include "shared/kube/reflector.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/this_coro.hpp>
@@ -41,6 +42,7 @@ Reflector::Reflector(Client client, ReflectorConfig config, ReflectorEvents even
     : client_(std::move(client)),
       config_(std::move(config)),
       events_(std::move(events)),
+      page_(config_.page),
       backoff_(config_.wait) {}
 
 asio::awaitable<void> Reflector::run() {
@@ -60,7 +62,11 @@ asio::awaitable<void> Reflector::run() {
 
 asio::awaitable<Result<void>> Reflector::list_and_watch() {
   if (version_.empty()) {
-    if (auto listed = co_await list(); !listed) co_return listed;
+    if (auto listed = co_await list(); !listed) {
+      page_ = std::max<std::size_t>(1, page_ / 4);
+      co_return listed;
+    }
+    page_ = std::min(config_.page, 2 * page_);
   }
   co_return co_await watch();
 }
@@ -68,7 +74,8 @@ asio::awaitable<Result<void>> Reflector::list_and_watch() {
 asio::awaitable<Result<void>> Reflector::list() {
   events_.list_begins();
   std::string token;
-  for (std::size_t pages = 0; pages < config_.most_pages; ++pages) {
+  const std::size_t most = config_.most_pages * config_.page;
+  for (std::size_t objects = 0; objects < most; objects += page_) {
     auto page = co_await list_page(token);
     if (!page) co_return page.error();
     if (page->next.empty()) {
@@ -82,11 +89,11 @@ asio::awaitable<Result<void>> Reflector::list() {
     token = std::move(page->next);
   }
   co_return Error{"list " + config_.path + ": more than " + std::to_string(config_.most_pages) +
-                  " pages"};
+                  " pages of " + std::to_string(config_.page) + " objects"};
 }
 
 asio::awaitable<Result<Reflector::Page>> Reflector::list_page(const std::string& token) {
-  std::string path = config_.path + "?limit=" + std::to_string(config_.page);
+  std::string path = config_.path + "?limit=" + std::to_string(page_);
   if (!token.empty()) path += "&continue=" + escaped(token);
   const auto answer = co_await client_.get(std::move(path));
   if (!answer) co_return answer.error();

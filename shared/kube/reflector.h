@@ -19,8 +19,10 @@
 namespace sidetap::kube {
 
 struct ReflectorConfig {
-  std::string path;        ///< The resource in all namespaces: "/api/v1/services".
-  std::size_t page = 100;  ///< Objects per page of a list.
+  std::string path;  ///< The resource in all namespaces: "/api/v1/services".
+  /// Objects per page of a list. When a list fails, the next one has a quarter of them, down to
+  /// one: an answer with large objects may be longer than the client takes.
+  std::size_t page = 100;
   /// Bookmarks arrive about once a minute: a watch that is silent for longer counts as dead.
   std::chrono::milliseconds silence{90'000};
   /// The server is asked to end a watch after this time. The next watch continues where it ended.
@@ -28,7 +30,7 @@ struct ReflectorConfig {
   /// Waits before another attempt, as in async::Backoff. A watch works if it lasts for ten times
   /// the shortest wait; one that ends sooner counts as a failure, however it ends.
   async::BackoffBounds wait;
-  /// Pages per list. A list without an end fails.
+  /// Pages of `page` objects per list. A list without an end fails.
   std::size_t most_pages = 5'000;
 };
 
@@ -68,6 +70,7 @@ class Reflector {
   Client client_;
   const ReflectorConfig config_;
   const ReflectorEvents events_;
+  std::size_t page_;                    // objects per page of the next list
   std::string version_;                 // empty: a list is due
   std::string refused_;                 // what an ERROR event said
   std::chrono::milliseconds stood_{0};  // the last watch, if the server agreed to it

@@ -36,7 +36,7 @@ const MetricSpec kFailures{"sidetap_coverage_watch_failures_total", MetricType::
                            "Lists and watches of pods and namespaces that failed, by resource."};
 
 /// A page of pods of 100 KiB each, with a margin.
-constexpr std::size_t kMostAnswerBytes = 16u << 20;
+constexpr std::size_t kMostAnswerBytes = 8u << 20;
 
 /// What one of the two watches is worth.
 struct Followed {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -25,6 +26,7 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 using testing::Each;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -125,6 +127,21 @@ TEST_F(ReflectorTest, AListWithoutEndIsGivenUp) {
   EXPECT_TRUE(comes_to([&] { return reasons_.size() >= 2; }));
   EXPECT_THAT(reasons_, Each(HasSubstr("more than 10 pages")));
   EXPECT_EQ(lists_ended_, 0);
+}
+
+TEST_F(ReflectorTest, AfterAListThatFailedThePagesAreSmaller) {
+  std::mutex mutex;
+  std::vector<std::string> asked;
+  start(
+      [&](std::string_view path) {
+        const std::lock_guard lock(mutex);
+        asked.emplace_back(path);
+        return path == "/things?limit=6" ? kList : R"({"items":"longer than it may be"})";
+      },
+      [](std::string_view) { return kEvent; });
+  EXPECT_TRUE(comes_to([&] { return lists_ended_ == 1; }));
+  const std::lock_guard lock(mutex);
+  EXPECT_THAT(asked, ElementsAre("/things?limit=100", "/things?limit=25", "/things?limit=6"));
 }
 
 TEST_F(ReflectorTest, WhatAConsumerThrowsIsAFailureAndEverythingIsToldAnew) {
