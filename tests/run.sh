@@ -6,7 +6,7 @@ usage() {
   cat <<'USAGE'
 Usage: tests/run.sh [-h] [--no-sanitizers]
 Installs missing packages, builds under build/, and runs all tests through ctest. Exits non-zero if anything fails.
-While tests run, the next builds go on in their pauses.
+While the release tests run, the script builds the sanitizer tests in the background.
   --no-sanitizers  skip the AddressSanitizer, UBSan, and ThreadSanitizer builds
 USAGE
 }
@@ -65,8 +65,9 @@ idle=(nice -n 19)
 if chrt --idle 0 true 2>/dev/null; then idle=(chrt --idle 0); fi
 if ionice -c 3 true 2>/dev/null; then idle+=(ionice -c 3); fi
 
-# begin_builds PRESET...: their sanitized tests, one after the other, beside what follows. In a session of its own, which ends as a
-# whole; the kernel may weigh sessions before it looks at what is in them (sched_autogroup).
+# begin_builds PRESET...: builds the sanitized tests of the presets in the background, one preset after the other. The builds have a
+# session of their own, which can be ended as a whole; the kernel may weigh sessions before it looks at what is in them
+# (sched_autogroup). --fresh: with another compiler in its cache, CMake forgets the preset's other variables.
 begin_builds() {
   # shellcheck disable=SC2016  # for the other shell
   setsid "${idle[@]}" bash -c '
@@ -74,7 +75,7 @@ begin_builds() {
     folder=$1
     for preset in "${@:2}"; do
       status=0
-      { cmake --preset "$preset" && cmake --build --preset "$preset" --target sanitized --parallel "$(nproc)"; } \
+      { cmake --fresh --preset "$preset" && cmake --build --preset "$preset" --target sanitized --parallel "$(nproc)"; } \
         >"$folder/$preset.build" 2>&1 || status=$?
       echo "$status" >"$folder/$preset.ending" && mv "$folder/$preset.ending" "$folder/$preset.status"
     done
@@ -82,7 +83,7 @@ begin_builds() {
   builder=$!
 }
 
-# end_build PRESET: waits for it, and shows what it printed if it failed.
+# end_build PRESET: waits for the build of this preset. If it failed, shows its output.
 end_build() {
   local status=1
   echo "== $1: what is left of the build"
@@ -109,7 +110,11 @@ if [ "$sanitizers" = yes ] && end_build asan; then built=yes; fi
 if [ "${#first[@]}" -ne 0 ]; then
   # Tests of real programs share the processors with others. What fails beside them must pass by itself; what does is told
   # in the end. No sanitizer gets a second chance: what it found is there.
-  [ -z "$builder" ] || wait "$builder" || true
+  if [ -n "$builder" ]; then
+    echo "== waiting for the builds in the background"
+    wait "$builder" || true
+    builder=''
+  fi
   run_tests release --rerun-failed
   for name in "${first[@]}"; do
     [[ " ${failed[*]} " == *" $name "* ]] || unsteady+=("$name")
@@ -126,6 +131,8 @@ if [ "$sanitizers" = yes ]; then
     echo "== tsan: the tests labelled threads"
     run_tests tsan -L threads --parallel "$(nproc)"
   fi
+  [ -z "$builder" ] || wait "$builder" || true
+  builder=''
 fi
 
 [ ! -s "$last/output" ] || cat "$last/output"

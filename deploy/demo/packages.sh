@@ -17,7 +17,7 @@ SIDETAP_TEST_PACKAGES=(
   "${SIDETAP_DEMO_PACKAGES[@]}" iperf3 tshark tcpdump shellcheck curl python3-jsonschema python3-scapy faketime chromium
   haproxy
 )
-# What the sanitizer builds compile with: half the processor time of GCC.
+# The compiler of the sanitizer builds.
 # shellcheck disable=SC2034
 SIDETAP_SANITIZER_PACKAGES=(clang libclang-rt-dev)
 

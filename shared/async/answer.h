@@ -47,8 +47,9 @@ class Answer {
   }
   /// Call it once.
   boost::asio::awaitable<T> wait() const {
+    const auto value = value_;
     co_await arrival_.wait();
-    co_return std::move(**value_);
+    co_return std::move(**value);
   }
 
  private:

@@ -44,8 +44,8 @@ target_link_libraries(sidetap_boost INTERFACE Boost::headers Threads::Threads Op
 target_compile_definitions(sidetap_boost INTERFACE BOOST_ASIO_SEPARATE_COMPILATION
   BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_ALLOW_DEPRECATED_HEADERS)
 
-# What runs for each packet is compiled for speed (-O3), and what runs for each review with -O2. Everything else is compiled
-# for a short build: -O1 takes a quarter less time than -O2, and the tests' own code is not optimised at all.
+# What runs for each packet is compiled with -O3, control code with -O1 (which takes up to a quarter less time than -O2), and
+# everything else with -O2. The tests' own code is not optimised.
 add_library(sidetap_packet_path_options INTERFACE)
 add_library(sidetap_control_options INTERFACE)
 add_library(sidetap_test_options INTERFACE)
@@ -61,7 +61,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 
 # sidetap_precompiled(NAME HEADER LINK lib...): a header in shared/pch, compiled once for all targets that name it. It
-# must be compiled with the same options, so LINK names the libraries that change them.
+# must be compiled with the same options, so LINK names the libraries that change them. GCC accepts another level of
+# optimisation, but not none.
 function(sidetap_precompiled name header)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   add_library(sidetap_pch_${name} OBJECT ${CMAKE_SOURCE_DIR}/shared/pch/empty.cpp)
@@ -85,17 +86,17 @@ function(sidetap_combined name n)
   set_target_properties(${name} PROPERTIES UNITY_BUILD_MODE BATCH UNITY_BUILD_BATCH_SIZE ${n})
 endfunction()
 
-# sidetap_library(NAME PCH name [EACH_REVIEW] SOURCES a.cpp... LINK lib...): PCH names a precompiled header from above.
+# sidetap_library(NAME PCH name [OFTEN] SOURCES a.cpp... LINK lib...): PCH names a precompiled header from above.
 # "packet_path" is for code that runs for each packet, and sets the compiler options of the packet path. "network" and
-# "tree" are for control code; EACH_REVIEW: some of it runs for each review.
+# "tree" are for control code. OFTEN: some of it runs for each review or packet.
 function(sidetap_library name)
-  cmake_parse_arguments(ARG "EACH_REVIEW" "PCH" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "OFTEN" "PCH" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC sidetap_options ${ARG_LINK})
   target_precompile_headers(${name} REUSE_FROM sidetap_pch_${ARG_PCH})
   if(ARG_PCH MATCHES "network|tree")
     sidetap_combined(${name} 4)
-    if(NOT ARG_EACH_REVIEW)
+    if(NOT ARG_OFTEN)
       target_link_libraries(${name} PRIVATE sidetap_control_options)
     endif()
   else()
@@ -142,7 +143,7 @@ function(sidetap_test name)
   if(sidetap_sanitized_label IN_LIST ARG_LABELS)
     add_dependencies(sanitized ${name})
   endif()
-  # Freed memory is filled with something else, so that a use after that shows without a sanitizer too.
+  # The C library aborts at a second free. It also overwrites most freed memory, but for small blocks in its per-thread cache.
   set(environment MALLOC_PERTURB_=165)
   # One label per test, because gtest_discover_tests does not pass on lists. ctest -L matches a part of it.
   string(JOIN "_" label unit ${ARG_LABELS})

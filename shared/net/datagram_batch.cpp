@@ -11,7 +11,7 @@
 namespace sidetap::net {
 namespace {
 
-/// The kernel joins up to so many bytes.
+/// The kernel joins at most this many bytes.
 constexpr std::size_t kMessageBytes = 65'536;
 
 /// Bytes of each datagram in a message that the kernel has joined; 0 if it is a single one.

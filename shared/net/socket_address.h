@@ -19,7 +19,7 @@ struct SocketAddress {
   friend bool operator==(const SocketAddress&, const SocketAddress&) = default;
 };
 
-/// Reads a sockaddr_in or a sockaddr_in6, of which all bytes are there. Nothing: another family.
+/// Reads a complete sockaddr_in or sockaddr_in6. Returns nothing for another family.
 std::optional<SocketAddress> read_socket_address(const sockaddr* from);
 /// Writes a sockaddr_in for an IPv4 address, and a sockaddr_in6 otherwise. Returns its size in
 /// bytes.

@@ -40,7 +40,7 @@ bool fits(const Change& change);
 /// kMostTapMessageBytes, not a JSON object, nested too deeply, another version of the protocol, too
 /// many addresses, a member that is missing or of the wrong kind. Rules that are newer than kRules
 /// are no error. What a hello or a report has beyond the limits of its lists is ignored, and its
-/// longer texts are cut. A report may lack members: they are empty, or 0.
+/// longer texts are cut. A report may lack members: they are empty, or 0; `following` is true.
 Result<TapMessage> decode_tap_message(std::string_view text);
 /// Decodes a message of the registry. Errors are alike. A snapshot has rules 2 if it has "older",
 /// and knows Services if it has "services"; lists that its registry then does not know are empty.

@@ -51,8 +51,8 @@ constexpr void for_each_member(Object& part, const F& f) {
 
 template <typename Part>
 constexpr std::size_t member_count() {
-  // Names the members of a Part that is never made: not every compiler can make a std::string in a
-  // constant expression.
+  // Only names the members; no Part is constructed, because some compilers cannot construct a
+  // std::string in a constant expression.
   union Space {
     constexpr Space() : none() {}
     constexpr ~Space() {}

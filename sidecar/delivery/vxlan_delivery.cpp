@@ -100,6 +100,7 @@ struct VxlanDelivery::Impl : std::enable_shared_from_this<Impl> {
       co_await async::sleep(executor, receiver.reported.empty() ? times.settled : again,
                             &receiver.waiting);
       receiver.rests = false;
+      receiver.waiting.clear();
     }
   }
 

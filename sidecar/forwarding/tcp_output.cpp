@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kCapacity = 2U << 20;
 // What is gathered before the socket is asked, so that one system call carries many packets.
 constexpr std::size_t kWriteBytes = 64 * 1024;
-// Reads of what a sensor has sent that should send nothing.
+// Limits how many reads discard what a sensor has sent, although it should send nothing.
 constexpr unsigned kMostDiscards = 64;
 
 class TcpOutput final : public Output {

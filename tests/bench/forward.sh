@@ -185,10 +185,12 @@ start_before_traffic() {  # start_before_traffic COMMAND...
 # node, other processes have used it before.
 use_memory_once() {
   "$python" - <<'PYTHON'
+import contextlib
 import mmap
 
 memory = mmap.mmap(-1, 512 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-memory.madvise(mmap.MADV_HUGEPAGE)
+with contextlib.suppress(OSError):  # no huge pages here
+    memory.madvise(mmap.MADV_HUGEPAGE)
 for page in range(0, len(memory), 4096):
     memory[page] = 1
 PYTHON

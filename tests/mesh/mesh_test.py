@@ -17,13 +17,13 @@ class EveryMesh(MeshTest):
     """Run by each class below, with its mesh."""
 
     def count(self, packets, text):
-        """How often the text was seen. Without what TCP has sent again, whose headers differ from the first time."""
+        """How often the text was seen, not counting TCP retransmissions, which differ in their IP or TCP header."""
         first = {}
 
         def is_sent_again(packet):
             segment = (packet.source, packet.destination, packet.source_port, packet.destination_port, packet.sequence,
                        packet.payload)
-            return first.setdefault(segment, packet.frame) != packet.frame
+            return first.setdefault(segment, packet.frame[14:]) != packet.frame[14:]
 
         return sum(packet.payload.count(text) for packet in packets if not is_sent_again(packet))
 

@@ -127,7 +127,7 @@ class ThreeTaps(PageCase):
         self.fixture.process.send_signal(signal.SIGUSR1)
         self.browser.until("document.querySelector('.attention').innerText.includes('disconnected unexpectedly: shop/web-0')")
         self.keep("dead-tap")
-        self.browser.run("[...document.querySelectorAll('.attention a')].find(a => a.innerText.includes('gone')).click()")
+        self.browser.run("[...document.querySelectorAll('.attention a')].find(a => a.innerText.includes('disconnected unexpectedly')).click()")
         self.browser.until("document.querySelectorAll('tbody tr').length === 1", "the link shows the dead tap alone")
         self.assertIn("web-0", self.text("tbody"))
         self.assertIn("Gone", self.text("tbody"))

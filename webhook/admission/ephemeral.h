@@ -3,7 +3,7 @@
 //
 // The request says who asks. So, other than for a new pod, neither the namespace nor the pod has to
 // ask, and a refusal is an answer to somebody who waits for it: the API server refuses the request,
-// with the reason. What declines a tap for a new pod declines it here too.
+// with the reason. Whatever rules out a tap for a new pod rules it out here too.
 //
 // Only the container is taken from the new object. All that decides about it, such as annotations,
 // comes from the pod as it is stored, which the request cannot change.

@@ -1,7 +1,7 @@
 // Decides whether a pod is injected.
 //
-// Precedence: the pod declines > its namespace is disabled > the pod asks > its namespace is
-// enabled > no. After that come the cases in which a pod is never injected, whoever asks.
+// Precedence: the pod opts out > its namespace is disabled > the pod opts in > its namespace is
+// enabled > no. After that come the cases in which a pod is never injected, whoever opts in.
 #pragma once
 
 #include <cstddef>

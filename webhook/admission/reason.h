@@ -28,13 +28,13 @@ enum class Action : std::uint8_t {
 inline constexpr unsigned kActionCount = static_cast<unsigned>(Action::kReject) + 1;
 
 enum class Reason : std::uint8_t {
-  kPodOptIn,              ///< The pod asks for injection.
-  kNamespaceEnabled,      ///< Its namespace asks for injection.
+  kPodOptIn,              ///< The pod opts in.
+  kNamespaceEnabled,      ///< Its namespace is enabled.
   kTapAsked,              ///< Somebody adds a tap to a pod that runs.
   kRestartPolicyRemoved,  ///< The native sidecar has lost its restartPolicy.
-  kPodOptOut,             ///< The pod declines.
-  kNamespaceDisabled,     ///< Its namespace declines, which overrides a pod that asks.
-  kNotRequested,          ///< Nobody asks.
+  kPodOptOut,             ///< The pod opts out.
+  kNamespaceDisabled,     ///< Its namespace is disabled, which overrides a pod that opts in.
+  kNotRequested,          ///< Neither opts in.
   kBadValue,              ///< The pod's sidetap.io/inject is neither "true" nor "false".
   kNotPodCreation,        ///< Another operation, kind or subresource than the entry is for.
   kUnusablePod,           ///< A pod that could not run.

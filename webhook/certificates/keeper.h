@@ -54,7 +54,7 @@ class Keeper {
   Keeper(kube::Client client, KeeperConfig config, std::function<void(const State&)> serve,
          std::function<TimePoint()> now = Clock::now);
 
-  /// Checks both objects and performs the steps that are due. Returns when the next step is due.
+  /// Checks the objects and performs the steps that are due. Returns when the next step is due.
   /// Resolves conflicts with other replicas itself.
   boost::asio::awaitable<Result<TimePoint>> reconcile();
   /// Reconciles until cancelled: every period, when a step is due, and after failures with growing

@@ -40,7 +40,7 @@ class ViewCache {
 
   /// What `make`, called on the registry's thread, says. `key` names it.
   boost::asio::awaitable<Answer> get(std::string key, Make make);
-  /// Ends every wait, now and later.
+  /// Ends every wait, now and later; one whose question gave way to others, at its patience.
   void stop();
 
  private:

@@ -68,7 +68,7 @@ Result<void> ConfigurationStore::put_in_place(std::optional<std::string> text) {
   last_failure_.clear();
   ++generation_;
   telemetry::info("configuration in force", {{"file", path_.empty() ? "built-in defaults" : path_},
-                                             {"generation", generation_.load()}});
+                                             {"loads", generation_.load()}});
   return {};
 }
 

@@ -70,8 +70,8 @@ void declare_registry(config::OptionSet& options, RegistryOptions& into) {
                      .env = "SIDETAP_REGISTRY_AUTH",
                      .value = "HOW",
                      .fallback = "token",
-                     .help = "token: a tap proves by its service account token which pod it is; if "
-                             "unset: anybody may register, for demonstrations on one machine"},
+                     .help = "token: a tap proves by its service account token which pod it is; "
+                             "none: anybody may register, for demonstrations on one machine"},
                     config::word<bool>({{"token", true}, {"none", false}}), into.tokens);
   options.add<std::string>({.flag = "--registry-audience",
                             .env = "SIDETAP_REGISTRY_AUDIENCE",

@@ -101,7 +101,7 @@ TEST_F(DatagramBatchTest, TakesTheLargestDatagram) {
   EXPECT_THAT(receive(), ElementsAre(largest));
 }
 
-TEST(DatagramBatchErrorTest, ASocketThatIsNoneGivesNothing) {
+TEST(DatagramBatchErrorTest, AnInvalidSocketGivesNothing) {
   DatagramBatch batch;
   EXPECT_EQ(batch.receive(-1), 0U);
 }

@@ -135,7 +135,7 @@ TEST(EphemeralTap, IsRefusedWhereSomebodyDeclines) {
   expect_denied(tap_running(pod().annotation("sidetap.io/inject", "false")), Reason::kPodOptOut,
                 "the pod opts out");
   expect_denied(tap_running(pod().label("sidetap.io/inject", "false")), Reason::kPodOptOut,
-                "declines");
+                "the pod opts out");
   expect_denied(tap_running(pod().annotation("sidetap.io/inject", "maybe")), Reason::kBadValue,
                 "maybe");
   expect_denied(tap_running(pod(), Entry::kEphemeralDisabled), Reason::kNamespaceDisabled,

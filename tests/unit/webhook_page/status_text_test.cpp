@@ -72,7 +72,8 @@ TEST_F(StatusTextTest, NamesPodsWithoutATapWhereSomebodyLooks) {
   summary.untapped = 1;
   summary.listed.push_back({"shop", "old", "Deployment/old", coverage::Cause::kOlder, ""});
   EXPECT_THAT(text({"shop", ""}, &summary),
-              HasSubstr("\ncoverage\tyes\nuntapped\tshop\told\tDeployment/old\tolder\t\tIt is "));
+              HasSubstr("\ncoverage\tyes\nuntapped\tshop\told\tDeployment/old\tolder\t\tThe pod "
+                        "was created before "));
   EXPECT_THAT(text({"data", ""}, &summary), Not(HasSubstr("untapped")));
   EXPECT_THAT(text(), HasSubstr("\ncoverage\tno\n"));
 }

@@ -119,7 +119,7 @@ export const standings = {
   "ended": "Ended",
 };
 export const issues = {
-  "gone": "Gone without a word",
+  "gone": "Disconnected unexpectedly",
   "no-sensor": "Not forwarding",
   "not-capturing": "Interface not captured",
   "not-following": "Settings not applied",
