@@ -50,13 +50,7 @@ class StreamDeliveryTest : public testing::Test {
                                                  std::move(parts), *loop_, 0);
     ASSERT_TRUE(delivery_->start());
   }
-  bool comes_true(const std::function<bool()>& what) {
-    for (int i = 0; i < 1000 && !what(); ++i) {
-      context_.restart();
-      context_.run_for(std::chrono::milliseconds(10));
-    }
-    return what();
-  }
+  bool comes_true(const std::function<bool()>& what) { return sidetap::comes_true(context_, what); }
   bool counts(const std::string& line) {
     return comes_true([&] { return metrics_.text().find(line) != std::string::npos; });
   }

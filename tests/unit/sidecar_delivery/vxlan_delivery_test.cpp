@@ -37,13 +37,7 @@ class VxlanDeliveryTest : public testing::Test {
         times);
     ASSERT_TRUE(delivery_->start());
   }
-  bool comes_true(const std::function<bool()>& what) {
-    for (int i = 0; i < 1000 && !what(); ++i) {
-      context_.restart();
-      context_.run_for(std::chrono::milliseconds(10));
-    }
-    return what();
-  }
+  bool comes_true(const std::function<bool()>& what) { return sidetap::comes_true(context_, what); }
   registry::SensorReport receiver() const { return delivery_->sensors().front(); }
 
   boost::asio::io_context context_{1};
