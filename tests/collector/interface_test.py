@@ -30,8 +30,9 @@ class MonitorTest(CollectorTest):
     def listen(self, pod, name, interface="mon1", expression=""):
         """A tcpdump that writes where markers() looks; returns how to end it."""
         path = os.path.join(self.folder, f"{name}.pcap")
-        dump = pod.popen(["tcpdump", "-n", "-i", interface, "--immediate-mode", "-U", "-Z", "root", "-B", "16384", "-w", path,
-                          *([expression] if expression else [])], stderr=subprocess.PIPE, text=True)
+        # -s: the ring has room for all packets of a test only if each takes less of it than the longest possible.
+        dump = pod.popen(["tcpdump", "-n", "-i", interface, "--immediate-mode", "-U", "-Z", "root", "-B", "16384", "-s", "4096",
+                          "-w", path, *([expression] if expression else [])], stderr=subprocess.PIPE, text=True)
         self.addCleanup(dump.stderr.close)
         self.addCleanup(dump.wait)
         self.addCleanup(dump.kill)
