@@ -163,7 +163,7 @@ class NodeNetwork(unittest.TestCase):
         cluster.add_node("cordoned", unschedulable=True)
         said = cluster.install(*self.ON)
         self.assertEqual(cluster.deployment()["replicas"], 1)
-        self.assertIn("1 x port 10260", said)
+        self.assertIn("replicas 1, port 10260", said)
         self.assertIn("webhook.replicas is 2, but", said)
         cluster.upgrade(*tolerate)
         self.assertEqual(cluster.deployment()["replicas"], 2)
