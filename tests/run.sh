@@ -29,12 +29,18 @@ install_missing "${packages[@]}"
 failed=() unsteady=()
 builder=''
 last=$(mktemp -d)
+# Waits for what begin_builds has started. How each build ended stands in a file, for end_build.
+settle_builds() {
+  [ -n "$builder" ] || return 0
+  wait "$builder" || true
+  builder=''
+}
 clean_up() {
   if [ -n "$builder" ]; then
     # A moment after its start it is not yet a group; or it has ended by itself.
     kill -- -"$builder" 2>/dev/null || kill "$builder" 2>/dev/null || true
-    wait "$builder" || true
   fi
+  settle_builds
   rm -rf "$last"
 }
 trap clean_up EXIT
@@ -110,11 +116,8 @@ if [ "$sanitizers" = yes ] && end_build asan; then built=yes; fi
 if [ "${#first[@]}" -ne 0 ]; then
   # Tests of real programs share the processors with others. What fails beside them must pass by itself; what does is told
   # in the end. No sanitizer gets a second chance: what it found is there.
-  if [ -n "$builder" ]; then
-    echo "== waiting for the builds in the background"
-    wait "$builder" || true
-    builder=''
-  fi
+  echo "== waiting for the builds in the background"
+  settle_builds
   run_tests release --rerun-failed
   for name in "${first[@]}"; do
     [[ " ${failed[*]} " == *" $name "* ]] || unsteady+=("$name")
@@ -131,8 +134,7 @@ if [ "$sanitizers" = yes ]; then
     echo "== tsan: the tests labelled threads"
     run_tests tsan -L threads --parallel "$(nproc)"
   fi
-  [ -z "$builder" ] || wait "$builder" || true
-  builder=''
+  settle_builds
 fi
 
 [ ! -s "$last/output" ] || cat "$last/output"

@@ -124,6 +124,7 @@ struct HttpsConnection::Impl : std::enable_shared_from_this<Impl> {
   bool late = false;
   bool cut = false;
   bool answered = false;
+  bool too_long = false;
 
   /// Exists while an operation runs. However the operation ends, no time limit remains.
   class Operation {
@@ -223,6 +224,7 @@ asio::awaitable<Result<unsigned>> HttpsConnection::Impl::ask(std::shared_ptr<Imp
   if (!self->can_ask()) co_return Error{"write: not open, or the last answer is not complete"};
   Operation operation(*self);
   self->answered = false;
+  self->too_long = false;
   self->parser.emplace();
   self->parser->header_limit(kMostHeadBytes);
   // Set it before the head is read: Beast checks Content-Length against the limit only there.
@@ -284,6 +286,7 @@ asio::awaitable<Result<void>> HttpsConnection::Impl::advance() {
   const std::size_t used = parser->put(asio::buffer(unparsed), error);
   unparsed.erase(0, used);
   if (error == beast::http::error::need_more && unparsed.size() <= kMostUnparsed) error = {};
+  too_long = error == beast::http::error::body_limit;
   if (error) co_return failed("read", error);
   if (used == 0) co_return co_await receive();
   co_return Result<void>{};
@@ -312,6 +315,7 @@ asio::awaitable<Result<BodyPiece>> HttpsConnection::read(Milliseconds limit) {
 }
 
 bool HttpsConnection::unanswered() const { return !impl_->answered && !impl_->late && !impl_->cut; }
+bool HttpsConnection::too_long() const { return impl_->too_long; }
 bool HttpsConnection::reusable() const { return impl_->reusable(); }
 void HttpsConnection::cut() {
   impl_->cut = true;

@@ -73,6 +73,8 @@ class HttpsConnection {
   /// Whether ask() failed before any byte of an answer arrived. This is how a kept connection fails
   /// that the server has closed; the request can then be sent again on a new one.
   bool unanswered() const;
+  /// Whether the last answer was longer than its request allowed.
+  bool too_long() const;
   /// Whether the connection can carry another request once the last piece is read.
   bool reusable() const;
   /// Ends the connection at once: a pending operation fails.

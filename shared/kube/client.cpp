@@ -48,6 +48,7 @@ struct Client::Impl {
   Limits limits;
   std::unique_ptr<http::HttpsConnection> connection;
   async::Interruption stopping;
+  bool too_long = false;
 
   Error failed(const std::string& what) const {
     return Error{"API server " + credentials.server.to_string() + ": " +
@@ -55,6 +56,11 @@ struct Client::Impl {
   }
 
   void drop() { connection.reset(); }
+  /// After an operation of the connection has failed.
+  void give_up_connection() {
+    too_long = connection->too_long();
+    drop();
+  }
 
   asio::awaitable<Result<void>> connect() {
     drop();
@@ -83,6 +89,7 @@ struct Client::Impl {
     if (!token) co_return token.error();
     request.host = host;
     request.token = *token;
+    too_long = false;
     for (bool kept = connection != nullptr;; kept = false) {
       if (!kept) {
         const auto connected = co_await connect();
@@ -91,7 +98,7 @@ struct Client::Impl {
       auto status = co_await connection->ask(request, most_body, limits.timeout);
       if (status) co_return status;
       const bool again = kept && connection->unanswered() && !stopping.requested();
-      drop();
+      give_up_connection();
       if (!again) co_return failed(status.error().text);
     }
   }
@@ -104,7 +111,7 @@ struct Client::Impl {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
       const auto piece = co_await connection->read(std::max(left, std::chrono::milliseconds(0)));
       if (!piece) {
-        drop();
+        give_up_connection();
         co_return failed(piece.error().text);
       }
       body += piece->bytes;
@@ -243,6 +250,8 @@ asio::awaitable<Result<Response>> Client::watch(std::string path,
                                                 std::function<void()> accepted) {
   return impl_->watch(std::move(path), std::move(each), idle_timeout, std::move(accepted));
 }
+
+bool Client::answer_was_too_long() const { return impl_->too_long; }
 
 void Client::stop() {
   impl_->stopping.request();

@@ -65,6 +65,9 @@ class Client {
                                                  std::chrono::milliseconds idle_timeout,
                                                  std::function<void()> accepted = {});
 
+  /// Whether the last request failed because its answer was over Limits::body_bytes.
+  bool answer_was_too_long() const;
+
   /// Stops permanently: the request in flight fails, and so does every later one.
   void stop();
 

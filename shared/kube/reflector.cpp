@@ -63,7 +63,7 @@ asio::awaitable<void> Reflector::run() {
 asio::awaitable<Result<void>> Reflector::list_and_watch() {
   if (version_.empty()) {
     if (auto listed = co_await list(); !listed) {
-      page_ = std::max<std::size_t>(1, page_ / 4);
+      if (client_.answer_was_too_long()) page_ = std::max<std::size_t>(1, page_ / 4);
       co_return listed;
     }
     page_ = std::min(config_.page, 2 * page_);

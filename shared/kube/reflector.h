@@ -20,8 +20,8 @@ namespace sidetap::kube {
 
 struct ReflectorConfig {
   std::string path;  ///< The resource in all namespaces: "/api/v1/services".
-  /// Objects per page of a list. When a list fails, the next one has a quarter of them, down to
-  /// one: an answer with large objects may be longer than the client takes.
+  /// Objects per page of a list. After an answer that is longer than the client takes, the next
+  /// list has a quarter of them, down to one; after a list that works, twice as many again.
   std::size_t page = 100;
   /// Bookmarks arrive about once a minute: a watch that is silent for longer counts as dead.
   std::chrono::milliseconds silence{90'000};

@@ -68,8 +68,7 @@ std::size_t DatagramBatch::receive(int socket) {
 DatagramMessage DatagramBatch::message(std::size_t i) const {
   mmsghdr& received = buffers_->messages[i];
   const std::size_t joined = joined_size(received.msg_hdr);
-  const auto sender = read_socket_address(reinterpret_cast<const sockaddr*>(&buffers_->senders[i]));
-  return {.sender = sender.value_or(SocketAddress{}),
+  return {.sender = read_socket_address(reinterpret_cast<const sockaddr*>(&buffers_->senders[i])),
           .bytes = {buffers_->bytes.get() + i * kMessageBytes, received.msg_len},
           .each = joined != 0 ? joined : received.msg_len};
 }

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string_view>
 
 #include <ifaddrs.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "shared/net/netlink.h"
@@ -21,8 +19,7 @@ namespace sidetap::net {
 namespace {
 
 IpAddress from_sockaddr(const sockaddr* address) {
-  if (address == nullptr) return {};
-  return read_socket_address(address).value_or(SocketAddress{}).address;
+  return address == nullptr ? IpAddress() : read_socket_address(address).address;
 }
 
 unsigned mask_length(IpAddress mask, bool v4) {

@@ -8,18 +8,18 @@
 
 namespace sidetap::net {
 
-std::optional<SocketAddress> read_socket_address(const sockaddr* from) {
+SocketAddress read_socket_address(const sockaddr* from) {
   if (from->sa_family == AF_INET) {
     sockaddr_in v4{};
     std::memcpy(&v4, from, sizeof v4);
-    return SocketAddress{IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
+    return {IpAddress::v4(ntohl(v4.sin_addr.s_addr)), ntohs(v4.sin_port)};
   }
-  if (from->sa_family != AF_INET6) return std::nullopt;
+  if (from->sa_family != AF_INET6) return {};
   sockaddr_in6 v6{};
   std::memcpy(&v6, from, sizeof v6);
   std::array<std::byte, 16> bytes{};
   std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
-  return SocketAddress{IpAddress::from_v6_bytes(bytes), ntohs(v6.sin6_port)};
+  return {IpAddress::from_v6_bytes(bytes), ntohs(v6.sin6_port)};
 }
 
 std::size_t write_socket_address(const SocketAddress& address, sockaddr_storage& to) {

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <optional>
 
 #include "shared/net/ip_address.h"
 
@@ -19,8 +18,8 @@ struct SocketAddress {
   friend bool operator==(const SocketAddress&, const SocketAddress&) = default;
 };
 
-/// Reads a complete sockaddr_in or sockaddr_in6. Returns nothing for another family.
-std::optional<SocketAddress> read_socket_address(const sockaddr* from);
+/// Reads a complete sockaddr_in or sockaddr_in6. Of another family: "::" and port 0.
+SocketAddress read_socket_address(const sockaddr* from);
 /// Writes a sockaddr_in for an IPv4 address, and a sockaddr_in6 otherwise. Returns its size in
 /// bytes.
 std::size_t write_socket_address(const SocketAddress& address, sockaddr_storage& to);

@@ -127,7 +127,7 @@ Endpoint unmapped(const Endpoint& endpoint) {
 }
 
 net::IpAddress address_of(const Endpoint& endpoint) {
-  return net::read_socket_address(endpoint.data()).value_or(net::SocketAddress{}).address;
+  return net::read_socket_address(endpoint.data()).address;
 }
 
 Result<Endpoint> local_endpoint(int fd) { return endpoint_of(fd, ::getsockname, "getsockname"); }

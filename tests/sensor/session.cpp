@@ -257,7 +257,7 @@ std::uint16_t Session::open_udp() {
     if (!options_.fault.stop_reading) udp_->start();
   }
   const auto tap = control_->remote();
-  udp_->expect(net::read_socket_address(tap.data())->address, recorder_);
+  udp_->expect(net::read_socket_address(tap.data()).address, recorder_);
   return udp_->port();
 }
 

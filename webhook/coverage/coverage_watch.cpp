@@ -35,9 +35,6 @@ const MetricSpec kKnown{"sidetap_coverage_current", MetricType::kGauge,
 const MetricSpec kFailures{"sidetap_coverage_watch_failures_total", MetricType::kCounter,
                            "Lists and watches of pods and namespaces that failed, by resource."};
 
-/// A page of pods of 100 KiB each, with a margin.
-constexpr std::size_t kMostAnswerBytes = 8u << 20;
-
 /// What one of the two watches is worth.
 struct Followed {
   Followed(const char* the_name, const asio::any_io_executor& executor)
@@ -136,9 +133,9 @@ struct CoverageWatch::Impl {
     events.fallen = [this, &resource, is_current](const std::string& reason) {
       if (is_current()) fall(resource, reason);
     };
-    const auto reflector = std::make_shared<kube::Reflector>(
-        kube::Client(context.get_executor(), config.credentials, {.body_bytes = kMostAnswerBytes}),
-        std::move(wanted), std::move(events));
+    const auto reflector =
+        std::make_shared<kube::Reflector>(kube::Client(context.get_executor(), config.credentials),
+                                          std::move(wanted), std::move(events));
     tasks.supervise("coverage-watch", [reflector] { return reflector->run(); });
   }
 

@@ -40,7 +40,8 @@ class ViewCache {
 
   /// What `make`, called on the registry's thread, says. `key` names it.
   boost::asio::awaitable<Answer> get(std::string key, Make make);
-  /// Ends every wait, now and later; one whose question gave way to others, at its patience.
+  /// Ends every wait, now and later. A wait whose question was dropped for others ends after
+  /// ViewCacheConfig::patience.
   void stop();
 
  private:

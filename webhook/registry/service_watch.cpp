@@ -17,9 +17,6 @@ const telemetry::MetricSpec kFailures{
     "sidetap_registry_service_watch_failures_total", telemetry::MetricType::kCounter,
     "Lists and watches of Services, EndpointSlices and Nodes that failed, by resource."};
 
-/// 10,000 endpoints of 500 bytes each, with a wide margin.
-constexpr std::size_t kMostAnswerBytes = 8u << 20;
-
 }  // namespace
 
 ServiceWatch::ServiceWatch(asio::any_io_executor executor, ServiceWatchConfig config,
@@ -92,8 +89,7 @@ void ServiceWatch::follow(Resource& resource, const char* path, kube::ReflectorE
   events.standing = [this, &resource] { rise(resource); };
   events.fallen = [this, &resource](const std::string& reason) { fall(resource, reason); };
   const auto reflector = std::make_shared<kube::Reflector>(
-      kube::Client(executor_, config_.credentials, {.body_bytes = kMostAnswerBytes}),
-      std::move(config), std::move(events));
+      kube::Client(executor_, config_.credentials), std::move(config), std::move(events));
   tasks_.supervise(
       "service-watch", [reflector] { return reflector->run(); },
       [this, &resource](const Result<void>& outcome) {

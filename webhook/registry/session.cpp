@@ -21,7 +21,7 @@ std::optional<net::IpAddress> source_of(const asio::ip::tcp::socket& socket) {
   boost::system::error_code error;
   const auto endpoint = socket.remote_endpoint(error);
   if (error) return std::nullopt;
-  return net::read_socket_address(endpoint.data()).value_or(net::SocketAddress{}).address;
+  return net::read_socket_address(endpoint.data()).address;
 }
 
 Session::Session(async::TaskGroup& tasks, ConnectionId id, std::optional<net::IpAddress> source,

@@ -57,7 +57,7 @@ Diagnosis diagnose_refusal(const std::string& said, const Setting& setting) {
       return {false, true,
               "The API server does not trust the webhook's certificate: " + said +
                   "\nThe caBundle of the MutatingWebhookConfiguration does not match the "
-                  "certificate. In the mode selfManaged, see the webhook's log. In the mode "
+                  "certificate. With certificates.mode=selfManaged, see the webhook's log. With "
                   "existingSecret, run certs-scripts/install.sh.\n"};
     }
     return {false, true, "The API server does not get an answer from the webhook: " + said + "\n"};

@@ -62,10 +62,12 @@ class ReflectorTest : public testing::Test {
           return http::HttpAnswer{
               200, "application/json", {}, (watching ? watch : list)(request.target)};
         });
-    Client client(context_.get_executor(), {{"127.0.0.1", server_->start().value()},
-                                            folder_.write("ca.crt", ca_.certificate),
-                                            folder_.write("token", "me"),
-                                            "ns"});
+    Client client(context_.get_executor(),
+                  {{"127.0.0.1", server_->start().value()},
+                   folder_.write("ca.crt", ca_.certificate),
+                   folder_.write("token", "me"),
+                   "ns"},
+                  limits_);
     reflector_ = std::make_unique<Reflector>(std::move(client), config_, events_);
     tasks_.spawn("reflector", reflector_->run());
   }
@@ -79,6 +81,7 @@ class ReflectorTest : public testing::Test {
   testing_support::TemporaryFolder folder_;
   http::TlsStore tls_;
   ReflectorConfig config_;
+  Limits limits_;
   ReflectorEvents events_;
   std::atomic<int> lists_{0}, watches_{0};
   std::vector<std::string> told_, reasons_;
@@ -129,19 +132,32 @@ TEST_F(ReflectorTest, AListWithoutEndIsGivenUp) {
   EXPECT_EQ(lists_ended_, 0);
 }
 
-TEST_F(ReflectorTest, AfterAListThatFailedThePagesAreSmaller) {
+TEST_F(ReflectorTest, AfterAnAnswerThatIsTooLongThePagesAreSmaller) {
+  limits_.body_bytes = 1'000;
   std::mutex mutex;
   std::vector<std::string> asked;
   start(
       [&](std::string_view path) {
         const std::lock_guard lock(mutex);
         asked.emplace_back(path);
-        return path == "/things?limit=6" ? kList : R"({"items":"longer than it may be"})";
+        return path == "/things?limit=6" ? kList : std::string(1'001, ' ');
       },
       [](std::string_view) { return kEvent; });
   EXPECT_TRUE(comes_to([&] { return lists_ended_ == 1; }));
   const std::lock_guard lock(mutex);
   EXPECT_THAT(asked, ElementsAre("/things?limit=100", "/things?limit=25", "/things?limit=6"));
+}
+
+TEST_F(ReflectorTest, AfterAnotherFailureThePagesAreAsLarge) {
+  std::atomic<int> smaller = 0;
+  start(
+      [&](std::string_view path) {
+        if (path != "/things?limit=100") ++smaller;
+        return R"({"items":"none"})";
+      },
+      [](std::string_view) { return kEvent; });
+  EXPECT_TRUE(comes_to([&] { return reasons_.size() >= 3; }));
+  EXPECT_EQ(smaller, 0);
 }
 
 TEST_F(ReflectorTest, WhatAConsumerThrowsIsAFailureAndEverythingIsToldAnew) {

@@ -31,7 +31,7 @@ class DatagramBatchTest : public testing::Test {
     ASSERT_EQ(address_of(port_.get(), address), 0);
     ASSERT_EQ(connect(sender_.get(), name, size), 0);
     ASSERT_EQ(address_of(sender_.get(), address), 0);
-    sender_address_ = *read_socket_address(name);
+    sender_address_ = read_socket_address(name);
   }
 
   static int address_of(int socket, sockaddr_storage& address) {
